@@ -1,0 +1,94 @@
+"""Text to Kokoro's phonemes: espeak-ng for the alphabets, misaki for Mandarin."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+import threading
+
+import espeakng_loader
+import jieba
+from misaki.zh import ZHG2P
+from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+_MARKS = re.compile(r'([;!?—…"“”()]|[.,:](?=\W|$))')
+"""Punctuation that Kokoro speaks as pauses and tune. A dot inside a word or number is espeak's to read."""
+_HAN = re.compile(r"([\u4e00-\u9fff]+)")
+_LATIN = re.compile(r"([A-Za-z\u00c0-\u024f]+(?:[ '.-]+[A-Za-z\u00c0-\u024f]+)*)")
+_LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
+_TIED = re.compile("(.)\u0361(.)")
+
+_PAIRS = {
+    "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "eə": "ɛː", "əl": "ᵊl",
+    "dz": "ʣ", "dʒ": "ʤ", "ts": "ʦ", "tʃ": "ʧ",
+}  # fmt: skip
+"""Two sounds that espeak ties together -> the letter that Kokoro was trained on."""
+_ENGLISH = {
+    "ʔˌn\u0329": "tᵊn", "ʔn\u0329": "tᵊn", "n\u0329": "ᵊn", "ʔ": "t",
+    "r": "ɹ", "x": "k", "ç": "k", "ɬ": "l", "ɐ": "ə", "o": "ɔ", "\u0303": "", "ʲ": "",
+}  # fmt: skip
+_ACCENTS = {
+    "en-us": _ENGLISH | {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɪə": "iə", "ɾ": "T", "ː": ""},
+    "en-gb": _ENGLISH | {"iə": "ɪə", "ɚ": "ə", "ɾ": "t"},
+}
+"""espeak's sounds -> Kokoro's, where they differ; applied in this order."""
+
+
+class Phonemizer:
+    """Turns text into phonemes, one caller at a time: espeak-ng keeps global state."""
+
+    def __init__(self) -> None:
+        """Load espeak-ng and the Mandarin dictionary; nothing is fetched or left on disk."""
+        EspeakWrapper.set_library(espeakng_loader.get_library_path())
+        EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
+        self._espeak: dict[str, EspeakWrapper] = {}
+        self._lock = threading.Lock()
+        jieba.setLogLevel(logging.WARNING)
+        with tempfile.TemporaryDirectory() as folder:
+            jieba.dt.tmp_dir = folder  # by default it trusts, or leaves, a file of a well-known name in /tmp
+            jieba.initialize()
+        self._mandarin = ZHG2P()
+
+    def __call__(self, text: str, accent: str) -> str:
+        """Phonemes of `text`, read in an espeak-ng language such as `en-us`, or in `zh`.
+
+        Chinese characters are read in Mandarin wherever they stand, and Latin words amid Chinese in English.
+        """
+        foreign, by_alphabet = (_LATIN, "en-us") if accent == "zh" else (_HAN, accent)
+        runs = foreign.split(text)
+        with self._lock:
+            spoken = [
+                self._chinese(run) if (accent == "zh") != bool(i % 2) else self._alphabetic(run, by_alphabet)
+                for i, run in enumerate(runs)
+            ]
+        return " ".join(" ".join(spoken).split())
+
+    def _chinese(self, text: str) -> str:
+        try:
+            return str(self._mandarin(text)[0])
+        except ValueError:  # a character without a reading
+            return " ".join(self._chinese(char) for char in text) if len(text) > 1 else ""
+
+    def _alphabetic(self, text: str, accent: str) -> str:
+        pieces = _MARKS.split(text)
+        pieces[::2] = [_spaced(words, self._words(words, accent)) for words in pieces[::2]]
+        return "".join(pieces)
+
+    def _words(self, text: str, accent: str) -> str:
+        if not text.strip():
+            return ""
+        if accent not in self._espeak:
+            self._espeak[accent] = EspeakWrapper()
+            self._espeak[accent].set_voice(accent)
+        sounds = self._espeak[accent].text_to_phonemes(text, tie=True)
+        sounds = _LANGUAGE_SWITCH.sub("", sounds).replace("-", "")
+        sounds = _TIED.sub(lambda pair: _PAIRS.get(pair[1] + pair[2], pair[1] + pair[2]), sounds).replace("\u0361", "")
+        for ours, theirs in _ACCENTS.get(accent, {}).items():
+            sounds = sounds.replace(ours, theirs)
+        return sounds
+
+
+def _spaced(text: str, sounds: str) -> str:
+    """`sounds` with the space that `text` had at its ends."""
+    return f"{' ' * text[:1].isspace()}{sounds}{' ' * text[-1:].isspace()}"

@@ -1,0 +1,51 @@
+"""The metrics that a stub adds to Triton's own (/metrics on Triton's metrics port)."""
+
+from __future__ import annotations
+
+import triton_python_backend_utils as pb_utils
+
+from tritone.errors import Cancelled, InvalidInput, Overloaded
+
+_TTFA_BUCKETS = [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
+_REASONS: dict[type[BaseException], str] = {InvalidInput: "invalid", Overloaded: "overloaded", Cancelled: "cancelled"}
+
+
+class Metrics:
+    """The metrics of one model in this stub.
+
+    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio spoken or
+    heard) and `tritone_errors_total` (counter; reason: invalid, overloaded, cancelled, internal), each by model.
+    """
+
+    def __init__(self, model: str) -> None:
+        family, self._model = pb_utils.MetricFamily, model
+        self._ttfa_family = family(
+            name="tritone_ttfa_seconds",
+            description="From a request's arrival in the model to its first audio, in seconds",
+            kind=family.HISTOGRAM,
+        )
+        self._audio_family = family(
+            name="tritone_audio_seconds_total", description="Seconds of audio spoken or heard", kind=family.COUNTER
+        )
+        self._errors_family = family(
+            name="tritone_errors_total", description="Requests that ended in an error", kind=family.COUNTER
+        )
+        labels = {"model": model}
+        self._ttfa = self._ttfa_family.Metric(labels=labels, buckets=_TTFA_BUCKETS)
+        self._audio = self._audio_family.Metric(labels=labels)
+        self._errors = {
+            reason: self._errors_family.Metric(labels={**labels, "reason": reason})
+            for reason in (*_REASONS.values(), "internal")
+        }
+
+    def first_audio(self, seconds: float) -> None:
+        """A request's first audio left `seconds` after its arrival."""
+        self._ttfa.observe(seconds)
+
+    def audio(self, seconds: float) -> None:
+        """`seconds` of audio were spoken or heard."""
+        self._audio.increment(seconds)
+
+    def error(self, error: BaseException) -> None:
+        """A request ended in `error`."""
+        self._errors[_REASONS.get(type(error), "internal")].increment(1)

@@ -1,0 +1,128 @@
+"""From encoded audio to tokens: beam search, and sampling where its result is bad."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ctranslate2
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
+from numpy.typing import NDArray
+
+BEAM_SIZE = 5
+CANDIDATES = 5
+"""How many are sampled at a temperature above 0, to keep the likeliest."""
+TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""What is tried in turn until a result is good, unless the caller set a temperature."""
+
+# Whisper's published thresholds, as faster-whisper has them.
+MAX_COMPRESSION_RATIO = 2.4
+MIN_AVG_LOGPROB = -1.0
+MAX_NO_SPEECH_PROB = 0.6
+MAX_INITIAL_TIMESTAMP = 50  # steps of 20 ms
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one attempt heard."""
+
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
+
+    @property
+    def repetitive(self) -> bool:
+        """The text repeats itself."""
+        return self.compression_ratio > MAX_COMPRESSION_RATIO
+
+    @property
+    def silent(self) -> bool:
+        """There is no speech: the model says so, and is not sure of the words that it found all the same."""
+        return self.no_speech_prob > MAX_NO_SPEECH_PROB and self.avg_logprob <= MIN_AVG_LOGPROB
+
+    @property
+    def good(self) -> bool:
+        """No further attempt is called for."""
+        return self.silent or not (self.repetitive or self.avg_logprob < MIN_AVG_LOGPROB)
+
+
+@dataclass(eq=False)
+class Task:
+    """One window to decode, and the attempts at it so far."""
+
+    encoded: NDArray[Any]
+    """The encoder's output, (1500, width)."""
+    prompt: list[int]
+    """The tokens that the decoder starts from, up to the task token."""
+    tokenizer: Tokenizer
+    temperatures: Sequence[float]
+    attempts: list[Decoded] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """The last attempt is good, or no temperature is left."""
+        return bool(self.attempts) and (self.attempts[-1].good or len(self.attempts) == len(self.temperatures))
+
+    @property
+    def best(self) -> Decoded:
+        """The good attempt, or where there is none the likeliest one, if possible of those that do not repeat."""
+        if self.attempts[-1].good:
+            return self.attempts[-1]
+        varied = [attempt for attempt in self.attempts if not attempt.repetitive]
+        return max(varied or self.attempts, key=lambda attempt: attempt.avg_logprob)
+
+
+def batch(rows: Sequence[NDArray[Any]]) -> ctranslate2.StorageView:
+    """Rows of one shape as CTranslate2's batch."""
+    return ctranslate2.StorageView.from_array(np.stack(rows))
+
+
+def decode(whisper: WhisperModel, tasks: Sequence[Task]) -> None:
+    """Make attempts at every task until each is done.
+
+    CTranslate2 decodes together what has prompts of one length and one set of options; so windows of any language and
+    task share a batch, and only those that fail are tried again.
+    """
+    while pending := [task for task in tasks if not task.done]:
+        groups: dict[tuple[int, float], list[Task]] = defaultdict(list)
+        for task in pending:
+            groups[len(task.prompt), task.temperatures[len(task.attempts)]].append(task)
+        for (_, temperature), group in groups.items():
+            _attempt(whisper, group, temperature)
+
+
+def _attempt(whisper: WhisperModel, group: Sequence[Task], temperature: float) -> None:
+    """Add one attempt at `temperature` to each task of the group."""
+    search = (
+        {"beam_size": 1, "num_hypotheses": CANDIDATES, "sampling_topk": 0, "sampling_temperature": temperature}
+        if temperature > 0
+        else {"beam_size": BEAM_SIZE}
+    )
+    results = whisper.model.generate(
+        batch([task.encoded for task in group]),
+        [task.prompt for task in group],
+        max_length=whisper.max_length,
+        return_scores=True,
+        return_no_speech_prob=True,
+        suppress_tokens=get_suppressed_tokens(group[0].tokenizer, [-1]),
+        max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
+        **search,
+    )
+    for task, result in zip(group, results, strict=True):
+        tokens = result.sequences_ids[0]
+        task.attempts.append(
+            Decoded(
+                tokens=tokens,
+                temperature=temperature,
+                avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),  # the end token counts too
+                compression_ratio=get_compression_ratio(task.tokenizer.decode(tokens).strip()),
+                no_speech_prob=result.no_speech_prob,
+            )
+        )

@@ -1,0 +1,144 @@
+"""One window on its way from audio to a transcript."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from faster_whisper import WhisperModel
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.utils import get_end
+from numpy.typing import NDArray
+
+from adapters.triton.window import Window
+from adapters.whisper.decoding import TEMPERATURES, Task, batch
+from tritone.languages import code_of
+from tritone.transcript import Segment, Transcript, Word
+
+# Whisper's published habits, as faster-whisper has them.
+MAX_CONTEXT = 223  # tokens of earlier text, less than half of what the decoder can hold
+CONTEXT_RESET_TEMPERATURE = 0.5  # text sampled above it is no guide for what follows
+PREPENDED = "\"'“¿([{-"
+APPENDED = "\"'.。,，!！?？:：”)]}、"
+
+
+class Hearing:
+    """A window while it is being transcribed, in one round or more.
+
+    Whisper may stop before the window's speech ends. What is left, from `_seek` (a feature frame of 10 ms) on, is then
+    moved to the start of the 30 s that the encoder sees, and heard in a further round.
+    """
+
+    language: str
+    """Whisper's code; empty until it is detected."""
+    language_probability: float = 1.0
+    encoded: NDArray[Any]
+    """The encoder's output for `remaining_features`, (1500, width)."""
+
+    def __init__(self, whisper: WhisperModel, window: Window) -> None:
+        options = window.options
+        self.language = "" if options.language == "auto" else code_of(options.language) or ""
+        self._whisper = whisper
+        self._options = options
+        self._features = whisper.feature_extractor(window.audio)
+        self._frames: int = self._features.shape[-1] - 1  # the last one is of padding
+        self._seek = 0
+        self._context = self._prompt_tokens(options.prompt)
+        self._segments: list[Segment] = []
+        self._last_word_end = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """All of the window was heard."""
+        return self._seek >= self._frames
+
+    def remaining_features(self) -> NDArray[np.float32]:
+        """The log-mel features of what is not yet heard, (mels, 3000)."""
+        features: NDArray[np.float32] = pad_or_trim(self._features[:, self._seek : self._seek + self._size])
+        return features
+
+    def task(self) -> Task:
+        """What to decode in this round; needs `language` and `encoded`."""
+        tokenizer = self._tokenizer
+        context = [tokenizer.sot_prev, *self._context[-MAX_CONTEXT:]] if self._context else []
+        temperature = self._options.temperature
+        return Task(
+            encoded=self.encoded,
+            prompt=[*context, *tokenizer.sot_sequence],
+            tokenizer=tokenizer,
+            temperatures=(temperature,) if temperature else TEMPERATURES,
+        )
+
+    def take(self, task: Task) -> None:
+        """Add what the round has heard, and move on to where it stopped."""
+        decoded = task.best
+        if decoded.silent:
+            self._seek += self._size
+            return
+        offset = self._seek * self._whisper.feature_extractor.time_per_frame
+        # A private method, and the pin on faster-whisper keeps it; a second copy of its rules could only drift.
+        pieces, seek, complete = self._whisper._split_segments_by_timestamps(
+            tokenizer=task.tokenizer,
+            tokens=decoded.tokens,
+            time_offset=offset,
+            segment_size=self._size,
+            segment_duration=self._size * self._whisper.feature_extractor.time_per_frame,
+            seek=self._seek,
+        )
+        if self._options.word_timestamps:
+            self._align(pieces, task.tokenizer)
+            if not complete and self._last_word_end > offset:
+                seek = round(self._last_word_end * self._whisper.frames_per_second)
+        for piece in pieces:
+            text = task.tokenizer.decode(piece["tokens"])
+            if piece["start"] == piece["end"] or not text.strip():
+                continue
+            self._context += piece["tokens"]
+            self._segments.append(
+                Segment(
+                    start=piece["start"],
+                    end=piece["end"],
+                    text=text,
+                    tokens=tuple(piece["tokens"]),
+                    temperature=decoded.temperature,
+                    avg_logprob=decoded.avg_logprob,
+                    compression_ratio=decoded.compression_ratio,
+                    no_speech_prob=decoded.no_speech_prob,
+                    words=tuple(
+                        Word(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
+                        for word in piece.get("words", ())
+                    ),
+                )
+            )
+        if task.attempts[-1].temperature > CONTEXT_RESET_TEMPERATURE:
+            self._context = []
+        self._seek = seek
+
+    def transcript(self) -> Transcript:
+        """All that was heard."""
+        return Transcript(self.language, self.language_probability, tuple(self._segments))
+
+    @property
+    def _size(self) -> int:
+        """How many frames the next round hears."""
+        return int(min(self._whisper.feature_extractor.nb_max_frames, self._frames - self._seek))
+
+    @property
+    def _tokenizer(self) -> Tokenizer:
+        return Tokenizer(self._whisper.hf_tokenizer, True, task=self._options.task, language=self.language)
+
+    def _prompt_tokens(self, prompt: str) -> list[int]:
+        """The caller's prompt, without special tokens that it may spell out: they would break the whole batch."""
+        if not prompt.strip():
+            return []
+        tokens = self._whisper.hf_tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
+        end_of_text = self._whisper.hf_tokenizer.token_to_id("<|endoftext|>")
+        return [token for token in tokens if token < end_of_text]
+
+    def _align(self, pieces: list[dict[str, Any]], tokenizer: Tokenizer) -> None:
+        """Add `words` to the pieces, and trim the pieces' times to them."""
+        self._whisper.add_word_timestamps(
+            [pieces], tokenizer, batch([self.encoded]), self._size, PREPENDED, APPENDED, self._last_word_end
+        )
+        self._last_word_end = get_end(pieces)

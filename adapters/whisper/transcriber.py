@@ -1,0 +1,69 @@
+"""Windows of different callers, transcribed as one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from faster_whisper import WhisperModel
+
+from adapters.triton.window import Window
+from adapters.whisper.decoding import batch, decode
+from adapters.whisper.hearing import Hearing
+from tritone.contract import TranscriptionOptions
+from tritone.errors import InvalidInput
+from tritone.languages import code_of
+from tritone.transcript import Transcript
+
+MAX_ROUNDS = 10
+"""How often the rest of a window is decoded anew; speech takes one or two rounds, noise could go on for ever."""
+
+
+class WhisperTranscriber:
+    """One Whisper checkpoint as a `Transcriber`.
+
+    A window's transcript is what `WhisperModel.transcribe` gives for it alone with its default options; but the encoder
+    and the decoder run on the windows of all callers at once, and the language is detected from the same encoding.
+    """
+
+    def __init__(self, whisper: WhisperModel) -> None:
+        self._whisper = whisper
+
+    def check(self, options: TranscriptionOptions) -> None:
+        """Raise `InvalidInput` for a language that the checkpoint does not know."""
+        if options.language == "auto":
+            return
+        code = code_of(options.language)
+        if code is None or self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is None:
+            raise InvalidInput("language", f"{options.language!r} is unknown; send an ISO 639-1 code, or auto")
+
+    def transcribe(self, windows: Sequence[Window]) -> list[Transcript]:
+        """The transcript of each window. Options must have passed `check`."""
+        hearings = [Hearing(self._whisper, window) for window in windows]
+        unfinished = hearings
+        for _ in range(MAX_ROUNDS):
+            self._encode(unfinished)
+            self._detect_languages([hearing for hearing in unfinished if not hearing.language])
+            tasks = [hearing.task() for hearing in unfinished]
+            decode(self._whisper, tasks)
+            for hearing, task in zip(unfinished, tasks, strict=True):
+                hearing.take(task)
+            unfinished = [hearing for hearing in unfinished if not hearing.finished]
+            if not unfinished:
+                break
+        return [hearing.transcript() for hearing in hearings]
+
+    def _encode(self, hearings: Sequence[Hearing]) -> None:
+        """Encode what each has not yet heard."""
+        features = batch([hearing.remaining_features() for hearing in hearings])
+        # To the host, whatever the device: the rows are grouped anew for every decoding.
+        encoded = self._whisper.model.encode(features, to_cpu=True)
+        for hearing, row in zip(hearings, np.asarray(encoded), strict=True):
+            hearing.encoded = row
+
+    def _detect_languages(self, hearings: Sequence[Hearing]) -> None:
+        if not hearings:
+            return
+        detected = self._whisper.model.detect_language(batch([hearing.encoded for hearing in hearings]))
+        for hearing, ((token, probability), *_) in zip(hearings, detected, strict=True):
+            hearing.language, hearing.language_probability = token[2:-2], probability

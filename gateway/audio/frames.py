@@ -1,0 +1,18 @@
+"""Samples as PyAV takes them."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.int16]
+"""Mono audio of shape [n]."""
+
+
+def frame(samples: Samples, rate: int, position: int) -> av.AudioFrame:
+    """`samples` at `rate` Hz, which come after `position` others."""
+    made = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout="mono")
+    made.sample_rate = rate
+    made.pts = position
+    return made

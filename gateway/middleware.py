@@ -1,0 +1,146 @@
+"""What stands before every route: errors in one form, keys, admission, and the limit on the body."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import ApiError, GatewayTimeout, PayloadTooLarge, RateLimited, ServerError, Unauthorized
+
+OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"})
+"""What probes, scrapers and readers need, without a key: states and numbers, no content."""
+LIST_PATHS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices")
+"""What PUBLIC_LISTS opens."""
+
+logger = logging.getLogger(__name__)
+
+
+class Errors:
+    """Middleware: answers what was raised below it, and ends a request at its deadline of `timeout` seconds.
+
+    After the answer has begun an error can no longer be told: the connection is cut, so that nobody takes a part for
+    the whole.
+    """
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self.app = app
+        self.timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.timeout) as deadline:
+                await self.app(scope, receive, watched)
+            return
+        except ClientDisconnect:
+            return
+        except ApiError as caught:
+            error = caught
+        except Exception as caught:
+            if isinstance(caught, TimeoutError) and deadline.expired():
+                error = GatewayTimeout(f"the request took longer than {self.timeout:g} s")
+            else:
+                logger.exception("request failed")
+                error = ServerError()
+        if started:
+            # An answer without its regular end makes the server close the connection.
+            logger.error("answer cut: %s", error.message)
+        else:
+            await error.response()(scope, receive, send)
+
+
+class Keys:
+    """Middleware: lets in who sends one of `keys`; who does not is told before a byte of the body is read."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str], public_lists: bool) -> None:
+        self.app = app
+        self.keys = [key.encode() for key in keys]
+        self.public_lists = public_lists
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan" and not self._open(scope) and not self._known(scope):
+            raise Unauthorized
+        await self.app(scope, receive, send)
+
+    def _open(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        if path in OPEN_PATHS:
+            return True
+        lists = path in LIST_PATHS or path.startswith("/v1/models/")
+        return self.public_lists and lists and scope.get("method") in ("GET", "HEAD")
+
+    def _known(self, scope: Scope) -> bool:
+        scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
+        # Every key is compared, so that the time tells nothing.
+        matches = [hmac.compare_digest(sent.strip().encode("latin-1"), key) for key in self.keys]
+        return scheme.lower() == "bearer" and any(matches)
+
+
+class Admission:
+    """Middleware: at most `limit` requests that make a model work (POST) are in flight; more are sent away."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        if self.in_flight >= self.limit:
+            raise RateLimited(f"this server works on {self.limit} requests at once, and has them; try again")
+        self.in_flight += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.in_flight -= 1
+
+
+class BodyLimit:
+    """Middleware: a request body of more than `limit` bytes is refused, by its declared length or by counting."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        error = PayloadTooLarge(f"the body is over {self.limit} bytes", headers={"Connection": "close"})
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > self.limit:
+            raise error
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                raise error
+            return message
+
+        async def guarded(message: Message) -> None:
+            # Parsers below may take our error for a malformed body; ours is the answer all the same.
+            if received > self.limit and message["type"] == "http.response.start":
+                raise error
+            await send(message)
+
+        await self.app(scope, counted, guarded)

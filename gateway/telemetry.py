@@ -1,0 +1,145 @@
+"""What is told of each request: its id, one log line, and the metrics. Never text, audio, voices or keys."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter("tritone_http_requests_total", "Requests answered", ["route", "status"])
+IN_FLIGHT = Gauge("tritone_http_requests_in_flight", "Requests in work")
+DURATION = Histogram(
+    "tritone_http_request_seconds",
+    "From a request's first byte to its answer's last, in seconds",
+    ["route"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
+)
+FIRST_BYTE = Histogram(
+    "tritone_http_first_byte_seconds",
+    "From a request's first byte to its answer's first, in seconds",
+    ["route"],
+    buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60),
+)
+AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio spoken or heard", ["model"])
+
+CLIENT_GONE = 499
+"""The status that is logged where the client left before it had one."""
+
+_SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Record:
+    """What is known of one request; the routers add the model and the seconds of audio."""
+
+    request_id: str
+    started: float = field(default_factory=time.perf_counter)
+    """`perf_counter` seconds."""
+    model: str | None = None
+    audio_seconds: float = 0.0
+    status: int = CLIENT_GONE
+    first_byte: float | None = None
+    """`perf_counter` seconds when the first byte of the answer's body left."""
+    complete: bool = False
+    """Whether the answer reached its regular end."""
+
+
+class Telemetry:
+    """Middleware: gives each request its `Record` (`request.state.record`) and tells of it when it is over."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent_id = Headers(scope=scope).get("x-request-id", "")
+        record = Record(sent_id if _SANE_ID.fullmatch(sent_id) else uuid.uuid4().hex)
+        scope.setdefault("state", {})["record"] = record
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = record.request_id
+            elif message["type"] == "http.response.body":
+                if message.get("body") and record.first_byte is None:
+                    record.first_byte = time.perf_counter()
+                record.complete = not message.get("more_body", False)
+            await send(message)
+
+        token = _request_id.set(record.request_id)
+        IN_FLIGHT.inc()
+        try:
+            await self.app(scope, receive, watched)
+        finally:
+            IN_FLIGHT.dec()
+            _tell(scope, record)
+            _request_id.reset(token)
+
+
+def _tell(scope: Scope, record: Record) -> None:
+    """Log and count a request that is over."""
+    ended = time.perf_counter()
+    # The pattern, not the path: a label for each path that somebody tries would grow without end.
+    route = getattr(scope.get("route"), "path", "other")
+    REQUESTS.labels(route, record.status).inc()
+    DURATION.labels(route).observe(ended - record.started)
+    details: dict[str, object] = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "status": record.status,
+        "ms": round((ended - record.started) * 1e3, 1),
+    }
+    if record.first_byte is not None:
+        FIRST_BYTE.labels(route).observe(record.first_byte - record.started)
+        details["first_byte_ms"] = round((record.first_byte - record.started) * 1e3, 1)
+    if not record.complete:
+        details["cut"] = True
+    if record.model is not None:
+        details["model"] = record.model
+        if record.audio_seconds:
+            AUDIO.labels(record.model).inc(record.audio_seconds)
+            details["audio_seconds"] = round(record.audio_seconds, 3)
+    logger.info("request", extra={"details": details})
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, request id, and a record's `details`."""
+
+    converter = time.gmtime
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`, its traceback included."""
+        line: dict[str, object] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (id_ := _request_id.get()) is not None:
+            line["request_id"] = id_
+        line |= getattr(record, "details", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(level: str) -> None:
+    """Send every logger, uvicorn's too, to standard error as JSON lines."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,207 @@
+"""The gateway's one gRPC client: every request to a model goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import (
+    deserialize_bytes_tensor,
+    np_to_triton_dtype,
+    serialize_byte_tensor,
+    triton_to_np_dtype,
+)
+
+from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
+from tritone.contract import SpeechDescription, SpeechOptions, Value
+from tritone.errors import InvalidInput
+
+Tensors = dict[str, NDArray[Any]]
+
+_OPTIONS = [
+    # gRPC's own limit is 4 MB.
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    # A server that died without a word is noticed within half a minute, and one that came back within two seconds.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A `dns:///` name that stands for several servers: a connection to each.
+    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+]
+_STREAM_ERRORS = (("triton_grpc_error", "true"),)
+"""Metadata that makes Triton end a failed stream with a real status, not with text in a response."""
+_PROBE_TIMEOUT = 5.0
+"""Seconds that a question about a model's state may take."""
+_HTTP_NAMES = {"text": "input", "audio": "file"}
+"""A tensor's name -> the field of the HTTP request that fills it."""
+
+logger = logging.getLogger(__name__)
+
+
+class Triton:
+    """Connections to one or more Triton servers, used in turn.
+
+    Every method raises an `ApiError` for what Triton answers, and cancels its call in Triton when its task is
+    cancelled.
+    """
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for address in addresses]
+        self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
+        self._turns = itertools.cycle(range(len(addresses)))
+        self._descriptions: dict[str, SpeechDescription] = {}
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Value],
+        *,
+        request_id: str,
+        priority: int = 0,
+        timeout: float,
+    ) -> Tensors:
+        """Ask a model that gives one answer; shapes go out as they are, the batch dimension included.
+
+        `priority` is Triton's, 1 the highest, 0 the model's default; `timeout` is in seconds.
+        """
+        request = _request(model, inputs, parameters, request_id)
+        if priority:
+            request.parameters["priority"].uint64_param = priority
+        try:
+            return _tensors(await self._stub().ModelInfer(request, timeout=timeout))
+        except grpc.aio.AioRpcError as error:
+            raise _api_error(error, model) from error
+
+    async def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Value],
+        *,
+        request_id: str,
+        timeout: float,
+    ) -> AsyncIterator[Tensors]:
+        """Ask a decoupled model; the last of the answers carries the interface's `final_outputs`.
+
+        Close the generator (`contextlib.aclosing`) to cancel the call in Triton.
+        """
+        request = _request(model, inputs, parameters, request_id)
+        request.parameters["triton_enable_empty_final_response"].bool_param = True
+        # One stream a request: Triton cancels whole streams only.
+        call = self._stub().ModelStreamInfer(iter([request]), metadata=_STREAM_ERRORS, timeout=timeout)
+        try:
+            async for response in call:
+                tensors = _tensors(response.infer_response)
+                if tensors:
+                    yield tensors
+                if response.infer_response.parameters["triton_final_response"].bool_param:
+                    return
+        except grpc.aio.AioRpcError as error:
+            raise _api_error(error, model) from error
+        finally:
+            call.cancel()
+        logger.error("%s ended its stream without a final response", model)
+        raise ServerError
+
+    async def ready(self, model: str) -> bool:
+        """Whether any of the servers serves `model` now."""
+        request = service_pb2.ModelReadyRequest(name=model)
+        answers = await asyncio.gather(
+            *(stub.ModelReady(request, timeout=_PROBE_TIMEOUT) for stub in self._stubs), return_exceptions=True
+        )
+        return any(not isinstance(answer, BaseException) and answer.ready for answer in answers)
+
+    async def describe(self, model: str) -> SpeechDescription:
+        """What a speech model says of itself; asked once."""
+        if model not in self._descriptions:
+            answers = self.stream(
+                model,
+                {"text": np.array([b""], dtype=np.object_)},
+                SpeechOptions(describe=True).to_parameters(),
+                request_id="",
+                timeout=_PROBE_TIMEOUT,
+            )
+            async for tensors in answers:
+                if "description" in tensors:
+                    self._descriptions[model] = SpeechDescription.from_json(tensors["description"].item())
+        return self._descriptions[model]
+
+    def _stub(self) -> Any:
+        """The next server in turn that is not known to be out of reach."""
+        for _ in self._channels:
+            turn = next(self._turns)
+            if self._channels[turn].get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                return self._stubs[turn]
+        return self._stubs[next(self._turns)]
+
+
+def _request(model: str, inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Value], id_: str) -> Any:
+    """The wire form of a request; arrays of `bytes` objects are BYTES tensors."""
+    request = service_pb2.ModelInferRequest(model_name=model, id=id_)
+    for name, array in inputs.items():
+        tensor = request.inputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
+        if tensor.datatype == "BYTES":
+            request.raw_input_contents.append(serialize_byte_tensor(array).item())
+        else:
+            request.raw_input_contents.append(np.ascontiguousarray(array).tobytes())
+    for name, value in parameters.items():
+        match value:
+            case bool():
+                request.parameters[name].bool_param = value
+            case int():
+                request.parameters[name].int64_param = value
+            case float():
+                request.parameters[name].double_param = value
+            case str():
+                request.parameters[name].string_param = value
+    return request
+
+
+def _tensors(response: Any) -> Tensors:
+    """The outputs of an answer by name; BYTES become arrays of `bytes` objects."""
+    tensors: Tensors = {}
+    for output, raw in zip(response.outputs, response.raw_output_contents, strict=True):
+        if output.datatype == "BYTES":
+            array = deserialize_bytes_tensor(raw)
+        else:
+            array = np.frombuffer(raw, dtype=triton_to_np_dtype(output.datatype))
+        tensors[output.name] = array.reshape(output.shape)
+    return tensors
+
+
+def _api_error(error: grpc.aio.AioRpcError, model: str) -> ApiError:
+    """What the client is told of a failed call; what it did not cause is logged whole."""
+    # Triton may set its request id before the model's own words.
+    details = re.sub(r"^\[request id: [^]]*\] ", "", error.details() or "")
+    match error.code():
+        case grpc.StatusCode.INVALID_ARGUMENT:
+            invalid = InvalidInput.from_message(details)
+            field = _HTTP_NAMES.get(invalid.field, invalid.field) if invalid.field else None
+            return BadRequest(f"{field}: {invalid.problem}" if field else invalid.problem, param=field)
+        case grpc.StatusCode.NOT_FOUND:
+            return NotFound(f"model {model!r} is not loaded at present", param="model", code="model_not_found")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return GatewayTimeout(f"model {model!r} did not answer in time")
+        case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
+            logger.warning("%s is unavailable: %s", model, details)
+            return Unavailable(f"model {model!r} takes no requests at present; try again")
+    logger.error("%s failed: %s: %s", model, error.code().name, details)
+    return ServerError()

@@ -1,0 +1,1 @@
+"""What `scripts/serve` runs: environments, weights, Triton's home, the processes and their end."""

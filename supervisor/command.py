@@ -1,0 +1,80 @@
+"""The command line: serve what the settings choose until a signal asks to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from collections.abc import Iterator
+
+from pydantic import ValidationError
+
+from supervisor import preflight
+from supervisor.console import say
+from supervisor.plan import Plan
+from supervisor.processes import ProcessDiedError, adopt_orphans
+from supervisor.serve import StartError, prepare, serve
+from supervisor.settings import Settings
+from tritone.catalogue import UnknownModelError
+
+FAILED = 1
+BAD_SETTINGS = 2
+
+
+async def run(plan: Plan) -> int:
+    """Prepare and serve; 0 when a signal asked to stop, else 1 after saying why."""
+    adopt_orphans()
+    stop_on_signals()
+    try:
+        await prepare(plan)
+        await serve(plan)
+    except asyncio.CancelledError:
+        say("stopped")
+        return 0
+    except (StartError, ProcessDiedError) as error:
+        say(str(error))
+    return FAILED
+
+
+def stop_on_signals() -> None:
+    """Cancel this task at the first SIGINT, SIGTERM or SIGHUP; further ones change nothing."""
+    task = asyncio.current_task()
+    assert task
+    asked = False
+
+    def ask() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, ask)
+
+
+def settings_help() -> Iterator[str]:
+    """A line for each setting."""
+    for name, field in Settings.model_fields.items():
+        yield f"  {name.upper():22}{field.description} [{field.get_default()}]"
+
+
+def main() -> int:
+    """Read the settings, look whether they can be served, and serve. Returns the exit status."""
+    argparse.ArgumentParser(
+        prog="scripts/serve",
+        description=f"{__doc__}\n\nSettings, from the environment or .env:\n" + "\n".join(settings_help()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+    try:
+        plan = Plan.make(Settings())
+    except ValidationError as error:
+        for problem in error.errors():
+            say(f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']}: {problem['msg']}")
+        return BAD_SETTINGS
+    except UnknownModelError as error:
+        say(str(error))
+        return BAD_SETTINGS
+    if findings := list(preflight.findings(plan.settings)):
+        say("\n".join(findings))
+        return FAILED
+    return asyncio.run(run(plan))

@@ -1,0 +1,276 @@
+"""The Python environments: one a requirements file, built once for every clone on the machine.
+
+    python3 -m supervisor.environments NAME COMMAND...   make sure that NAME stands, then become COMMAND in it
+    python3 -m supervisor.environments --build NAME...   make sure that each stands
+
+COMMAND is a program of the environment with its arguments, or, where it begins with `-`, arguments for its
+Python. An environment is a venv in the cache folder (TRITONE_CACHE, else $XDG_CACHE_HOME/tritone, else
+~/.cache/tritone), and `envs/NAME` in the clone is a link to it. This is the one module that runs before any
+environment stands: it needs nothing but the standard library, and Pythons that it refuses can still read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn
+
+from supervisor.console import say
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOM_NEEDED = 3 << 29
+"""Bytes that must be free in the cache folder before a build begins: what the default environments take together."""
+
+_MARKER = "complete"
+_WITHOUT_DEPENDENCIES = frozenset({"triton"})
+_BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
+
+
+class BuildError(Exception):
+    """An environment cannot be had; the message says why, and what to do."""
+
+
+def cache_folder() -> Path:
+    """The folder that environments, downloads and run directories share across clones."""
+    if explicit := os.environ.get("TRITONE_CACHE"):
+        return Path(explicit).expanduser().resolve()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "tritone"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """The environment of `requirements/<name>.txt` in the clone at `root`."""
+
+    name: str
+    root: Path = ROOT
+
+    @property
+    def link(self) -> Path:
+        """Where the clone and the models' configurations look for it."""
+        return self.root / "envs" / self.name
+
+    @property
+    def requirements(self) -> Path:
+        """The file that says what is in it."""
+        return self.root / "requirements" / f"{self.name}.txt"
+
+    @cached_property
+    def folder(self) -> Path:
+        """The venv itself: a folder that an image put in the link's place, else one in a cache.
+
+        Its name carries the pinned requirements and the interpreter, so that a change of either makes a new one.
+        """
+        if self.link.is_dir() and not self.link.is_symlink():
+            return self.link
+        interpreter = (platform.python_version(), sysconfig.get_platform(), sys.base_prefix)
+        identity = "\n".join((*_pins(self.requirements), *interpreter))
+        name = f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        linked = self.link.resolve()
+        return linked if linked.name == name and linked.is_dir() else cache_folder() / "envs" / name
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is whole: neither half-built nor left behind by an interpreter that is gone."""
+        return self.python.exists() and ((self.folder / _MARKER).exists() or self.folder == self.link)
+
+    def ensure(self) -> None:
+        """Build it where it does not stand, and point the link at it. Raises `BuildError`."""
+        if not self.stands:
+            with self._locked() as lock:
+                if not self.stands:  # nobody built it while we waited
+                    self._build(lock)
+        if self.link.resolve() != self.folder.resolve():
+            self._relink()
+
+    def _build(self, lock: IO[str]) -> None:
+        if (free := shutil.disk_usage(self.folder.parent).free) < ROOM_NEEDED:
+            raise BuildError(
+                f"environment {self.name}: {free >> 20} MB are free in {cache_folder()} and "
+                f"{ROOM_NEEDED >> 20} are needed: make room, or set TRITONE_CACHE to a folder that has it"
+            )
+        if importlib.util.find_spec("ensurepip") is None:
+            package = "python{}.{}-venv".format(*sys.version_info)
+            raise BuildError(f"environment {self.name}: this Python cannot make venvs: install {package}")
+        say(f"environment {self.name}: building")
+        started = time.monotonic()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        options = ["--no-deps"] if self.name in _WITHOUT_DEPENDENCIES else []
+        try:
+            self._run(lock, sys.executable, "-m", "venv", self.folder)
+            self._run(lock, self.python, "-m", "pip", "install", "--no-input", *options, "-r", self.requirements)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        (self.folder / _MARKER).touch()
+        say(f"environment {self.name}: built in {time.monotonic() - started:.0f} s")
+
+    def _run(self, lock: IO[str], *command: str | Path) -> None:
+        """Run a step of the build, telling large downloads alone, and all of the end if it fails.
+
+        The step holds the lock too: where we are killed, the next build waits until it is really over.
+        """
+        tail: deque[str] = deque(maxlen=20)
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=clean_environment() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"},
+            pass_fds=[lock.fileno()],
+        ) as step:
+            assert step.stdout is not None
+            try:
+                for line in step.stdout:
+                    tail.append(line)
+                    if download := _BIG_DOWNLOAD.match(line):
+                        say(f"environment {self.name}: downloading {download[1]} ({download[2]})")
+            except BaseException:
+                step.terminate()
+                step.wait()
+                raise
+        if step.returncode:
+            raise BuildError(f"environment {self.name} could not be built:\n{''.join(tail).rstrip()}")
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[IO[str]]:
+        path = Path(f"{self.folder}.lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w")
+        except OSError as error:
+            raise BuildError(f"environment {self.name}: {error}: set TRITONE_CACHE to a writable folder") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"environment {self.name}: waiting for another process that builds it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+
+    def _relink(self) -> None:
+        fresh = self.link.with_name(f".{self.name}.{os.getpid()}")
+        try:
+            self.link.parent.mkdir(exist_ok=True)
+            fresh.symlink_to(self.folder)
+            fresh.replace(self.link)
+        except OSError as error:
+            raise BuildError(f"environment {self.name} could not be linked into the clone: {error}") from None
+
+
+def clean_environment() -> dict[str, str]:
+    """The caller's environment variables, less those that would let foreign modules into an environment."""
+    foreign = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
+    return {k: v for k, v in os.environ.items() if k not in foreign} | {"PYTHONNOUSERSITE": "1"}
+
+
+def find_python() -> str | None:
+    """A Python on PATH that Tritone runs on; None where there is none."""
+    for name in ("python3.12", "python3.11", "python3.13"):
+        check = [name, "-c", "import ensurepip, sys; print(sys.executable)"]
+        with contextlib.suppress(OSError):
+            found = subprocess.run(check, capture_output=True, text=True, check=False)
+            if found.returncode == 0:
+                return found.stdout.strip()
+    return None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says; returns only from `--build`, and from failures."""
+    if not (3, 11) <= sys.version_info < (3, 14):
+        python = find_python()
+        if python is None:
+            return _fail(f"Tritone needs Python 3.11, 3.12 or 3.13, and python3 is {platform.python_version()}")
+        os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
+    known = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt") if path.stem != "constraints")
+    building = arguments[:1] == ["--build"]
+    names = arguments[1:] if building else arguments[:1]
+    if not names or not set(names) <= set(known):
+        return _fail(f"name an environment: {', '.join(known)}\n\n{__doc__}", 2)
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, _interrupt)
+    try:
+        if len(names) > 1:
+            return _build_together(names)
+        environment = Environment(names[0])
+        environment.ensure()
+    except BuildError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    if not building:
+        _become(environment, arguments[1:])
+    return 0
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    for signal_ in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_, signal.SIG_IGN)  # a second one must not break the clearing up
+    raise KeyboardInterrupt
+
+
+def _build_together(names: Sequence[str]) -> int:
+    missing = [name for name in names if not _settled(Environment(name))]
+    builds = [subprocess.Popen([sys.executable, "-m", __spec__.name, "--build", name]) for name in missing]
+    try:
+        return max((build.wait() for build in builds), default=0)
+    except KeyboardInterrupt:
+        for build in builds:
+            build.terminate()
+        for build in builds:
+            build.wait()
+        raise
+
+
+def _settled(environment: Environment) -> bool:
+    return environment.stands and environment.link.resolve() == environment.folder.resolve()
+
+
+def _become(environment: Environment, command: Sequence[str]) -> NoReturn:
+    binaries = environment.folder / "bin"
+    variables = clean_environment()
+    variables["PATH"] = f"{binaries}{os.pathsep}{variables.get('PATH', os.defpath)}"
+    program, *rest = command if command and not command[0].startswith("-") else ("python", *command)
+    os.execve(binaries / program, [str(binaries / program), *rest], variables)  # noqa: S606 - no shell wanted
+
+
+def _pins(requirements: Path) -> Iterator[str]:
+    """The lines that decide what is installed, those of included files among them."""
+    for line in requirements.read_text(encoding="utf-8").splitlines():
+        pin = line.split(" #")[0].strip()
+        if pin.startswith(("-r ", "-c ")):
+            yield from _pins(requirements.parent / pin[3:].strip())
+        elif pin and not pin.startswith("#"):
+            yield pin
+
+
+def _fail(message: str, status: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""What would keep us from serving, found before anything starts: each finding is a line that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from supervisor.run_folder import SHARED_MEMORY
+from supervisor.settings import Settings
+from supervisor.triton import LIBPYTHON, find_libpython
+
+GLIBC_NEEDED = (2, 34)
+SHARED_MEMORY_NEEDED = 32 << 20
+"""Bytes: what the stubs of a few models take before they carry anything."""
+
+_LISTENING = "0A"
+_VERSION = "{}.{}".format(*sys.version_info)
+
+
+def findings(settings: Settings) -> Iterator[str]:
+    """Every reason why a start would fail."""
+    yield from _ports(settings)
+    yield from _server(settings)
+    if find_libpython() is None:
+        yield (
+            f"{LIBPYTHON} is missing, and Triton's Python backend needs it: install libpython{_VERSION} (Debian, "
+            "Ubuntu), or put a Python that was built with --enable-shared first on PATH"
+        )
+    if (free := shutil.disk_usage(SHARED_MEMORY).free) < SHARED_MEMORY_NEEDED:
+        yield (
+            f"{SHARED_MEMORY} has {free >> 20} MB free and {SHARED_MEMORY_NEEDED >> 20} are needed: "
+            "remove what is left there, or start the container with --shm-size=1g"
+        )
+
+
+def _server(settings: Settings) -> Iterator[str]:
+    if home := settings.installed_triton:
+        if not (home / "bin" / "tritonserver").exists():
+            yield f"TRITONSERVER_HOME={home} has no bin/tritonserver: set it to an installed Triton, or unset it"
+    elif (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        yield (
+            f"the embedded Triton runs on Linux x86_64, and this is {sys.platform} {platform.machine()}: "
+            "use the container, or set TRITONSERVER_HOME to an installed Triton"
+        )
+    elif (glibc := _glibc()) < GLIBC_NEEDED:
+        yield "the embedded Triton needs glibc {}.{} or newer, and here is {}: use the container".format(
+            *GLIBC_NEEDED, "{}.{}".format(*glibc) if glibc else "another C library"
+        )
+
+
+def _glibc() -> tuple[int, ...]:
+    name, version = platform.libc_ver()
+    return tuple(int(part) for part in version.split(".")[:2]) if name == "glibc" else ()
+
+
+def _ports(settings: Settings) -> Iterator[str]:
+    for name, port in settings.ports.items():
+        host_name = "API_HOST" if name == "API_PORT" else "TRITON_HOST"
+        host = settings.api_host if name == "API_PORT" else settings.triton_host
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+                probe.listen()
+        except PermissionError:
+            yield f"{name}={port} may be opened by root alone: set it to a port from 1024 on"
+        except socket.gaierror:
+            yield f"{host_name}={host} is no address of this machine"
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                yield f"{name}={port} is in use{_holder(port)}: stop that, or set {name} to a free port"
+            else:
+                yield f"{host_name}={host} cannot be listened on: {error.strerror}"
+
+
+def _holder(port: int) -> str:
+    """` by NAME (pid N)` where we may know which process listens on the port, else nothing."""
+    sockets = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if table.exists():
+            for line in table.read_text().splitlines()[1:]:
+                (
+                    _,
+                    local,
+                    _,
+                    state,
+                    *_,
+                ) = fields = line.split()
+                if state == _LISTENING and int(local.rpartition(":")[2], 16) == port:
+                    sockets.add(f"socket:[{fields[9]}]")
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(descriptor) in sockets:
+                process = descriptor.parents[1]
+                return f" by {(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue  # it has ended, or is another user's
+    return ""

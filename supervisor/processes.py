@@ -1,0 +1,150 @@
+"""Child processes that cannot outlive us, and that are ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from supervisor.console import say
+from supervisor.environments import ROOT
+
+T = TypeVar("T")
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LONGEST_LINE = 1 << 24
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ProcessDiedError(Exception):
+    """A child ended that should have gone on; the message has the end of what it said."""
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent dies, so that `Process` can wait for every one of them."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Process:
+    """A child that leads a session of its own: a Ctrl-C at the terminal reaches us alone, and we tell it.
+
+    Where we are killed, the kernel sends it `last_signal`.
+    """
+
+    def __init__(self, name: str, child: asyncio.subprocess.Process, grace: float) -> None:
+        self.name = name
+        self.grace = grace
+        """Seconds that it has to end once asked to."""
+        self._child = child
+        self._tail: deque[str] = deque(maxlen=20)
+        self._reader: asyncio.Task[None] | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(
+        cls,
+        name: str,
+        command: Sequence[str | Path],
+        env: Mapping[str, str],
+        *,
+        grace: float,
+        log: Path | None = None,
+        alarming: Callable[[str], bool] = lambda _line: False,
+        last_signal: signal.Signals = signal.SIGKILL,
+    ) -> AsyncIterator[Process]:
+        """Start `command` in the clone; on leaving, end it and all that it started.
+
+        With `log` its output goes to that file, and the lines that are `alarming` to the terminal as well.
+        """
+        parent = os.getpid()
+
+        def follow_parent() -> None:
+            _libc.prctl(_PR_SET_PDEATHSIG, last_signal)
+            if os.getppid() != parent:
+                os._exit(1)
+
+        child = await asyncio.create_subprocess_exec(
+            *command,
+            env=env,
+            cwd=ROOT,
+            stdin=DEVNULL,
+            stdout=PIPE if log else None,
+            stderr=STDOUT if log else None,
+            limit=_LONGEST_LINE,
+            start_new_session=True,
+            preexec_fn=follow_parent,
+        )
+        process = cls(name, child, grace)
+        if log:
+            process._reader = asyncio.create_task(process._read(log, alarming))
+        try:
+            yield process
+        finally:
+            await process._stop()
+
+    async def wait(self) -> int:
+        """Wait until it ends; its exit status, negative for a signal."""
+        return await self._child.wait()
+
+    async def watch(self) -> NoReturn:
+        """Wait until it ends by itself, which it should not. Raises `ProcessDiedError`."""
+        status = await self._child.wait()
+        await self._clear()
+        how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        raise ProcessDiedError("\n  ".join([f"{self.name} {how}", *self._tail]))
+
+    async def during(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` while it runs. Raises `ProcessDiedError` where it ends before the work does."""
+        task, death = asyncio.create_task(work), asyncio.create_task(self.watch())
+        try:
+            await asyncio.wait((task, death), return_when=asyncio.FIRST_COMPLETED)
+            if not death.done() and task.exception():  # a connection that broke may be the first sign of a death
+                await asyncio.wait((death,), timeout=1)
+            return await (death if self._child.returncode is not None else task)
+        finally:
+            for either in (task, death):
+                either.cancel()
+            await asyncio.gather(task, death, return_exceptions=True)
+
+    async def _stop(self) -> None:
+        if self._child.returncode is None:
+            self._child.terminate()
+            try:
+                async with asyncio.timeout(self.grace):
+                    await self._child.wait()
+            except TimeoutError:
+                say(f"{self.name}: not done after {self.grace:g} s, killed")
+        await self._clear()
+
+    async def _clear(self) -> None:
+        """Kill what is left of its session, and wait until nothing is."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        await self._child.wait()
+        await asyncio.to_thread(_reap, self._child.pid)
+        if self._reader:
+            await asyncio.wait((self._reader,))
+
+    async def _read(self, log: Path, alarming: Callable[[str], bool]) -> None:
+        assert self._child.stdout is not None
+        with log.open("w", encoding="utf-8", buffering=1) as file:
+            async for raw in self._child.stdout:
+                line = raw.decode(errors="replace")
+                file.write(line)
+                self._tail.append(line.rstrip())
+                if alarming(line):
+                    say(f"{self.name}: {line.rstrip()}")
+
+
+def _reap(group: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)

@@ -1,0 +1,154 @@
+"""From nothing to serving, and back: the order in which things are made, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import httpx2
+
+from supervisor import triton, weights
+from supervisor.announcement import announcement
+from supervisor.console import say
+from supervisor.environments import cache_folder
+from supervisor.plan import Plan
+from supervisor.processes import Process
+from supervisor.run_folder import run_folder, shared_memory_prefix
+from supervisor.settings import reachable
+
+_IDLE_GRACE = 5.0
+"""Seconds that a process has to end while nothing is in flight."""
+_POLL = 0.05
+_REMIND = 10.0
+
+
+class StartError(Exception):
+    """A start that failed; the message is for the terminal."""
+
+
+async def prepare(plan: Plan) -> None:
+    """Fetch the weights and build the environments that are not there yet. Raises `StartError`."""
+    wanted = weights.wanted(plan.models)
+    if weights.missing(plan.settings.model_dir, wanted):
+        await _step(plan, "weights", "supervisor.weights", *wanted)
+    await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
+
+
+async def serve(plan: Plan) -> None:
+    """Start Triton, load the models, start the gateway, and go on until cancelled.
+
+    Raises `StartError`, or `ProcessDiedError` where a process ends by itself. However it is left, nothing stays.
+    """
+    settings = plan.settings
+    started = time.monotonic()
+    async with AsyncExitStack() as stack:
+        async with _deadline(settings.start_timeout):
+            folder = stack.enter_context(run_folder(cache_folder() / "runs"))
+            secret = triton.new_secret()
+            server = await stack.enter_async_context(_triton(plan, folder, secret))
+            await server.during(_load(plan, secret))
+            processes = [server]
+            if settings.gateway:
+                gateway = await stack.enter_async_context(_gateway(plan))
+                await server.during(gateway.during(_gateway_ready(plan)))
+                processes.append(gateway)
+        for process in processes:
+            process.grace = settings.drain_timeout + _IDLE_GRACE
+        say(announcement(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
+        stack.callback(say, "stopping")
+        await server.during(processes[-1].watch())
+
+
+async def _step(plan: Plan, name: str, module: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", module, *arguments]
+    variables = plan.variables()
+    async with Process.running(name, command, variables, grace=_IDLE_GRACE, last_signal=signal.SIGTERM) as step:
+        if await step.wait():
+            raise StartError(f"not started: the {name} could not be made ready")
+
+
+def _triton(plan: Plan, folder: Path, secret: str) -> AbstractAsyncContextManager[Process]:
+    libpython = triton.find_libpython()
+    assert libpython, "preflight asks for it"
+    home = triton.lay_out(folder, libpython, plan.settings.installed_triton)
+    log = folder / "triton.log"
+    say(f"starting triton on the {plan.device}, log in {log}")
+    return Process.running(
+        "triton",
+        triton.command(plan, home, secret, shared_memory_prefix(folder)),
+        home.environment(plan.variables()),
+        grace=_IDLE_GRACE,
+        log=log,
+        alarming=triton.alarming,
+    )
+
+
+async def _load(plan: Plan, secret: str) -> None:
+    async with triton.control_client(plan.settings, secret) as client:
+        await _until_ok(client, "/v2/health/ready")
+        try:
+            async with asyncio.TaskGroup() as loads:
+                for model in plan.models:
+                    loads.create_task(_load_one(client, model.id))
+        except ExceptionGroup as failed:
+            raise StartError("\n".join(str(error) for error in failed.exceptions)) from None
+
+
+async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
+    async with _telling(f"loading {model}"):
+        await triton.load(client, model)
+        await _until_ok(client, f"/v2/models/{model}/ready")
+
+
+def _gateway(plan: Plan) -> AbstractAsyncContextManager[Process]:
+    return Process.running("gateway", plan.gateway, plan.variables(), grace=_IDLE_GRACE)
+
+
+async def _gateway_ready(plan: Plan) -> None:
+    address = f"http://{reachable(plan.settings.api_host)}:{plan.settings.api_port}"
+    async with _telling("starting the gateway"), httpx2.AsyncClient(base_url=address, trust_env=False) as client:
+        await _until_ok(client, "/ready")
+
+
+async def _until_ok(client: httpx2.AsyncClient, path: str) -> None:
+    """Ask until the answer is a success; the caller has the deadline."""
+    while True:
+        try:
+            if (await client.get(path)).is_success:
+                return
+        except httpx2.TransportError:
+            pass  # not listening yet
+        await asyncio.sleep(_POLL)
+
+
+@asynccontextmanager
+async def _telling(what: str) -> AsyncIterator[None]:
+    """Say that something begins, that it still goes on, and how many seconds it took."""
+
+    async def remind() -> None:
+        while True:
+            await asyncio.sleep(_REMIND)
+            say(f"{what} ({time.monotonic() - started:.0f} s so far)")
+
+    started = time.monotonic()
+    say(what)
+    reminder = asyncio.create_task(remind())
+    try:
+        yield
+    finally:
+        reminder.cancel()
+    say(f"{what}: done in {time.monotonic() - started:.1f} s")
+
+
+@asynccontextmanager
+async def _deadline(seconds: float) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StartError(f"not ready after START_TIMEOUT={seconds:g} seconds") from None

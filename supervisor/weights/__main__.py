@@ -1,0 +1,78 @@
+"""What `scripts/fetch_models` runs."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from supervisor.environments import ROOT
+from supervisor.settings import Settings
+from supervisor.weights import FetchError, Progress, bundle, fetch, manifest, missing, wanted
+from tritone.catalogue import Catalogue, UnknownModelError
+
+_ALWAYS = ("supervisor", "gateway", "triton")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetch, list, verify or pack weights; the exit status, 1 where something is missing in the end."""
+    options = _parser().parse_args(arguments)
+    progress = Progress()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # either way the scratch folder is cleared
+    try:
+        settings = Settings()
+        model_dir = options.model_dir or settings.model_dir
+        if options.list:
+            _list(model_dir, options.ids or list(manifest.load()))
+            return 0
+        ids = options.ids or wanted(Catalogue.load().choose(settings.tts_modes, settings.stt_models))
+        fetch(model_dir, ids, progress=progress, verify=options.verify)
+        if options.bundle:
+            bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
+        progress.say(f"{', '.join(ids)}: complete in {model_dir}")
+    except (FetchError, UnknownModelError) as error:
+        progress.say(str(error))
+        return 1
+    except ValidationError as error:
+        progress.say("; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors()))
+        return 1
+    except KeyboardInterrupt:
+        progress.say("stopped; run this again to go on")
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/fetch_models",
+        description="Fetch the models' weights into MODEL_DIR, each file checked against its sha256.",
+        epilog="Settings: MODEL_DIR, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, TRITONE_CACHE.",
+    )
+    parser.add_argument("ids", nargs="*", help="what to fetch; else what TTS_MODES and STT_MODELS choose")
+    parser.add_argument("--model-dir", type=Path, help="the folder to fill, in place of MODEL_DIR")
+    parser.add_argument("--list", action="store_true", help="say what there is, fetch nothing")
+    parser.add_argument("--verify", action="store_true", help="read every file whole and replace damaged ones")
+    parser.add_argument("--bundle", type=Path, metavar="FILE", help="pack all for a machine without network")
+    return parser
+
+
+def _list(model_dir: Path, ids: Sequence[str]) -> None:
+    known = manifest.load()
+    for id_ in ids:
+        lacking = len(missing(model_dir, [id_]))
+        state = f"{lacking} of {len(known[id_].files)} files missing" if lacking else "here"
+        print(f"{id_:16} {known[id_].size / 1e6:6.1f} MB  {state:24}  {known[id_].licence}")
+
+
+def _requirements(ids: Sequence[str]) -> list[Path]:
+    models = Catalogue.load().models
+    names = dict.fromkeys((*_ALWAYS, *(models[id_].environment for id_ in ids if id_ in models)))
+    return [ROOT / "requirements" / f"{name}.txt" for name in names]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

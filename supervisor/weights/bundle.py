@@ -1,0 +1,101 @@
+"""One file with all that a machine without network needs: weights, and wheels for every environment."""
+
+from __future__ import annotations
+
+import io
+import platform
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from supervisor.weights.errors import FetchError, SourceError
+from supervisor.weights.fetching import check_space, entries
+from supervisor.weights.packages import run
+from supervisor.weights.progress import Progress
+
+_BUILD_QUIET_S = 120.0
+_README = """Tritone for a machine without network: {ids}
+
+models/   the weights. Lay them into MODEL_DIR, which is models/ in the clone unless you set it.
+wheels/   the Python packages, for Python {python} on {platform}.
+
+In the clone:
+
+    tar -xf {bundle}
+    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels"
+    scripts/serve
+
+The two variables are needed only until the environments stand.
+"""
+
+
+def write(bundle: Path, model_dir: Path, ids: Sequence[str], requirements: Iterable[Path], progress: Progress) -> None:
+    """Pack `ids`, which MODEL_DIR must have, and the wheels of the requirements files into an uncompressed tar.
+
+    The file appears whole or not at all. Raises `FetchError` when a wheel is not to be had, or there is no room.
+    """
+    files = [(f"{entry.id}/{name}", blobs[0].size) for entry in entries(ids) for name, blobs in entry.files.items()]
+    try:
+        bundle.parent.mkdir(parents=True, exist_ok=True)
+        check_space(bundle.parent, sum(size for _, size in files))
+        with tempfile.TemporaryDirectory(dir=bundle.parent, prefix=f".{bundle.name}.") as scratch:
+            wheels = Path(scratch) / "wheels"
+            wheels.mkdir()
+            for path in requirements:
+                progress.say(f"wheels of {path.name}")
+                _collect(path, wheels, progress)
+            whole = Path(scratch) / "bundle"
+            with tarfile.open(whole, "w", dereference=True) as tar:
+                _add_text(tar, "BUNDLE.txt", _readme(bundle, ids))
+                for name, _ in files:
+                    progress.bytes(bundle.name, tar.offset, 0)
+                    tar.add(model_dir / name, f"models/{name}", filter=_anonymous)
+                for wheel in sorted(wheels.glob("*.whl")):
+                    progress.bytes(bundle.name, tar.offset, 0)
+                    tar.add(wheel, f"wheels/{wheel.name}", filter=_anonymous)
+            whole.replace(bundle)
+    except SourceError as error:
+        raise FetchError(f"no bundle: {error}") from error
+    except OSError as error:
+        raise FetchError(f"cannot write {bundle}: {error}") from error
+    progress.say(f"{bundle}: {bundle.stat().st_size / 1e6:.0f} MB")
+
+
+def _collect(requirements: Path, wheels: Path, progress: Progress) -> None:
+    # `pip wheel`, not `download`: what has no wheel is built here, so that the other machine builds nothing.
+    command = [
+        *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"),
+        *(
+            "wheel",
+            "--wheel-dir",
+            str(wheels),
+            "--find-links",
+            str(wheels),
+            "--requirement",
+            str(requirements.absolute()),
+        ),
+        *(["--no-deps"] if requirements.stem == "triton" else []),  # as its environment is built
+    ]
+    run(command, wheels, what=f"wheels of {requirements.name}", progress=progress, quiet_s=_BUILD_QUIET_S)
+
+
+def _readme(bundle: Path, ids: Sequence[str]) -> str:
+    return _README.format(
+        ids=", ".join(ids), bundle=bundle.name, python=platform.python_version(), platform=platform.platform()
+    )
+
+
+def _add_text(tar: tarfile.TarFile, name: str, text: str) -> None:
+    content = text.encode()
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.uid = info.gid = 0
+    info.uname = info.gname = ""
+    info.mode = 0o644
+    return info

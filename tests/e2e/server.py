@@ -1,0 +1,123 @@
+"""The whole server as its user starts it: `scripts/serve` in a process of its own, on ports of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT = 600
+STOP_TIMEOUT = 60
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, its addresses and what it printed."""
+
+    process: subprocess.Popen[str]
+    http_port: int
+    triton_http_port: int
+    triton_grpc_port: int
+    triton_metrics_port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """The gateway's address."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def grpc(self) -> str:
+        """Triton's gRPC address."""
+        return f"127.0.0.1:{self.triton_grpc_port}"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Every port that it listens on."""
+        return self.http_port, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port
+
+    def metrics(self) -> dict[str, float]:
+        """Triton's metrics, each sample by its name and labels."""
+        text = httpx.get(f"http://127.0.0.1:{self.triton_metrics_port}/metrics").raise_for_status().text
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
+    def stop(self, signal_number: int = signal.SIGTERM, *, group: bool = False) -> int:
+        """Ask it to stop; its exit status."""
+        if self.process.poll() is None:
+            (os.killpg if group else os.kill)(self.process.pid, signal_number)
+        return self.process.wait(STOP_TIMEOUT)
+
+
+@contextmanager
+def serve(log: Path, **settings: str) -> Iterator[Server]:
+    """Start a server and wait until it is ready; it is stopped on leaving."""
+    ports = free_ports(4)
+    names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
+    environment = {**os.environ, **dict(zip(names, map(str, ports), strict=True)), **settings}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [ROOT / "scripts/serve"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    server = Server(process, *ports, log=log)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        try:
+            server.stop()
+        except subprocess.TimeoutExpired:
+            for child in descendants(process.pid):
+                child.kill()
+            process.kill()
+            process.wait()
+            raise
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Every process below `pid`."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of loopback that nobody listens on."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return tuple(each.getsockname()[1] for each in sockets)
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        try:
+            server.process.wait(0.2)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            raise RuntimeError(f"the server ended while it started:\n{server.log.read_text()}")
+        try:
+            if httpx.get(f"{server.url}/ready", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            continue
+    raise TimeoutError(f"the server was not ready in {START_TIMEOUT} s:\n{server.log.read_text()}")

@@ -1,0 +1,144 @@
+"""The gateway's surface over the real models, through the official client where it has a word for it."""
+
+from __future__ import annotations
+
+import io
+import time
+import wave
+
+import av
+import httpx
+import numpy as np
+import openai
+import pytest
+import soundfile
+
+from tests.e2e.server import Server
+
+TEXT = "The library closes at nine, but the reading room stays open."
+LONG_TEXT = " ".join([TEXT] * 40)
+FORMATS = ["mp3", "opus", "aac", "flac", "wav", "pcm"]
+ENCODER_DELAY = {"mp3": 0.1, "opus": 0.0, "aac": 0.1, "flac": 0.0, "wav": 0.0, "pcm": 0.0}
+"""Seconds that a format's encoder may put before and after the sound."""
+DEADLINE = 30
+
+
+def seconds_of(audio: bytes, kind: str) -> float:
+    if kind == "pcm":
+        return len(audio) / 2 / 24_000
+    with av.open(io.BytesIO(audio)) as container:
+        return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
+
+
+@pytest.fixture(scope="module")
+def spoken_seconds(client: openai.OpenAI) -> float:
+    return seconds_of(
+        client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm").content, "pcm"
+    )
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format_decodes_to_what_was_spoken(client: openai.OpenAI, kind: str, spoken_seconds: float) -> None:
+    audio = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format=kind).content
+    excess = seconds_of(audio, kind) - spoken_seconds
+    assert -0.05 <= excess <= 0.05 + ENCODER_DELAY[kind]
+
+
+def test_wav_reads_in_wave_and_soundfile(client: openai.OpenAI, spoken_seconds: float) -> None:
+    audio = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="wav").content
+    with wave.open(io.BytesIO(audio)) as reader:
+        samples = np.frombuffer(reader.readframes(reader.getnframes()), dtype="<i2")
+    by_soundfile, rate = soundfile.read(io.BytesIO(audio), dtype="int16")
+    assert rate == 24_000
+    assert np.array_equal(samples, by_soundfile)
+    assert abs(samples.size / rate - spoken_seconds) <= 0.05
+
+
+def test_audio_leaves_before_all_is_spoken(client: openai.OpenAI) -> None:
+    with client.audio.speech.with_streaming_response.create(
+        model="kokoro-82m", voice="af_heart", input=LONG_TEXT, response_format="pcm"
+    ) as response:
+        assert response.headers["x-tritone-model"] == "kokoro-82m"
+        first = next(response.iter_bytes(1024))
+    assert first, "nothing came"
+
+
+def test_a_slower_speech_is_longer(client: openai.OpenAI, spoken_seconds: float) -> None:
+    slow = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="pcm", speed=0.25)
+    assert 3.0 <= seconds_of(slow.content, "pcm") / spoken_seconds <= 5.0
+
+
+def test_speech_as_events_ends_with_usage(server: Server) -> None:
+    body = {"model": "tts-1", "input": TEXT, "stream_format": "sse", "response_format": "pcm"}
+    events = httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=DEADLINE).text
+    assert '"type":"speech.audio.delta"' in events.replace(" ", "")
+    assert '"type":"speech.audio.done"' in events.replace(" ", "")
+    assert '"usage"' in events
+
+
+def test_a_client_that_leaves_cancels_the_work_inside_triton(server: Server) -> None:
+    cancelled = 'tritone_errors_total{model="kokoro-82m",reason="cancelled"}'
+    before = server.metrics()[cancelled]
+    body = {"model": "kokoro-82m", "input": LONG_TEXT, "response_format": "pcm"}
+    with httpx.stream("POST", f"{server.url}/v1/audio/speech", json=body, timeout=DEADLINE) as response:
+        next(response.iter_raw())
+    deadline = time.monotonic() + DEADLINE
+    while server.metrics()[cancelled] == before:
+        assert time.monotonic() < deadline, "the model never heard that the client had gone"
+
+
+def test_a_transcription_tells_segments_and_words(client: openai.OpenAI) -> None:
+    audio = client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, response_format="mp3").content
+    heard = client.audio.transcriptions.create(
+        model="whisper-1",
+        file=("speech.mp3", audio),
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert heard.language == "english"
+    assert heard.segments
+    assert heard.words
+    assert heard.words[0].word.strip().lower() == "the"
+    assert heard.words[-1].end <= float(heard.duration) + 0.1
+
+
+def test_audio_over_thirty_seconds_is_heard_to_its_end(client: openai.OpenAI) -> None:
+    text = " ".join(f"This is sentence number {word}." for word in ("one", "two", "three", "four", "five") * 4)
+    audio = client.audio.speech.create(model="tts-1", voice="alloy", input=text + " The end.", response_format="flac")
+    with client.audio.transcriptions.create(
+        model="whisper-1", file=("long.flac", audio.content), language="en", stream=True
+    ) as events:
+        heard = list(events)
+    assert heard[-1].type == "transcript.text.done"
+    assert "".join(event.delta for event in heard[:-1]).strip() == heard[-1].text.strip()
+    assert heard[-1].text.lower().count("sentence number") == 20
+    assert "the end" in heard[-1].text.lower()
+
+
+def test_spanish_is_translated_into_english(client: openai.OpenAI) -> None:
+    audio = client.audio.speech.create(
+        model="kokoro-82m", voice="ef_dora", input="Buenos días. Me gusta mucho el café.", response_format="wav"
+    )
+    heard = client.audio.translations.create(model="whisper-1", file=("es.wav", audio.content))
+    assert "good morning" in heard.text.lower()
+    assert "coffee" in heard.text.lower()
+
+
+def test_lists_name_the_models_and_the_voices(client: openai.OpenAI, server: Server) -> None:
+    assert {"kokoro-82m", "whisper-base"} <= {model.id for model in client.models.list()}
+    assert client.models.retrieve("kokoro-82m").owned_by == "hexgrad"
+    voices = httpx.get(f"{server.url}/v1/audio/voices").json()["voices"]
+    assert {"id", "name"} <= set(voices[0])
+    assert "af_heart" in [voice["id"] for voice in voices]
+    assert {"id": "kokoro-82m"}.items() <= httpx.get(f"{server.url}/v1/audio/models").json()["models"][0].items()
+
+
+def test_an_unknown_voice_is_the_callers_fault(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.audio.speech.create(model="tts-1", voice="nobody", input=TEXT)
+    assert refused.value.body["param"] == "voice"
+
+
+def test_an_unknown_model_is_answered_with_those_that_there_are(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="kokoro-82m"):
+        client.audio.speech.create(model="tts-9", voice="alloy", input=TEXT)

@@ -1,0 +1,98 @@
+"""scripts/serve starts, refuses to start, and stops, as its operator sees it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.e2e.server import ROOT, descendants, free_ports, serve
+
+NO_NETWORK = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "PIP_NO_INDEX": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+LISTENING_ONLY = {"TTS_MODES": "none"}
+
+
+def shared_memory() -> set[str]:
+    return {name for name in os.listdir("/dev/shm") if "python" in name or "triton" in name}
+
+
+def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: Path) -> None:
+    with serve(tmp_path / "log", **NO_NETWORK) as server:
+        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]]
+        assert models[:2] == ["kokoro-82m", "whisper-base"]
+        assert server.url in server.log.read_text()
+        assert server.log.read_text().count("curl") >= 2
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "group"),
+    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],
+    ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C"],
+)
+def test_a_stop_leaves_nothing_behind(tmp_path: Path, signal_number: int, group: bool) -> None:
+    before = shared_memory()
+    with serve(tmp_path / "log", **LISTENING_ONLY) as server:
+        children = descendants(server.process.pid)
+        assert len(children) >= 3, "the supervisor, Triton, a stub and the gateway"
+        assert server.stop(signal_number, group=group) == 0, server.log.read_text()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert alive == []
+    assert shared_memory() <= before
+    for port in server.ports:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+
+
+def start_and_fail(**settings: str) -> str:
+    """What a start that must fail prints; it starts nothing."""
+    names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
+    ports = dict(zip(names, map(str, free_ports(4)), strict=True))
+    run = subprocess.run(
+        [ROOT / "scripts/serve"],
+        env={**os.environ, **ports, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode != 0
+    assert "Traceback" not in run.stdout + run.stderr
+    return run.stdout + run.stderr
+
+
+def test_a_port_in_use_is_told_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        lines = [line for line in start_and_fail(TRITON_GRPC_PORT=port).splitlines() if port in line]
+    assert len(lines) == 1
+    assert "TRITON_GRPC_PORT" in lines[0]
+
+
+def test_an_unknown_model_is_told_with_those_that_there_are() -> None:
+    printed = start_and_fail(STT_MODELS="whisper-giant")
+    assert "whisper-giant" in printed
+    assert "whisper-base" in printed
+
+
+def test_weights_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+    path = os.pathsep.join(("/usr/bin", "/bin"))
+    printed = start_and_fail(
+        **NO_NETWORK, MODEL_DIR=str(tmp_path / "models"), XDG_CACHE_HOME=str(tmp_path / "cache"), PATH=path
+    )
+    assert printed

@@ -1,0 +1,63 @@
+"""Real words out and in again: Kokoro speaks, Whisper hears, both through the official client and the real server."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+
+from tests.e2e.words import character_error_rate, word_error_rate
+
+ENGLISH = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Could you please tell me where the nearest railway station is?",
+    "Yesterday evening, we walked along the river until it started to rain.",
+    "She bought two apples, four lemons and a loaf of fresh bread.",
+    "I never thought that learning the piano would be this much fun!",
+    "The library closes at nine, but the reading room stays open.",
+    "In winter the mountain roads are often covered with snow and ice.",
+    "Please remember to switch off the lights before you leave the office.",
+    "Scientists have discovered a new kind of frog in the rain forest.",
+    "Although he was tired, the captain kept his eyes on the horizon.",
+]
+SPANISH = [
+    "Buenos días, me gustaría reservar una mesa para cuatro personas.",
+    "El tren de Madrid llega mañana a las nueve de la mañana.",
+    "Mi hermana trabaja en un hospital cerca de la playa.",
+]
+FRENCH = [
+    "Bonjour, je voudrais acheter deux billets pour Paris.",
+    "Le petit garçon joue dans le jardin avec son chien.",
+    "Nous avons passé de très bonnes vacances à la montagne.",
+]
+MANDARIN = ["今天天气很好，我们去公园散步。", "请问火车站怎么走？", "我喜欢喝茶，也喜欢看书。"]
+
+
+def say_and_hear(client: openai.OpenAI, text: str, *, voice: str, language: str) -> str:
+    spoken = client.audio.speech.create(model="kokoro-82m", voice=voice, input=text, response_format="wav")
+    heard = client.audio.transcriptions.create(
+        model="whisper-base", file=("speech.wav", spoken.content), language=language
+    )
+    return heard.text
+
+
+def test_ten_english_sentences_are_heard_as_they_were_written(client: openai.OpenAI) -> None:
+    heard = [say_and_hear(client, text, voice="alloy", language="en") for text in ENGLISH]
+    assert word_error_rate(ENGLISH, heard) <= 0.05, heard
+
+
+# The bounds are what whisper-base makes of these sentences, with room for one more wrong word.
+@pytest.mark.parametrize(
+    ("sentences", "voice", "language", "bound"),
+    [(SPANISH, "ef_dora", "es", 0.10), (FRENCH, "ff_siwis", "fr", 0.10)],
+    ids=["spanish", "french"],
+)
+def test_other_languages_are_heard_within_a_bound(
+    client: openai.OpenAI, sentences: list[str], voice: str, language: str, bound: float
+) -> None:
+    heard = [say_and_hear(client, text, voice=voice, language=language) for text in sentences]
+    assert word_error_rate(sentences, heard) <= bound, heard
+
+
+def test_mandarin_is_heard_within_a_bound(client: openai.OpenAI) -> None:
+    heard = [say_and_hear(client, text, voice="zf_xiaoxiao", language="zh") for text in MANDARIN]
+    assert character_error_rate(MANDARIN, heard) <= 0.15, heard

@@ -1,0 +1,31 @@
+"""Comparing what was said with what was heard."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import jiwer
+
+_NUMBERS = {
+    "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight",
+    "9": "nine", "10": "ten",
+}  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Lower case, without punctuation; small numbers in words, as Whisper writes either."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("-", " ")
+    words = re.sub(r"[^\w\s']", "", text).split()
+    return " ".join(_NUMBERS.get(word, word) for word in words)
+
+
+def word_error_rate(said: Sequence[str], heard: Sequence[str]) -> float:
+    """Word error rate over all sentences together."""
+    return float(jiwer.wer([plain(text) for text in said], [plain(text) for text in heard]))
+
+
+def character_error_rate(said: Sequence[str], heard: Sequence[str]) -> float:
+    """Character error rate over all sentences together, spaces left out."""
+    return float(jiwer.cer([plain(text).replace(" ", "") for text in said], [plain(t).replace(" ", "") for t in heard]))

@@ -1,0 +1,103 @@
+"""The contract: what crosses the wire comes back as it was, and is what the models declare."""
+
+import math
+from pathlib import Path
+
+import pytest
+from google.protobuf import text_format
+from hypothesis import given
+from hypothesis import strategies as st
+from tritonclient.grpc import model_config_pb2
+
+from tritone.catalogue import Catalogue
+from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, TranscriptionOptions, Voice
+from tritone.errors import InvalidInput
+
+ROOT = Path(__file__).parents[3]
+CONFIGS = sorted(ROOT.glob("model_repository/*/config.pbtxt")) + sorted(ROOT.glob("model_repository/*/configs/*.pbtxt"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT / "model_repository")))
+def test_a_model_configuration_declares_the_tensors_of_the_contract(path: Path) -> None:
+    config = text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
+    folder = path.relative_to(ROOT / "model_repository").parts[0]
+    interface = INTERFACES[Catalogue.load().models[folder].kind]
+
+    def declared(tensors):
+        return {t.name: (model_config_pb2.DataType.Name(t.data_type), tuple(t.dims)) for t in tensors}
+
+    def contracted(tensors):
+        return {t.name: ("TYPE_" + t.dtype.replace("BYTES", "STRING"), t.shape) for t in tensors}
+
+    assert declared(config.input) == contracted(interface.inputs)
+    assert declared(config.output) == contracted((*interface.outputs, *interface.final_outputs))
+    assert config.model_transaction_policy.decoupled == (folder == "kokoro-82m" or "tts" in folder)
+
+
+def test_every_model_of_the_catalogue_has_a_folder_for_both_devices() -> None:
+    for id_ in Catalogue.load().models:
+        folder = ROOT / "model_repository" / id_
+        assert (folder / "config.pbtxt").is_file()
+        assert (folder / "configs" / "cpu.pbtxt").is_file()
+        assert (folder / "1" / "model.py").is_file()
+
+
+@given(
+    st.builds(
+        TranscriptionOptions,
+        language=st.text(),
+        task=st.sampled_from(["transcribe", "translate"]),
+        prompt=st.text(),
+        temperature=st.floats(0, 1),
+        word_timestamps=st.booleans(),
+    )
+)
+def test_options_survive_the_wire(options: TranscriptionOptions) -> None:
+    assert TranscriptionOptions.from_parameters(options.to_parameters()) == options
+
+
+def test_only_options_that_differ_from_the_default_travel() -> None:
+    assert SpeechOptions(voice="af_heart").to_parameters() == {"voice": "af_heart"}
+
+
+def test_numbers_and_booleans_may_come_as_text() -> None:
+    options = TranscriptionOptions.from_parameters({"temperature": "0.5", "word_timestamps": "True"})
+    assert (options.temperature, options.word_timestamps) == (0.5, True)
+
+
+def test_triton_own_parameters_are_passed_over() -> None:
+    assert SpeechOptions.from_parameters({"triton_enable_empty_final_response": True}) == SpeechOptions()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"temprature": 0.0}, "temprature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"temperature": math.nan}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"word_timestamps": 1}, "word_timestamps"),
+        ({"language": 5}, "language"),
+        ({"task": "sing"}, "task"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name(parameters: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        TranscriptionOptions.from_parameters(parameters)
+    assert refused.value.field == field
+
+
+def test_an_invalid_input_keeps_its_field_when_it_crosses_as_text() -> None:
+    error = InvalidInput.from_message(str(InvalidInput("text", "is empty: say something")))
+    assert (error.field, error.problem) == ("text", "is empty: say something")
+
+
+def test_a_message_without_a_field_is_all_problem() -> None:
+    error = InvalidInput.from_message("Unexpected shape: 3")
+    assert (error.field, error.problem) == (None, "Unexpected shape: 3")
+
+
+def test_a_description_survives_json() -> None:
+    description = SpeechDescription((Voice("zf_xiaoni", "小妮", "zh"),), ("zh", "en"), "zf_xiaoni", (0.5, 2.0))
+    assert SpeechDescription.from_json(description.to_json()) == description

@@ -1,0 +1,73 @@
+"""The contract's documentation page, made from the contract; `python -m docs.generate` writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from tritone.contract import INTERFACES, Interface, Options, Tensor
+
+_INTRODUCTION = """\
+# The contract
+
+<!-- Made by `python -m docs.generate`; edit tritone/contract.py instead. -->
+
+What every model takes and gives over Triton's gRPC, the same for the gateway, for an internal service and for
+perf_analyzer. A model's folder below `model_repository/` is its name. What a caller may leave out travels as a
+**request parameter**, because optional tensors split Triton's batches; numbers may be sent as text.
+
+## How to call
+
+- **Speech** is decoupled: `ModelStreamInfer`, one request a stream, any number of responses. Ask for
+  `triton_enable_empty_final_response` or read on until `finish_reason` arrives. A model takes no batch dimension.
+- **Transcription** is one window in and one response out: `ModelInfer`, with a batch dimension of 1 in front of every
+  shape below. Triton pools the windows of different callers by itself. Send a recording's first window with priority
+  1 and the others with 2 (the default), and at most four at once, so that long recordings do not block short ones.
+- **Set a deadline.** A model answers late when it has much to do, and nothing in Triton ends a call for you. A call
+  whose deadline passes is cancelled, and its work is dropped.
+- **Cancel what you no longer need**: cancel the gRPC call. The model looks before every piece of work.
+- **Raise the client's receive limit** (`grpc.max_receive_message_length`): gRPC's default is 4 MB.
+
+## Errors
+
+| gRPC status | meaning |
+|---|---|
+| `INVALID_ARGUMENT` | the caller's fault; the message begins with the tensor's or the parameter's name and a colon |
+| `UNAVAILABLE` | the model takes no more at present; try again, with a growing delay |
+| `CANCELLED` | the caller cancelled, or its deadline passed |
+| `INTERNAL` | the model's own fault; its log says more |
+"""
+
+
+def page() -> str:
+    """The whole page, as Markdown."""
+    return "\n".join([_INTRODUCTION, *(_section(kind, interface) for kind, interface in INTERFACES.items())])
+
+
+def _section(kind: str, interface: Interface) -> str:
+    parts = [f"## {kind.capitalize()}", "### Inputs", _tensors(interface.inputs)]
+    parts += ["### Request parameters", _options(interface.options)]
+    parts += ["### Outputs", _tensors(interface.outputs)]
+    if interface.final_outputs:
+        parts += ["### Outputs of the last response", _tensors(interface.final_outputs)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _tensors(tensors: Iterable[Tensor]) -> str:
+    rows = [(f"`{t.name}`", t.dtype, str(list(t.shape)), t.unit, t.doc) for t in tensors]
+    return _table(("tensor", "type", "shape", "unit", ""), rows)
+
+
+def _options(options: type[Options]) -> str:
+    names = {str: "string", bool: "bool", float: "double"}
+    rows = [
+        (f"`{f.name}`", names[type(f.default)], f"`{f.default!r}`", f.metadata["unit"], f.metadata["doc"])
+        for f in dataclasses.fields(options)
+    ]
+    return _table(("parameter", "type", "default", "unit", ""), rows)
+
+
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [heads, tuple("---" for _ in heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
