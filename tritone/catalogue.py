@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["speech", "transcription"]
 Mode = Literal["voice", "custom_voice", "voice_design", "voice_clone", "transcribe"]
@@ -23,11 +23,20 @@ class Model:
     id: str
     kind: Kind
     mode: Mode
-    names: tuple[str, ...]
     environment: str
     owner: str
-    voices: Mapping[str, str]
+    names: tuple[str, ...] = ()
+    checkpoint: str = ""
+    """The folder below MODEL_DIR that holds its weights; empty: its id."""
+    size: str = ""
+    """Where its mode comes in several sizes: this one's."""
+    voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice name -> this model's own."""
+
+    @property
+    def folder(self) -> str:
+        """The folder below MODEL_DIR that holds its weights."""
+        return self.checkpoint or self.id
 
 
 @dataclass(frozen=True)
@@ -37,37 +46,34 @@ class Catalogue:
     models: Mapping[str, Model]
     aliases: Mapping[str, tuple[str, ...]]
     defaults: Mapping[str, Mapping[str, tuple[str, ...]]]
+    all: Mapping[Kind, tuple[Mode, ...]]
+    """The modes that the word `all` stands for."""
+    model_types: Mapping[str, tuple[str, ...]]
+    """What MODEL_TYPE may say -> the sizes that it stands for."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Catalogue:
         """Read the catalogue, ours unless told otherwise; a missing or unknown key raises `TypeError` or `KeyError`."""
         data = tomllib.loads((path or Path(__file__).with_suffix(".toml")).read_text(encoding="utf-8"))
-        voices = data["voices"]
-        models = {
-            id_: Model(id=id_, voices=voices.get(id_, {}), **{**entry, "names": tuple(entry["names"])})
-            for id_, entry in data["models"].items()
-        }
-        aliases = {alias: tuple(ids) for alias, ids in data["aliases"].items()}
-        defaults = {
-            device: {kind: tuple(ids) for kind, ids in chosen.items()} for device, chosen in data["defaults"].items()
-        }
-        return cls(models, aliases, defaults)
+        models = {id_: _model(id_, entry, data["voices"]) for id_, entry in data["models"].items()}
+        defaults = {device: _tuples(chosen) for device, chosen in data["defaults"].items()}
+        return cls(models, _tuples(data["aliases"]), defaults, _tuples(data["all"]), _tuples(data["model_types"]))
 
-    def choose(self, tts_modes: Sequence[str], stt_models: Sequence[str], device: str = "cpu") -> list[Model]:
+    def choose(
+        self, tts_modes: Sequence[str], stt_models: Sequence[str], device: str = "cpu", *, model_type: str = ""
+    ) -> list[Model]:
         """The models that TTS_MODES and STT_MODELS name, in the catalogue's order.
 
-        An empty setting means the device's defaults; the word `none` means no model of that kind.
-        Raises `UnknownModelError` for a name that nothing answers to.
+        A name is a model's id or short name, a mode (in the sizes of MODEL_TYPE, 1.7b where that is empty), or `all`;
+        the word `none` means no model of that kind. Empty settings mean the device's defaults, and MODEL_TYPE alone
+        means that size's usual modes. Raises `UnknownModelError` for a name that nothing answers to.
         """
-        wanted: set[str] = set()
-        for setting, names, key, kind in (
-            ("TTS_MODES", tts_modes, "tts", "speech"),
-            ("STT_MODELS", stt_models, "stt", "transcription"),
-        ):
-            for name in names or self.defaults[device][key]:
-                if name == "none":
-                    continue
-                wanted |= self._named(setting, name, [m for m in self.models.values() if m.kind == kind])
+        sizes = self.model_types.get((model_type or "1.7b").lower())
+        if sizes is None:
+            raise UnknownModelError(f"MODEL_TYPE: {model_type!r} is unknown; choose from {', '.join(self.model_types)}")
+        default_modes = self.defaults["sized" if model_type else device]["tts"]
+        wanted = self._chosen("TTS_MODES", "speech", tts_modes or default_modes, sizes)
+        wanted |= self._chosen("STT_MODELS", "transcription", stt_models or self.defaults[device]["stt"], sizes)
         return [model for model in self.models.values() if model.id in wanted]
 
     def resolve(self, name: str, chosen: Iterable[Model]) -> Model:
@@ -86,10 +92,32 @@ class Catalogue:
         ids = [model.id for model in chosen]
         return ids + [alias for alias, targets in self.aliases.items() if set(targets) & set(ids)]
 
-    @staticmethod
-    def _named(setting: str, name: str, models: Sequence[Model]) -> set[str]:
-        found = {m.id for m in models if name.lower() in (m.id, m.mode, *m.names) or name == "all"}
-        if not found:
-            known = sorted({word for m in models for word in (m.id, *m.names)})
-            raise UnknownModelError(f"{setting}: {name!r} is unknown; choose from {', '.join(known)}, all, none")
-        return found
+    def _chosen(self, setting: str, kind: Kind, names: Iterable[str], sizes: Sequence[str]) -> set[str]:
+        models = [model for model in self.models.values() if model.kind == kind]
+        wanted: set[str] = set()
+        for name in names:
+            word = name.lower()
+            found = {model.id for model in models if word in (model.id, *model.names)}
+            for mode in self.all[kind] if word == "all" else (word,):
+                found |= _of_mode(mode, models, sizes)
+            if not found and word != "none":
+                known = dict.fromkeys(word for model in models for word in (model.id, *model.names, model.mode))
+                raise UnknownModelError(f"{setting}: {name!r} is unknown; choose from {', '.join(known)}, all, none")
+            wanted |= found
+        return wanted
+
+
+def _of_mode(mode: str, models: Iterable[Model], sizes: Sequence[str]) -> set[str]:
+    """The models of a mode in these sizes; a mode that does not come in any of them, in the size that it has."""
+    there = [model for model in models if model.mode == mode]
+    return {model.id for model in there if model.size in sizes} or {model.id for model in there}
+
+
+def _model(id_: str, entry: Mapping[str, Any], voices: Mapping[str, Mapping[str, str]]) -> Model:
+    names = tuple(entry.get("names", ()))
+    own = voices[entry["voices"]] if "voices" in entry else {}
+    return Model(**{**entry, "id": id_, "names": names, "voices": own})
+
+
+def _tuples(table: Mapping[Any, Iterable[Any]]) -> dict[Any, tuple[Any, ...]]:
+    return {key: tuple(values) for key, values in table.items()}

@@ -1,7 +1,8 @@
 """The contract between the models inside Triton and everyone who calls them over gRPC.
 
-Two interfaces: `SPEECH` (text to speech; decoupled, a stream of responses) and `TRANSCRIPTION` (speech to text; one
-window in, one response out). Inputs that every request has are tensors. What a caller may leave out travels as a
+Three interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
+of the voice) and `TRANSCRIPTION` (speech to text; one window in, one response out). Inputs that every request has are
+tensors. What a caller may leave out travels as a
 request parameter, because an optional tensor that only some requests carry splits Triton's batches.
 """
 
@@ -12,7 +13,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from types import NoneType
+from typing import Any, Literal, Self, get_args, get_type_hints
 
 from tritone.errors import InvalidInput
 
@@ -26,6 +28,8 @@ LISTEN_RATE = 16_000
 """Hz; what a transcription model hears."""
 WINDOW_SECONDS = 30
 """The longest audio that one transcription request may hold."""
+REFERENCE_SECONDS = 1, 30
+"""The shortest and the longest recording that a voice may be cloned from."""
 PRIORITY_FIRST, PRIORITY_REST = 1, 2
 """Triton's priority of a recording's first window, and of those that follow."""
 
@@ -52,14 +56,17 @@ class Interface:
     """Outputs that only the last response of a stream carries."""
 
 
-def option(default: Value, *, unit: str = "", doc: str) -> Any:
-    """A field of an `Options` class: the default, and what its documentation says."""
-    return field(default=default, metadata={"unit": unit, "doc": doc})
+def option(default: Value | None, *, unit: str = "", doc: str, followed_by: tuple[str, ...] = ()) -> Any:
+    """A field of an `Options` class: the default, and what its documentation says.
+
+    `followed_by` names the models that follow it, where not all of the interface do.
+    """
+    return field(default=default, metadata={"unit": unit, "doc": doc, "followed_by": followed_by})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of the request parameters of an interface: each field is one parameter."""
+    """Base of the request parameters of an interface: each field is one parameter; a default of None: not given."""
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -68,17 +75,24 @@ class Options:
         Raises `InvalidInput` with the parameter's name for one that is unknown, of the wrong type or out of range.
         Parameters that Triton itself uses (`triton_...`) are passed over.
         """
-        fields = {f.name: f for f in dataclasses.fields(cls)}
+        kinds = cls.kinds()
         values = {}
         for name, value in parameters.items():
             if name.startswith("triton_"):
                 continue
-            if name not in fields:
-                raise InvalidInput(name, f"unknown parameter; there are: {', '.join(fields)}")
-            values[name] = _typed(name, value, type(fields[name].default))
+            if name not in kinds:
+                raise InvalidInput(name, f"unknown parameter; there are: {', '.join(kinds)}")
+            values[name] = _typed(name, value, kinds[name])
         options = cls(**values)
         options.check()
         return options
+
+    @classmethod
+    def kinds(cls) -> dict[str, type]:
+        """The type of each parameter, in the order of the fields; `int | None` is an int."""
+        hints = get_type_hints(cls)
+        alternatives = {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in dataclasses.fields(cls)}
+        return {name: next(kind for kind in kinds if kind is not NoneType) for name, kinds in alternatives.items()}
 
     def to_parameters(self) -> dict[str, Value]:
         """The parameters that differ from the defaults."""
@@ -88,14 +102,63 @@ class Options:
         """Raise `InvalidInput` for a value out of range."""
 
 
+_SPEAKERS = ("kokoro-82m", "qwen3-tts-0.6b", "qwen3-tts-1.7b")
+_INSTRUCTED = ("qwen3-tts-1.7b", "qwen3-tts-1.7b-design")
+_CLONES = ("qwen3-tts-0.6b-clone", "qwen3-tts-1.7b-clone")
+_SAMPLED = ("qwen3-tts-0.6b", *_INSTRUCTED, *_CLONES)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpeechOptions(Options):
-    """The request parameters of a speech model."""
+    """The request parameters of a speech model. One that the model does not follow is refused, with its name."""
 
-    voice: str = option("", doc="A voice of the model, in any case. Empty: the model's default for the language.")
+    voice: str = option(
+        "",
+        followed_by=_SPEAKERS,
+        doc="A voice of the model, in any case. Empty: the model's default for the language.",
+    )
     language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: the voice's own, or the text's.")
-    speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
+    speed: float = option(
+        1.0, unit="ratio", followed_by=("kokoro-82m",), doc="Within the model's `speed_range` (see `describe`)."
+    )
+    instruct: str = option(
+        "", followed_by=_INSTRUCTED, doc="How to speak; for VoiceDesign, which needs it, whose voice it is."
+    )
+    ref_text: str = option("", followed_by=_CLONES, doc="The words of `ref_audio`, needed unless `x_vector_only`.")
+    x_vector_only: bool = option(
+        False,
+        followed_by=_CLONES,
+        doc="Take the voice's colour alone from `ref_audio`, not its manner; `ref_text` is then not used.",
+    )
+    temperature: float | None = option(
+        None, unit="0-2", followed_by=_SAMPLED, doc="Sampling temperature; 0: always the likeliest code."
+    )
+    top_k: int | None = option(None, unit="codes", followed_by=_SAMPLED, doc="Sample from so many; 0: from all.")
+    top_p: float | None = option(
+        None, unit="0-1", followed_by=_SAMPLED, doc="Sample from the likeliest of this probability together."
+    )
+    repetition_penalty: float | None = option(
+        None, unit="0.5-2", followed_by=_SAMPLED, doc="Above 1: codes that were spoken become less likely."
+    )
+    max_new_tokens: int | None = option(
+        None,
+        unit="tokens",
+        followed_by=_SAMPLED,
+        doc="Cut the speech there, at 2 or more; a token is a frame of 80 ms, and the last one is not spoken.",
+    )
+    seed: int | None = option(
+        None, followed_by=_SAMPLED, doc="The same seed and request give the same audio on the same machine."
+    )
     describe: bool = option(False, doc="Answer with `description` alone and speak nothing.")
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for a number out of range."""
+        _within("temperature", self.temperature, 0, 2)
+        _within("top_k", self.top_k, 0)
+        _within("top_p", self.top_p, 0.01, 1)
+        _within("repetition_penalty", self.repetition_penalty, 0.5, 2)
+        _within("max_new_tokens", self.max_new_tokens, 2)
+        _within("seed", self.seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +179,7 @@ class TranscriptionOptions(Options):
         """Raise `InvalidInput` for an unknown task or a temperature outside 0-1."""
         if self.task not in ("transcribe", "translate"):
             raise InvalidInput("task", f"{self.task!r} is unknown; choose transcribe or translate")
-        if not 0.0 <= self.temperature <= 1.0:
-            raise InvalidInput("temperature", f"{self.temperature} is out of range; choose 0 to 1")
+        _within("temperature", self.temperature, 0, 1)
 
 
 SPEECH = Interface(
@@ -153,6 +215,21 @@ SPEECH = Interface(
         ),
         Tensor("total_seconds", "FP32", (1,), "s", "From arrival in the model to the last audio sent."),
         Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: voices, languages, speed range."),
+    ),
+)
+
+VOICE_CLONE = dataclasses.replace(
+    SPEECH,
+    inputs=(
+        *SPEECH.inputs,
+        Tensor(
+            "ref_audio",
+            "FP32",
+            (-1,),
+            "samples",
+            f"The voice to clone: mono, {SPEECH_RATE} Hz, -1 to 1, "
+            f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` goes without.",
+        ),
     ),
 )
 
@@ -193,7 +270,11 @@ TRANSCRIPTION = Interface(
     ),
 )
 
-INTERFACES: Mapping[str, Interface] = {"speech": SPEECH, "transcription": TRANSCRIPTION}
+INTERFACES: Mapping[str, Interface] = {
+    "speech": SPEECH,
+    "voice_clone": VOICE_CLONE,
+    "transcription": TRANSCRIPTION,
+}
 
 
 @dataclass(frozen=True)
@@ -214,6 +295,8 @@ class SpeechDescription:
     default_voice: str
     speed_range: tuple[float, float]
     """The speeds that the model speaks at by itself."""
+    follows: tuple[str, ...] = ("voice", "language", "speed")
+    """The options that the model follows; it refuses a request that sets another."""
 
     def to_json(self) -> str:
         """The text of the `description` tensor."""
@@ -229,22 +312,38 @@ class SpeechDescription:
             languages=tuple(data["languages"]),
             default_voice=data["default_voice"],
             speed_range=(low, high),
+            follows=tuple(data["follows"]),
         )
 
 
 def _typed(name: str, value: Any, kind: type) -> Value:
     """`value` as a parameter of type `kind`, or `InvalidInput`."""
-    if kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except ValueError:
-            number = math.nan
-        if math.isfinite(number):
+    if kind in (int, float):
+        number = _number(value, kind)
+        if number is not None:
             return number
+    elif kind is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
     elif isinstance(value, kind):
         assert isinstance(value, Value)
         return value
-    words = {bool: "true or false", float: "a finite number", str: "text"}
+    words = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
     raise InvalidInput(name, f"{value!r} is not {words[kind]}")
+
+
+def _number(value: Any, kind: type[int] | type[float]) -> int | float | None:
+    """`value`, a number or its text, as `kind`; None where it is neither, not finite, or would lose its fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = kind(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and (isinstance(value, str) or number == value) else None
+
+
+def _within(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Raise `InvalidInput` for a given value that is not within `low` and `high`, both included."""
+    if value is not None and not low <= value <= high:
+        right = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        raise InvalidInput(name, f"{value:g} is out of range; choose {right}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from tritone.contract import INTERFACES, Interface, Options, Tensor
+from tritone.contract import SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Options, Tensor
 
 _INTRODUCTION = """\
 # The contract
@@ -41,11 +42,23 @@ perf_analyzer. A model's folder below `model_repository/` is its name. What a ca
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return "\n".join([_INTRODUCTION, *(_section(kind, interface) for kind, interface in INTERFACES.items())])
+    return "\n".join(
+        [
+            _INTRODUCTION,
+            _section("Speech", SPEECH),
+            _voice_clone(),
+            _section("Transcription", TRANSCRIPTION),
+        ]
+    )
 
 
-def _section(kind: str, interface: Interface) -> str:
-    parts = [f"## {kind.capitalize()}", "### Inputs", _tensors(interface.inputs)]
+def _voice_clone() -> str:
+    more = [tensor for tensor in VOICE_CLONE.inputs if tensor not in SPEECH.inputs]
+    return "\n\n".join(["## Voice clone", "As speech, with one more input:", _tensors(more)]) + "\n"
+
+
+def _section(title: str, interface: Interface) -> str:
+    parts = [f"## {title}", "### Inputs", _tensors(interface.inputs)]
     parts += ["### Request parameters", _options(interface.options)]
     parts += ["### Outputs", _tensors(interface.outputs)]
     if interface.final_outputs:
@@ -59,15 +72,24 @@ def _tensors(tensors: Iterable[Tensor]) -> str:
 
 
 def _options(options: type[Options]) -> str:
-    names = {str: "string", bool: "bool", float: "double"}
+    words = {str: "string", bool: "bool", int: "int64", float: "double"}
+    kinds = options.kinds()
     rows = [
-        (f"`{f.name}`", names[type(f.default)], f"`{f.default!r}`", f.metadata["unit"], f.metadata["doc"])
+        (f"`{f.name}`", words[kinds[f.name]], _default(f.default), f.metadata["unit"], _meaning(f.metadata))
         for f in dataclasses.fields(options)
     ]
     return _table(("parameter", "type", "default", "unit", ""), rows)
 
 
+def _default(value: object) -> str:
+    return "the checkpoint's" if value is None else f"`{value!r}`"
+
+
+def _meaning(metadata: Mapping[str, Any]) -> str:
+    models = ", ".join(f"`{model}`" for model in metadata["followed_by"])
+    return f"{metadata['doc']} Followed by {models}." if models else metadata["doc"]
+
+
 def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [heads, tuple("---" for _ in heads), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-

@@ -8,8 +8,8 @@ from tritone.languages import NAMES, code_of
 CATALOGUE = Catalogue.load()
 
 
-def ids(tts: list[str], stt: list[str]) -> list[str]:
-    return [model.id for model in CATALOGUE.choose(tts, stt)]
+def ids(tts: list[str], stt: list[str], model_type: str = "") -> list[str]:
+    return [model.id for model in CATALOGUE.choose(tts, stt, model_type=model_type)]
 
 
 def test_without_settings_a_machine_without_gpu_speaks_and_listens() -> None:
@@ -32,6 +32,59 @@ def test_an_unknown_name_is_refused_with_the_setting_and_the_choice() -> None:
 def test_a_transcription_model_is_not_chosen_as_a_voice() -> None:
     with pytest.raises(UnknownModelError, match="TTS_MODES"):
         ids(["whisper-base"], [])
+
+
+@pytest.mark.parametrize(
+    ("tts", "model_type", "chosen"),
+    [
+        ([], "1.7b", ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone"]),
+        ([], "0.6B", ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone"]),
+        ([], "both", ["qwen3-tts-0.6b", "qwen3-tts-1.7b", "qwen3-tts-0.6b-clone", "qwen3-tts-1.7b-clone"]),
+        (["custom_voice"], "", ["qwen3-tts-1.7b"]),
+        (["custom_voice", "kokoro"], "0.6b", ["kokoro-82m", "qwen3-tts-0.6b"]),
+        (["all"], "", ["qwen3-tts-1.7b", "qwen3-tts-1.7b-design", "qwen3-tts-1.7b-clone"]),
+        (["qwen3-tts-0.6b"], "1.7b", ["qwen3-tts-0.6b"]),
+        (["kokoro"], "1.7b", ["kokoro-82m"]),
+    ],
+)
+def test_modes_are_chosen_in_the_sizes_of_the_model_type(tts: list[str], model_type: str, chosen: list[str]) -> None:
+    assert ids(tts, ["none"], model_type) == chosen
+
+
+def test_a_mode_of_one_size_alone_is_chosen_in_that_size() -> None:
+    assert ids(["voice_design"], ["none"], "0.6b") == ["qwen3-tts-1.7b-design"]
+
+
+def test_an_unknown_model_type_is_refused_with_the_choice() -> None:
+    with pytest.raises(UnknownModelError, match=r"MODEL_TYPE: '7b' is unknown; choose from 0\.6b, 1\.7b, both"):
+        ids([], [], "7b")
+
+
+@pytest.mark.parametrize(
+    ("alias", "chosen", "answers"),
+    [
+        ("tts-1", ["qwen3-tts-0.6b", "qwen3-tts-1.7b"], "qwen3-tts-0.6b"),
+        ("tts-1", ["qwen3-tts-1.7b"], "qwen3-tts-1.7b"),
+        ("tts-1-hd", ["qwen3-tts-0.6b", "qwen3-tts-1.7b"], "qwen3-tts-1.7b"),
+        ("tts-1-hd", ["qwen3-tts-0.6b", "kokoro"], "qwen3-tts-0.6b"),
+    ],
+)
+def test_an_alias_takes_the_first_of_its_models_that_is_chosen(alias: str, chosen: list[str], answers: str) -> None:
+    assert CATALOGUE.resolve(alias, CATALOGUE.choose(chosen, ["none"])).id == answers
+
+
+def test_every_target_of_an_alias_is_in_the_catalogue() -> None:
+    assert {id_ for targets in CATALOGUE.aliases.values() for id_ in targets} <= set(CATALOGUE.models)
+
+
+def test_openai_voices_are_speakers_of_the_custom_voice_models() -> None:
+    assert CATALOGUE.models["qwen3-tts-1.7b"].voices["alloy"] == "Vivian"
+    assert CATALOGUE.models["qwen3-tts-1.7b-design"].voices == {}
+
+
+def test_weights_lie_in_the_folder_of_the_checkpoint_or_of_the_id() -> None:
+    assert CATALOGUE.models["qwen3-tts-0.6b-clone"].folder == "Qwen3-TTS-12Hz-0.6B-Base"
+    assert CATALOGUE.models["kokoro-82m"].folder == "kokoro-82m"
 
 
 def test_aliases_reach_the_chosen_model() -> None:

@@ -1,5 +1,6 @@
 """The contract: what crosses the wire comes back as it was, and is what the models declare."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -21,7 +22,8 @@ CONFIGS = sorted(ROOT.glob("model_repository/*/config.pbtxt")) + sorted(ROOT.glo
 def test_a_model_configuration_declares_the_tensors_of_the_contract(path: Path) -> None:
     config = text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
     folder = path.relative_to(ROOT / "model_repository").parts[0]
-    interface = INTERFACES[Catalogue.load().models[folder].kind]
+    model = Catalogue.load().models[folder]
+    interface = INTERFACES.get(model.mode, INTERFACES[model.kind])
 
     def declared(tensors):
         return {t.name: (model_config_pb2.DataType.Name(t.data_type), tuple(t.dims)) for t in tensors}
@@ -31,7 +33,8 @@ def test_a_model_configuration_declares_the_tensors_of_the_contract(path: Path) 
 
     assert declared(config.input) == contracted(interface.inputs)
     assert declared(config.output) == contracted((*interface.outputs, *interface.final_outputs))
-    assert config.model_transaction_policy.decoupled == (folder == "kokoro-82m" or "tts" in folder)
+    assert config.model_transaction_policy.decoupled == (model.kind == "speech")
+    assert config.parameters["EXECUTION_ENV_PATH"].string_value.endswith(f"/envs/{model.environment}")
 
 
 def test_every_model_of_the_catalogue_has_a_folder_for_both_devices() -> None:
@@ -63,10 +66,52 @@ def test_only_options_that_differ_from_the_default_travel() -> None:
 def test_numbers_and_booleans_may_come_as_text() -> None:
     options = TranscriptionOptions.from_parameters({"temperature": "0.5", "word_timestamps": "True"})
     assert (options.temperature, options.word_timestamps) == (0.5, True)
+    assert SpeechOptions.from_parameters({"seed": "7", "top_p": 1}) == SpeechOptions(seed=7, top_p=1.0)
 
 
 def test_triton_own_parameters_are_passed_over() -> None:
     assert SpeechOptions.from_parameters({"triton_enable_empty_final_response": True}) == SpeechOptions()
+
+
+@given(
+    st.builds(
+        SpeechOptions,
+        temperature=st.none() | st.floats(0, 2),
+        top_k=st.none() | st.integers(0),
+        max_new_tokens=st.none() | st.integers(2),
+        seed=st.none() | st.integers(0),
+        x_vector_only=st.booleans(),
+    )
+)
+def test_options_without_a_default_survive_the_wire(options: SpeechOptions) -> None:
+    assert SpeechOptions.from_parameters(options.to_parameters()) == options
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"seed": 1.5},
+        {"seed": True},
+        {"seed": "one"},
+        {"seed": math.inf},
+        {"seed": -1},
+        {"temperature": 3.0},
+        {"top_k": -1},
+        {"top_p": 0.0},
+        {"repetition_penalty": 0.0},
+        {"max_new_tokens": 1},
+    ],
+    ids=str,
+)
+def test_a_wrong_number_is_refused_by_name(parameters: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        SpeechOptions.from_parameters(parameters)
+    assert [refused.value.field] == list(parameters)
+
+
+def test_the_models_that_follow_an_option_are_in_the_catalogue() -> None:
+    for option in dataclasses.fields(SpeechOptions):
+        assert set(option.metadata["followed_by"]) <= set(Catalogue.load().models)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +145,6 @@ def test_a_message_without_a_field_is_all_problem() -> None:
 
 def test_a_description_survives_json() -> None:
     description = SpeechDescription((Voice("zf_xiaoni", "小妮", "zh"),), ("zh", "en"), "zf_xiaoni", (0.5, 2.0))
+    assert SpeechDescription.from_json(description.to_json()) == description
+    description = dataclasses.replace(description, follows=("language", "instruct"))
     assert SpeechDescription.from_json(description.to_json()) == description
