@@ -1,4 +1,4 @@
-"""The Python environments: one a requirements file, built once for every clone on the machine.
+"""The Python environments: one a name in requirements/, built once for every clone on the machine.
 
     python3 -m supervisor.environments NAME COMMAND...   make sure that NAME stands, then become COMMAND in it
     python3 -m supervisor.environments --build NAME...   make sure that each stands
@@ -32,14 +32,13 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor.console import say
+from supervisor.console import complain, say
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOM_NEEDED = 3 << 29
 """Bytes that must be free in the cache folder before a build begins: what the default environments take together."""
 
 _MARKER = "complete"
-_WITHOUT_DEPENDENCIES = frozenset({"triton"})
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
 
 
@@ -56,7 +55,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """The environment of `requirements/<name>.txt` in the clone at `root`."""
+    """The environment that `requirements/<name>.txt` and `requirements/no-deps/<name>.txt` in the clone make."""
 
     name: str
     root: Path = ROOT
@@ -68,8 +67,13 @@ class Environment:
 
     @property
     def requirements(self) -> Path:
-        """The file that says what is in it."""
+        """The file of the packages that are installed together with what they ask for."""
         return self.root / "requirements" / f"{self.name}.txt"
+
+    @property
+    def bare_requirements(self) -> Path:
+        """The file of those that are installed afterwards, and alone."""
+        return self.root / "requirements" / "no-deps" / f"{self.name}.txt"
 
     @cached_property
     def folder(self) -> Path:
@@ -80,7 +84,8 @@ class Environment:
         if self.link.is_dir() and not self.link.is_symlink():
             return self.link
         interpreter = (platform.python_version(), sysconfig.get_platform(), sys.base_prefix)
-        identity = "\n".join((*_pins(self.requirements), *interpreter))
+        pins = [pin for file in (self.requirements, self.bare_requirements) if file.exists() for pin in _pins(file)]
+        identity = "\n".join((*pins, *interpreter))
         name = f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         linked = self.link.resolve()
         return linked if linked.name == name and linked.is_dir() else cache_folder() / "envs" / name
@@ -116,10 +121,11 @@ class Environment:
         say(f"environment {self.name}: building")
         started = time.monotonic()
         shutil.rmtree(self.folder, ignore_errors=True)
-        options = ["--no-deps"] if self.name in _WITHOUT_DEPENDENCIES else []
         try:
             self._run(lock, sys.executable, "-m", "venv", self.folder)
-            self._run(lock, self.python, "-m", "pip", "install", "--no-input", *options, "-r", self.requirements)
+            for file, options in ((self.requirements, []), (self.bare_requirements, ["--no-deps"])):
+                if file.exists():
+                    self._run(lock, self.python, "-m", "pip", "install", "--no-input", *options, "-r", file)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -141,6 +147,7 @@ class Environment:
             errors="replace",
             env=clean_environment() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"},
             pass_fds=[lock.fileno()],
+            process_group=0,
         ) as step:
             assert step.stdout is not None
             try:
@@ -149,7 +156,7 @@ class Environment:
                     if download := _BIG_DOWNLOAD.match(line):
                         say(f"environment {self.name}: downloading {download[1]} ({download[2]})")
             except BaseException:
-                step.terminate()
+                os.killpg(step.pid, signal.SIGTERM)
                 step.wait()
                 raise
         if step.returncode:
@@ -205,7 +212,7 @@ def main(arguments: Sequence[str]) -> int:
         if python is None:
             return _fail(f"Tritone needs Python 3.11, 3.12 or 3.13, and python3 is {platform.python_version()}")
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
-    known = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt") if path.stem != "constraints")
+    known = sorted({path.stem for path in (ROOT / "requirements").rglob("*.txt")} - {"constraints"})
     building = arguments[:1] == ["--build"]
     names = arguments[1:] if building else arguments[:1]
     if not names or not set(names) <= set(known):
@@ -268,7 +275,7 @@ def _pins(requirements: Path) -> Iterator[str]:
 
 
 def _fail(message: str, status: int = 1) -> int:
-    print(message, file=sys.stderr)
+    complain(message)
     return status
 
 

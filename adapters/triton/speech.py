@@ -11,7 +11,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from adapters.triton.errors import to_triton
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
+from adapters.triton.reference import check_reference
 from tritone.contract import SPEECH, SPEECH_RATE, SpeechDescription, SpeechOptions
 from tritone.errors import Cancelled, InvalidInput
 from tritone.languages import code_of
@@ -46,15 +47,31 @@ class SpeechRequest:
     language: str
     """The code of a language of the model, or `auto`."""
     speed: float
+    options: SpeechOptions = field(default_factory=SpeechOptions)
+    """Everything else that the caller asked for, none of which the model does not follow."""
+    ref_audio: NDArray[np.float32] | None = None
+    """The voice to clone: mono samples (n,) at `SPEECH_RATE`; only voice clone models get one."""
 
     @classmethod
-    def read(cls, text: bytes, options: SpeechOptions, model: SpeechDescription, max_chars: int) -> SpeechRequest:
+    def read(
+        cls,
+        text: bytes,
+        options: SpeechOptions,
+        model: SpeechDescription,
+        max_chars: int,
+        ref_audio: NDArray[np.float32] | None = None,
+    ) -> SpeechRequest:
         """Check what came over the wire; raises `InvalidInput` naming the tensor or parameter at fault."""
+        _followed(options, model)
+        if ref_audio is not None:
+            check_reference(ref_audio)
         return cls(
             text=_text(text, max_chars),
             voice=_voice(options.voice, model),
             language=_language(options.language, model),
             speed=_speed(options.speed, model),
+            options=options,
+            ref_audio=ref_audio,
         )
 
 
@@ -185,8 +202,11 @@ class SpeechModel(ABC):
                 if options.describe:
                     reply.describe(self._engine.description)
                     continue
-                text = pb_utils.get_input_tensor_by_name(request, "text").as_numpy().reshape(-1)[0]
-                speech = SpeechRequest.read(text, options, self._engine.description, self._max_chars)
+                text = _input(request, "text")
+                assert text is not None, "Triton refuses a request without it"
+                speech = SpeechRequest.read(
+                    text[0], options, self._engine.description, self._max_chars, _input(request, "ref_audio")
+                )
                 self._engine.submit(speech, reply)
             except Exception as error:
                 reply.fail(error)
@@ -212,6 +232,21 @@ def to_int16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
 def _response(outputs: Mapping[str, Any]) -> Any:
     tensors = [pb_utils.Tensor(name, np.asarray(values, dtype=_OUTPUTS[name])) for name, values in outputs.items()]
     return pb_utils.InferenceResponse(output_tensors=tensors)
+
+
+def _input(request: Any, name: str) -> NDArray[Any] | None:
+    """The elements of an input tensor; None where the caller sent none."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy().reshape(-1)
+
+
+def _followed(options: SpeechOptions, model: SpeechDescription) -> None:
+    """Raise `InvalidInput` for an option that was set and that the model does not follow."""
+    given = options.to_parameters()
+    for option in fields(options):
+        if option.name in given and option.name not in model.follows:
+            others = ", ".join(option.metadata["followed_by"])
+            raise InvalidInput(option.name, f"this model does not follow it; leave it out, or use one of: {others}")
 
 
 def _text(raw: bytes, max_chars: int) -> str:
