@@ -59,4 +59,6 @@ def split(text: str) -> Iterator[Part]:
     spoken = 0
     while (start := breaks[0][0]) < len(text):
         limit = min(LONGEST, max(FIRST, GROWTH * spoken))
+
+
 """tbd"""

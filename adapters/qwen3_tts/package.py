@@ -6,6 +6,7 @@ Its 25 Hz tokenizer asks for sox, torchaudio, onnxruntime, einops and flash-attn
 
 from __future__ import annotations
 
+import os
 import sys
 from types import ModuleType
 
@@ -23,9 +24,8 @@ def _stand_in() -> ModuleType:
 
 
 sys.modules.setdefault(_UNUSED, _stand_in())
+os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint is a folder; what it lacks must be told, not fetched
 
-import qwen_tts.core as core  # noqa: E402 - the stand-in comes first
-import qwen_tts.core.models  # noqa: E402
-from qwen_tts import Qwen3TTSModel, VoiceClonePromptItem  # noqa: E402
+from qwen_tts import Qwen3TTSModel, VoiceClonePromptItem, core  # noqa: E402 - the stand-in comes first
 
 __all__ = ["Qwen3TTSModel", "VoiceClonePromptItem", "core"]
