@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TextIO
 
 
 def say(message: str) -> None:
-    """Print a line at once; a terminal or pipe that is gone must not keep us from stopping cleanly."""
+    """Tell how it goes."""
+    _write(message, sys.stdout)
+
+
+def complain(message: str) -> None:
+    """Tell why it cannot go on."""
+    _write(message, sys.stderr)
+
+
+def _write(message: str, stream: TextIO) -> None:
+    """Print at once; a terminal or pipe that is gone must not keep us from stopping cleanly."""
     try:
-        print(message, flush=True)
+        print(message, file=stream, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -32,7 +32,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor.console import say
+from supervisor.console import complain, say
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOM_NEEDED = 3 << 29
@@ -141,6 +141,7 @@ class Environment:
             errors="replace",
             env=clean_environment() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"},
             pass_fds=[lock.fileno()],
+            process_group=0,
         ) as step:
             assert step.stdout is not None
             try:
@@ -149,7 +150,7 @@ class Environment:
                     if download := _BIG_DOWNLOAD.match(line):
                         say(f"environment {self.name}: downloading {download[1]} ({download[2]})")
             except BaseException:
-                step.terminate()
+                os.killpg(step.pid, signal.SIGTERM)
                 step.wait()
                 raise
         if step.returncode:
@@ -189,7 +190,7 @@ def clean_environment() -> dict[str, str]:
 
 def find_python() -> str | None:
     """A Python on PATH that Tritone runs on; None where there is none."""
-    for name in ("python3.12", "python3.11", "python3.13"):
+    for name in ("python3.12", "python3.11"):
         check = [name, "-c", "import ensurepip, sys; print(sys.executable)"]
         with contextlib.suppress(OSError):
             found = subprocess.run(check, capture_output=True, text=True, check=False)
@@ -200,10 +201,11 @@ def find_python() -> str | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns only from `--build`, and from failures."""
-    if not (3, 11) <= sys.version_info < (3, 14):
+    if not (3, 11) <= sys.version_info < (3, 13):  # numpy 1.26 has no wheels for later ones
         python = find_python()
         if python is None:
-            return _fail(f"Tritone needs Python 3.11, 3.12 or 3.13, and python3 is {platform.python_version()}")
+            have = platform.python_version()
+            return _fail(f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to it")
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
     known = sorted(path.stem for path in (ROOT / "requirements").glob("*.txt") if path.stem != "constraints")
     building = arguments[:1] == ["--build"]
@@ -268,7 +270,7 @@ def _pins(requirements: Path) -> Iterator[str]:
 
 
 def _fail(message: str, status: int = 1) -> int:
-    print(message, file=sys.stderr)
+    complain(message)
     return status
 
 

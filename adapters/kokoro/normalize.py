@@ -19,13 +19,14 @@ _MARKS = str.maketrans(
 """Marks of other scripts and of Markdown -> those that Kokoro knows."""
 
 _LINES: Rules = (
-    (r"(?m)^[ \t]*(?:[-•·–—*+]|#{1,6})[ \t]+", ""),  # bullets and headings
-    (r"[ \t]*\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line that only wraps
+    (r"(?m)^[ \t]*(?:[-•·–—*+]|#{1,6})[ \t]+", "\n"),  # bullets and headings
+    (r"(?<!\n)\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line that only wraps
     (r"(?<=[^\s.,;:!?…—。！？，；：।])[ \t]*\n\s*", ".\n"),  # one that ends without a mark ends all the same
     (r"\s*\n\s*", "\n"),
 )
 _TIDY: Rules = (
-    (r"(?i)\bhttps?://(?:www\.)?", ""),
+    (r"(?i)\bhttps?://(?:www\.)?|\bwww\.", ""),
+    (r"(?<=“) +| +(?=”)", ""),
     (r"\.{2,}", "…"),
     (r"([!?,;:…])\1+", r"\1"),
     (r" *--+ *| +[–—] +| +- +", " — "),
@@ -36,7 +37,9 @@ _SPACES: Rules = (
 )
 
 _END = r"(?=\s+[A-Z]|\s*$)"
-_AMOUNT = r"(\d(?:[\d,.]*\d)?(?: (?:thousand|million|billion|trillion))?)"
+_LARGE = r" (?:thousand|million|billion|trillion)"
+_AMOUNT = rf"(\d(?:[\d,.]*\d)?(?:{_LARGE})?)"
+_ONE = rf"(?![.,]?\d|{_LARGE})"
 _SHORT: dict[str, Rules] = {
     "en": (
         (r"\bDr\.", "Doctor"), (r"\bMr\b\.?", "Mister"), (r"\bMrs\b\.?", "Missus"), (r"\bMs\b\.?", "Miz"),
@@ -47,7 +50,7 @@ _SHORT: dict[str, Rules] = {
         (r"\betc\." + _END, "et cetera."), (r"\betc\.", "et cetera"),
         (r"(?i)(?<=\d) ?([ap])\.m\." + _END, r" \1m."), (r"(?i)(?<=\d) ?([ap])\.m\.", r" \1m"),
         (r"(?<=\d)–(?=\d)", " to "),
-        (r"\$1(?![\d.,])", "1 dollar"), (r"£1(?![\d.,])", "1 pound"), (r"€1(?![\d.,])", "1 euro"),
+        (r"\$1" + _ONE, "1 dollar"), (r"£1" + _ONE, "1 pound"), (r"€1" + _ONE, "1 euro"),
         (r"\$(\d[\d,]*)\.(\d\d)\b", r"\1 dollars and \2 cents"),
         (r"£(\d[\d,]*)\.(\d\d)\b", r"\1 pounds \2"), (r"€(\d[\d,]*)\.(\d\d)\b", r"\1 euros \2"),
         (r"\$" + _AMOUNT, r"\1 dollars"), (r"£" + _AMOUNT, r"\1 pounds"), (r"€" + _AMOUNT, r"\1 euros"),

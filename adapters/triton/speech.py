@@ -89,8 +89,9 @@ class Reply:
         return bool(self._sender.is_cancelled())
 
     def start(self) -> None:
-        """Work on the request begins: its time in the queue is over."""
-        self._started = self._clock()
+        """Work on the request begins: its time in the queue is over. Later calls change nothing."""
+        if self._started is None:
+            self._started = self._clock()
 
     def audio(self, samples: NDArray[np.int16]) -> None:
         """Send the next piece of the stream: mono, `SPEECH_RATE` Hz, any length above 0."""
@@ -124,12 +125,15 @@ class Reply:
         self._end(_response({"description": [description.to_json().encode()]}))
 
     def fail(self, error: BaseException) -> None:
-        """End the stream with an error, which is counted, and logged if it is ours."""
+        """End the stream with an error, which is counted, and logged if it is ours. Never raises."""
         self._metrics.error(error)
         if isinstance(error, Cancelled):
             spoken = self._samples / SPEECH_RATE
             pb_utils.Logger.log_info(f"request {self._request_id or '-'}: cancelled after {spoken:.2f} s of audio")
-        self._end(pb_utils.InferenceResponse(error=to_triton(error, self._request_id)))
+        try:
+            self._end(pb_utils.InferenceResponse(error=to_triton(error, self._request_id)))
+        except Exception as lost:
+            pb_utils.Logger.log_error(f"request {self._request_id or '-'}: its answer could not be sent: {lost}")
 
     def _end(self, response: Any) -> None:
         self._on_end(self)
@@ -158,7 +162,7 @@ class SpeechModel(ABC):
     """A speech model as Triton calls it: `initialize` once, `execute` for every batch of requests, `finalize` once."""
 
     @abstractmethod
-    def build(self, instance: Instance) -> Engine:
+    def load(self, instance: Instance) -> Engine:
         """Load the checkpoint and make sure that it speaks; called once."""
 
     def initialize(self, args: Mapping[str, str]) -> None:
@@ -168,7 +172,7 @@ class SpeechModel(ABC):
         self._metrics = Metrics(instance.model)
         self._open: set[Reply] = set()
         self._lock = threading.Lock()
-        self._engine = self.build(instance)
+        self._engine = self.load(instance)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Hand every request to the engine; the answers leave through their response senders."""
