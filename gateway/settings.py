@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+from gateway.audio.formats import AudioFormat
 
 
 def _split(value: Any) -> Any:

@@ -106,7 +106,7 @@ class Triton:
         """
         return self._ask(_request(model, inputs, parameters, request_id), timeout)
 
-    async def _ask(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:
+    async def _ask(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
         """Send one request on a stream of its own, whether one answer comes or many.
 
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a

@@ -122,7 +122,11 @@ def _inputs(request: Any) -> dict[str, NDArray[Any]]:
 
 
 def _parameters(request: Any) -> dict[str, Any]:
-    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in request.parameters.items()}
+    return {
+        name: getattr(value, value.WhichOneof("parameter_choice"))
+        for name, value in request.parameters.items()
+        if not name.startswith("triton_")
+    }
 
 
 def _response(request: Any, tensors: Tensors) -> Any:

@@ -1,5 +1,7 @@
 """Text made ready to be read aloud: nothing unreadable left, short forms in full."""
 
+# ruff: noqa: RUF001  (marks of other scripts look like ours)
+
 from __future__ import annotations
 
 import re
@@ -33,7 +35,7 @@ _TIDY: Rules = (
 )
 _SPACES: Rules = (
     (r"[^\S\n]+", " "),
-    (r" (?=[.,;:!?…](?:\s|$))", ""),
+    (r" (?=[.,;:!?…](?:[\s”\")]|$))", ""),
 )
 
 _END = r"(?=\s+[A-Z]|\s*$)"
@@ -48,7 +50,7 @@ _SHORT: dict[str, Rules] = {
         (r"\bNo\. ?(?=\d)", "number "), (r"#(?=\d)", "number "), (r"\bapprox\.", "approximately"),
         (r"(?i)\be\.g\.", "for example"), (r"(?i)\bi\.e\.", "that is"), (r"\bvs\b\.?", "versus"),
         (r"\betc\." + _END, "et cetera."), (r"\betc\.", "et cetera"),
-        (r"(?i)(?<=\d) ?([ap])\.m\." + _END, r" \1m."), (r"(?i)(?<=\d) ?([ap])\.m\.", r" \1m"),
+        (r"(?<=\d) ?([AaPp])\.[Mm]\." + _END, r" \1m."), (r"(?<=\d) ?([AaPp])\.[Mm]\.", r" \1m"),
         (r"(?<=\d)–(?=\d)", " to "),
         (r"\$1" + _ONE, "1 dollar"), (r"£1" + _ONE, "1 pound"), (r"€1" + _ONE, "1 euro"),
         (r"\$(\d[\d,]*)\.(\d\d)\b", r"\1 dollars and \2 cents"),

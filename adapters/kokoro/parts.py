@@ -44,7 +44,7 @@ class Part:
 
 _BREAK = re.compile(
     r"""
-    (?P<SENTENCE> (?: [!?…] | (?<![\s.(][A-Z]) \. ) ["”')]* \s+ (?! [a-zà-ÿ] ) )
+    (?P<SENTENCE> (?: [!?…] | (?<! \b [A-Z] ) \. ) ["”')]* \s+ (?! [a-zà-ÿ] ) )
     | (?P<LINE> \n\s* )
     | (?P<CLAUSE> [!?…,;:)”] ["”')]* \s+ | —\s* )
     | (?P<WORD> \s+ )

@@ -1,5 +1,7 @@
 """Text to Kokoro's phonemes: espeak-ng for the alphabets, misaki for Mandarin."""
 
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+
 from __future__ import annotations
 
 import logging

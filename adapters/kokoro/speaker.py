@@ -77,7 +77,8 @@ class Speaker:
         """Speak a known sentence; raises `RuntimeError` if what comes out cannot be it."""
         request = SpeechRequest(text=_PROOF, voice=DEFAULT_VOICE, language="en", speed=1.0)
         audio = np.concatenate([self.speak(piece).audio for piece in self.pieces(request)])
-        seconds, loudness = len(audio) / SPEECH_RATE, float(np.sqrt(np.mean(audio**2)))
+        seconds = len(audio) / SPEECH_RATE
+        loudness = float(np.sqrt(np.mean(audio**2))) if len(audio) else 0.0
         if not (_PROOF_SECONDS[0] < seconds < _PROOF_SECONDS[1] and 0.01 < loudness < 0.5):
             raise RuntimeError(
                 f"Kokoro does not speak: {_PROOF!r} gave {seconds:.2f} s of audio at an rms of {loudness:.4f}; "

@@ -10,8 +10,8 @@ from typing import Protocol
 import av
 import numpy as np
 
+from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples, frame, samples_of
-from gateway.settings import AudioFormat
 from tritone.contract import SPEECH_RATE
 
 
@@ -35,15 +35,6 @@ CODECS: Mapping[AudioFormat, Codec] = {
     "aac": Codec("aac", "adts", bit_rate=64_000),
     # The length in its header stays "unknown", as the format allows; libsndfile alone cannot read that.
     "flac": Codec("flac", "flac"),
-}
-
-MEDIA_TYPES: Mapping[AudioFormat, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
 }
 
 _WAV_BYTES = 2**30

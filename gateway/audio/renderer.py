@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.audio.encoder import encoder
+from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.tempo import Tempo
-from gateway.settings import AudioFormat
 
 
 class Renderer:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from gateway.settings import AudioFormat
+from gateway.audio.formats import AudioFormat
 
 
 def _utf8(value: str) -> str:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from gateway.audio.encoder import MEDIA_TYPES
+from gateway.audio.formats import MEDIA_TYPES
 from gateway.errors import BadRequest, GatewayTimeout
 from gateway.requests import record, resolve_model, until_disconnect
 from gateway.settings import Settings

@@ -8,10 +8,11 @@ from contextlib import aclosing
 
 import numpy as np
 
+from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.renderer import Renderer
 from gateway.errors import BadRequest
-from gateway.settings import AudioFormat, Settings
+from gateway.settings import Settings
 from gateway.speech.protocol import SpeechRequest, Usage
 from gateway.telemetry import Record
 from gateway.triton import Tensors, Triton

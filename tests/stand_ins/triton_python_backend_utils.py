@@ -144,5 +144,5 @@ class MetricFamily:
     def __init__(self, name: str, description: str, kind: int) -> None:
         self.name, self.kind = name, kind
 
-    def Metric(self, labels: Mapping[str, str], buckets: Sequence[float] | None = None) -> Metric:  # noqa: N802
+    def Metric(self, labels: Mapping[str, str], buckets: Sequence[float] | None = None) -> Metric:
         return Metric(labels)

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from gateway.audio.encoder import encoder
-from gateway.settings import AudioFormat
+from gateway.audio.formats import AudioFormat
 from tests.unit.gateway.sound import decode
 
 FORMATS = get_args(AudioFormat)

@@ -37,7 +37,7 @@ async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton
     call = triton.calls[0]
     assert (call.request_id, call.parameters) == (
         "r1",
-        {**parameters, "priority": 2, "triton_enable_empty_final_response": True},
+        {**parameters, "priority": 2},
     )
     np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
     assert answer["words"].tolist() == [b"a", "ü".encode(), b""]

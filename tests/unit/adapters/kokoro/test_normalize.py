@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001  (marks of other scripts look like ours)
+
 from __future__ import annotations
 
 import pytest
@@ -68,7 +70,10 @@ def test_titles_are_read_in_full_in_their_own_language(language: str, written: s
     assert normalize(written, language) == read
 
 
-@given(st.lists(st.text(alphabet="abcdefgàéñ", min_size=3, max_size=9), min_size=1), st.sampled_from([" ", ", ", ".\n", " — "]))
+@given(
+    st.lists(st.text(alphabet="abcdefgàéñ", min_size=3, max_size=9), min_size=1),
+    st.sampled_from([" ", ", ", ".\n", " — "]),
+)
 def test_plain_words_stay_as_they_are(words: list[str], between: str) -> None:
     read = normalize(between.join(words), "en")
     assert "".join(c for c in read if c.isalpha()) == "".join(words)

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 from adapters.kokoro.parts import FIRST, LONGEST, STRETCH, Break, Part, split
 
 PROSE = (
-    "It was a bright cold day in April, and the clocks were striking thirteen. Winston Smith, his chin nuzzled into his "
-    "breast in an effort to escape the vile wind, slipped quickly through the glass doors of Victory Mansions, though not "
-    "quickly enough to prevent a swirl of gritty dust from entering along with him. The hallway smelt of boiled cabbage "
-    "and old rag mats. At one end of it a coloured poster, too large for indoor display, had been tacked to the wall."
+    "It was a bright cold day in April, and the clocks were striking thirteen. Winston Smith, his chin nuzzled into "
+    "his breast in an effort to escape the vile wind, slipped quickly through the glass doors of Victory Mansions, "
+    "though not quickly enough to prevent a swirl of gritty dust from entering along with him. The hallway smelt of "
+    "boiled cabbage and old rag mats. At one end of it a coloured poster, too large for indoor display, had been "
+    "tacked to the wall."
 )
 
 
@@ -17,7 +18,7 @@ def texts(text: str) -> list[str]:
     return [part.text for part in split(text)]
 
 
-@given(st.text(alphabet=st.sampled_from("ab .,!?;:—…\n\"”()A1中文。")))
+@given(st.text(alphabet=st.sampled_from('ab .,!?;:—…\n"”()A1中文。')))
 def test_nothing_is_lost_or_doubled(text: str) -> None:
     assert "".join(texts(text)) == text
 
@@ -59,8 +60,9 @@ def test_a_clause_too_short_to_be_worth_a_cut_is_not_one() -> None:
     assert texts("Well, this here is something that you might like to hear about.")[0] != "Well, "
 
 
-def test_later_cuts_fall_at_the_ends_of_sentences() -> None:
-    assert [part.end for part in split(PROSE)][2:] == [Break.SENTENCE] * len(texts(PROSE)[2:])
+def test_a_later_cut_falls_at_the_end_of_a_sentence_within_reach() -> None:
+    assert texts(PROSE)[1] == "and the clocks were striking thirteen. "
+    assert list(split(PROSE))[1].end == Break.SENTENCE
 
 
 def test_a_sentence_ends_neither_at_an_initial_nor_before_a_small_letter() -> None:

@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -51,10 +53,10 @@ def test_a_piece_carries_the_voice_and_the_speed(speaker: Speaker) -> None:
 
 
 def test_what_comes_to_more_phonemes_than_the_network_takes_is_spoken_in_pieces(speaker: Speaker) -> None:
-    numbers = " ".join(["7777777777777777"] * 20)
-    pieces = speaker.pieces(request(numbers))
+    pieces = speaker.pieces(request(" ".join(["W"] * 200)))
+    assert len(pieces) > 2
     assert max(len(piece.tokens) for piece in pieces) <= MAX_TOKENS
-    assert "".join(chr(t) for piece in pieces for t in piece.tokens).count("kwˈɑdɹ") == numbers.count(" ") + 1
+    assert "".join(chr(token) for piece in pieces for token in piece.tokens).count("ʌb") == 200
 
 
 @pytest.mark.parametrize("text", ["😀", "...", "-- !!", "\u200b", "“”"])

@@ -47,9 +47,7 @@ def test_the_style_is_that_of_the_number_of_phonemes(voices: Voices) -> None:
         ("1234!", "ff_siwis", "auto", "ff_siwis", "fr-fr"),
     ],
 )
-def test_who_speaks_and_what(
-    voices: Voices, text: str, voice: str, language: str, spoken_by: str, accent: str
-) -> None:
+def test_who_speaks_and_what(voices: Voices, text: str, voice: str, language: str, spoken_by: str, accent: str) -> None:
     choice = voices.choose(text, voice, language)
     assert (choice.voice, choice.accent) == (spoken_by, accent)
 
