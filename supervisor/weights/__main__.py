@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from supervisor.environments import ROOT
+from supervisor.environments import Environment
 from supervisor.settings import Settings
 from supervisor.weights import FetchError, Progress, bundle, fetch, manifest, missing, wanted
 from tritone.catalogue import Catalogue, UnknownModelError
@@ -29,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             _list(model_dir, options.ids or list(manifest.load()))
             return 0
-        ids = options.ids or wanted(Catalogue.load().choose(settings.tts_modes, settings.stt_models))
+        ids = options.ids or wanted(
+            Catalogue.load().choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+        )
         fetch(model_dir, ids, progress=progress, verify=options.verify)
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
@@ -71,7 +73,7 @@ def _list(model_dir: Path, ids: Sequence[str]) -> None:
 def _requirements(ids: Sequence[str]) -> list[Path]:
     models = Catalogue.load().models
     names = dict.fromkeys((*_ALWAYS, *(models[id_].environment for id_ in ids if id_ in models)))
-    return [ROOT / "requirements" / f"{name}.txt" for name in names]
+    return [file for name in names for file in Environment(name).files]
 
 
 if __name__ == "__main__":

@@ -18,8 +18,10 @@ _VAD = "silero-vad"  # cuts long audio, whichever Whisper hears it
 
 
 def wanted(models: Iterable[Model]) -> list[str]:
-    """The manifest's ids for serving these models."""
-    return [*(model.id for model in models), _VAD]
+    """The manifest's ids for serving these models; one that is not in it loads what the user has put in MODEL_DIR."""
+    chosen = list(models)
+    ids = [model.id for model in chosen if model.id in manifest.load()]
+    return ids + [_VAD] * any(model.kind == "transcription" for model in chosen)
 
 
 def entries(ids: Iterable[str]) -> list[Entry]:
