@@ -9,9 +9,13 @@ from tests.unit.weights.conftest import table, write_manifest
 from tritone.catalogue import Catalogue
 
 
-def test_every_model_of_the_catalogue_has_weights() -> None:
-    models = Catalogue.load().models.values()
-    assert set(wanted(models)) <= set(manifest.load())
+def test_what_is_served_without_settings_has_weights() -> None:
+    models = Catalogue.load().choose([], [])
+    assert {model.id for model in models} <= set(wanted(models)) <= set(manifest.load())
+
+
+def test_weights_that_the_user_brings_are_not_fetched_nor_a_voice_detector_where_nobody_listens() -> None:
+    assert wanted(Catalogue.load().choose(["voice_design"], ["none"])) == []
 
 
 @pytest.mark.parametrize("entry", manifest.load().values(), ids=lambda entry: entry.id)

@@ -65,6 +65,17 @@ def test_speaker_and_language_are_heard(custom_voice: Synthesizer, option: dict[
     assert not same(plain, changed)
 
 
+def test_the_language_of_the_settings_is_spoken_where_a_request_names_none(custom_voice: Synthesizer) -> None:
+    korean = Synthesizer(custom_voice._model, custom_voice._checkpoint, default_language="Korean")
+    assert korean.utterance(request()).language == "korean"
+    assert korean.utterance(request(language="en")).language == "english"
+
+
+def test_a_language_of_the_settings_that_is_not_spoken_is_refused(custom_voice: Synthesizer) -> None:
+    with pytest.raises(ValueError, match="DEFAULT_LANGUAGE=Klingon is not spoken; choose Auto or one of: .*korean"):
+        Synthesizer(custom_voice._model, custom_voice._checkpoint, default_language="Klingon")
+
+
 def test_an_instruction_is_heard(instructed: Synthesizer) -> None:
     assert not same(*speak(instructed, greedy(), greedy(instruct="Whisper it.")))
 
