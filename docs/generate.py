@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic.fields import FieldInfo
-
+from adapters import settings as adapters
 from gateway.settings import Settings as GatewaySettings
 from supervisor.settings import Settings as SupervisorSettings
 from tritone import reference
@@ -22,17 +21,16 @@ _TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOT
 def settings_table() -> str:
     """Every setting with its default, who reads it and what it means."""
     lines = ["| setting | default | read by | meaning |", "|---|---|---|---|"]
-    for name, (field, readers) in _settings().items():
-        default = f"`{shown}`" if (shown := _shown(field.default)) else ""
-        lines.append(f"| `{name}` | {default} | {', '.join(readers)} | {field.description} |")
+    for name, (default, meaning, readers) in _settings().items():
+        lines.append(f"| `{name}` | {f'`{default}`' if default else ''} | {', '.join(readers)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
 def env_example() -> str:
     """Every setting as a line to uncomment."""
     lines = ["# Copy to .env and uncomment what should differ; these are the defaults.", ""]
-    for name, (field, _) in _settings().items():
-        lines += [f"# {field.description}", f"#{name}={_shown(field.default)}", ""]
+    for name, (default, meaning, _) in _settings().items():
+        lines += [f"# {meaning}", f"#{name}={default}", ""]
     return "\n".join(lines)
 
 
@@ -46,18 +44,20 @@ def pages() -> dict[Path, str]:
     }
 
 
-def _settings() -> dict[str, tuple[FieldInfo, list[str]]]:
-    """Each setting's field and who reads it, by environment variable."""
-    fields: dict[str, tuple[FieldInfo, list[str]]] = {}
+def _settings() -> dict[str, tuple[str, str, list[str]]]:
+    """Each environment variable's default, its meaning, and who reads it."""
+    found: dict[str, tuple[str, str, list[str]]] = {}
     for reader, settings in (("serve", SupervisorSettings), ("gateway", GatewaySettings)):
         for name, field in settings.model_fields.items():
-            fields.setdefault(name.upper(), (field, []))[1].append(reader)
-    return fields
+            found.setdefault(name.upper(), (_shown(field.default), field.description or "", []))[2].append(reader)
+    for setting in adapters.ALL:
+        found.setdefault(setting.name, (_shown(setting.default), setting.description, []))[2].append("models")
+    return found
 
 
 def _shown(default: Any) -> str:
     """A default as the environment variable would say it."""
-    if isinstance(default, tuple):
+    if isinstance(default, tuple | dict):
         return ",".join(map(str, default))
     if isinstance(default, bool):
         return str(default).lower()

@@ -26,8 +26,7 @@ async def run(plan: Plan) -> int:
     adopt_orphans()
     stop_on_signals()
     try:
-        await prepare(plan)
-        await serve(plan)
+        await serve(await prepare(plan))
     except asyncio.CancelledError:
         say("stopped")
         return 0
@@ -55,7 +54,7 @@ def stop_on_signals() -> None:
 def settings_help() -> Iterator[str]:
     """A line for each setting."""
     for name, field in Settings.model_fields.items():
-        default = f" [{field.default}]" if field.default not in (None, ()) else ""
+        default = f" [{field.default}]" if field.default not in (None, "", (), {}) else ""
         yield f"  {name.upper():22}{field.description}{default}"
 
 
@@ -77,7 +76,12 @@ def main() -> int:
     except UnknownModelError as error:
         complain(str(error))
         return BAD_SETTINGS
+    if impossible := list(preflight.impossible(plan)):
+        complain("\n".join(impossible))
+        return BAD_SETTINGS
     if findings := list(preflight.findings(plan.settings)):
         complain("\n".join(findings))
         return FAILED
+    for note in plan.notes:
+        say(note)
     return asyncio.run(run(plan))

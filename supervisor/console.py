@@ -20,6 +20,7 @@ def complain(message: str) -> None:
 def _write(message: str, stream: TextIO) -> None:
     """Print at once; a terminal or pipe that is gone must not keep us from stopping cleanly."""
     try:
-        print(message, file=stream, flush=True)
+        stream.write(f"{message}\n")  # at one stroke: lines of processes that run side by side do not mix
+        stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

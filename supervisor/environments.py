@@ -37,6 +37,8 @@ from supervisor.console import complain, say
 ROOT = Path(__file__).resolve().parents[1]
 ROOM_NEEDED = 3 << 29
 """Bytes that must be free in the cache folder before a build begins: what the default environments take together."""
+MORE_ROOM_NEEDED = {"qwen": 8 << 30}
+"""The same for those that take more: torch brings CUDA."""
 
 _MARKER = "complete"
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
@@ -115,10 +117,11 @@ class Environment:
             self._relink()
 
     def _build(self, lock: IO[str]) -> None:
-        if (free := shutil.disk_usage(self.folder.parent).free) < ROOM_NEEDED:
+        needed = MORE_ROOM_NEEDED.get(self.name, ROOM_NEEDED)
+        if (free := shutil.disk_usage(self.folder.parent).free) < needed:
             raise BuildError(
                 f"environment {self.name}: {free >> 20} MB are free in {cache_folder()} and "
-                f"{ROOM_NEEDED >> 20} are needed: make room, or set TRITONE_CACHE to a folder that has it"
+                f"{needed >> 20} are needed: make room, or set TRITONE_CACHE to a folder that has it"
             )
         if importlib.util.find_spec("ensurepip") is None:
             package = "python{}.{}-venv".format(*sys.version_info)

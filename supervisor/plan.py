@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from dotenv import dotenv_values
-
+from supervisor import extra, gpus
 from supervisor.environments import ROOT
-from supervisor.settings import ENV_FILE, Settings, reachable
+from supervisor.fitting import fit, without_gpu
+from supervisor.settings import Settings, inherited, reachable
 from tritone.catalogue import Catalogue, Model, UnknownModelError
 
 Device = Literal["cpu", "cuda"]
@@ -30,17 +29,54 @@ class Plan:
     models: Sequence[Model]
     repository: Path = REPOSITORY
     gateway: Sequence[str] = GATEWAY
+    like: Mapping[str, str] = field(default_factory=dict)
+    """A further model's id -> the id of the catalogue's model that it is like."""
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    """A further model's id -> its checkpoint's folder."""
+    compute_type: str = ""
+    """WHISPER_COMPUTE_TYPE, where the GPU's memory decides it."""
+    fitted: bool = False
+    """Whether the GPU's memory chose the models that speak."""
+    notes: Sequence[str] = ()
+    """What a person should know of the choice, a line each."""
 
     @classmethod
-    def make(cls, settings: Settings) -> Plan:
-        """What the settings ask for. Raises `UnknownModelError`."""
+    def make(cls, settings: Settings, repository: Path = REPOSITORY) -> Plan:
+        """What the settings ask for, and where they ask for nothing, what the machine can.
+
+        Made once a run: the models that it loads take of the memory that is looked at here. Raises `UnknownModelError`.
+        """
         catalogue = Catalogue.load()
-        device = choose_device(settings)
-        defaults = device if device in catalogue.defaults else "cpu"
-        models = catalogue.choose(settings.tts_modes, settings.stt_models, defaults, model_type=settings.model_type)
+        checkpoints = extra.find(settings, repository)
+        like = extra.alike(checkpoints, catalogue)
+        catalogue = catalogue.with_extra(like, {id_: str(folder) for id_, folder in checkpoints.items()})
+        environ = inherited()
+        visible = None if settings.device == "cpu" else gpus.visible(environ)
+        device = choose_device(settings, visible, environ)
+        further = [catalogue.models[id_] for id_ in like]
+        if device == "cuda" and visible:
+            compute_type = environ.get("WHISPER_COMPUTE_TYPE", "")
+            found = fit(catalogue, settings, visible, further=further, compute_type=compute_type)
+            if not found.fits and settings.device == "auto" and not found.asked:
+                device = "cpu"
+                found = without_gpu(catalogue, settings, *found.notes, "the models run on the CPU")
+        else:
+            notes = ["nvidia-smi tells nothing of the GPU: no model is fitted to its memory"] * (device == "cuda")
+            found = without_gpu(catalogue, settings, *notes)
+        plan = cls(settings, catalogue, device, [], repository, like=like, checkpoints=checkpoints)
+        models = plan._and_further(found.models)
         if not models:
             raise UnknownModelError("TTS_MODES and STT_MODELS choose no model at all")
-        return cls(settings, catalogue, device, models)
+        if unknown := settings.model_instances.keys() - {model.id for model in models}:
+            raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
+        fitted = device == "cuda" and not (settings.tts_modes or settings.model_type)
+        return replace(plan, models=models, compute_type=found.compute_type, fitted=fitted, notes=found.notes)
+
+    def with_embedded_speech(self) -> Plan:
+        """This plan with the default of a machine without GPU in place of the models that speak by default."""
+        spoken = self.catalogue.choose((), ("none",))
+        heard = [model for model in self.models if model.kind == "transcription"]
+        return replace(self, models=self._and_further([*spoken, *heard]), fitted=False)
 
     @property
     def environments(self) -> list[str]:
@@ -52,21 +88,31 @@ class Plan:
 
     def variables(self) -> dict[str, str]:
         """The environment variables of every process: `.env`'s, our own, and what the settings come to."""
-        from_file = {name: value for name, value in dotenv_values(ENV_FILE).items() if value}
         settled = {
             "MODEL_DIR": str(self.settings.model_dir),
             "TTS_MODES": self._chosen("speech"),
             "STT_MODELS": self._chosen("transcription"),
             "TRITON_GRPC_URL": f"{reachable(self.settings.triton_host)}:{self.settings.triton_grpc_port}",
         }
-        return {**from_file, **os.environ, **settled}
+        if self.like:
+            settled["EXTRA_MODELS_LIKE"] = ",".join(f"{id_}={twin}" for id_, twin in self.like.items())
+        if self.compute_type:
+            settled["WHISPER_COMPUTE_TYPE"] = self.compute_type
+        # CUDA_VISIBLE_DEVICES counts GPUs as nvidia-smi does, not by their speed.
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **inherited(), **settled}
+
+    def _and_further(self, models: Sequence[Model]) -> list[Model]:
+        """The models and the further ones, in the catalogue's order."""
+        chosen = {model.id for model in models} | self.like.keys()
+        return [model for model in self.catalogue.models.values() if model.id in chosen]
 
     def _chosen(self, kind: str) -> str:
         return ",".join(model.id for model in self.models if model.kind == kind) or "none"
 
 
-def choose_device(settings: Settings) -> Device:
-    """The device that DEVICE names; for `auto` the GPU, where this machine or container was given one."""
+def choose_device(settings: Settings, visible: Sequence[gpus.Gpu] | None, environ: Mapping[str, str]) -> Device:
+    """The device that DEVICE names; for `auto` the GPU, where there is one that CUDA_VISIBLE_DEVICES does not hide."""
     if settings.device != "auto":
         return settings.device
-    return "cuda" if any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists() else "cpu"
+    there = gpus.present() if visible is None else bool(visible)
+    return "cuda" if there and not gpus.hidden(environ) else "cpu"

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from adapters import settings as adapter_settings
+from supervisor.plan import Plan
 from supervisor.run_folder import SHARED_MEMORY
 from supervisor.settings import Settings
 from supervisor.triton import LIBPYTHON, find_libpython
@@ -37,6 +39,19 @@ def findings(settings: Settings) -> Iterator[str]:
             f"{SHARED_MEMORY} has {free >> 20} MB free and {SHARED_MEMORY_NEEDED >> 20} are needed: "
             "remove what is left there, or start the container with --shm-size=1g"
         )
+
+
+def impossible(plan: Plan) -> Iterator[str]:
+    """What the settings of the models ask for that cannot be, found before anything is loaded."""
+    variables = plan.variables()
+    for setting in adapter_settings.ALL:
+        try:
+            setting.read(variables)
+        except adapter_settings.UnusableSettingError as error:
+            yield str(error)
+    qwen = any(model.environment == "qwen" for model in plan.models)
+    if qwen and plan.device == "cpu" and variables.get("DTYPE", "").lower() == "float16":
+        yield "DTYPE=float16 needs a GPU; on a CPU choose float32 or bfloat16"
 
 
 def _server(settings: Settings) -> Iterator[str]:

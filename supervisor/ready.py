@@ -7,7 +7,8 @@ import sys
 import httpx2
 
 from supervisor.console import complain
-from supervisor.plan import Plan
+from supervisor.environments import cache_folder
+from supervisor.run_folder import read_serving
 from supervisor.settings import Settings, reachable
 
 _PATIENCE = 5.0
@@ -15,11 +16,15 @@ _PATIENCE = 5.0
 
 def main() -> int:
     """Exit status 0 where all are ready, else 1 after saying which is not."""
-    plan = Plan.make(Settings())
-    address = f"http://{reachable(plan.settings.triton_host)}:{plan.settings.triton_http_port}"
+    settings = Settings()
+    address = f"http://{reachable(settings.triton_host)}:{settings.triton_http_port}"
+    models = read_serving(cache_folder() / "runs", settings.triton_http_port)
+    if not models:
+        complain(f"nothing is served at {address} yet")
+        return 1
     try:
         with httpx2.Client(base_url=address, timeout=_PATIENCE, trust_env=False) as client:
-            waiting = [model.id for model in plan.models if client.get(f"/v2/models/{model.id}/ready").is_error]
+            waiting = [model for model in models if client.get(f"/v2/models/{model}/ready").is_error]
     except httpx2.TransportError as error:
         complain(f"{address} does not answer: {error}")
         return 1

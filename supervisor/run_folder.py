@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 _LOCK = "lock"
+_SERVING = "serving"
 
 
 @contextmanager
@@ -40,6 +41,18 @@ def _clear_dead(parent: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             release_shared_memory(old)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def write_serving(folder: Path, port: int, models: Sequence[str]) -> None:
+    """Write down what a run serves, for `read_serving`: Triton's HTTP port and the models' ids."""
+    (folder / _SERVING).write_text(" ".join([str(port), *models]), encoding="utf-8")
+
+
+def read_serving(parent: Path, port: int) -> list[str]:
+    """The models of the run below `parent` whose Triton has this HTTP port, the newest; [] where there is none."""
+    runs = sorted(parent.glob(f"*/{_SERVING}"), key=lambda path: path.stat().st_mtime)
+    told = [path.read_text(encoding="utf-8").split() for path in runs]
+    return next((models for told_port, *models in reversed(told) if int(told_port) == port), [])
 
 
 def shared_memory_prefix(folder: Path) -> str:

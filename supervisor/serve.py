@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2
 
+from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from supervisor import triton, weights
 from supervisor.announcement import announcement
 from supervisor.console import say
@@ -19,7 +20,8 @@ from supervisor.environments import cache_folder
 from supervisor.log import Log
 from supervisor.plan import Plan
 from supervisor.processes import Process
-from supervisor.run_folder import run_folder, shared_memory_prefix
+from supervisor.repository import lay_out
+from supervisor.run_folder import run_folder, shared_memory_prefix, write_serving
 from supervisor.settings import reachable
 
 _IDLE_GRACE = 5.0
@@ -32,16 +34,26 @@ class StartError(Exception):
     """A start that failed; the message is for the terminal."""
 
 
-async def prepare(plan: Plan) -> None:
-    """Fetch the weights and build the environments that are not there yet. Raises `StartError`."""
-    wanted = weights.wanted(plan.models)
+async def prepare(plan: Plan) -> Plan:
+    """Fetch the weights and build the environments that are not there yet; the plan that can be served then.
+
+    Where the weights of models that speak only by default cannot be had, that is the embedded default. Raises
+    `StartError`.
+    """
     try:
-        missing = weights.missing(plan.settings.model_dir, wanted)
-    except weights.FetchError as error:
-        raise StartError(f"not started: {error}") from None
-    if missing:
-        await _step(plan, "weights", "supervisor.weights", *wanted)
+        await _weights(plan)
+    except StartError:
+        if not plan.fitted:
+            raise
+        modest = plan.with_embedded_speech()
+        lost = [model.id for model in plan.models if model not in modest.models]
+        if not lost:
+            raise
+        say(f"the weights of {', '.join(lost)} cannot be had: the embedded default speaks instead")
+        plan = modest
+        await _weights(plan)
     await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
+    return plan
 
 
 async def serve(plan: Plan) -> None:
@@ -56,6 +68,7 @@ async def serve(plan: Plan) -> None:
             folder = stack.enter_context(run_folder(cache_folder() / "runs"))
             secret = triton.new_secret()
             server = await stack.enter_async_context(_triton(plan, folder, secret))
+            write_serving(folder, plan.settings.triton_http_port, [model.id for model in plan.models])
             await server.during(_load(plan, secret))
             processes = [server]
             if settings.gateway:
@@ -67,6 +80,16 @@ async def serve(plan: Plan) -> None:
         say(announcement(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(say, "stopping")
         await server.during(processes[-1].watch())
+
+
+async def _weights(plan: Plan) -> None:
+    try:
+        wanted = weights.wanted(plan.models, plan.variables())
+        missing = weights.missing(plan.settings.model_dir, wanted)
+    except (weights.FetchError, UnusableCheckpointError) as error:
+        raise StartError(f"not started: {error}") from None
+    if missing:
+        await _step(plan, "weights", "supervisor.weights", *wanted)
 
 
 async def _step(plan: Plan, name: str, module: str, *arguments: str) -> None:
@@ -82,10 +105,11 @@ def _triton(plan: Plan, folder: Path, secret: str) -> AbstractAsyncContextManage
     assert libpython, "preflight asks for it"
     home = triton.lay_out(folder, libpython, plan.settings.installed_triton)
     log = Log("triton", folder / "triton.log", triton.alarming)
+    repository = lay_out(folder, plan)
     say(f"starting triton on the {plan.device}, log in {log.path}")
     return Process.running(
         "triton",
-        triton.command(plan, home, secret, shared_memory_prefix(folder)),
+        triton.command(plan, home, repository, secret, shared_memory_prefix(folder)),
         home.environment(plan.variables()),
         grace=_IDLE_GRACE,
         log=log,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -15,6 +18,9 @@ INSTALLED_TRITON = Path("/opt/tritonserver")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
+Pairs = Annotated[dict[str, str], NoDecode]
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Settings(BaseSettings):
@@ -44,6 +50,14 @@ class Settings(BaseSettings):
     stt_models: Names = Field(
         default=(), description="Models that listen, separated by commas; empty: the device's default; `none`: no model"
     )
+    extra_models: Pairs = Field(
+        default={},
+        description="Further Qwen3-TTS checkpoints, served beside the others: `id=folder` (relative to the clone), "
+        "separated by commas; `id` alone is a folder that you made in model_repository/",
+    )
+    model_instances: Pairs = Field(
+        default={}, description="Instances of a model on each GPU or on the CPU, where not one: `id=number`"
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the models run: `auto` is `cuda` where there is a GPU, else `cpu`"
     )
@@ -62,6 +76,30 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("extra_models", "model_instances", mode="before")
+    @classmethod
+    def _pair(cls, value: object) -> object:
+        if isinstance(value, str):
+            pairs = (pair.partition("=") for pair in value.split(",") if pair.strip())
+            return {key.strip(): said.strip() for key, _, said in pairs}
+        return value
+
+    @field_validator("extra_models")
+    @classmethod
+    def _plain_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for id_ in value:
+            if not _PLAIN.fullmatch(id_):
+                raise ValueError(f"{id_!r} is no name for a model: take letters, digits, '.', '_' and '-'")
+        return value
+
+    @field_validator("model_instances")
+    @classmethod
+    def _whole_numbers(cls, value: dict[str, str]) -> dict[str, str]:
+        for id_, count in value.items():
+            if not count.isdecimal() or int(count) < 1:
+                raise ValueError(f"{id_}={count} must be a whole number from 1 on")
         return value
 
     @field_validator("model_dir")
@@ -90,6 +128,11 @@ class Settings(BaseSettings):
     def installed_triton(self) -> Path | None:
         """The folder of a server that is used in place of the embedded one."""
         return self.tritonserver_home or (INSTALLED_TRITON if INSTALLED_TRITON.is_dir() else None)
+
+
+def inherited() -> dict[str, str]:
+    """The environment variables that every process starts from: `.env`'s, under our own."""
+    return {**{name: value for name, value in dotenv_values(ENV_FILE).items() if value}, **os.environ}
 
 
 def reachable(host: str) -> str:

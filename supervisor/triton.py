@@ -70,7 +70,7 @@ def lay_out(folder: Path, libpython: Path, installed: Path | None) -> Home:
     return Home(carried / "bin" / "tritonserver", folder / "backends", libraries)
 
 
-def command(plan: Plan, home: Home, secret: str, shared_memory_prefix: str) -> list[str]:
+def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory_prefix: str) -> list[str]:
     """The server's command line: no model is loaded, and the control of models needs the secret.
 
     Triton has no other way to be told the secret; who may read our processes' command lines can read it.
@@ -79,7 +79,7 @@ def command(plan: Plan, home: Home, secret: str, shared_memory_prefix: str) -> l
     gpu = plan.device == "cuda"
     return [
         str(home.server),
-        f"--model-repository={plan.repository}",
+        f"--model-repository={repository}",
         f"--backend-directory={home.backends}",
         f"--http-address={settings.triton_host}",
         f"--http-port={settings.triton_http_port}",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import triton_python_backend_utils as pb_utils
 
 from adapters.kokoro.engine import KokoroEngine
@@ -11,12 +9,13 @@ from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.speaker import Speaker
 from adapters.kokoro.synthesizer import Synthesizer
 from adapters.kokoro.voices import Voices
+from adapters.settings import KOKORO_MAX_REQUESTS
 from adapters.triton.instance import Instance
 from adapters.triton.speech import SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
-    """KOKORO_MAX_REQUESTS (32): how many requests are open at once; more are told to try again."""
+    """More requests than KOKORO_MAX_REQUESTS are told to try again."""
 
     def load(self, instance: Instance) -> KokoroEngine:
         """Load the checkpoint from MODEL_DIR and prove that it speaks."""
@@ -31,4 +30,4 @@ class TritonPythonModel(SpeechModel):
             ),
         )
         speaker.prove()
-        return KokoroEngine(speaker, max_requests=int(os.environ.get("KOKORO_MAX_REQUESTS") or 32))
+        return KokoroEngine(speaker, max_requests=KOKORO_MAX_REQUESTS.read())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.triton.instance import Instance
-from tritone.catalogue import Catalogue, Mode
+from tritone.catalogue import Catalogue, Mode, Model
 from tritone.contract import SpeechDescription, Voice
 from tritone.languages import code_of
 
@@ -89,9 +89,14 @@ def choose(instance: Instance, environ: Mapping[str, str] = os.environ) -> Check
     if path := instance.parameters.get("checkpoint"):
         return Checkpoint.read(model_dir / path)
     model = Catalogue.load().models[instance.model]
+    return by_setting(model, environ) or Checkpoint.read(model_dir / model.folder)
+
+
+def by_setting(model: Model, environ: Mapping[str, str] = os.environ) -> Checkpoint | None:
+    """The checkpoint that a setting gives this model, if one does; raises `UnusableCheckpointError`."""
     mode = model.mode.upper()
     for_size = f"{mode}_{model.size.replace('.', '_').upper()}_MODEL_PATH"
-    for setting in (for_size, f"{mode}_MODEL_PATH"):
+    for setting in (for_size, f"{mode}_MODEL_PATH") if model.size else ():
         if path := environ.get(setting):
             checkpoint = Checkpoint.read(_ROOT / Path(path).expanduser())
             if checkpoint.mode != model.mode:
@@ -100,7 +105,7 @@ def choose(instance: Instance, environ: Mapping[str, str] = os.environ) -> Check
                 return checkpoint
             if setting == for_size:
                 raise UnusableCheckpointError(f"{setting}={path} holds a model of {checkpoint.size}, not {model.size}")
-    return Checkpoint.read(model_dir / model.folder)
+    return None
 
 
 def _title(speaker: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
 import triton_python_backend_utils as pb_utils
 
@@ -12,17 +10,13 @@ from adapters.qwen3_tts.engine import QwenEngine
 from adapters.qwen3_tts.runtime import Hardware, Runtime
 from adapters.qwen3_tts.stock import StockModel
 from adapters.qwen3_tts.synthesizer import Synthesizer
+from adapters.settings import DEFAULT_LANGUAGE, DEFAULT_SPEAKER, QWEN_MAX_BATCH, QWEN_MAX_REQUESTS
 from adapters.triton.instance import Instance
 from adapters.triton.speech import SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
-    """The settings are environment variables.
-
-    DTYPE, ATTN_IMPLEMENTATION: see `Runtime.choose`; CUSTOM_VOICE_MODEL_PATH and its like: see `checkpoint.choose`.
-    DEFAULT_SPEAKER (Vivian), DEFAULT_LANGUAGE (Auto): for requests that name none.
-    QWEN_MAX_REQUESTS (64): how many requests are open at once; QWEN_MAX_BATCH (8): how many are spoken together.
-    """
+    """A Qwen3-TTS checkpoint, spoken by its package; the settings are those of `adapters.settings`."""
 
     def load(self, instance: Instance) -> QwenEngine:
         """Load the checkpoint and prove that it speaks."""
@@ -33,12 +27,12 @@ class TritonPythonModel(SpeechModel):
         synthesizer = Synthesizer(
             StockModel.load(checkpoint, runtime),
             checkpoint,
-            default_speaker=os.environ.get("DEFAULT_SPEAKER") or "Vivian",
-            default_language=os.environ.get("DEFAULT_LANGUAGE") or "Auto",
+            default_speaker=DEFAULT_SPEAKER.read(),
+            default_language=DEFAULT_LANGUAGE.read(),
         )
         synthesizer.prove()
         return QwenEngine(
             synthesizer,
-            max_requests=int(os.environ.get("QWEN_MAX_REQUESTS") or 64),
-            max_batch=int(os.environ.get("QWEN_MAX_BATCH") or 8),
+            max_requests=QWEN_MAX_REQUESTS.read(),
+            max_batch=QWEN_MAX_BATCH.read(),
         )

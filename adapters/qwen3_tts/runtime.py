@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Final
 
 import torch
 
+from adapters.settings import ATTN_IMPLEMENTATION, DTYPE
 from adapters.triton.instance import Instance
 
-_DTYPES: Final = ("bfloat16", "float16", "float32")
-_ATTENTIONS: Final = ("flash_attention_2", "sdpa", "eager")
 _VOLTA, _AMPERE = (7, 0), (8, 0)
 
 
@@ -59,14 +57,14 @@ class Runtime:
 
     @classmethod
     def choose(cls, hardware: Hardware, environ: Mapping[str, str] = os.environ) -> Runtime:
-        """DTYPE and ATTN_IMPLEMENTATION, or what suits the hardware; raises `UnusableRuntimeError`.
+        """DTYPE and ATTN_IMPLEMENTATION, or what suits the hardware.
+
+        Raises `UnusableRuntimeError`, or `UnusableSettingError` for an unknown word.
 
         flash_attention_2 is taken everywhere, and gives way to sdpa where it cannot run: its users mean the fastest.
         """
-        dtype = _dtype(hardware.capability, environ.get("DTYPE", "").lower())
-        asked = environ.get("ATTN_IMPLEMENTATION", "").lower()
-        if asked not in ("", *_ATTENTIONS):
-            raise UnusableRuntimeError(f"ATTN_IMPLEMENTATION={asked} is unknown; choose from {', '.join(_ATTENTIONS)}")
+        dtype = _dtype(hardware.capability, DTYPE.read(environ))
+        asked = ATTN_IMPLEMENTATION.read(environ)
         hindrance = _hindrance(hardware, dtype)
         attention = asked or "flash_attention_2"
         if attention != "flash_attention_2" or not hindrance:
@@ -78,8 +76,6 @@ class Runtime:
 
 
 def _dtype(capability: tuple[int, int] | None, asked: str) -> str:
-    if asked not in ("", *_DTYPES):
-        raise UnusableRuntimeError(f"DTYPE={asked} is unknown; choose from {', '.join(_DTYPES)}")
     if capability is None:
         if asked == "float16":
             raise UnusableRuntimeError("DTYPE=float16 needs a GPU; on a CPU choose float32 or bfloat16")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters.settings import CPU_THREADS
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -35,6 +37,6 @@ class Instance:
             device="cuda" if args["model_instance_kind"] == "GPU" else "cpu",
             device_index=int(args["model_instance_device_id"]),
             folder=Path(environ.get("MODEL_DIR", "models")).resolve() / model,
-            threads=int(environ.get("CPU_THREADS") or len(os.sched_getaffinity(0))),
+            threads=CPU_THREADS.read(environ) or len(os.sched_getaffinity(0)),
             parameters={name: entry["string_value"] for name, entry in config.get("parameters", {}).items()},
         )

@@ -6,7 +6,6 @@ A model family gives an `Engine`; its `TritonPythonModel` is a `SpeechModel` tha
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -18,6 +17,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
+from adapters.settings import MAX_INPUT_CHARS
 from adapters.triton.errors import to_triton
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
@@ -185,7 +185,7 @@ class SpeechModel(ABC):
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load the model."""
         instance = Instance.from_args(args)
-        self._max_chars = int(os.environ.get("MAX_INPUT_CHARS") or 4096)
+        self._max_chars = MAX_INPUT_CHARS.read()
         self._metrics = Metrics(instance.model)
         self._open: set[Reply] = set()
         self._lock = threading.Lock()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import ctranslate2
 from faster_whisper import WhisperModel
 
+from adapters.settings import WHISPER_COMPUTE_TYPE
 from adapters.triton.instance import Instance
 
 _FILES: tuple[tuple[str, ...], ...] = (
@@ -17,7 +18,7 @@ _FILES: tuple[tuple[str, ...], ...] = (
 )
 """What a folder must hold; one of each. faster-whisper would ask a model hub for a missing tokenizer."""
 
-_COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
+_PREFERRED = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float16", "int8", "float32")}
 """On a CPU int8 hears as well as float32, in 15 % less time and a quarter of the memory."""
 
 
@@ -32,13 +33,19 @@ def load(instance: Instance) -> WhisperModel:
         str(instance.folder),
         device=instance.device,
         device_index=instance.device_index,
-        compute_type=os.environ.get("WHISPER_COMPUTE_TYPE") or _COMPUTE_TYPES[instance.device],
+        compute_type=WHISPER_COMPUTE_TYPE.read() or preferred(instance.device, instance.device_index),
         cpu_threads=instance.threads,
         local_files_only=True,
     )
     if whisper.model.n_mels != whisper.feature_extractor.mel_filters.shape[0]:
         _require(instance.folder, "preprocessor_config.json")  # its default suits the models of 80 mels alone
     return whisper
+
+
+def preferred(device: str, index: int = 0) -> str:
+    """How Whisper computes where nothing is said: the first that the device does natively."""
+    native = ctranslate2.get_supported_compute_types(device, index)
+    return next(compute_type for compute_type in _PREFERRED[device] if compute_type in native)
 
 
 def _require(folder: Path, *names: str) -> None:

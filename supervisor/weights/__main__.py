@@ -10,8 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from supervisor.environments import Environment
-from supervisor.settings import Settings
+from supervisor.plan import Plan
+from supervisor.settings import Settings, inherited
 from supervisor.weights import FetchError, Progress, bundle, fetch, manifest, missing, wanted
 from tritone.catalogue import Catalogue, UnknownModelError
 
@@ -27,16 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = Settings()
         model_dir = options.model_dir or settings.model_dir
         if options.list:
-            _list(model_dir, options.ids or list(manifest.load()))
+            _list(model_dir, [_folder(id_) for id_ in options.ids] or list(manifest.load()))
             return 0
-        ids = options.ids or wanted(
-            Catalogue.load().choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
-        )
+        ids = [_folder(id_) for id_ in options.ids] or wanted(Plan.make(settings).models, inherited())
         fetch(model_dir, ids, progress=progress, verify=options.verify)
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
         progress.say(f"{', '.join(ids)}: complete in {model_dir}")
-    except (FetchError, UnknownModelError) as error:
+    except (FetchError, UnknownModelError, UnusableCheckpointError) as error:
         progress.say(str(error))
         return 1
     except ValidationError as error:
@@ -62,17 +62,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _folder(name: str) -> str:
+    """The manifest's id of a model, which may be called by its own too."""
+    model = Catalogue.load().models.get(name)
+    return model.folder if model else name
+
+
 def _list(model_dir: Path, ids: Sequence[str]) -> None:
     known = manifest.load()
     for id_ in ids:
         lacking = len(missing(model_dir, [id_]))
         state = f"{lacking} of {len(known[id_].files)} files missing" if lacking else "here"
-        print(f"{id_:16} {known[id_].size / 1e6:6.1f} MB  {state:24}  {known[id_].licence}")
+        print(f"{id_:32} {known[id_].size / 1e6:7.1f} MB  {state:24}  {known[id_].licence}")
 
 
 def _requirements(ids: Sequence[str]) -> list[Path]:
-    models = Catalogue.load().models
-    names = dict.fromkeys((*_ALWAYS, *(models[id_].environment for id_ in ids if id_ in models)))
+    environments = {model.folder: model.environment for model in Catalogue.load().models.values()}
+    names = dict.fromkeys((*_ALWAYS, *(environments[id_] for id_ in ids if id_ in environments)))
     return [file for name in names for file in Environment(name).files]
 
 

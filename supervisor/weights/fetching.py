@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from adapters.qwen3_tts.checkpoint import by_setting
 from supervisor.environments import cache_folder
 from supervisor.weights import manifest, packages, web
 from supervisor.weights.errors import FetchError, SourceError, UnreachableError
@@ -17,10 +19,15 @@ from tritone.catalogue import Model
 _VAD = "silero-vad"  # cuts long audio, whichever Whisper hears it
 
 
-def wanted(models: Iterable[Model]) -> list[str]:
-    """The manifest's ids for serving these models; one that is not in it loads what the user has put in MODEL_DIR."""
+def wanted(models: Iterable[Model], environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The manifest's ids for serving these models, less those whose checkpoint a setting names.
+
+    A model that is not in the manifest loads what the user has put there. Raises `UnusableCheckpointError` for a
+    setting that names a folder without a fitting checkpoint.
+    """
     chosen = list(models)
-    ids = [model.id for model in chosen if model.id in manifest.load()]
+    known = manifest.load()
+    ids = [model.folder for model in chosen if model.folder in known and not by_setting(model, environ)]
     return ids + [_VAD] * any(model.kind == "transcription" for model in chosen)
 
 
@@ -35,7 +42,8 @@ def entries(ids: Iterable[str]) -> list[Entry]:
 
 def missing(model_dir: Path, ids: Sequence[str]) -> list[Path]:
     """The files of `ids` that MODEL_DIR lacks, or has in a wrong size. Reads no content and no network."""
-    files = [(model_dir / e.id / name, blobs) for e in entries(ids) for name, blobs in e.files.items()]
+    ours = [entry for entry in entries(ids) if not _brought(model_dir, entry)]
+    files = [(model_dir / e.id / name, blobs) for e in ours for name, blobs in e.files.items()]
     return [path for path, blobs in files if not has_size(path, blobs)]
 
 
@@ -56,7 +64,7 @@ def fetch(
         return
     progress = progress or Progress()
     store = Store(cache_dir or cache_folder())
-    chosen = entries(ids)
+    chosen = [entry for entry in entries(ids) if not _brought(model_dir, entry)]
     try:
         with store.lock(lambda: progress.say("waiting for another fetch to end")):
             if verify:
@@ -140,6 +148,12 @@ class _Fetch:
                 if not has_size(self._model_dir / entry.id / name, blobs)
             )
             check_space(self._model_dir, absent)
+
+
+def _brought(model_dir: Path, entry: Entry) -> bool:
+    """Whether the folder holds a model that the user has put there: nothing in it is ours to judge or to replace."""
+    own = [(model_dir / entry.id / name, entry.files[name]) for name in entry.suffices]
+    return all(path.exists() for path, _ in own) and any(not has_size(path, blobs) for path, blobs in own)
 
 
 def _drop_damaged(store: Store, model_dir: Path, chosen: Sequence[Entry], progress: Progress) -> None:

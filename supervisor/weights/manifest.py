@@ -72,6 +72,8 @@ class Entry:
     files: Mapping[str, tuple[Blob, ...]]
     """Path below MODEL_DIR/<id> -> the contents that will do, the canonical one first."""
     sources: tuple[Source, ...]
+    suffices: tuple[str, ...] = ()
+    """Files with which a folder is somebody's own model, where one of them is not ours; () where nobody has one."""
 
     @property
     def size(self) -> int:
@@ -87,7 +89,13 @@ def load(path: Path = _PATH) -> Mapping[str, Entry]:
 
 
 def _entry(
-    id_: str, *, licence: str, page: str, files: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
+    id_: str,
+    *,
+    licence: str,
+    page: str,
+    files: Mapping[str, Any],
+    sources: Sequence[Mapping[str, Any]],
+    suffices: Sequence[str] = (),
 ) -> Entry:
     for path in files:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
@@ -96,14 +104,16 @@ def _entry(
     read = tuple(_source(canonical, **fields) for fields in sources)
     served = {path: [source.locations[path].blob for source in read if path in source.locations] for path in canonical}
     contents = {path: tuple(dict.fromkeys((blob, *served[path]))) for path, blob in canonical.items()}
-    return Entry(id_, licence, page, contents, read)
+    return Entry(id_, licence, page, contents, read, tuple(suffices))
 
 
-def _source(files: Mapping[str, Blob], *, paths: Mapping[str, Any], download: int = 0, **origin: Any) -> Source:
+def _source(
+    files: Mapping[str, Blob], *, paths: Mapping[str, Any] | None = None, download: int = 0, **origin: Any
+) -> Source:
     ((key, names),) = origin.items()
     kind = Kind(key)
     locations: dict[str, Location] = {}
-    for path, place in paths.items():
+    for path, place in (paths or {name: name for name in files}).items():
         if path.endswith("/"):  # a path of its own goes before its folder's, in whichever order they stand
             folder = {name: place + name.removeprefix(path) for name in files if name.startswith(path)}
             locations = {name: Location((inside,), files[name]) for name, inside in folder.items()} | locations

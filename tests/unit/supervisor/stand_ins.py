@@ -14,8 +14,6 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from supervisor.environments import ROOT
-
 
 def tell(event: str) -> None:
     with Path(os.environ["EVENTS"]).open("a") as events:
@@ -71,18 +69,18 @@ def gateway() -> None:
 
 async def supervise() -> int:
     from supervisor import command
-    from supervisor.plan import Plan
+    from supervisor.plan import REPOSITORY, Plan
     from supervisor.settings import Settings
     from tritone.catalogue import Catalogue
 
-    async def nothing_to_prepare(_plan: Plan) -> None:
-        pass
+    async def nothing_to_prepare(plan: Plan) -> Plan:
+        return plan
 
     command.prepare = nothing_to_prepare
     catalogue = Catalogue.load()
     models = catalogue.choose([], [])
     stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins", "gateway"]
-    return await command.run(Plan(Settings(_env_file=None), catalogue, "cpu", models, ROOT, stand_in))
+    return await command.run(Plan(Settings(_env_file=None), catalogue, "cpu", models, REPOSITORY, stand_in))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.qwen3_tts.runtime import Hardware, Runtime, UnusableRuntimeError
+from adapters.settings import UnusableSettingError
 
 CPU = Hardware("cpu", None, flash_attention=False)
 PASCAL = Hardware("cuda:0", (6, 1), flash_attention=True)
@@ -65,5 +66,5 @@ def test_flash_attention_is_taken_everywhere_and_what_runs_in_its_place_is_told(
     ],
 )
 def test_what_cannot_run_is_refused_with_what_can(hardware: Hardware, settings: dict[str, str], right: str) -> None:
-    with pytest.raises(UnusableRuntimeError, match=right):
+    with pytest.raises((UnusableRuntimeError, UnusableSettingError), match=right):
         Runtime.choose(hardware, settings)

@@ -1,0 +1,114 @@
+"""The models that a GPU has room for: the first of the catalogue's preferences that its free memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from supervisor.gpus import Gpu
+from supervisor.settings import Settings
+from tritone.catalogue import Catalogue, Model
+
+SPARE = 0.5
+"""GB beside what the models take: what the driver keeps for itself."""
+_FLOAT16_CAPABILITY = (7, 0)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A choice of models for a GPU."""
+
+    models: Sequence[Model]
+    compute_type: str
+    """WHISPER_COMPUTE_TYPE, where memory decides it; else empty."""
+    fits: bool
+    asked: bool
+    """Whether the settings asked for any of it."""
+    notes: Sequence[str]
+    """What a person should know of the choice, a line each."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    models: Sequence[Model]
+    int8: bool
+    instances: Mapping[str, str]
+
+    @property
+    def needed(self) -> float:
+        """GB, on each GPU."""
+        taken = sum(model.needs(int8=self.int8) * int(self.instances.get(model.id, 1)) for model in self.models)
+        return taken + SPARE if taken else 0.0
+
+    @property
+    def capability(self) -> tuple[int, ...]:
+        return max((model.gpu_capability for model in self.models), default=(0, 0))
+
+    def hindrance(self, gpu: Gpu) -> str:
+        """Why it cannot run there; nothing if it can."""
+        if self.capability > gpu.capability:
+            needed, there = (".".join(map(str, each)) for each in (self.capability, gpu.capability))
+            return f"compute capability {needed} needed, {there} there"
+        return f"{self.needed:.1f} GB needed" if self.needed > gpu.free else ""
+
+    def __str__(self) -> str:
+        eight = self.int8 and any(model.gpu_memory_int8 is not None for model in self.models)
+        return ", ".join(model.id for model in self.models) + (" in int8" if eight else "")
+
+
+def without_gpu(catalogue: Catalogue, settings: Settings, *notes: str) -> Fit:
+    """The models that the settings choose, or the defaults of a CPU."""
+    models = catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+    return Fit(models, "", fits=True, asked=_asked(settings) != (False, False), notes=notes)
+
+
+def fit(
+    catalogue: Catalogue,
+    settings: Settings,
+    gpus: Sequence[Gpu],
+    *,
+    further: Sequence[Model] = (),
+    compute_type: str = "",
+) -> Fit:
+    """The models that the settings choose, or the most preferred defaults that the GPUs have room for.
+
+    Every GPU runs an instance of every model, so that the one with the least free memory decides; the `further` models
+    run there too. `compute_type` is what WHISPER_COMPUTE_TYPE says. Where nothing fits, the last resort is chosen all
+    the same, and `fits` tells.
+    """
+    gpu = min(gpus, key=lambda each: each.free)
+    asked = _asked(settings)
+    speech = [settings.tts_modes] if asked[0] else catalogue.preferences["tts"]
+    hearing = [settings.stt_models] if asked[1] else catalogue.preferences["stt"]
+    weights = [compute_type.startswith("int8")] if compute_type else [False, True]
+    candidates = [
+        _Candidate(
+            list(dict.fromkeys([*catalogue.choose(tts, stt, model_type=settings.model_type), *further])),
+            int8,
+            settings.model_instances,
+        )
+        for tts, stt, int8 in product(speech, hearing, weights)
+    ]
+    chosen = next((each for each in candidates if not each.hindrance(gpu)), None)
+    if chosen is None:
+        chosen = candidates[0] if all(asked) else candidates[-1]
+        note = f"warning: {chosen}: there may not be room on {gpu}: {chosen.hindrance(gpu)}"
+        return Fit(chosen.models, "", fits=False, asked=any(asked), notes=[note])
+    notes = [_told(chosen, gpu, len(gpus))]
+    if left_out := candidates[: candidates.index(chosen)]:
+        notes.append("left out: " + "; ".join(f"{each} ({each.hindrance(gpu)})" for each in left_out))
+    word = "int8_float16" if gpu.capability >= _FLOAT16_CAPABILITY else "int8"
+    return Fit(
+        chosen.models, word if chosen.int8 and not compute_type else "", fits=True, asked=any(asked), notes=notes
+    )
+
+
+def _asked(settings: Settings) -> tuple[bool, bool]:
+    """Whether the settings say which models speak, and which listen."""
+    return bool(settings.tts_modes or settings.model_type), bool(settings.stt_models)
+
+
+def _told(chosen: _Candidate, gpu: Gpu, count: int) -> str:
+    where = f"on each of {count} GPUs, the fullest {gpu}" if count > 1 else f"on {gpu}"
+    return f"{chosen}: {chosen.needed:.1f} GB {where}"
