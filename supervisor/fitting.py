@@ -52,9 +52,18 @@ class _Candidate:
             return f"compute capability {needed} needed, {there} there"
         return f"{self.needed:.1f} GB needed" if self.needed > gpu.free else ""
 
+    def lacks(self, other: _Candidate) -> str:
+        """What the other would have had in place of ours: models, or only more than int8."""
+        return (
+            _ids([model for model in other.models if model not in self.models]) or f"{_ids(self._smaller)} in float16"
+        )
+
+    @property
+    def _smaller(self) -> list[Model]:
+        return [model for model in self.models if self.int8 and model.gpu_memory_int8 is not None]
+
     def __str__(self) -> str:
-        eight = self.int8 and any(model.gpu_memory_int8 is not None for model in self.models)
-        return ", ".join(model.id for model in self.models) + (" in int8" if eight else "")
+        return _ids(self.models) + (f" ({_ids(self._smaller)} in int8)" if self._smaller else "")
 
 
 def without_gpu(catalogue: Catalogue, settings: Settings, *notes: str) -> Fit:
@@ -82,26 +91,27 @@ def fit(
     speech = [settings.tts_modes] if asked[0] else catalogue.preferences["tts"]
     hearing = [settings.stt_models] if asked[1] else catalogue.preferences["stt"]
     weights = [compute_type.startswith("int8")] if compute_type else [False, True]
-    candidates = [
-        _Candidate(
-            list(dict.fromkeys([*catalogue.choose(tts, stt, model_type=settings.model_type), *further])),
-            int8,
-            settings.model_instances,
-        )
-        for tts, stt, int8 in product(speech, hearing, weights)
-    ]
+    candidates = []
+    for tts, stt, int8 in product(speech, hearing, weights):
+        models = catalogue.choose(tts, stt, model_type=settings.model_type)
+        models += [model for model in further if model not in models]
+        candidates.append(_Candidate(models, int8, settings.model_instances))
     chosen = next((each for each in candidates if not each.hindrance(gpu)), None)
     if chosen is None:
         chosen = candidates[0] if all(asked) else candidates[-1]
         note = f"warning: {chosen}: there may not be room on {gpu}: {chosen.hindrance(gpu)}"
         return Fit(chosen.models, "", fits=False, asked=any(asked), notes=[note])
     notes = [_told(chosen, gpu, len(gpus))]
-    if left_out := candidates[: candidates.index(chosen)]:
-        notes.append("left out: " + "; ".join(f"{each} ({each.hindrance(gpu)})" for each in left_out))
+    if left_out := {chosen.lacks(each): each.hindrance(gpu) for each in candidates[: candidates.index(chosen)]}:
+        notes.append("left out: " + "; ".join(f"{what} ({why})" for what, why in left_out.items()))
     word = "int8_float16" if gpu.capability >= _FLOAT16_CAPABILITY else "int8"
     return Fit(
         chosen.models, word if chosen.int8 and not compute_type else "", fits=True, asked=any(asked), notes=notes
     )
+
+
+def _ids(models: Sequence[Model]) -> str:
+    return ", ".join(model.id for model in models)
 
 
 def _asked(settings: Settings) -> tuple[bool, bool]:

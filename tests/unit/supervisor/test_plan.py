@@ -1,17 +1,46 @@
+"""What the settings come to on this machine; `nvidia-smi` is a shell script."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from supervisor import gpus
+from supervisor import settings as settings_module
 from supervisor.plan import Plan
 from supervisor.settings import Settings
+from tests.unit.supervisor.conftest import NvidiaSmi
 from tritone.catalogue import UnknownModelError
+
+A100 = "40000, 8.0, NVIDIA A100-SXM4-40GB"
+MX130 = "300, 5.0, NVIDIA GeForce MX130"
+CONFIG = '{"tts_model_type": "%s", "tts_model_size": "%s", "talker_config": {"codec_language_id": {}}}'
+
+
+@pytest.fixture(autouse=True)
+def no_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(settings_module, "ENV_FILE", tmp_path / ".env")
+    monkeypatch.delenv("WHISPER_COMPUTE_TYPE", raising=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A CustomVoice checkpoint of 0.6B, as far as its config."""
+    folder = tmp_path / "minsu"
+    folder.mkdir()
+    (folder / "config.json").write_text(CONFIG % ("custom_voice", "0b6"))
+    return folder
+
+
+def ids(plan: Plan) -> list[str]:
+    return [model.id for model in plan.models]
 
 
 def test_a_model_type_alone_chooses_qwen_on_a_cpu_too(settings: Callable[..., Settings]) -> None:
     plan = Plan.make(settings(model_type="0.6b", stt_models=("none",), device="cpu"))
-    assert [model.id for model in plan.models] == ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone"]
+    assert ids(plan) == ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone"]
     assert plan.environments[0] == "qwen"
     assert plan.variables()["TTS_MODES"] == "qwen3-tts-0.6b,qwen3-tts-0.6b-clone"
 
@@ -19,3 +48,122 @@ def test_a_model_type_alone_chooses_qwen_on_a_cpu_too(settings: Callable[..., Se
 def test_an_unknown_model_type_is_refused(settings: Callable[..., Settings]) -> None:
     with pytest.raises(UnknownModelError, match="MODEL_TYPE: '7b' is unknown"):
         Plan.make(settings(model_type="7b"))
+
+
+def test_a_gpu_serves_what_fits_and_the_choice_is_told(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi
+) -> None:
+    nvidia_smi(A100)
+    plan = Plan.make(settings())
+    assert plan.device == "cuda"
+    assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
+    assert "10.5 GB on NVIDIA A100-SXM4-40GB (39.1 GB free)" in plan.notes[0]
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_a_gpu_that_is_hidden_is_none(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(A100)
+    monkeypatch.setattr(gpus, "present", lambda: True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    plan = Plan.make(settings())
+    assert (plan.device, ids(plan)) == ("cpu", ["kokoro-82m", "whisper-base"])
+
+
+def test_a_gpu_that_has_room_for_nothing_is_left_alone(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi
+) -> None:
+    nvidia_smi(MX130)
+    plan = Plan.make(settings())
+    assert (plan.device, ids(plan)) == ("cpu", ["kokoro-82m", "whisper-base"])
+    assert plan.notes[-1] == "the models run on the CPU"
+    assert Plan.make(settings(device="cuda")).device == "cuda"
+    assert Plan.make(settings(tts_modes=("kokoro",), stt_models=("base",))).device == "cuda"
+
+
+def test_a_gpu_of_which_nothing_is_known_serves_the_embedded_default(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(gpus, "present", lambda: True)
+    plan = Plan.make(settings())
+    assert (plan.device, ids(plan)) == ("cuda", ["kokoro-82m", "whisper-base"])
+    assert "nvidia-smi tells nothing" in plan.notes[0]
+
+
+def test_little_memory_makes_whisper_compute_in_int8_unless_a_setting_says_otherwise(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi("1400, 8.0, NVIDIA A2")
+    assert Plan.make(settings()).variables()["WHISPER_COMPUTE_TYPE"] == "int8_float16"
+    monkeypatch.setenv("WHISPER_COMPUTE_TYPE", "int8")
+    assert Plan.make(settings()).variables()["WHISPER_COMPUTE_TYPE"] == "int8"
+
+
+def test_gpus_are_counted_as_the_driver_does(settings: Callable[..., Settings]) -> None:
+    assert Plan.make(settings(device="cpu")).variables()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+def test_a_further_checkpoint_is_served_beside_what_is_chosen_and_the_gateway_is_told_what_it_is_like(
+    settings: Callable[..., Settings], checkpoint: Path
+) -> None:
+    plan = Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
+    assert ids(plan) == ["kokoro-82m", "whisper-base", "minsu"]
+    model = plan.models[-1]
+    assert (model.mode, model.size, model.environment) == ("custom_voice", "0.6b", "qwen")
+    variables = plan.variables()
+    assert variables["EXTRA_MODELS_LIKE"] == "minsu=qwen3-tts-0.6b"
+    assert variables["TTS_MODES"] == "kokoro-82m,minsu"
+    told = dict(pair.split("=") for pair in variables["EXTRA_MODELS_LIKE"].split(","))
+    gateway = plan.catalogue.load().with_extra(told)
+    assert [model.id for model in gateway.choose(variables["TTS_MODES"].split(","), ("none",))] == [
+        "kokoro-82m",
+        "minsu",
+    ]
+
+
+def test_a_further_checkpoint_may_be_served_alone(settings: Callable[..., Settings], checkpoint: Path) -> None:
+    chosen = settings(device="cpu", tts_modes=("none",), stt_models=("none",), extra_models=f"minsu={checkpoint}")
+    assert ids(Plan.make(chosen)) == ["minsu"]
+
+
+def test_a_model_made_by_hand_in_the_repository_names_its_checkpoint(
+    settings: Callable[..., Settings], checkpoint: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model_repository" / "yuna"
+    model.mkdir(parents=True)
+    (model / "config.pbtxt").write_text(
+        'name: "yuna"\nparameters { key: "checkpoint" value { string_value: "minsu" } }'
+    )
+    chosen = settings(device="cpu", extra_models="yuna", model_dir=tmp_path)
+    plan = Plan.make(chosen, tmp_path / "model_repository")
+    assert plan.like == {"yuna": "qwen3-tts-0.6b"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "right"),
+    [
+        ("minsu={folder}/none", "EXTRA_MODELS: minsu: .*config.json is missing; put a checkpoint there"),
+        ("minsu", "set minsu=FOLDER"),
+        ("tts-1={folder}/minsu", "'tts-1' is a name already"),
+        ("kokoro-82m={folder}/minsu", "'kokoro-82m' is a name already"),
+    ],
+)
+def test_a_further_checkpoint_that_cannot_be_is_told(
+    settings: Callable[..., Settings], checkpoint: Path, extra: str, right: str
+) -> None:
+    with pytest.raises(UnknownModelError, match=right):
+        Plan.make(settings(device="cpu", extra_models=extra.format(folder=checkpoint.parent)))
+
+
+def test_a_kind_of_checkpoint_that_is_not_served_is_told(settings: Callable[..., Settings], checkpoint: Path) -> None:
+    (checkpoint / "config.json").write_text(CONFIG % ("voice_design", "0b6"))
+    with pytest.raises(UnknownModelError, match=r"a voice_design model of 0\.6b, which is not served"):
+        Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
+
+
+def test_instances_of_a_model_that_is_not_served_are_refused(settings: Callable[..., Settings]) -> None:
+    with pytest.raises(UnknownModelError, match="MODEL_INSTANCES: not served: whisper"):
+        Plan.make(settings(device="cpu", model_instances="whisper=2"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import preflight
+from supervisor.plan import Plan
 from supervisor.settings import Settings
 
 
@@ -76,3 +77,30 @@ def test_an_installed_server_asks_nothing_of_the_c_library(
 def test_an_installed_server_that_is_not_there_is_told(settings: Callable[..., Settings], tmp_path: Path) -> None:
     (finding,) = preflight.findings(settings(tritonserver_home=tmp_path))
     assert finding.startswith(f"TRITONSERVER_HOME={tmp_path} has no bin/tritonserver")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("DTYPE", "int8", "DTYPE=int8 is unknown; choose from bfloat16, float16, float32"),
+        ("ATTN_IMPLEMENTATION", "flash", "ATTN_IMPLEMENTATION=flash is unknown; choose from flash_attention_2, sdpa"),
+        ("DTYPE", "Float16", "DTYPE=float16 needs a GPU"),
+        ("QWEN_MAX_BATCH", "0", "QWEN_MAX_BATCH=0 must be a whole number from 1 on"),
+        ("CPU_THREADS", "-1", "CPU_THREADS=-1 must be a whole number from 0 on"),
+        ("WHISPER_COMPUTE_TYPE", "int4", "WHISPER_COMPUTE_TYPE=int4 is unknown"),
+    ],
+)
+def test_what_the_models_could_not_load_with_is_told_before(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, name: str, value: str, right: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    plan = Plan.make(settings(device="cpu", model_type="0.6b"))
+    (finding,) = preflight.impossible(plan)
+    assert finding.startswith(right)
+
+
+def test_a_precision_for_gpus_is_nothing_to_models_that_do_not_read_it(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DTYPE", "float16")
+    assert list(preflight.impossible(Plan.make(settings(device="cpu")))) == []

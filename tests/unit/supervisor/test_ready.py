@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from supervisor import ready
+from supervisor.run_folder import run_folder, write_serving
 from supervisor.settings import Settings
 from tests.unit.supervisor.conftest import free_port
 
@@ -40,10 +42,21 @@ def triton(loaded: set[str]) -> Iterator[int]:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]) -> Callable[[int], int]:
-    """The exit status for the default models of a Triton at a port that listens on every address."""
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRITONE_CACHE", str(tmp_path))
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def asked(
+    monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str]
+) -> Callable[[int], int]:
+    """The exit status for a run with the models of `loaded`, whose Triton listens on every address of a port."""
+    models = sorted(loaded)
 
     def ask(port: int) -> int:
+        with run_folder(runs) as folder:
+            write_serving(folder, port, models)
         given = settings(triton_host="0.0.0.0", triton_http_port=port, device="cpu", gateway=False)
         monkeypatch.setattr(ready, "Settings", lambda: given)
         return ready.main()
@@ -68,3 +81,13 @@ def test_a_server_that_does_not_answer_is_not_ready(
 ) -> None:
     assert asked(port := free_port()) == 1
     assert f"http://127.0.0.1:{port} does not answer" in capsys.readouterr().err
+
+
+def test_nothing_is_ready_where_nothing_was_started_on_that_port(
+    settings: Callable[..., Settings], runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run_folder(runs) as folder:
+        write_serving(folder, 18000, ["whisper-base"])
+    monkeypatch.setattr(ready, "Settings", lambda: settings(triton_http_port=18001))
+    assert ready.main() == 1
+    assert "nothing is served at http://127.0.0.1:18001 yet" in capsys.readouterr().err

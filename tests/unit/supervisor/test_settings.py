@@ -49,6 +49,8 @@ def test_every_setting_says_what_it_is() -> None:
         ("DEVICE", "tpu", "DEVICE=tpu: Input should be 'auto', 'cpu' or 'cuda'"),
         ("API_PORT", "8001", "TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT, API_PORT must be different"),
         ("TTS_MODES", "bark", "TTS_MODES: 'bark' is unknown; choose from "),
+        ("EXTRA_MODELS", "a/b=c", "EXTRA_MODELS=a/b=c: 'a/b' is no name for a model"),
+        ("MODEL_INSTANCES", "whisper-base", "MODEL_INSTANCES=whisper-base: whisper-base= must be a whole number"),
         ("TTS_MODES", "none", "TTS_MODES and STT_MODELS choose no model at all"),
     ],
 )

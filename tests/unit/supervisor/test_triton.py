@@ -17,8 +17,8 @@ HOME = triton.Home(Path("/home/server"), Path("/home/backends"), Path("/home/lib
 
 
 def command(settings: Settings, device: Device = "cpu") -> list[str]:
-    plan = Plan(settings, Catalogue.load(), device, [], Path("/repository"))
-    return triton.command(plan, HOME, "s3cret", "mine_")
+    plan = Plan(settings, Catalogue.load(), device, [])
+    return triton.command(plan, HOME, Path("/run/model_repository"), "s3cret", "mine_")
 
 
 def test_the_control_of_models_needs_the_secret_over_both_protocols(settings: Callable[..., Settings]) -> None:

@@ -117,3 +117,27 @@ def test_a_language_is_known_by_code_tag_and_name(language: str, code: str | Non
 
 def test_every_language_is_known_by_its_own_name() -> None:
     assert [code_of(name) for name in NAMES.values()] == list(NAMES)
+
+
+def test_a_further_model_is_like_another_under_its_own_id() -> None:
+    catalogue = CATALOGUE.with_extra({"minsu": "qwen3-tts-1.7b"}, {"minsu": "/data/minsu"})
+    minsu, twin = catalogue.models["minsu"], CATALOGUE.models["qwen3-tts-1.7b"]
+    assert (minsu.id, minsu.folder, minsu.names) == ("minsu", "/data/minsu", ())
+    assert (minsu.mode, minsu.size, minsu.voices, minsu.gpu_memory) == (twin.mode, twin.size, twin.voices, 4.5)
+    assert [model.id for model in catalogue.choose(["minsu"], ["none"])] == ["minsu"]
+    assert "minsu" not in CATALOGUE.models
+
+
+@pytest.mark.parametrize(("id_", "twin"), [("qwen3-tts-0.6b", "qwen3-tts-1.7b"), ("tts-1", "kokoro-82m"), ("a", "b")])
+def test_a_further_model_needs_a_free_name_and_a_twin(id_: str, twin: str) -> None:
+    with pytest.raises(UnknownModelError, match="EXTRA_MODELS"):
+        CATALOGUE.with_extra({id_: twin})
+
+
+def test_every_preference_names_models() -> None:
+    for sets in CATALOGUE.preferences.values():
+        assert {id_ for chosen in sets for id_ in chosen} <= set(CATALOGUE.models)
+
+
+def test_the_last_preference_computes_on_the_cpu_but_for_whisper() -> None:
+    assert all(CATALOGUE.models[id_].gpu_memory == 0 for id_ in CATALOGUE.preferences["tts"][-1])

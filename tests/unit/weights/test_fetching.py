@@ -96,6 +96,42 @@ def test_a_file_put_there_by_hand_is_taken(tmp_path: Path, cache: Path, hub: Hub
     assert hub.requests == []
 
 
+BROUGHT = """
+suffices = ["config.json", "model.bin"]
+[[tiny.sources]]
+hub = "owner/tiny@rev"
+"""
+PUBLISHED = {"config.json": b"{}", "model.bin": CONTENT, "vocab.json": b"words"}
+
+
+@pytest.mark.parametrize("own", ["config.json", "model.bin"])
+@pytest.mark.parametrize("verify", [False, True])
+def test_a_model_of_the_users_own_is_whole_and_stays_as_it_is(
+    tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry], own: str, verify: bool
+) -> None:
+    use_manifest(BROUGHT, PUBLISHED)
+    (tmp_path / "tiny").mkdir()
+    for name in ("config.json", "model.bin"):
+        (tmp_path / "tiny" / name).write_bytes(b"fine-tuned" if name == own else PUBLISHED[name])
+    assert missing(tmp_path, ["tiny"]) == []
+    fetch(tmp_path, ["tiny"], cache_dir=cache, verify=verify)
+    assert hub.requests == []
+    assert (tmp_path / "tiny" / own).read_bytes() == b"fine-tuned"
+
+
+def test_a_published_model_that_lacks_a_file_is_completed(
+    tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry]
+) -> None:
+    use_manifest(BROUGHT, PUBLISHED)
+    (tmp_path / "tiny").mkdir()
+    for name in ("config.json", "model.bin"):
+        (tmp_path / "tiny" / name).write_bytes(PUBLISHED[name])
+    hub.files["/owner/tiny/resolve/rev/vocab.json"] = PUBLISHED["vocab.json"]
+    fetch(tmp_path, ["tiny"], cache_dir=cache)
+    assert (tmp_path / "tiny/vocab.json").read_bytes() == b"words"
+    assert hub.paths == ["/owner/tiny/resolve/rev/vocab.json"]
+
+
 def test_what_nobody_serves_is_named_with_where_it_belongs(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     with pytest.raises(FetchError) as raised:
         fetch(tmp_path, ["tiny"], cache_dir=cache)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from supervisor.weights import manifest, wanted
 from tests.unit.weights.conftest import table, write_manifest
 from tritone.catalogue import Catalogue
@@ -14,8 +15,35 @@ def test_what_is_served_without_settings_has_weights() -> None:
     assert {model.id for model in models} <= set(wanted(models)) <= set(manifest.load())
 
 
-def test_weights_that_the_user_brings_are_not_fetched_nor_a_voice_detector_where_nobody_listens() -> None:
-    assert wanted(Catalogue.load().choose(["voice_design"], ["none"])) == []
+def test_no_voice_detector_is_fetched_where_nobody_listens() -> None:
+    assert wanted(Catalogue.load().choose(["voice_design"], ["none"]), {}) == ["Qwen3-TTS-12Hz-1.7B-VoiceDesign"]
+
+
+def test_every_model_of_the_catalogue_has_weights_in_its_folder() -> None:
+    assert {model.folder for model in Catalogue.load().models.values()} <= set(manifest.load())
+
+
+def test_nothing_is_fetched_for_a_model_whose_checkpoint_a_setting_names(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        '{"tts_model_type": "custom_voice", "tts_model_size": "0b6", "talker_config": {"codec_language_id": {}}}'
+    )
+    models = Catalogue.load().choose(["custom_voice"], ["none"], model_type="both")
+    assert wanted(models, {"CUSTOM_VOICE_MODEL_PATH": str(tmp_path)}) == ["Qwen3-TTS-12Hz-1.7B-CustomVoice"]
+    with pytest.raises(UnusableCheckpointError, match="CUSTOM_VOICE_1_7B_MODEL_PATH"):
+        wanted(models, {"CUSTOM_VOICE_1_7B_MODEL_PATH": str(tmp_path)})
+
+
+def test_what_all_published_checkpoints_share_is_one_content() -> None:
+    qwen = [entry for entry in manifest.load().values() if entry.id.startswith("Qwen3-TTS")]
+    assert len(qwen) == 5
+    assert len({entry.files["speech_tokenizer/model.safetensors"] for entry in qwen}) == 1
+    assert len({entry.files["model.safetensors"] for entry in qwen}) == 5
+
+
+def test_without_paths_every_file_has_its_own_at_the_source(tmp_path: Path) -> None:
+    path = write_manifest(tmp_path / "m.toml", '[[tiny.sources]]\nhub = "o/r@v"\n', {"a/x": b"x", "y": b"y"})
+    (read,) = manifest.load(path)["tiny"].sources
+    assert {name: location.parts for name, location in read.locations.items()} == {"a/x": ("a/x",), "y": ("y",)}
 
 
 @pytest.mark.parametrize("entry", manifest.load().values(), ids=lambda entry: entry.id)

@@ -1,0 +1,102 @@
+"""What a GPU has room for, in the order of the catalogue's preferences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from supervisor.fitting import fit
+from supervisor.gpus import Gpu
+from supervisor.settings import Settings
+from tritone.catalogue import Catalogue
+
+CATALOGUE = Catalogue.load()
+LARGE = ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
+SMALL = ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone", "whisper-base"]
+MODEST = ["kokoro-82m", "whisper-base"]
+
+
+def gpu(free: float, capability: tuple[int, int] = (8, 0)) -> Gpu:
+    return Gpu("GPU", capability, free)
+
+
+@pytest.mark.parametrize(
+    ("free", "capability", "chosen", "compute_type"),
+    [
+        (80.0, (8, 0), LARGE, ""),
+        (10.5, (8, 0), LARGE, ""),
+        (10.4, (8, 0), LARGE, "int8_float16"),
+        (10.0, (8, 0), SMALL, ""),
+        (6.4, (7, 5), SMALL, "int8_float16"),
+        (6.0, (8, 0), MODEST, ""),
+        (1.4, (6, 1), MODEST, "int8"),
+        (24.0, (6, 1), MODEST, ""),
+    ],
+)
+def test_speech_has_room_first_and_whisper_gives_way(
+    settings: Callable[..., Settings],
+    free: float,
+    capability: tuple[int, int],
+    chosen: list[str],
+    compute_type: str,
+) -> None:
+    found = fit(CATALOGUE, settings(), [gpu(free, capability)])
+    assert [model.id for model in found.models] == sorted(chosen, key=list(CATALOGUE.models).index)
+    assert found.compute_type == compute_type
+    assert found.fits
+
+
+def test_the_figures_are_those_that_operators_know(settings: Callable[..., Settings]) -> None:
+    def needed(modes: str, size: str) -> str:
+        chosen = settings(tts_modes=modes.split(), model_type=size, stt_models=("none",))
+        return fit(CATALOGUE, chosen, [gpu(80)]).notes[0].partition(": ")[2]
+
+    assert needed("custom_voice voice_clone", "1.7b").startswith("9.5 GB on GPU")
+    assert needed("all", "1.7b").startswith("14.0 GB")
+    assert needed("all", "both").startswith("19.0 GB")
+
+
+def test_the_choice_is_told_and_what_was_left_out_with_its_reason(settings: Callable[..., Settings]) -> None:
+    told, left_out = fit(CATALOGUE, settings(), [gpu(6.6)]).notes
+    assert told == "qwen3-tts-0.6b, qwen3-tts-0.6b-clone, whisper-base: 6.5 GB on GPU (6.6 GB free)"
+    assert left_out == "left out: qwen3-tts-1.7b, qwen3-tts-1.7b-clone (10.3 GB needed)"
+    told, left_out = fit(CATALOGUE, settings(), [gpu(10.4)]).notes
+    assert told.startswith("qwen3-tts-1.7b, qwen3-tts-1.7b-clone, whisper-base (whisper-base in int8): 10.3 GB")
+    assert left_out == "left out: whisper-base in float16 (10.5 GB needed)"
+    _, left_out = fit(CATALOGUE, settings(), [gpu(24, (6, 1))]).notes
+    assert "(compute capability 7.0 needed, 6.1 there)" in left_out
+
+
+def test_the_gpu_with_the_least_room_decides_for_all(settings: Callable[..., Settings]) -> None:
+    found = fit(CATALOGUE, settings(), [gpu(40), gpu(7)])
+    assert found.models[0].id == "qwen3-tts-0.6b"
+    assert "on each of 2 GPUs, the fullest GPU (7.0 GB free)" in found.notes[0]
+
+
+def test_what_is_asked_for_is_chosen_where_it_does_not_fit_with_a_warning(settings: Callable[..., Settings]) -> None:
+    found = fit(CATALOGUE, settings(tts_modes=("all",), stt_models=("base",)), [gpu(8)])
+    assert "qwen3-tts-1.7b-design" in [model.id for model in found.models]
+    assert not found.fits
+    (warning,) = found.notes
+    assert warning.startswith("warning: qwen3-tts-1.7b")
+    assert warning.endswith("GPU (8.0 GB free): 15.0 GB needed")
+
+
+def test_what_is_asked_for_leaves_its_rest_to_the_defaults(settings: Callable[..., Settings]) -> None:
+    found = fit(CATALOGUE, settings(stt_models=("none",)), [gpu(9.6)])
+    assert [model.id for model in found.models] == LARGE[:2]
+
+
+def test_whisper_is_not_made_smaller_where_a_setting_says_how_it_computes(settings: Callable[..., Settings]) -> None:
+    assert fit(CATALOGUE, settings(), [gpu(10.4)], compute_type="float16").compute_type == ""
+    found = fit(CATALOGUE, settings(), [gpu(10.4)], compute_type="int8_float16")
+    assert ([model.id for model in found.models], found.compute_type) == (LARGE, "")
+
+
+def test_further_models_and_further_instances_take_room_too(settings: Callable[..., Settings]) -> None:
+    catalogue = CATALOGUE.with_extra({"minsu": "qwen3-tts-1.7b"})
+    found = fit(catalogue, settings(), [gpu(12)], further=[catalogue.models["minsu"]])
+    assert [model.id for model in found.models] == ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone", "whisper-base", "minsu"]
+    found = fit(CATALOGUE, settings(model_instances={"whisper-base": "3"}), [gpu(11)])
+    assert found.models[0].id == "qwen3-tts-0.6b"
