@@ -111,7 +111,9 @@ class Process:
 
     async def _stop(self) -> None:
         if self._child.returncode is None:
-            self._child.terminate()
+            with contextlib.suppress(ProcessLookupError):
+                # Not `terminate`: it may reap a child that just ended, and asyncio would then never learn its status.
+                os.kill(self._child.pid, signal.SIGTERM)
             try:
                 async with asyncio.timeout(self.grace):
                     await self._child.wait()
