@@ -35,6 +35,20 @@ def test_the_compute_type_is_the_devices_unless_the_environment_names_one(folder
     assert checkpoint.load(an_instance(folder)).model.compute_type == "float32"
 
 
+@pytest.mark.parametrize(
+    ("device", "native", "preferred"),
+    [
+        ("cuda", {"float32", "float16", "int8", "int8_float16", "int8_float32"}, "float16"),
+        ("cuda", {"float32", "int8", "int8_float32"}, "int8"),
+        ("cuda", {"float32"}, "float32"),
+        ("cpu", {"float32", "int8", "int8_float32"}, "int8"),
+    ],
+)
+def test_a_device_computes_in_the_best_that_it_has_natively(device, native, preferred, monkeypatch):
+    monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda *_: native)
+    assert checkpoint.preferred(device) == preferred
+
+
 def test_the_known_sentence_is_heard(transcriber):
     hear_known_sentence(transcriber)
 
