@@ -76,7 +76,7 @@ class Plan:
         """This plan with the default of a machine without GPU in place of the models that speak by default."""
         spoken = self.catalogue.choose((), ("none",))
         heard = [model for model in self.models if model.kind == "transcription"]
-        return replace(self, models=self._and_further([*spoken, *heard]), fitted=False)
+        return replace(self, models=self._and_further([*spoken, *heard]), compute_type="", fitted=False)
 
     @property
     def environments(self) -> list[str]:

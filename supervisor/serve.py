@@ -89,7 +89,8 @@ async def _weights(plan: Plan) -> None:
     except (weights.FetchError, UnusableCheckpointError) as error:
         raise StartError(f"not started: {error}") from None
     if missing:
-        await _step(plan, "weights", "supervisor.weights", *wanted)
+        optional = ["--optional"] * plan.fitted
+        await _step(plan, "weights", "supervisor.weights", *optional, *wanted)
 
 
 async def _step(plan: Plan, name: str, module: str, *arguments: str) -> None:

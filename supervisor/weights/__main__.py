@@ -14,7 +14,7 @@ from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from supervisor.environments import Environment
 from supervisor.plan import Plan
 from supervisor.settings import Settings, inherited
-from supervisor.weights import FetchError, Progress, bundle, fetch, manifest, missing, wanted
+from supervisor.weights import AbsentError, FetchError, Progress, bundle, fetch, manifest, missing, wanted
 from tritone.catalogue import Catalogue, UnknownModelError
 
 _ALWAYS = ("supervisor", "gateway", "triton")
@@ -36,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
         progress.say(f"{', '.join(ids)}: complete in {model_dir}")
+    except AbsentError as error:
+        if not options.optional:  # why no source served them was told above
+            progress.say(str(error))
+        return 1
     except (FetchError, UnknownModelError, UnusableCheckpointError) as error:
         progress.say(str(error))
         return 1
@@ -58,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model-dir", type=Path, help="the folder to fill, in place of MODEL_DIR")
     parser.add_argument("--list", action="store_true", help="say what there is, fetch nothing")
     parser.add_argument("--verify", action="store_true", help="read every file whole and replace damaged ones")
+    parser.add_argument("--optional", action="store_true", help="where files cannot be had, do not list them")
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="pack all for a machine without network")
     return parser
 

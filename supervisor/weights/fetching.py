@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.qwen3_tts.checkpoint import by_setting
 from supervisor.environments import cache_folder
 from supervisor.weights import manifest, packages, web
-from supervisor.weights.errors import FetchError, SourceError, UnreachableError
+from supervisor.weights.errors import AbsentError, FetchError, SourceError, UnreachableError
 from supervisor.weights.manifest import Entry, Kind, Source
 from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, drop_damaged, has_size
@@ -99,7 +99,7 @@ class _Fetch:
                 self._ask(entry, source)
             absent += self._place(entry)
         if absent:
-            raise FetchError(
+            raise AbsentError(
                 "no source serves these files; put them here by hand, then run this again:\n" + "\n".join(absent)
             )
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -257,3 +258,15 @@ def test_a_suitable_python_on_the_path_takes_over_from_an_unsuitable_one(
         environments.main(["tiny", "-c", "pass"])
     python = "/usr/bin/python3.11"
     assert taken.value.args == (python, [python, "-m", "supervisor.environments", "tiny", "-c", "pass"])
+
+
+@pytest.mark.parametrize(("name", "free", "needed"), [("kokoro", 1, 1536), ("qwen", 4, 8192)])
+def test_an_environment_is_not_begun_where_it_has_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, free: int, needed: int
+) -> None:
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / f"{name}.txt").touch()
+    monkeypatch.setenv("TRITONE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free << 30))
+    with pytest.raises(environments.BuildError, match=f"{free << 10} MB are free in .* and {needed} are needed"):
+        Environment(name, tmp_path).ensure()

@@ -27,9 +27,9 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def command(tmp_path: Path, model_dir: Path, cache: Path) -> subprocess.Popen[str]:
+def command(tmp_path: Path, model_dir: Path, cache: Path, *options: str) -> subprocess.Popen[str]:
     """`scripts/fetch_models tiny` with the manifest of this test."""
-    arguments = [str(tmp_path / "manifest.toml"), "--model-dir", str(model_dir), "tiny"]
+    arguments = [str(tmp_path / "manifest.toml"), "--model-dir", str(model_dir), *options, "tiny"]
     environment = os.environ | {"TRITONE_CACHE": str(cache)}
     return subprocess.Popen(
         [sys.executable, "-c", _COMMAND, *arguments], env=environment, stderr=subprocess.PIPE, text=True
@@ -138,6 +138,17 @@ def test_what_nobody_serves_is_named_with_where_it_belongs(tmp_path: Path, cache
     (content,) = tiny.files["model.bin"]
     for part in (str(tmp_path / "tiny/model.bin"), str(content.size), content.sha256, tiny.page):
         assert part in str(raised.value)
+
+
+@pytest.mark.parametrize(("options", "listed"), [([], True), (["--optional"], False)])
+def test_what_one_can_do_without_is_not_listed(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, options: list[str], listed: bool
+) -> None:
+    process = command(tmp_path, tmp_path, cache, *options)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "passed over: the host does not have it" in said
+    assert ("put them here by hand" in said) is listed
 
 
 def test_what_was_served_stays_when_another_file_is_missing(

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from supervisor.console import complain, say
+
+
+class Writes(io.StringIO):
+    """A stream that keeps what each call writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.calls.append(text)
+        return len(text)
+
+
+@pytest.mark.parametrize(("tell", "stream"), [(say, "stdout"), (complain, "stderr")])
+def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch, tell: object, stream: str) -> None:
+    writes = Writes()
+    monkeypatch.setattr(sys, stream, writes)
+    assert callable(tell)
+    tell("building")
+    assert writes.calls == ["building\n"]
