@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from supervisor.gpus import Gpu
@@ -21,7 +21,7 @@ class Fit:
 
     models: Sequence[Model]
     compute_type: str
-    """WHISPER_COMPUTE_TYPE, where memory decides it; else empty."""
+    """WHISPER_COMPUTE_TYPE: as the settings say it, or as memory decides; empty where it is the adapter's to choose."""
     fits: bool
     asked: bool
     """Whether the settings asked for any of it."""
@@ -54,9 +54,8 @@ class _Candidate:
 
     def lacks(self, other: _Candidate) -> str:
         """What the other would have had in place of ours: models, or only more than int8."""
-        return (
-            _ids([model for model in other.models if model not in self.models]) or f"{_ids(self._smaller)} in float16"
-        )
+        others = [model for model in other.models if model not in self.models]
+        return _ids(others) or f"{_ids(self._smaller)} in float16"
 
     @property
     def _smaller(self) -> list[Model]:
@@ -82,11 +81,11 @@ def fit(
 ) -> Fit:
     """The models that the settings choose, or the most preferred defaults that the GPUs have room for.
 
-    Every GPU runs an instance of every model, so that the one with the least free memory decides; the `further` models
-    run there too. `compute_type` is what WHISPER_COMPUTE_TYPE says. Where nothing fits, the last resort is chosen all
-    the same, and `fits` tells.
+    Every GPU runs an instance of every model, so that the least free memory and the oldest generation decide; the
+    `further` models run there too. `compute_type` is what WHISPER_COMPUTE_TYPE says. Where nothing fits, the last resort
+    is chosen all the same, and `fits` tells.
     """
-    gpu = min(gpus, key=lambda each: each.free)
+    gpu = replace(min(gpus, key=lambda each: each.free), capability=min(each.capability for each in gpus))
     asked = _asked(settings)
     speech = [settings.tts_modes] if asked[0] else catalogue.preferences["tts"]
     hearing = [settings.stt_models] if asked[1] else catalogue.preferences["stt"]
@@ -104,10 +103,9 @@ def fit(
     notes = [_told(chosen, gpu, len(gpus))]
     if left_out := {chosen.lacks(each): each.hindrance(gpu) for each in candidates[: candidates.index(chosen)]}:
         notes.append("left out: " + "; ".join(f"{what} ({why})" for what, why in left_out.items()))
-    word = "int8_float16" if gpu.capability >= _FLOAT16_CAPABILITY else "int8"
-    return Fit(
-        chosen.models, word if chosen.int8 and not compute_type else "", fits=True, asked=any(asked), notes=notes
-    )
+    if chosen.int8 and not compute_type:
+        compute_type = "int8_float16" if gpu.capability >= _FLOAT16_CAPABILITY else "int8"
+    return Fit(chosen.models, compute_type, fits=True, asked=any(asked), notes=notes)
 
 
 def _ids(models: Sequence[Model]) -> str:

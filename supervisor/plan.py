@@ -55,13 +55,15 @@ class Plan:
         device = choose_device(settings, visible, environ)
         further = [catalogue.models[id_] for id_ in like]
         if device == "cuda" and visible:
-            compute_type = environ.get("WHISPER_COMPUTE_TYPE", "")
+            compute_type = environ.get("WHISPER_COMPUTE_TYPE", "").lower()
             found = fit(catalogue, settings, visible, further=further, compute_type=compute_type)
             if not found.fits and settings.device == "auto" and not found.asked:
                 device = "cpu"
                 found = without_gpu(catalogue, settings, *found.notes, "the models run on the CPU")
         else:
-            notes = ["nvidia-smi tells nothing of the GPU: no model is fitted to its memory"] * (device == "cuda")
+            untold = "nvidia-smi tells nothing of the GPU: no model is fitted to its memory"
+            none = "warning: DEVICE=cuda, and no GPU can be seen"
+            notes = [untold if visible is None else none] if device == "cuda" else []
             found = without_gpu(catalogue, settings, *notes)
         plan = cls(settings, catalogue, device, [], repository, like=like, checkpoints=checkpoints)
         models = plan._and_further(found.models)

@@ -74,6 +74,11 @@ def test_the_gpu_with_the_least_room_decides_for_all(settings: Callable[..., Set
     assert "on each of 2 GPUs, the fullest GPU (7.0 GB free)" in found.notes[0]
 
 
+def test_the_oldest_generation_decides_for_all(settings: Callable[..., Settings]) -> None:
+    found = fit(CATALOGUE, settings(), [gpu(40), gpu(80, (6, 1))])
+    assert [model.id for model in found.models] == MODEST
+
+
 def test_what_is_asked_for_is_chosen_where_it_does_not_fit_with_a_warning(settings: Callable[..., Settings]) -> None:
     found = fit(CATALOGUE, settings(tts_modes=("all",), stt_models=("base",)), [gpu(8)])
     assert "qwen3-tts-1.7b-design" in [model.id for model in found.models]
@@ -89,9 +94,10 @@ def test_what_is_asked_for_leaves_its_rest_to_the_defaults(settings: Callable[..
 
 
 def test_whisper_is_not_made_smaller_where_a_setting_says_how_it_computes(settings: Callable[..., Settings]) -> None:
-    assert fit(CATALOGUE, settings(), [gpu(10.4)], compute_type="float16").compute_type == ""
+    found = fit(CATALOGUE, settings(), [gpu(10.4)], compute_type="float16")
+    assert ([model.id for model in found.models], found.compute_type) == (SMALL, "float16")
     found = fit(CATALOGUE, settings(), [gpu(10.4)], compute_type="int8_float16")
-    assert ([model.id for model in found.models], found.compute_type) == (LARGE, "")
+    assert ([model.id for model in found.models], found.compute_type) == (LARGE, "int8_float16")
 
 
 def test_further_models_and_further_instances_take_room_too(settings: Callable[..., Settings]) -> None:

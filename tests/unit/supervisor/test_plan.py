@@ -93,6 +93,14 @@ def test_a_gpu_of_which_nothing_is_known_serves_the_embedded_default(
     assert "nvidia-smi tells nothing" in plan.notes[0]
 
 
+def test_a_gpu_that_is_asked_for_and_hidden_is_warned_of(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    plan = Plan.make(settings(device="cuda"))
+    assert plan.notes == ("warning: DEVICE=cuda, and no GPU can be seen",)
+
+
 def test_little_memory_makes_whisper_compute_in_int8_unless_a_setting_says_otherwise(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
