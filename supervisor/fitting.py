@@ -82,8 +82,8 @@ def fit(
     """The models that the settings choose, or the most preferred defaults that the GPUs have room for.
 
     Every GPU runs an instance of every model, so that the least free memory and the oldest generation decide; the
-    `further` models run there too. `compute_type` is what WHISPER_COMPUTE_TYPE says. Where nothing fits, the last resort
-    is chosen all the same, and `fits` tells.
+    `further` models run there too. `compute_type` is what WHISPER_COMPUTE_TYPE says. Where nothing fits, the last
+    resort is chosen all the same, and `fits` tells.
     """
     gpu = replace(min(gpus, key=lambda each: each.free), capability=min(each.capability for each in gpus))
     asked = _asked(settings)
