@@ -33,7 +33,7 @@ TEXTS = (
     "The library closes at nine, but the reading room stays open.",
     "In winter the mountain roads are often covered with snow and ice, so please drive slowly and keep your distance.",
 )
-RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.flac"
+RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
 MODELS = {"speech": "kokoro-82m", "transcription": "whisper-base"}
 
 

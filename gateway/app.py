@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         description="Speech to text and text to speech on NVIDIA Triton, behind OpenAI's audio API.",
         lifespan=lifespan,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
         middleware=_middleware(settings),
         responses={
             "4XX": {"model": errors.ErrorEnvelope, "description": "The request is at fault"},

@@ -70,7 +70,7 @@ class Unauthorized(ApiError):
     def __init__(self) -> None:
         super().__init__(
             "a valid API key is needed, sent as `Authorization: Bearer KEY`",
-            headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
+            headers={"WWW-Authenticate": "Bearer"},
         )
 
 
@@ -110,7 +110,7 @@ class RateLimited(ApiError):
     default_code = "rate_limit_exceeded"
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after), "Connection": "close"})
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
 class ServerError(ApiError):

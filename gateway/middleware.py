@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -17,6 +18,9 @@ OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json
 """What probes, scrapers and readers need, without a key: states and numbers, no content."""
 LIST_PATHS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices")
 """What PUBLIC_LISTS opens."""
+
+LINGER_SECONDS = 2.0
+"""How long a client may go on sending a body that was refused."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +37,28 @@ class Errors:
         self.timeout = timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        """Pass the request on; answer what it raises."""
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
         started = False
 
-        async def watched(message: Message) -> None:
+        async def reading() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = message.get("more_body", False)
+            return message
+
+        async def sending(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
             async with asyncio.timeout(self.timeout) as deadline:
-                await self.app(scope, receive, watched)
+                await self.app(scope, reading, sending)
             return
         except ClientDisconnect:
             return
@@ -60,8 +73,26 @@ class Errors:
         if started:
             # An answer without its regular end makes the server close the connection.
             logger.error("answer cut: %s", error.message)
+        elif unread:
+            await _answer_and_linger(error, reading, send)
         else:
             await error.response()(scope, receive, send)
+
+
+async def _answer_and_linger(error: ApiError, receive: Receive, send: Send) -> None:
+    """Answer a client that is still sending, and hear it out for a moment before the connection is closed.
+
+    A connection closed over unread bytes is reset, and a client's kernel may then throw our answer away unread.
+    """
+    response = error.response()
+    response.headers["connection"] = "close"
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while (await receive()).get("more_body", False):
+                pass
+    await send({"type": "http.response.body"})
 
 
 class Keys:
@@ -73,7 +104,8 @@ class Keys:
         self.public_lists = public_lists
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan" and not self._open(scope) and not self._known(scope):
+        """Pass the request on, or raise `Unauthorized`."""
+        if scope["type"] in ("http", "websocket") and not self._open(scope) and not self._known(scope):
             raise Unauthorized
         await self.app(scope, receive, send)
 
@@ -100,6 +132,7 @@ class Admission:
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or raise `RateLimited`."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
@@ -120,10 +153,11 @@ class BodyLimit:
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and raise `PayloadTooLarge` from its `receive` or `send`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        error = PayloadTooLarge(f"the body is over {self.limit} bytes", headers={"Connection": "close"})
+        error = PayloadTooLarge(f"the body is over {self.limit} bytes")
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.limit:
             raise error

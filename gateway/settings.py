@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-AudioFormat = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+from gateway.audio.formats import AudioFormat
 
 
 def _split(value: Any) -> Any:
@@ -24,27 +24,41 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
 
-    api_host: str = Field("127.0.0.1", description="Address that the gateway listens on; `0.0.0.0` opens it to all.")
-    api_port: int = Field(8899, ge=0, le=65535, description="Port that the gateway listens on.")
+    api_host: str = Field(
+        default="127.0.0.1", description="Address that the gateway listens on; `0.0.0.0` opens it to all."
+    )
+    api_port: int = Field(default=8899, ge=0, le=65535, description="Port that the gateway listens on.")
     triton_grpc_url: Names = Field(
-        ("localhost:8001",),
+        default=("localhost:8001",),
         min_length=1,
         description="Triton servers to spread requests over: `host:port`, several of them, or `dns:///name:port`.",
     )
-    model_dir: Path = Field(Path("models"), description="Folder of the weights; the gateway reads its VAD from there.")
-    tts_modes: Names = Field((), description="Speech models to serve, by name, mode or id. Empty: the default; or `none`.")
-    stt_models: Names = Field((), description="Transcription models to serve, in the same words.")
+    model_dir: Path = Field(
+        default=Path("models"), description="Folder of the weights; the gateway reads its VAD from there."
+    )
+    tts_modes: Names = Field(
+        default=(), description="Speech models to serve, by name, mode or id. Empty: the default; or `none`."
+    )
+    stt_models: Names = Field(default=(), description="Transcription models to serve, in the same words.")
 
-    max_input_chars: int = Field(4096, ge=1, description="Characters that one speech request may hold.")
-    default_response_format: AudioFormat = Field("mp3", description="Audio format of speech where none is asked for.")
-    max_upload_bytes: int = Field(100 * 2**20, ge=1, description="Bytes that a request body may hold.")
-    max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="Seconds of audio that one upload may decode to.")
-    max_requests: int = Field(64, ge=1, description="Requests worked on at once; more are answered with 429.")
-    first_audio_timeout: float = Field(60.0, gt=0, description="Seconds until the first audio of a speech request.")
-    request_timeout: float = Field(600.0, gt=0, description="Seconds that one request may take as a whole.")
-    drain_timeout: int = Field(30, ge=0, description="Seconds that open requests get to finish after SIGTERM.")
+    max_input_chars: int = Field(default=4096, ge=1, description="Characters that one speech request may hold.")
+    default_response_format: AudioFormat = Field(
+        default="mp3", description="Audio format of speech where none is asked for."
+    )
+    max_upload_bytes: int = Field(default=100 * 2**20, ge=1, description="Bytes that a request body may hold.")
+    max_audio_seconds: float = Field(
+        default=4 * 3600.0, gt=0, description="Seconds of audio that one upload may decode to."
+    )
+    max_requests: int = Field(default=64, ge=1, description="Requests worked on at once; more are answered with 429.")
+    first_audio_timeout: float = Field(
+        default=60.0, gt=0, description="Seconds until the first audio of a speech request."
+    )
+    request_timeout: float = Field(default=600.0, gt=0, description="Seconds that one request may take as a whole.")
+    drain_timeout: int = Field(default=30, ge=0, description="Seconds that open requests get to finish after SIGTERM.")
 
-    api_keys: Secrets = Field((), description="Keys that clients must send one of. Empty: open to all.")
-    public_lists: bool = Field(False, description="Whether the lists of models and voices need no key.")
-    cors_origins: Names = Field((), description="Origins that browsers may call from; `*` for every one.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    api_keys: Secrets = Field(default=(), description="Keys that clients must send one of. Empty: open to all.")
+    public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
+    cors_origins: Names = Field(default=(), description="Origins that browsers may call from; `*` for every one.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )

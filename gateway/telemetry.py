@@ -62,6 +62,7 @@ class Telemetry:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and tell of it afterwards."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -118,7 +119,7 @@ def _tell(scope: Scope, record: Record) -> None:
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time (UTC), level, logger, message, request id, and a record's `details`."""
 
-    converter = time.gmtime
+    converter = staticmethod(time.gmtime)
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 

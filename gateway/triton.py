@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -22,8 +23,8 @@ from tritonclient.utils import (
 )
 
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
-from tritone.contract import SpeechDescription, SpeechOptions, Value
-from tritone.errors import InvalidInput
+from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, Value
+from tritone.errors import InvalidInput, Overloaded, from_text
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -41,10 +42,12 @@ _OPTIONS = [
     # A `dns:///` name that stands for several servers: a connection to each.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
 ]
-_STREAM_ERRORS = (("triton_grpc_error", "true"),)
-"""Metadata that makes Triton end a failed stream with a real status, not with text in a response."""
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
+_FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
+    option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
+}
+"""What a model may find fault with."""
 _HTTP_NAMES = {"text": "input", "audio": "file"}
 """A tensor's name -> the field of the HTTP request that fills it."""
 
@@ -76,7 +79,7 @@ class Triton:
         *,
         request_id: str,
         priority: int = 0,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - the call's deadline, which Triton is told
     ) -> Tensors:
         """Ask a model that gives one answer; shapes go out as they are, the batch dimension included.
 
@@ -85,12 +88,10 @@ class Triton:
         request = _request(model, inputs, parameters, request_id)
         if priority:
             request.parameters["priority"].uint64_param = priority
-        try:
-            return _tensors(await self._stub().ModelInfer(request, timeout=timeout))
-        except grpc.aio.AioRpcError as error:
-            raise _api_error(error, model) from error
+        (answer,) = [tensors async for tensors in self._ask(request, timeout)]
+        return answer
 
-    async def stream(
+    def stream(
         self,
         model: str,
         inputs: Mapping[str, NDArray[Any]],
@@ -98,28 +99,36 @@ class Triton:
         *,
         request_id: str,
         timeout: float,
-    ) -> AsyncIterator[Tensors]:
+    ) -> AsyncGenerator[Tensors]:
         """Ask a decoupled model; the last of the answers carries the interface's `final_outputs`.
 
         Close the generator (`contextlib.aclosing`) to cancel the call in Triton.
         """
-        request = _request(model, inputs, parameters, request_id)
+        return self._ask(_request(model, inputs, parameters, request_id), timeout)
+
+    async def _ask(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
+        """Send one request on a stream of its own, whether one answer comes or many.
+
+        Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
+        stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both.
+        """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
-        # One stream a request: Triton cancels whole streams only.
-        call = self._stub().ModelStreamInfer(iter([request]), metadata=_STREAM_ERRORS, timeout=timeout)
+        call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
+        final = False
         try:
             async for response in call:
-                tensors = _tensors(response.infer_response)
-                if tensors:
+                if response.error_message:
+                    raise _from_text(response.error_message, request.model_name)
+                if tensors := _tensors(response.infer_response):
                     yield tensors
-                if response.infer_response.parameters["triton_final_response"].bool_param:
-                    return
+                final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
-            raise _api_error(error, model) from error
+            raise _from_status(error, request.model_name) from error
         finally:
             call.cancel()
-        logger.error("%s ended its stream without a final response", model)
-        raise ServerError
+        if not final:
+            logger.error("%s ended its stream without a final response", request.model_name)
+            raise ServerError
 
     async def ready(self, model: str) -> bool:
         """Whether any of the servers serves `model` now."""
@@ -187,21 +196,29 @@ def _tensors(response: Any) -> Tensors:
     return tensors
 
 
-def _api_error(error: grpc.aio.AioRpcError, model: str) -> ApiError:
-    """What the client is told of a failed call; what it did not cause is logged whole."""
-    # Triton may set its request id before the model's own words.
-    details = re.sub(r"^\[request id: [^]]*\] ", "", error.details() or "")
+def _from_text(text: str, model: str) -> ApiError:
+    """What the client is told of an error that a model, or Triton itself, sent as text."""
+    # Triton sets the request's id before the words of some.
+    error = from_text(re.sub(r"^\[request id: [^]]*\] ", "", text))
+    if isinstance(error, InvalidInput) and error.field in _FIELDS:
+        field = _HTTP_NAMES.get(error.field, error.field)
+        return BadRequest(f"{field}: {error.problem}", param=field)
+    if isinstance(error, Overloaded):
+        logger.warning("%s is full: %s", model, error)
+        return Unavailable(f"model {model!r} takes no more requests at present; try again")
+    if text.startswith("Request for unknown model"):
+        return NotFound(f"model {model!r} is not loaded at present", param="model", code="model_not_found")
+    logger.error("%s failed: %s", model, text)
+    return ServerError()
+
+
+def _from_status(error: grpc.aio.AioRpcError, model: str) -> ApiError:
+    """What the client is told of a call that broke; what it did not cause is logged whole."""
     match error.code():
-        case grpc.StatusCode.INVALID_ARGUMENT:
-            invalid = InvalidInput.from_message(details)
-            field = _HTTP_NAMES.get(invalid.field, invalid.field) if invalid.field else None
-            return BadRequest(f"{field}: {invalid.problem}" if field else invalid.problem, param=field)
-        case grpc.StatusCode.NOT_FOUND:
-            return NotFound(f"model {model!r} is not loaded at present", param="model", code="model_not_found")
         case grpc.StatusCode.DEADLINE_EXCEEDED:
             return GatewayTimeout(f"model {model!r} did not answer in time")
         case grpc.StatusCode.UNAVAILABLE | grpc.StatusCode.CANCELLED:
-            logger.warning("%s is unavailable: %s", model, details)
-            return Unavailable(f"model {model!r} takes no requests at present; try again")
-    logger.error("%s failed: %s: %s", model, error.code().name, details)
+            logger.warning("%s is out of reach: %s", model, error.details())
+            return Unavailable(f"model {model!r} is out of reach at present; try again")
+    logger.error("%s failed: %s: %s", model, error.code().name, error.details())
     return ServerError()

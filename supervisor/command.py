@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from supervisor import preflight
-from supervisor.console import say
+from supervisor.console import complain, say
 from supervisor.plan import Plan
 from supervisor.processes import ProcessDiedError, adopt_orphans
 from supervisor.serve import StartError, prepare, serve
@@ -32,7 +32,7 @@ async def run(plan: Plan) -> int:
         say("stopped")
         return 0
     except (StartError, ProcessDiedError) as error:
-        say(str(error))
+        complain(str(error))
     return FAILED
 
 
@@ -55,26 +55,29 @@ def stop_on_signals() -> None:
 def settings_help() -> Iterator[str]:
     """A line for each setting."""
     for name, field in Settings.model_fields.items():
-        yield f"  {name.upper():22}{field.description} [{field.get_default()}]"
+        default = f" [{field.default}]" if field.default not in (None, ()) else ""
+        yield f"  {name.upper():22}{field.description}{default}"
 
 
 def main() -> int:
     """Read the settings, look whether they can be served, and serve. Returns the exit status."""
     argparse.ArgumentParser(
         prog="scripts/serve",
-        description=f"{__doc__}\n\nSettings, from the environment or .env:\n" + "\n".join(settings_help()),
+        description="Serve speech until Ctrl-C.\n\nSettings, from the environment or .env:\n"
+        + "\n".join(settings_help()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
     try:
         plan = Plan.make(Settings())
     except ValidationError as error:
         for problem in error.errors():
-            say(f"{'.'.join(map(str, problem['loc'])).upper()}={problem['input']}: {problem['msg']}")
+            setting = "".join(f"{str(name).upper()}={problem['input']}: " for name in problem["loc"][:1])
+            complain(setting + problem["msg"].removeprefix("Value error, "))
         return BAD_SETTINGS
     except UnknownModelError as error:
-        say(str(error))
+        complain(str(error))
         return BAD_SETTINGS
     if findings := list(preflight.findings(plan.settings)):
-        say("\n".join(findings))
+        complain("\n".join(findings))
         return FAILED
     return asyncio.run(run(plan))

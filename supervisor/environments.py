@@ -196,7 +196,7 @@ def clean_environment() -> dict[str, str]:
 
 def find_python() -> str | None:
     """A Python on PATH that Tritone runs on; None where there is none."""
-    for name in ("python3.12", "python3.11", "python3.13"):
+    for name in ("python3.12", "python3.11"):
         check = [name, "-c", "import ensurepip, sys; print(sys.executable)"]
         with contextlib.suppress(OSError):
             found = subprocess.run(check, capture_output=True, text=True, check=False)
@@ -207,10 +207,11 @@ def find_python() -> str | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line says; returns only from `--build`, and from failures."""
-    if not (3, 11) <= sys.version_info < (3, 14):
+    if not (3, 11) <= sys.version_info < (3, 13):  # numpy 1.26 has no wheels for later ones
         python = find_python()
         if python is None:
-            return _fail(f"Tritone needs Python 3.11, 3.12 or 3.13, and python3 is {platform.python_version()}")
+            have = platform.python_version()
+            return _fail(f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to it")
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
     known = sorted({path.stem for path in (ROOT / "requirements").rglob("*.txt")} - {"constraints"})
     building = arguments[:1] == ["--build"]

@@ -7,20 +7,19 @@ import contextlib
 import ctypes
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from supervisor.console import say
 from supervisor.environments import ROOT
+from supervisor.log import Log
 
 T = TypeVar("T")
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
-_LONGEST_LINE = 1 << 24
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -39,13 +38,12 @@ class Process:
     Where we are killed, the kernel sends it `last_signal`.
     """
 
-    def __init__(self, name: str, child: asyncio.subprocess.Process, grace: float) -> None:
+    def __init__(self, name: str, child: asyncio.subprocess.Process, grace: float, log: Log | None) -> None:
         self.name = name
         self.grace = grace
         """Seconds that it has to end once asked to."""
         self._child = child
-        self._tail: deque[str] = deque(maxlen=20)
-        self._reader: asyncio.Task[None] | None = None
+        self._log = log
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -56,13 +54,12 @@ class Process:
         env: Mapping[str, str],
         *,
         grace: float,
-        log: Path | None = None,
-        alarming: Callable[[str], bool] = lambda _line: False,
+        log: Log | None = None,
         last_signal: signal.Signals = signal.SIGKILL,
     ) -> AsyncIterator[Process]:
         """Start `command` in the clone; on leaving, end it and all that it started.
 
-        With `log` its output goes to that file, and the lines that are `alarming` to the terminal as well.
+        Its output goes to `log`, or where ours goes.
         """
         parent = os.getpid()
 
@@ -71,20 +68,18 @@ class Process:
             if os.getppid() != parent:
                 os._exit(1)
 
-        child = await asyncio.create_subprocess_exec(
-            *command,
-            env=env,
-            cwd=ROOT,
-            stdin=DEVNULL,
-            stdout=PIPE if log else None,
-            stderr=STDOUT if log else None,
-            limit=_LONGEST_LINE,
-            start_new_session=True,
-            preexec_fn=follow_parent,
-        )
-        process = cls(name, child, grace)
-        if log:
-            process._reader = asyncio.create_task(process._read(log, alarming))
+        async with log.writer() if log else contextlib.nullcontext() as output:
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                env=env,
+                cwd=ROOT,
+                stdin=DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=follow_parent,
+            )
+        process = cls(name, child, grace, log)
         try:
             yield process
         finally:
@@ -99,7 +94,7 @@ class Process:
         status = await self._child.wait()
         await self._clear()
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        raise ProcessDiedError("\n  ".join([f"{self.name} {how}", *self._tail]))
+        raise ProcessDiedError("\n  ".join([f"{self.name} {how}", *(self._log.tail if self._log else ())]))
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
         """Do `work` while it runs. Raises `ProcessDiedError` where it ends before the work does."""
@@ -130,18 +125,8 @@ class Process:
             os.killpg(self._child.pid, signal.SIGKILL)
         await self._child.wait()
         await asyncio.to_thread(_reap, self._child.pid)
-        if self._reader:
-            await asyncio.wait((self._reader,))
-
-    async def _read(self, log: Path, alarming: Callable[[str], bool]) -> None:
-        assert self._child.stdout is not None
-        with log.open("w", encoding="utf-8", buffering=1) as file:
-            async for raw in self._child.stdout:
-                line = raw.decode(errors="replace")
-                file.write(line)
-                self._tail.append(line.rstrip())
-                if alarming(line):
-                    say(f"{self.name}: {line.rstrip()}")
+        if self._log:
+            await self._log.finish()
 
 
 def _reap(group: int) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
 _LOCK = "lock"
 
 
-@contextlib.contextmanager
+@contextmanager
 def run_folder(parent: Path) -> Iterator[Path]:
     """A new folder below `parent`, with the logs and the home of one Triton.
 
@@ -21,18 +21,25 @@ def run_folder(parent: Path) -> Iterator[Path]:
     that is over stays, for its logs, until the next begins.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    for old in parent.iterdir():
-        with contextlib.suppress(OSError), (old / _LOCK).open() as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            release_shared_memory(old)
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix="tritone-", dir=parent))
-    with (folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        with (parent / _LOCK).open("w") as turn:  # else another start could take our new folder for an old one
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            _clear_dead(parent)
+            folder = Path(tempfile.mkdtemp(prefix="tritone-", dir=parent))
+            alive = held.enter_context((folder / _LOCK).open("w"))
+            fcntl.flock(alive, fcntl.LOCK_EX)
         try:
             yield folder
         finally:
             release_shared_memory(folder)
+
+
+def _clear_dead(parent: Path) -> None:
+    for old in parent.iterdir():
+        with suppress(OSError), (old / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            release_shared_memory(old)
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def shared_memory_prefix(folder: Path) -> str:

@@ -16,6 +16,7 @@ from supervisor import triton, weights
 from supervisor.announcement import announcement
 from supervisor.console import say
 from supervisor.environments import cache_folder
+from supervisor.log import Log
 from supervisor.plan import Plan
 from supervisor.processes import Process
 from supervisor.run_folder import run_folder, shared_memory_prefix
@@ -34,7 +35,11 @@ class StartError(Exception):
 async def prepare(plan: Plan) -> None:
     """Fetch the weights and build the environments that are not there yet. Raises `StartError`."""
     wanted = weights.wanted(plan.models)
-    if weights.missing(plan.settings.model_dir, wanted):
+    try:
+        missing = weights.missing(plan.settings.model_dir, wanted)
+    except weights.FetchError as error:
+        raise StartError(f"not started: {error}") from None
+    if missing:
         await _step(plan, "weights", "supervisor.weights", *wanted)
     await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
 
@@ -76,15 +81,14 @@ def _triton(plan: Plan, folder: Path, secret: str) -> AbstractAsyncContextManage
     libpython = triton.find_libpython()
     assert libpython, "preflight asks for it"
     home = triton.lay_out(folder, libpython, plan.settings.installed_triton)
-    log = folder / "triton.log"
-    say(f"starting triton on the {plan.device}, log in {log}")
+    log = Log("triton", folder / "triton.log", triton.alarming)
+    say(f"starting triton on the {plan.device}, log in {log.path}")
     return Process.running(
         "triton",
         triton.command(plan, home, secret, shared_memory_prefix(folder)),
         home.environment(plan.variables()),
         grace=_IDLE_GRACE,
         log=log,
-        alarming=triton.alarming,
     )
 
 
@@ -96,7 +100,7 @@ async def _load(plan: Plan, secret: str) -> None:
                 for model in plan.models:
                     loads.create_task(_load_one(client, model.id))
         except ExceptionGroup as failed:
-            raise StartError("\n".join(str(error) for error in failed.exceptions)) from None
+            raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 
 
 async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
@@ -146,9 +150,9 @@ async def _telling(what: str) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _deadline(seconds: float) -> AsyncIterator[None]:
+async def _deadline(seconds: int) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise StartError(f"not ready after START_TIMEOUT={seconds:g} seconds") from None
+        raise StartError(f"not started: not ready after START_TIMEOUT={seconds} seconds") from None

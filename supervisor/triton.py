@@ -22,7 +22,8 @@ LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
 
 _RESTRICTED = "model-repository,shared-memory,logging,trace"
 _ALARM = re.compile(r"[EW]\d{4} ")
-_HARMLESS = "CudaDriverHelper has not been initialized"
+_NO_NEWS = re.compile(r"CudaDriverHelper has not been initialized|Failed to create instance|failed to load")
+"""What is harmless, or is told by the answer of the control API."""
 
 
 class LoadError(Exception):
@@ -93,7 +94,7 @@ def command(plan: Plan, home: Home, secret: str, shared_memory_prefix: str) -> l
         "--strict-readiness=false",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         # Where its own timeout runs out, 2.51 aborts and hangs: the supervisor has the shorter patience.
-        f"--exit-timeout-secs={round(settings.drain_timeout) + 3600}",
+        f"--exit-timeout-secs={settings.drain_timeout + 3600}",
         *([] if gpu else ["--model-config-name=cpu", "--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]),
     ]
 
@@ -105,7 +106,7 @@ def new_secret() -> str:
 
 def alarming(line: str) -> bool:
     """Whether a line of Triton's log is an error or a warning that a person should see."""
-    return _ALARM.match(line) is not None and _HARMLESS not in line
+    return _ALARM.match(line) is not None and _NO_NEWS.search(line) is None
 
 
 def control_client(settings: Settings, secret: str) -> httpx2.AsyncClient:
@@ -122,4 +123,4 @@ async def load(client: httpx2.AsyncClient, model: str) -> None:
     """Have the server load a model, and wait until it is loaded. Raises `LoadError`."""
     answer = await client.post(f"/v2/repository/models/{model}/load")
     if answer.is_error:
-        raise LoadError(answer.json().get("error", answer.text).strip())
+        raise LoadError(answer.json()["error"].strip())

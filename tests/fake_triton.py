@@ -21,7 +21,7 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from tritone.errors import InvalidInput, Overloaded
+from tritone.errors import TritoneError
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -39,7 +39,7 @@ class Call:
 
 
 class Status(Exception):
-    """What a handler raises to end a call with any gRPC status."""
+    """What a handler raises to break the call itself, as a lost connection does."""
 
     def __init__(self, code: grpc.StatusCode, details: str = "") -> None:
         super().__init__(details)
@@ -48,14 +48,14 @@ class Status(Exception):
 
 
 Handler = Callable[[Call], Iterable[Tensors] | AsyncIterator[Tensors]]
-"""A model: gives its responses, or raises `Status`, `InvalidInput` or `Overloaded` on the way."""
+"""A model: gives its responses, or raises a `TritoneError` or a `Status` on the way."""
 
 
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """`async with FakeTriton({"kokoro-82m": handler}) as triton:` serves on `triton.address`.
 
     `calls` holds what was asked, in order; `serving` the names of the models that say they are ready.
-    A model without `final_outputs` of its own gets an empty final response, as Triton gives it.
+    Every stream ends with an empty final response, as those of Triton's decoupled models do.
     """
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
@@ -72,44 +72,39 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._server.stop(None)
+        await self._server.stop(grace=1)
 
     async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return service_pb2.ModelReadyResponse(ready=request.name in self.serving)
 
-    async def ModelInfer(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        async for tensors in self._answer(request, context):
-            return _response(request, tensors)
-
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-        assert ("triton_grpc_error", "true") in context.invocation_metadata()
         async for request in requests:
             assert request.parameters["triton_enable_empty_final_response"].bool_param
-            async for tensors in self._answer(request, context):
-                yield service_pb2.ModelStreamInferResponse(infer_response=_response(request, tensors))
-            final = _response(request, {})
-            final.parameters["triton_final_response"].bool_param = True
-            yield service_pb2.ModelStreamInferResponse(infer_response=final)
+            final = service_pb2.ModelStreamInferResponse(infer_response=_response(request, {}))
+            final.infer_response.parameters["triton_final_response"].bool_param = True
+            try:
+                async for tensors in self._answer(request):
+                    yield service_pb2.ModelStreamInferResponse(infer_response=_response(request, tensors))
+            except TritoneError as error:
+                # The real server, too, sends the text alone.
+                final.error_message = str(error)
+            except Status as error:
+                await context.abort(error.code, error.details)
+            yield final
 
-    async def _answer(self, request: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Tensors]:
+    async def _answer(self, request: Any) -> AsyncIterator[Tensors]:
         call = Call(request.model_name, request.id, _inputs(request), _parameters(request))
         self.calls.append(call)
+        if call.model not in self.handlers:
+            raise TritoneError(f"Request for unknown model: '{call.model}' is not found")
+        answers = self.handlers[call.model](call)
         try:
-            if call.model not in self.handlers:
-                raise Status(grpc.StatusCode.NOT_FOUND, f"Request for unknown model: '{call.model}' is not found")
-            answers = self.handlers[call.model](call)
             if isinstance(answers, AsyncIterator):
                 async for tensors in answers:
                     yield tensors
             else:
                 for tensors in answers:
                     yield tensors
-        except Status as error:
-            await context.abort(error.code, error.details)
-        except InvalidInput as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        except Overloaded as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         except (asyncio.CancelledError, GeneratorExit):
             call.cancelled.set()
             raise
@@ -127,7 +122,11 @@ def _inputs(request: Any) -> dict[str, NDArray[Any]]:
 
 
 def _parameters(request: Any) -> dict[str, Any]:
-    return {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in request.parameters.items()}
+    return {
+        name: getattr(value, value.WhichOneof("parameter_choice"))
+        for name, value in request.parameters.items()
+        if not name.startswith("triton_")
+    }
 
 
 def _response(request: Any, tensors: Tensors) -> Any:
@@ -135,7 +134,7 @@ def _response(request: Any, tensors: Tensors) -> Any:
     for name, array in tensors.items():
         tensor = response.outputs.add(name=name, datatype=np_to_triton_dtype(array.dtype), shape=array.shape)
         if tensor.datatype == "BYTES":
-            response.raw_output_contents.append(serialize_byte_tensor(array).item())
+            response.raw_output_contents.append(serialize_byte_tensor(array).item() if array.size else b"")
         else:
             response.raw_output_contents.append(np.ascontiguousarray(array).tobytes())
     return response

@@ -27,14 +27,20 @@ perf_analyzer. A model's folder below `model_repository/` is its name. What a ca
 - **Set a deadline.** A model answers late when it has much to do, and nothing in Triton ends a call for you. A call
   whose deadline passes is cancelled, and its work is dropped.
 - **Cancel what you no longer need**: cancel the gRPC call. The model looks before every piece of work.
+- **Mind Triton 2.51**, the embedded server: two things can crash it, and every model with it. Never open a stream with the
+  metadata `triton_grpc_error: true`: an error that a model sends at once ends the process. And a unary `ModelInfer` that
+  is cancelled, or whose deadline passes, in the very moment in which it ends, may do the same (seen once in some
+  thousand cancelled calls): who cancels, calls transcription through `ModelStreamInfer` as well, as the gateway does.
 - **Raise the client's receive limit** (`grpc.max_receive_message_length`): gRPC's default is 4 MB.
 
 ## Errors
 
+A unary call ends with the status; a stream carries the text alone, in `error_message`.
+
 | gRPC status | meaning |
 |---|---|
 | `INVALID_ARGUMENT` | the caller's fault; the message begins with the tensor's or the parameter's name and a colon |
-| `UNAVAILABLE` | the model takes no more at present; try again, with a growing delay |
+| `UNAVAILABLE` | the model takes no more at present (`overloaded: ...`); try again, with a growing delay |
 | `CANCELLED` | the caller cancelled, or its deadline passed |
 | `INTERNAL` | the model's own fault; its log says more |
 """

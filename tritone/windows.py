@@ -6,7 +6,7 @@ without speech are left out, because a model that is given silence invents words
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,12 +62,12 @@ class Window:
         return len(self.samples) / LISTEN_RATE
 
 
-def cut(blocks: Iterable[Samples], detect: Detect) -> Iterator[Window]:
+def cut(blocks: Iterable[Samples], detect: Detect) -> Generator[Window]:
     """The windows of the recording whose PCM comes in `blocks` of any sizes, in order and without overlap.
 
-    Each frame of speech is in exactly one window. What fits one window stays whole, less the silence around it. A longer
-    recording is cut, for each window, at its first long silence, else at the longest pause in its last third, else at the
-    longest pause at all, else where speech is least probable shortly before its end.
+    Each frame of speech is in exactly one window. What fits one window stays whole, less the silence around it. Where
+    there is more, the window ends at the first long silence within its greatest length, else at the longest pause in
+    the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
     """
     tail = _Tail(detect)
     for block in blocks:

@@ -1,5 +1,7 @@
 """Text made ready to be read aloud: nothing unreadable left, short forms in full."""
 
+# ruff: noqa: RUF001  (marks of other scripts look like ours)
+
 from __future__ import annotations
 
 import re
@@ -19,24 +21,27 @@ _MARKS = str.maketrans(
 """Marks of other scripts and of Markdown -> those that Kokoro knows."""
 
 _LINES: Rules = (
-    (r"(?m)^[ \t]*(?:[-•·–—*+]|#{1,6})[ \t]+", ""),  # bullets and headings
-    (r"[ \t]*\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line that only wraps
+    (r"(?m)^[ \t]*(?:[-•·–—*+]|#{1,6})[ \t]+", "\n"),  # bullets and headings
+    (r"(?<!\n)\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line that only wraps
     (r"(?<=[^\s.,;:!?…—。！？，；：।])[ \t]*\n\s*", ".\n"),  # one that ends without a mark ends all the same
     (r"\s*\n\s*", "\n"),
 )
 _TIDY: Rules = (
-    (r"(?i)\bhttps?://(?:www\.)?", ""),
+    (r"(?i)\bhttps?://(?:www\.)?|\bwww\.", ""),
+    (r"(?<=“) +| +(?=”)", ""),
     (r"\.{2,}", "…"),
     (r"([!?,;:…])\1+", r"\1"),
     (r" *--+ *| +[–—] +| +- +", " — "),
 )
 _SPACES: Rules = (
     (r"[^\S\n]+", " "),
-    (r" (?=[.,;:!?…](?:\s|$))", ""),
+    (r" (?=[.,;:!?…](?:[\s”\")]|$))", ""),
 )
 
 _END = r"(?=\s+[A-Z]|\s*$)"
-_AMOUNT = r"(\d(?:[\d,.]*\d)?(?: (?:thousand|million|billion|trillion))?)"
+_LARGE = r" (?:thousand|million|billion|trillion)"
+_AMOUNT = rf"(\d(?:[\d,.]*\d)?(?:{_LARGE})?)"
+_ONE = rf"(?![.,]?\d|{_LARGE})"
 _SHORT: dict[str, Rules] = {
     "en": (
         (r"\bDr\.", "Doctor"), (r"\bMr\b\.?", "Mister"), (r"\bMrs\b\.?", "Missus"), (r"\bMs\b\.?", "Miz"),
@@ -45,9 +50,9 @@ _SHORT: dict[str, Rules] = {
         (r"\bNo\. ?(?=\d)", "number "), (r"#(?=\d)", "number "), (r"\bapprox\.", "approximately"),
         (r"(?i)\be\.g\.", "for example"), (r"(?i)\bi\.e\.", "that is"), (r"\bvs\b\.?", "versus"),
         (r"\betc\." + _END, "et cetera."), (r"\betc\.", "et cetera"),
-        (r"(?i)(?<=\d) ?([ap])\.m\." + _END, r" \1m."), (r"(?i)(?<=\d) ?([ap])\.m\.", r" \1m"),
+        (r"(?<=\d) ?([AaPp])\.[Mm]\." + _END, r" \1m."), (r"(?<=\d) ?([AaPp])\.[Mm]\.", r" \1m"),
         (r"(?<=\d)–(?=\d)", " to "),
-        (r"\$1(?![\d.,])", "1 dollar"), (r"£1(?![\d.,])", "1 pound"), (r"€1(?![\d.,])", "1 euro"),
+        (r"\$1" + _ONE, "1 dollar"), (r"£1" + _ONE, "1 pound"), (r"€1" + _ONE, "1 euro"),
         (r"\$(\d[\d,]*)\.(\d\d)\b", r"\1 dollars and \2 cents"),
         (r"£(\d[\d,]*)\.(\d\d)\b", r"\1 pounds \2"), (r"€(\d[\d,]*)\.(\d\d)\b", r"\1 euros \2"),
         (r"\$" + _AMOUNT, r"\1 dollars"), (r"£" + _AMOUNT, r"\1 pounds"), (r"€" + _AMOUNT, r"\1 euros"),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 FIRST, LONGEST = 32, 240
 """Letters that the first part, and any, should have at most (a Chinese character or a digit counts as four)."""
@@ -43,10 +44,10 @@ class Part:
 
 _BREAK = re.compile(
     r"""
-    (?P<line> \n\s* )
-    | (?P<sentence> (?: [!?…] | (?<![\s.(][A-Z]) \. ) ["”')]* (?: \n\s* | \s+ (?![a-zà-ÿ]) ) )
-    | (?P<clause> [!?…,;:)”] ["”')]* \s+ | —\s* )
-    | (?P<word> \s+ )
+    (?P<SENTENCE> (?: [!?…] | (?<! \b [A-Z] ) \. ) ["”')]* \s+ (?! [a-zà-ÿ] ) )
+    | (?P<LINE> \n\s* )
+    | (?P<CLAUSE> [!?…,;:)”] ["”')]* \s+ | —\s* )
+    | (?P<WORD> \s+ )
     """,
     re.VERBOSE,
 )
@@ -54,11 +55,42 @@ _BREAK = re.compile(
 
 def split(text: str) -> Iterator[Part]:
     """Cut normalized text; the parts' texts, one after the other, are the text again."""
-    breaks = [(0, Break.NONE), *_breaks(text)]
+    breaks = _breaks(text)
     weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
-    spoken = 0
-    while (start := breaks[0][0]) < len(text):
-        limit = min(LONGEST, max(FIRST, GROWTH * spoken))
+    start = 0
+    while start < len(text):
+        limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
+        cut, end = _cut(breaks, weights, start, limit)
+        yield Part(text[start:cut], end)
+        start = cut
 
 
-"""tbd"""
+def _cut(breaks: list[tuple[int, Break]], weights: list[int], start: int, limit: int) -> tuple[int, Break]:
+    """Where the part that begins at `start` ends, given how much may have been spoken at its end."""
+    stretched = weights[start] + (limit - weights[start]) * STRETCH
+    if weights[-1] <= stretched:
+        return breaks[-1]
+    within = [b for b in breaks if b[0] > start and weights[b[0]] <= limit]
+    beyond = [b for b in breaks if limit < weights[b[0]] <= stretched]
+    worthwhile = weights[start] + (limit - weights[start]) / 3
+    for candidates, weakest in (
+        (within[::-1], Break.SENTENCE),
+        ([b for b in within[::-1] if weights[b[0]] >= worthwhile], Break.CLAUSE),
+        (beyond, Break.CLAUSE),
+        (within[::-1], Break.WORD),
+        (beyond, Break.WORD),
+    ):
+        for cut, end in candidates:
+            if end >= weakest:
+                return cut, end
+    return max(start + 1, bisect_right(weights, limit) - 1), Break.NONE
+
+
+def _breaks(text: str) -> list[tuple[int, Break]]:
+    """Every place where `text` may be cut, its end included, and what stands before it."""
+    found = [
+        (match.end(), Break.LINE if "\n" in match[0] else Break[match.lastgroup or "WORD"])
+        for match in _BREAK.finditer(text)
+        if match.end() < len(text)
+    ]
+    return [*found, (len(text), Break.SENTENCE)]

@@ -1,5 +1,7 @@
 """Text to Kokoro's phonemes: espeak-ng for the alphabets, misaki for Mandarin."""
 
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+
 from __future__ import annotations
 
 import logging
@@ -12,8 +14,8 @@ import jieba
 from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
-_MARKS = re.compile(r'([;!?—…"“”()]|[.,:](?=\W|$))')
-"""Punctuation that Kokoro speaks as pauses and tune. A dot inside a word or number is espeak's to read."""
+_MARKS = re.compile(r'([;—…"“”()]|[.,:!?](?=\W|$))')
+"""Punctuation that Kokoro speaks as pauses and tune. One inside a word or number is espeak's to read."""
 _HAN = re.compile(r"([\u4e00-\u9fff]+)")
 _LATIN = re.compile(r"([A-Za-z\u00c0-\u024f]+(?:[ '.-]+[A-Za-z\u00c0-\u024f]+)*)")
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
@@ -29,7 +31,7 @@ _ENGLISH = {
     "r": "ɹ", "x": "k", "ç": "k", "ɬ": "l", "ɐ": "ə", "o": "ɔ", "\u0303": "", "ʲ": "",
 }  # fmt: skip
 _ACCENTS = {
-    "en-us": _ENGLISH | {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚ": "əɹ", "ɪə": "iə", "ɾ": "T", "ː": ""},
+    "en-us": _ENGLISH | {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚɹ": "əɹ", "ɚ": "əɹ", "ɪə": "iə", "ɾ": "T", "ː": ""},
     "en-gb": _ENGLISH | {"iə": "ɪə", "ɚ": "ə", "ɾ": "t"},
 }
 """espeak's sounds -> Kokoro's, where they differ; applied in this order."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +22,8 @@ _STYLE_WIDTH = 256
 _SCRIPTS = {"LATIN": None, "CJK": "zh", "DEVANAGARI": "hi"}
 """The scripts that are spoken, by the first word of a letter's Unicode name, and the language that each settles."""
 _KANA = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
-_HAN_LETTERS_A_WORD = 4
-"""One Chinese character counts as much as this many letters of an alphabet."""
+_HAN_WEIGHT = 6
+"""One Chinese character says as much as this many letters of an alphabet."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Voices:
     """The voices of a checkpoint's `voices` folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Read every voice that can be spoken; raises `FileNotFoundError` without the default, `ValueError` if broken."""
+        """Read every voice that can be spoken; raises `FileNotFoundError` or `ValueError`, naming the file."""
         if not (folder / f"{DEFAULT_VOICE}.bin").is_file():
             raise FileNotFoundError(f"{folder / DEFAULT_VOICE}.bin is missing; scripts/fetch_models brings it")
         self._styles = {path.stem: _read(path) for path in sorted(folder.glob("*.bin")) if path.stem[0] in LANGUAGES}
@@ -61,7 +60,8 @@ class Voices:
     def style(self, voice: str, tokens: int) -> NDArray[np.float32]:
         """The voice's style for an utterance of so many phonemes, shape [1, 256]."""
         rows = self._styles[voice]
-        return rows[min(tokens, len(rows) - 1)]
+        style: NDArray[np.float32] = rows[min(tokens, len(rows) - 1)]
+        return style
 
     def choose(self, text: str, voice: str, language: str) -> Choice:
         """Who speaks `text` in which language, where the caller may have named either (`""`, `auto`: not).
@@ -88,8 +88,8 @@ def language_of_script(text: str) -> str | None:
     letters = Counter(unicodedata.name(c, "?").split()[0] for c in unicodedata.normalize("NFKC", text) if c.isalpha())
     kana = sum(letters.pop(script, 0) for script in _KANA)
     if kana * 5 > letters["CJK"]:
-        letters["JAPANESE"] = (kana + letters.pop("CJK", 0)) * _HAN_LETTERS_A_WORD
-    letters["CJK"] *= _HAN_LETTERS_A_WORD
+        letters["JAPANESE"] = (kana + letters.pop("CJK", 0)) * _HAN_WEIGHT
+    letters["CJK"] *= _HAN_WEIGHT
     script, count = letters.most_common(1)[0]
     if not count:
         return None

@@ -226,7 +226,8 @@ class SpeechModel(ABC):
 
 def to_int16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
     """Samples of -1 to 1 as 16-bit integers; what lies beyond is clipped."""
-    return np.rint(np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+    samples: NDArray[np.int16] = np.rint(np.clip(audio, -1.0, 1.0) * 32767).astype(np.int16)
+    return samples
 
 
 def _response(outputs: Mapping[str, Any]) -> Any:

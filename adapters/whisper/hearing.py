@@ -34,15 +34,15 @@ class Hearing:
     """Whisper's code; empty until it is detected."""
     language_probability: float = 1.0
     encoded: NDArray[Any]
-    """The encoder's output for `remaining_features`, (1500, width)."""
+    """The encoder's output for `features`, (1500, width)."""
 
     def __init__(self, whisper: WhisperModel, window: Window) -> None:
         options = window.options
         self.language = "" if options.language == "auto" else code_of(options.language) or ""
         self._whisper = whisper
         self._options = options
-        self._features = whisper.feature_extractor(window.audio)
-        self._frames: int = self._features.shape[-1] - 1  # the last one is of padding
+        self._all_features = whisper.feature_extractor(window.audio)
+        self._frames: int = self._all_features.shape[-1] - 1  # the last one is of padding
         self._seek = 0
         self._context = self._prompt_tokens(options.prompt)
         self._segments: list[Segment] = []
@@ -53,9 +53,10 @@ class Hearing:
         """All of the window was heard."""
         return self._seek >= self._frames
 
-    def remaining_features(self) -> NDArray[np.float32]:
+    @property
+    def features(self) -> NDArray[np.float32]:
         """The log-mel features of what is not yet heard, (mels, 3000)."""
-        features: NDArray[np.float32] = pad_or_trim(self._features[:, self._seek : self._seek + self._size])
+        features: NDArray[np.float32] = pad_or_trim(self._all_features[:, self._seek : self._seek + self._size])
         return features
 
     def task(self) -> Task:

@@ -10,8 +10,8 @@ from typing import Protocol
 import av
 import numpy as np
 
-from gateway.audio.frames import Samples, frame
-from gateway.settings import AudioFormat
+from gateway.audio.formats import AudioFormat
+from gateway.audio.frames import Samples, frame, samples_of
 from tritone.contract import SPEECH_RATE
 
 
@@ -33,16 +33,8 @@ CODECS: Mapping[AudioFormat, Codec] = {
     # Pages of 100 ms, where the container would gather a second. Opus knows five rates, 24 kHz among them.
     "opus": Codec("libopus", "ogg", bit_rate=48_000, rate=SPEECH_RATE, options={"page_duration": "100000"}),
     "aac": Codec("aac", "adts", bit_rate=64_000),
+    # The length in its header stays "unknown", as the format allows; libsndfile alone cannot read that.
     "flac": Codec("flac", "flac"),
-}
-
-MEDIA_TYPES: Mapping[AudioFormat, str] = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
 }
 
 _WAV_BYTES = 2**30
@@ -85,11 +77,13 @@ class AvEncoder:
         self._rate = rate
         self._position = 0
         self._sink = _Sink()
-        self._container = av.open(self._sink, "w", format=codec.container, options=dict(codec.options))
         # Else the container gathers 32 KB, seconds of speech, before it writes.
-        self._container.flags |= av.container.Flags.flush_packets.value
+        options = {"flush_packets": "1", **codec.options}
+        self._container = av.open(self._sink, "w", format=codec.container, options=options)
         # PyAV resamples and converts what it is given to what the encoder takes.
-        self._stream = self._container.add_stream(codec.encoder, rate=codec.rate or rate, layout="mono")
+        stream = self._container.add_stream(codec.encoder, rate=codec.rate or rate, layout="mono")
+        assert isinstance(stream, av.AudioStream)
+        self._stream = stream
         if codec.bit_rate:
             self._stream.bit_rate = codec.bit_rate
 
@@ -173,4 +167,4 @@ class _Sink:
 
 
 def _bytes(frames: list[av.AudioFrame]) -> bytes:
-    return b"".join(audio.to_ndarray().astype("<i2", copy=False).tobytes() for audio in frames)
+    return b"".join(samples_of(audio).astype("<i2", copy=False).tobytes() for audio in frames)

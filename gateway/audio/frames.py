@@ -16,3 +16,8 @@ def frame(samples: Samples, rate: int, position: int) -> av.AudioFrame:
     made.sample_rate = rate
     made.pts = position
     return made
+
+
+def samples_of(audio: av.AudioFrame) -> Samples:
+    """Undo `frame`, for mono audio of 16 bits."""
+    return audio.to_ndarray().reshape(-1).astype(np.int16, copy=False)

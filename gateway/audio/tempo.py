@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
 from av.filter import Graph
 
-from gateway.audio.frames import Samples, frame
+from gateway.audio.frames import Samples, frame, samples_of
 
 _STEP_SECONDS = 0.05
 """What atempo is given at once: each stage keeps the latest frame back, so large frames would delay the first audio."""
@@ -28,7 +29,7 @@ class Tempo:
         self._factor = factor
         self._taken = self._given = 0
         self._graph = Graph()
-        nodes = [self._graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=f"1/{rate}")]
+        nodes = [self._graph.add_abuffer(sample_rate=rate, format="s16", layout="mono", time_base=Fraction(1, rate))]
         steps = max(1, math.ceil(abs(math.log2(factor))))
         nodes += [self._graph.add("atempo", repr(factor ** (1 / steps))) for _ in range(steps)]
         nodes.append(self._graph.add("abuffersink"))
@@ -64,4 +65,4 @@ class Tempo:
             except (av.BlockingIOError, av.EOFError):
                 return
             assert isinstance(pulled, av.AudioFrame)
-            yield pulled.to_ndarray().reshape(-1)
+            yield samples_of(pulled)

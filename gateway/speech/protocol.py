@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import base64
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
-from gateway.settings import AudioFormat
+from gateway.audio.formats import AudioFormat
+
+
+def _utf8(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
+    return value
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
+"""Text that can be sent on: JSON may spell out what UTF-8 cannot."""
 
 
 class VoiceId(BaseModel):
     """A voice as an object."""
 
-    id: str
+    id: Text
 
 
 class SpeechRequest(BaseModel):
@@ -21,12 +33,12 @@ class SpeechRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    input: str = Field(description="The text to speak, at most MAX_INPUT_CHARS characters.")
-    model: str = Field(description="A speech model's id or alias; `GET /v1/models` lists the ids.")
-    voice: str | VoiceId | None = Field(
+    input: Text = Field(description="The text to speak, at most MAX_INPUT_CHARS characters.")
+    model: Text = Field(description="A speech model's id or alias; `GET /v1/models` lists the ids.")
+    voice: Text | VoiceId | None = Field(
         None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
     )
-    instructions: str | None = Field(
+    instructions: Text | None = Field(
         None,
         max_length=4096,
         validation_alias=AliasChoices("instructions", "instruct"),
@@ -36,7 +48,7 @@ class SpeechRequest(BaseModel):
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own speed.")
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(None, description="Accepted for other servers' clients: every answer is streamed.")
-    language: str | None = Field(None, description="ISO 639-1 code or English name. None: the voice's own.")
+    language: Text | None = Field(None, description="ISO 639-1 code or English name. None: the voice's own.")
 
     @property
     def voice_name(self) -> str:

@@ -1,0 +1,78 @@
+"""`POST /v1/audio/speech`: text in, audio out while it is spoken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
+
+from gateway.audio.formats import MEDIA_TYPES
+from gateway.errors import BadRequest, GatewayTimeout
+from gateway.requests import record, resolve_model, until_disconnect
+from gateway.settings import Settings
+from gateway.speech.protocol import AudioDelta, AudioDone, SpeechRequest
+from gateway.speech.serving import Utterance, speak
+from gateway.streaming import Events, Stream
+
+router = APIRouter(tags=["speech"])
+
+_SPOKEN = {
+    "description": "The audio file, or its parts as events, while it is spoken.",
+    "headers": {
+        "x-tritone-model": {"description": "The model that spoke.", "schema": {"type": "string"}},
+        "x-tritone-ignored": {"description": "Fields that had no effect.", "schema": {"type": "string"}},
+    },
+    "content": {
+        **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
+        "text/event-stream": {"schema": {"anyOf": [AudioDelta.model_json_schema(), AudioDone.model_json_schema()]}},
+    },
+}
+_NAMED_FIELDS = 16
+"""How many ignored fields the header names at most."""
+
+
+@router.post("/v1/audio/speech", response_class=StreamingResponse, responses={200: _SPOKEN})
+async def create_speech(request: Request, body: SpeechRequest) -> Stream:
+    """Speak `input`. The first bytes leave as soon as the first audio is there; leaving early stops the model."""
+    settings: Settings = request.app.state.settings
+    if not body.input.strip():
+        raise BadRequest("input: there is nothing to speak", param="input")
+    if len(body.input) > settings.max_input_chars:
+        problem = f"{len(body.input)} characters; at most {settings.max_input_chars} are spoken at once"
+        raise BadRequest(f"input: {problem}", param="input")
+    model = resolve_model(request, body.model, "speech")
+
+    headers = {"x-tritone-model": model.id}
+    # No model here takes instructions yet.
+    ignored = [*(["instructions"] if body.instructions else []), *body.unknown_fields]
+    if ignored:
+        headers["x-tritone-ignored"] = ", ".join(quote(name[:64], errors="replace") for name in ignored[:_NAMED_FIELDS])
+
+    async def begun() -> Stream:
+        utterance = await speak(request.app.state.triton, model, body, settings, record(request))
+        answer = (
+            Events(_events(utterance), headers)
+            if body.stream_format == "sse"
+            else Stream(utterance.encoded(), MEDIA_TYPES[utterance.audio_format], headers)
+        )
+        try:
+            async with asyncio.timeout(settings.first_audio_timeout):
+                await answer.begin()
+        except TimeoutError:
+            problem = f"model {model.id!r} gave no audio within {settings.first_audio_timeout:g} s"
+            raise GatewayTimeout(problem) from None
+        return answer
+
+    return await until_disconnect(request, begun())
+
+
+async def _events(utterance: Utterance) -> AsyncGenerator[BaseModel]:
+    async with aclosing(utterance.encoded()) as pieces:
+        async for piece in pieces:
+            yield AudioDelta.of(piece)
+    yield AudioDone(usage=utterance.usage, finish_reason=utterance.finish_reason)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import numpy as np
 
-from gateway.audio.encoder import encoder
+from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
-from gateway.audio.tempo import Tempo
+from gateway.audio.renderer import Renderer
 from gateway.errors import BadRequest
-from gateway.settings import AudioFormat
+from gateway.settings import Settings
 from gateway.speech.protocol import SpeechRequest, Usage
 from gateway.telemetry import Record
 from gateway.triton import Tensors, Triton
@@ -29,24 +29,29 @@ class Utterance:
         self.usage = Usage()
         self.finish_reason = ""
         self._answers = answers
-        self._format = audio_format
+        self.audio_format = audio_format
         self._tempo = tempo
         self._record = record
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """The audio file, piece by piece, none of them empty. Closing it cancels the work in Triton."""
-        renderer: _Renderer | None = None
+        renderer: Renderer | None = None
         async with aclosing(self._answers) as answers:
             async for tensors in answers:
                 if renderer is None:
-                    renderer = _Renderer(self._format, int(tensors["sample_rate"].item()), self._tempo)
-                if piece := await renderer.write(tensors["audio"].reshape(-1)):
+                    renderer = Renderer(self.audio_format, int(tensors["sample_rate"].item()), self._tempo)
+                if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
                     yield piece
-                self._record.audio_seconds = renderer.seconds
                 if "finish_reason" in tensors:
                     self._end(tensors)
-        if renderer is not None and (piece := await renderer.finish()):
+        if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
             yield piece
+
+    async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
+        """Encode without holding up the event loop: a second of mp3 takes milliseconds."""
+        encoded = await asyncio.to_thread(work, *args) if renderer.costly else work(*args)
+        self._record.audio_seconds = renderer.seconds
+        return encoded
 
     def _end(self, tensors: Tensors) -> None:
         self.finish_reason = tensors["finish_reason"].item().decode()
@@ -54,10 +59,8 @@ class Utterance:
         self.usage = Usage(input_tokens=read, output_tokens=spoken, total_tokens=read + spoken)
 
 
-async def speak(
-    triton: Triton, model: Model, body: SpeechRequest, audio_format: AudioFormat, record: Record, *, timeout: float
-) -> Utterance:
-    """Ask `model` to speak; nothing is sent to it before the utterance is read. `timeout` in seconds.
+async def speak(triton: Triton, model: Model, body: SpeechRequest, settings: Settings, record: Record) -> Utterance:
+    """Prepare an utterance of `model`; Triton is asked to speak when its audio is read.
 
     Raises `BadRequest` for a voice that the model does not have.
     """
@@ -74,9 +77,9 @@ async def speak(
         {"text": np.array([body.input.encode()], dtype=np.object_)},
         options.to_parameters(),
         request_id=record.request_id,
-        timeout=timeout,
+        timeout=settings.request_timeout,
     )
-    return Utterance(answers, audio_format, tempo, record)
+    return Utterance(answers, body.response_format or settings.default_response_format, tempo, record)
 
 
 def _voice(name: str, model: Model, description: SpeechDescription) -> str:
@@ -88,24 +91,3 @@ def _voice(name: str, model: Model, description: SpeechDescription) -> str:
         there_are = ", ".join([*own.values(), *model.voices])
         raise BadRequest(f"voice: {model.id} has no voice {name!r}; there are: {there_are}", param="voice")
     return found
-
-
-class _Renderer:
-    """Samples at the model's speed and rate into encoded audio at the client's."""
-
-    def __init__(self, audio_format: AudioFormat, rate: int, tempo: float) -> None:
-        self._encoder = encoder(audio_format, rate)
-        self._tempo = Tempo(tempo, rate) if tempo != 1.0 else None
-        self._rate = rate
-        self._samples = 0
-
-    @property
-    def seconds(self) -> float:
-        """What was rendered so far, in seconds of the client's time."""
-        return self._samples / self._rate
-
-    async def write(self, samples: Samples) -> bytes:
-        return await self._off_loop(self._write, samples)
-
-    async def finish(self) -> bytes:
-        return await self._off_loop(self._finish)

@@ -84,18 +84,19 @@ class Recording:
         """The frames as the decoder gives them."""
         options = {"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
         decoded = 0
-        with av.open(self._file, container_options=options) as container:
+        # Titles are not always in UTF-8, and nobody here reads them.
+        with av.open(self._file, "r", container_options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise BadRequest("file: it holds no audio track", param="file")
             for packet in container.demux(container.streams.audio[0]):
                 try:
                     frames = packet.decode()
-                except av.error.InvalidDataError:
+                except av.FFmpegError:
                     continue  # One damaged packet does not cost the whole recording.
                 for frame in frames:
                     if frame.sample_rate not in _RATES or frame.samples > _FRAME_SECONDS * frame.sample_rate:
                         raise _undecodable()
-                    decoded += frame.samples * len(frame.layout.channels) * frame.format.bytes
+                    decoded += frame.samples * frame.layout.nb_channels * frame.format.bytes
                     if decoded > self._max_seconds * _BYTES_PER_SECOND:
                         raise self._too_long()
                     yield frame

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import platform
 import sys
+import sysconfig
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -83,7 +84,7 @@ def _collect(requirements: Path, wheels: Path, progress: Progress) -> None:
 
 def _readme(bundle: Path, ids: Sequence[str]) -> str:
     return _README.format(
-        ids=", ".join(ids), bundle=bundle.name, python=platform.python_version(), platform=platform.platform()
+        ids=", ".join(ids), bundle=bundle.name, python=platform.python_version(), platform=sysconfig.get_platform()
     )
 
 

@@ -127,7 +127,7 @@ def test_bad_audio_is_refused_with_the_fields_name(
 
 
 def test_model_control_is_closed_to_those_without_the_secret(direct: triton.InferenceServerClient) -> None:
-    with pytest.raises(InferenceServerException, match="restricted protocol"):
+    with pytest.raises(InferenceServerException, match="protocol is restricted"):
         direct.unload_model("kokoro-82m")
-    with pytest.raises(InferenceServerException, match="restricted protocol"):
+    with pytest.raises(InferenceServerException, match="protocol is restricted"):
         direct.get_model_repository_index()

@@ -115,6 +115,7 @@ def test_audio_over_thirty_seconds_is_heard_to_its_end(client: openai.OpenAI) ->
     assert "the end" in heard[-1].text.lower()
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the SDK's word on its own method
 def test_spanish_is_translated_into_english(client: openai.OpenAI) -> None:
     audio = client.audio.speech.create(
         model="kokoro-82m", voice="ef_dora", input="Buenos días. Me gusta mucho el café.", response_format="wav"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor import environments
 from supervisor.environments import ROOT, Environment
 
 SOURCES = ("__init__.py", "console.py", "environments.py")
@@ -222,3 +223,37 @@ def test_an_environment_whose_interpreter_is_gone_does_not_stand(environment: En
     (environment.folder / "complete").touch()
     environment.python.symlink_to("/there/is/no/python")
     assert not environment.stands
+
+
+@pytest.mark.parametrize("version", [(3, 10, 12), (3, 13, 0)])
+def test_an_unsuitable_python_is_told_in_one_line_where_there_is_no_other(
+    version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", version)
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert environments.main(["tiny"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Tritone needs Python 3.11 or 3.12, and this is ")
+    assert said.count("\n") == 1
+
+
+def test_a_suitable_python_on_the_path_takes_over_from_an_unsuitable_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TakenOver(Exception):
+        pass
+
+    def take_over(program: str, arguments: list[str]) -> None:
+        raise TakenOver(program, arguments)
+
+    (tmp_path / "python3.12").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "python3.11").write_text("#!/bin/sh\necho /usr/bin/python3.11\n")
+    for name in ("python3.12", "python3.11"):
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
+    monkeypatch.setattr(os, "execv", take_over)
+    with pytest.raises(TakenOver) as taken:
+        environments.main(["tiny", "-c", "pass"])
+    python = "/usr/bin/python3.11"
+    assert taken.value.args == (python, [python, "-m", "supervisor.environments", "tiny", "-c", "pass"])

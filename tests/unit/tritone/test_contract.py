@@ -12,7 +12,7 @@ from tritonclient.grpc import model_config_pb2
 
 from tritone.catalogue import Catalogue
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, TranscriptionOptions, Voice
-from tritone.errors import InvalidInput
+from tritone.errors import InvalidInput, Overloaded, from_text
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted(ROOT.glob("model_repository/*/config.pbtxt")) + sorted(ROOT.glob("model_repository/*/configs/*.pbtxt"))
@@ -133,14 +133,16 @@ def test_a_wrong_parameter_is_refused_by_name(parameters: dict[str, object], fie
     assert refused.value.field == field
 
 
-def test_an_invalid_input_keeps_its_field_when_it_crosses_as_text() -> None:
-    error = InvalidInput.from_message(str(InvalidInput("text", "is empty: say something")))
-    assert (error.field, error.problem) == ("text", "is empty: say something")
+@pytest.mark.parametrize("error", [InvalidInput("text", "is empty: say something"), Overloaded("two at a time")])
+def test_an_error_keeps_its_kind_when_it_crosses_as_text(error: InvalidInput | Overloaded) -> None:
+    crossed = from_text(str(error))
+    assert type(crossed) is type(error)
+    assert str(crossed) == str(error)
 
 
-def test_a_message_without_a_field_is_all_problem() -> None:
-    error = InvalidInput.from_message("Unexpected shape: 3")
-    assert (error.field, error.problem) == (None, "Unexpected shape: 3")
+@pytest.mark.parametrize("text", ["Unexpected shape: 3", "the model failed on this request; its log says why", ""])
+def test_a_text_that_is_not_ours_is_no_error_of_ours(text: str) -> None:
+    assert from_text(text) is None
 
 
 def test_a_description_survives_json() -> None:

@@ -1,0 +1,70 @@
+"""Kokoro's network: phonemes and a voice's style in, samples out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+MAX_TOKENS = 510
+"""Phonemes that one call takes; the network was trained on no more."""
+SPEED_RANGE = (0.7, 1.3)
+"""Where the network speaks well: beyond 1.3 it swallows the first sounds, below 0.7 it adds some."""
+FRAME = 600
+"""Samples of one of Kokoro's frames, at 24 kHz."""
+
+_BOUNDARY = 0
+"""The token before and after every utterance."""
+
+
+class Synthesizer:
+    """A loaded checkpoint; one call at a time."""
+
+    def __init__(
+        self, folder: Path, *, threads: int, cuda_device: int | None = None, warn: Callable[[str], None] = print
+    ) -> None:
+        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` naming the one that is missing."""
+        for path in (folder / "model.onnx", folder / "tokenizer.json"):
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} is missing; scripts/fetch_models brings it")
+        self._vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            folder / "model.onnx", options, providers=_providers(cuda_device, warn)
+        )
+        self._tokens_input = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
+
+    def tokens(self, phonemes: str) -> list[int]:
+        """The phonemes' numbers; sounds that Kokoro was not trained on are left out."""
+        return [self._vocabulary[sound] for sound in phonemes if sound in self._vocabulary]
+
+    def speak(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Samples at 24 kHz, -1 to 1, whole frames, with the silence at both ends that Kokoro makes.
+
+        `tokens` are at most `MAX_TOKENS`, `style` has the shape [1, 256].
+        """
+        (audio,) = self._session.run(
+            None,
+            {
+                self._tokens_input: np.array([[_BOUNDARY, *tokens, _BOUNDARY]], np.int64),
+                "style": style,
+                "speed": np.array([speed], np.float32),
+            },
+        )
+        return np.asarray(audio, np.float32).reshape(-1)
+
+
+def _providers(cuda_device: int | None, warn: Callable[[str], None]) -> list[str | tuple[str, dict[str, int]]]:
+    cpu: list[str | tuple[str, dict[str, int]]] = ["CPUExecutionProvider"]
+    if cuda_device is None:
+        return cpu
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        warn("this onnxruntime has no CUDA; Kokoro runs on the CPU")
+        return cpu
+    return [("CUDAExecutionProvider", {"device_id": cuda_device}), *cpu]

@@ -1,0 +1,43 @@
+"""From samples as a model speaks them to an audio file as a client asked for it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.audio.encoder import encoder
+from gateway.audio.formats import AudioFormat
+from gateway.audio.frames import Samples
+from gateway.audio.tempo import Tempo
+
+
+class Renderer:
+    """Changes the tempo of int16 mono samples of `rate` Hz and encodes them; not for two threads at once."""
+
+    def __init__(self, audio_format: AudioFormat, rate: int, tempo: float) -> None:
+        self._encoder = encoder(audio_format, rate)
+        self._tempo = Tempo(tempo, rate) if tempo != 1.0 else None
+        self._rate = rate
+        self._samples = 0
+
+    @property
+    def costly(self) -> bool:
+        """Whether the work belongs in a thread."""
+        return self._encoder.costly or self._tempo is not None
+
+    @property
+    def seconds(self) -> float:
+        """How much the client was given so far, in seconds of audio."""
+        return self._samples / self._rate
+
+    def write(self, samples: Samples) -> bytes:
+        """The bytes that `samples` complete; may be none."""
+        return self._encode(self._tempo.write(samples) if self._tempo else samples)
+
+    def finish(self) -> bytes:
+        """The rest of the file; called once."""
+        tail = self._tempo.finish() if self._tempo else np.empty(0, np.int16)
+        return self._encode(tail) + self._encoder.finish()
+
+    def _encode(self, samples: Samples) -> bytes:
+        self._samples += len(samples)
+        return self._encoder.write(samples) if len(samples) else b""

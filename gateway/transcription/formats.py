@@ -1,0 +1,138 @@
+"""What was heard, in each of OpenAI's formats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.transcription.listening import Passage
+from gateway.transcription.protocol import (
+    DurationUsage,
+    Granularity,
+    Task,
+    TokenUsage,
+    TranscriptionJson,
+    TranscriptionVerbose,
+    VerboseSegment,
+    VerboseWord,
+)
+from tritone import languages
+from tritone.transcript import Segment
+
+_ENCODER_RATE: Final = 50
+"""Audio tokens a second: the positions of Whisper's encoder."""
+
+
+@dataclass
+class Hearing:
+    """A recording's passages as they come; `seconds` is the recording's length, whole once all have come."""
+
+    task: Task
+    passages: list[Passage] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def segments(self) -> Iterator[Segment]:
+        """Every segment, in order."""
+        return (segment for passage in self.passages for segment in passage.segments)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(segment.text for segment in self.segments).lstrip()
+
+    @property
+    def language(self) -> str:
+        """The English name of the language that the text is in."""
+        if self.task == "translate":
+            return "english"
+        # The last passage was heard in the language that the earlier ones told.
+        return languages.NAMES.get(self.passages[-1].language, "unknown") if self.passages else "unknown"
+
+    def json(self) -> TranscriptionJson:
+        """`response_format` json."""
+        return TranscriptionJson(text=self.text, usage=self._duration_usage())
+
+    def verbose_json(self, granularities: Collection[Granularity]) -> TranscriptionVerbose:
+        """`response_format` verbose_json, with segments or words or both."""
+        return TranscriptionVerbose(
+            task=self.task,
+            language=self.language,
+            duration=round(self.seconds, 3),
+            text=self.text,
+            segments=list(self._verbose_segments()) if "segment" in granularities else None,
+            words=list(self._verbose_words()) if "word" in granularities else None,
+            usage=self._duration_usage(),
+        )
+
+    def token_usage(self) -> TokenUsage:
+        """The tokens of the audio that the model heard, and of the text that it gave."""
+        heard = math.ceil(sum(passage.seconds for passage in self.passages) * _ENCODER_RATE)
+        written = sum(len(segment.tokens) for segment in self.segments)
+        return TokenUsage(input_tokens=heard, output_tokens=written, total_tokens=heard + written)
+
+    def _duration_usage(self) -> DurationUsage:
+        return DurationUsage(seconds=math.ceil(self.seconds))
+
+    def _verbose_segments(self) -> Iterator[VerboseSegment]:
+        starts = (passage.start for passage in self.passages for _ in passage.segments)
+        for id_, (window_start, segment) in enumerate(zip(starts, self.segments, strict=True)):
+            yield VerboseSegment(
+                id=id_,
+                seek=round(window_start * 100),
+                start=round(segment.start, 3),
+                end=round(segment.end, 3),
+                text=segment.text,
+                tokens=list(segment.tokens),
+                temperature=segment.temperature,
+                avg_logprob=segment.avg_logprob,
+                compression_ratio=segment.compression_ratio,
+                no_speech_prob=segment.no_speech_prob,
+            )
+
+    def _verbose_words(self) -> Iterator[VerboseWord]:
+        for segment in self.segments:
+            for word in segment.words:
+                yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
+
+
+def srt(segments: Iterable[Segment]) -> str:
+    """SubRip subtitles, a cue a segment."""
+    cues = enumerate(_cues(segments), start=1)
+    # The arrow would read as a line of times; SubRip has no escape for it.
+    return "".join(
+        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n\n"
+        for number, (start, end, text) in cues
+    )
+
+
+def vtt(segments: Iterable[Segment]) -> str:
+    """WebVTT subtitles, a cue a segment."""
+    cues = (
+        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text)}\n\n" for start, end, text in _cues(segments)
+    )
+    return "WEBVTT\n\n" + "".join(cues)
+
+
+def _cues(segments: Iterable[Segment]) -> Iterator[tuple[int, int, str]]:
+    """Start and end in ms, each cue after the one before and not empty, and its text on one line."""
+    free = 0
+    for segment in segments:
+        text = " ".join(segment.text.split())
+        if text:
+            start = max(free, round(segment.start * 1000))
+            free = max(start + 1, round(segment.end * 1000))
+            yield start, free, text
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,0 +1,63 @@
+"""The output of a child: all of it in a file, what is alarming on the terminal too."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from supervisor.console import say
+
+_LONGEST_LINE = 1 << 24
+_LAST_WORDS = 1.0
+
+
+class Log:
+    """Copies lines from a pipe to `path`, and those that are `alarming` to the terminal with the child's name.
+
+    The pipe is not asyncio's own, because with that a child counts as running until the last of its orphans is gone.
+    """
+
+    def __init__(self, name: str, path: Path, alarming: Callable[[str], bool]) -> None:
+        self.name = name
+        self.path = path
+        self.tail: deque[str] = deque(maxlen=20)
+        """The last lines."""
+        self._alarming = alarming
+        self._copying: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def writer(self) -> AsyncIterator[int]:
+        """The descriptor for a child to write to; it is read until all that hold it have closed it."""
+        reading, writing = os.pipe()
+        lines = asyncio.StreamReader(limit=_LONGEST_LINE)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reading, "rb", buffering=0)
+        )
+        self._copying = asyncio.create_task(self._copy(lines, transport))
+        try:
+            yield writing
+        finally:
+            os.close(writing)
+
+    async def finish(self) -> None:
+        """Read what is left once the child and its descendants are gone."""
+        if self._copying:
+            _, late = await asyncio.wait((self._copying,), timeout=_LAST_WORDS)
+            for copying in late:
+                copying.cancel()
+
+    async def _copy(self, lines: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
+        try:
+            with self.path.open("w", encoding="utf-8", buffering=1) as file:
+                async for raw in lines:
+                    line = raw.decode(errors="replace")
+                    file.write(line)
+                    self.tail.append(line.rstrip())
+                    if self._alarming(line):
+                        say(f"{self.name}: {line.rstrip()}")
+        finally:
+            transport.close()

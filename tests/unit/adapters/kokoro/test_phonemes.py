@@ -1,0 +1,73 @@
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapters.kokoro.phonemes import Phonemizer
+
+
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("Hello world.", "həlˈO wˈɜɹld."),
+        ("My boy joined now, they say.", "mI bˈY ʤˈYnd nˈW, ðA sˈA."),
+        ("A better button for the church?", "ə bˈɛTəɹ bˈʌtᵊn fɚðə ʧˈɜɹʧ?"),
+    ],
+)
+def test_american_english_comes_in_the_letters_that_kokoro_was_trained_on(
+    phonemizer: Phonemizer, text: str, phonemes: str
+) -> None:
+    assert phonemizer(text, "en-us") == phonemes.replace("ɚ", "əɹ")
+
+
+def test_british_english_keeps_its_long_vowels(phonemizer: Phonemizer) -> None:
+    assert phonemizer("The car is over there.", "en-gb") == "ðə kˈɑːɹ ɪz ˌQvə ðˈɛː."
+
+
+def test_marks_stay_where_they_make_pauses(phonemizer: Phonemizer) -> None:
+    assert phonemizer('Yes; "no" (maybe)… well — go!', "en-us") == 'jˈɛs; "nˈO" (mˈAbi)… wˈɛl — ɡˈO!'
+
+
+def test_a_dot_inside_a_number_or_a_name_is_read(phonemizer: Phonemizer) -> None:
+    assert "pYnt" in phonemizer("3.14", "en-us")
+    assert "dˈɑt" in phonemizer("example.com/a?b", "en-us")
+    assert "pˈunto" in phonemizer("google.es", "es")
+
+
+@pytest.mark.parametrize("accent", ["en-us", "en-gb", "es", "fr-fr", "it", "pt-br", "hi"])
+def test_every_alphabet_gives_letters_without_ties_or_language_flags(phonemizer: Phonemizer, accent: str) -> None:
+    phonemes = phonemizer("Le weekend, chicago", accent)
+    assert phonemes
+    assert not set("(){}\u0361-_") & set(phonemes)
+
+
+def test_mandarin_has_tones_and_reads_numbers(phonemizer: Phonemizer) -> None:
+    assert phonemizer("你好, 2024年", "zh") == "ni↓xau↓, ɚ↘li↗ŋɚ↘ sɨ↘njɛ↗n"
+
+
+def test_latin_words_amid_chinese_are_read_in_english(phonemizer: Phonemizer) -> None:
+    assert "pˈIθən" in phonemizer("我喜欢Python", "zh")
+
+
+def test_chinese_words_amid_english_are_read_in_mandarin(phonemizer: Phonemizer) -> None:
+    assert "ni↓xau↓" in phonemizer("They say 你好 there.", "en-us")
+
+
+def test_a_character_without_a_reading_is_passed_over(phonemizer: Phonemizer) -> None:
+    assert phonemizer("你瓧好", "zh") == "ni↓ xau↓"
+
+
+def test_nothing_to_read_gives_nothing(phonemizer: Phonemizer) -> None:
+    assert phonemizer("", "en-us") == phonemizer(" ", "zh") == ""
+
+
+def test_the_dictionary_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import jieba
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(jieba, "dt", jieba.Tokenizer())
+    Phonemizer()
+    assert not list(tmp_path.glob("*jieba*"))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters.kokoro.voices import Choice, Voices, language_of_script
+from tritone.contract import Voice
+from tritone.errors import InvalidInput
+
+
+@pytest.fixture
+def voices(voices_folder: Path) -> Voices:
+    return Voices(voices_folder)
+
+
+def test_every_voice_whose_language_can_be_spoken_is_listed(voices: Voices) -> None:
+    assert [voice.id for voice in voices.list()] == [
+        "af_heart", "am_puck", "bf_emma", "ef_dora", "em_alex", "ff_siwis", "hf_alpha", "zf_xiaobei",
+    ]  # fmt: skip
+    assert voices.list()[3] == Voice(id="ef_dora", name="Dora", language="es")
+
+
+def test_the_style_is_that_of_the_number_of_phonemes(voices: Voices) -> None:
+    assert voices.style("am_puck", 20).shape == (1, 256)
+    assert voices.style("am_puck", 20)[0, 0] == pytest.approx(1.020)
+    assert voices.style("am_puck", 600)[0, 0] == pytest.approx(1.509)
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "language", "spoken_by", "accent"),
+    [
+        ("Hello.", "", "auto", "af_heart", "en-us"),
+        ("Hello.", "bf_emma", "auto", "bf_emma", "en-gb"),
+        ("Hola.", "ef_dora", "auto", "ef_dora", "es"),
+        ("Hola.", "", "es", "ef_dora", "es"),
+        ("Bonjour.", "", "fr", "ff_siwis", "fr-fr"),
+        ("Olá.", "", "pt", "af_heart", "pt-br"),
+        ("Hola.", "af_heart", "es", "af_heart", "es"),
+        ("你好。", "", "auto", "zf_xiaobei", "zh"),
+        ("你好。", "af_heart", "auto", "af_heart", "zh"),
+        ("请用 Python 和 TensorFlow", "", "auto", "zf_xiaobei", "zh"),
+        ("Hello.", "zf_xiaobei", "auto", "zf_xiaobei", "zh"),
+        ("नमस्ते", "", "auto", "hf_alpha", "hi"),
+        ("1234!", "", "auto", "af_heart", "en-us"),
+        ("1234!", "ff_siwis", "auto", "ff_siwis", "fr-fr"),
+    ],
+)
+def test_who_speaks_and_what(voices: Voices, text: str, voice: str, language: str, spoken_by: str, accent: str) -> None:
+    choice = voices.choose(text, voice, language)
+    assert (choice.voice, choice.accent) == (spoken_by, accent)
+
+
+@pytest.mark.parametrize("text", ["안녕하세요", "ありがとう", "今日は良い天気ですね", "Привет", "مرحبا", "สวัสดี"])
+@pytest.mark.parametrize("language", ["auto", "en"])
+def test_a_script_that_is_not_spoken_is_refused_with_what_is(voices: Voices, text: str, language: str) -> None:
+    with pytest.raises(InvalidInput, match="this model speaks English, Spanish, French") as refused:
+        voices.choose(text, "", language)
+    assert refused.value.field == "text"
+
+
+def test_a_foreign_word_amid_the_text_does_not_settle_its_language() -> None:
+    assert language_of_script("The word 안녕 means hello.") is None
+    assert language_of_script("The word 你好 means hello in their language.") is None
+
+
+def test_an_accent_is_only_british_for_a_british_voice_that_speaks_english() -> None:
+    assert Choice("bf_emma", "es").accent == "es"
+
+
+def test_a_missing_default_voice_is_told_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"af_heart\.bin is missing; scripts/fetch_models"):
+        Voices(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"1234567", np.full(256, np.nan, "<f4").tobytes()])
+def test_a_broken_voice_is_told_with_its_path(voices_folder: Path, content: bytes) -> None:
+    (voices_folder / "af_heart.bin").write_bytes(content)
+    with pytest.raises(ValueError, match=r"af_heart\.bin is not a voice"):
+        Voices(voices_folder)

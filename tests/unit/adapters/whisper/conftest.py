@@ -1,0 +1,47 @@
+"""The real whisper-base and a few recordings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel, decode_audio
+from numpy.typing import NDArray
+
+from adapters.triton.instance import Instance
+from adapters.whisper import checkpoint
+from adapters.whisper.model import KNOWN_AUDIO
+from adapters.whisper.transcriber import WhisperTranscriber
+
+RECORDINGS = Path(__file__).with_name("recordings")
+FOLDER = Path(os.environ.get("MODEL_DIR", Path(__file__).parents[4] / "models")).resolve() / "whisper-base"
+
+
+def an_instance(folder: Path, **parameters: str) -> Instance:
+    return Instance(model="whisper-base", device="cpu", device_index=0, folder=folder, threads=2, parameters=parameters)
+
+
+@pytest.fixture(scope="session")
+def folder() -> Path:
+    if not (FOLDER / "model.bin").is_file():
+        pytest.fail(f"there are no weights in {FOLDER}; run scripts/fetch_models, or set MODEL_DIR")
+    return FOLDER
+
+
+@pytest.fixture(scope="session")
+def whisper(folder: Path) -> WhisperModel:
+    return checkpoint.load(an_instance(folder))
+
+
+@pytest.fixture(scope="session")
+def transcriber(whisper: WhisperModel) -> WhisperTranscriber:
+    return WhisperTranscriber(whisper)
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Mapping[str, NDArray[np.float32]]:
+    files = {"fox": KNOWN_AUDIO, **{file.stem: file for file in RECORDINGS.glob("*.ogg")}}
+    return {name: decode_audio(str(file)) for name, file in files.items()}

@@ -1,0 +1,164 @@
+"""The gateway on a loopback port, in front of the fake Triton."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import pytest
+import uvicorn
+
+from gateway.app import create_app
+from gateway.settings import Settings
+from tests.fake_triton import Call, FakeTriton, Tensors
+from tritone.contract import SPEECH_RATE, SpeechDescription, Voice
+
+
+def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
+    """A sine of 220 Hz as int16 samples."""
+    return (8000 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate)) / rate)).astype(np.int16)
+
+
+DESCRIPTION = SpeechDescription(
+    voices=(Voice("af_heart", "Heart", "en"), Voice("bf_emma", "Emma", "en")),
+    languages=("en",),
+    default_voice="af_heart",
+    speed_range=(0.5, 2.0),
+)
+
+
+@dataclass
+class FakeSpeech:
+    """A scripted speech model: gives `chunks`, each after its turn in `gates` has come; then `failure`, if any."""
+
+    chunks: list[np.ndarray] = field(default_factory=lambda: [tone(0.5), tone(0.7)])
+    gates: list[asyncio.Event] = field(default_factory=list)
+    failure: Exception | None = None
+    rate: int = SPEECH_RATE
+    finish_reason: str = "stop"
+    description: SpeechDescription = DESCRIPTION
+
+    async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
+        if call.parameters.get("describe"):
+            yield {"description": np.array([self.description.to_json().encode()], np.object_)}
+            return
+        for index, chunk in enumerate(self.chunks):
+            if index < len(self.gates):
+                await self.gates[index].wait()
+            yield self._audio(chunk)
+        if self.failure:
+            raise self.failure
+        yield {
+            **self._audio(np.empty(0, np.int16)),
+            "finish_reason": np.array([self.finish_reason.encode()], np.object_),
+            "text_tokens": np.array([7], np.int32),
+            "audio_frames": np.array([30], np.int32),
+        }
+
+    def _audio(self, samples: np.ndarray) -> Tensors:
+        return {"audio": samples, "sample_rate": np.array([self.rate], np.int32)}
+
+
+@dataclass
+class Gateway:
+    """A gateway that runs, and clients of it."""
+
+    url: str
+    http: httpx.AsyncClient
+    openai: openai.AsyncOpenAI
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@asynccontextmanager
+async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
+    app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
+    server = _Server(uvicorn.Config(app, http="httptools", log_config=None, access_log=False, lifespan="on"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running = asyncio.create_task(server.serve([listener]))
+    async with asyncio.timeout(10):
+        await server.up.wait()
+    try:
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=30) as http,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=30) as sdk,
+        ):
+            yield Gateway(url, http, sdk)
+    finally:
+        server.should_exit = True
+        await running
+        listener.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_from_outside() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in Settings.model_fields:
+            patch.delenv(name.upper(), raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def _triton() -> AsyncIterator[FakeTriton]:
+    async with FakeTriton({}) as fake:
+        yield fake
+
+
+@pytest.fixture(scope="session")
+async def _gateway(_triton: FakeTriton) -> AsyncIterator[Gateway]:
+    async with _serve(_triton) as running:
+        yield running
+
+
+@pytest.fixture
+def kokoro() -> FakeSpeech:
+    return FakeSpeech()
+
+
+@pytest.fixture
+def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
+    """One server for all tests, with new models and no memory for each."""
+    _triton.handlers = {"kokoro-82m": kokoro, "whisper-base": lambda call: iter(())}
+    _triton.serving = set(_triton.handlers)
+    _triton.calls.clear()
+    return _triton
+
+
+@pytest.fixture
+def gateway(_gateway: Gateway, triton: FakeTriton) -> Gateway:
+    """A gateway with the default settings, one for all tests."""
+    return _gateway
+
+
+@pytest.fixture
+def serve(triton: FakeTriton) -> Serve:
+    """`async with serve(max_input_chars=10) as gateway:` runs a gateway of its own with these settings."""
+    return lambda **settings: _serve(triton, **settings)
+
+
+@pytest.fixture
+def request_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
+    """What was logged of the requests so far."""
+    caplog.set_level("INFO", logger="gateway.telemetry")
+    return lambda: [record.details for record in caplog.records if record.name == "gateway.telemetry"]

@@ -1,0 +1,124 @@
+"""Encoding while it streams: each format holds what was spoken, all of it and nothing more."""
+
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+from typing import Any, get_args
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from gateway.audio.encoder import encoder
+from gateway.audio.formats import AudioFormat
+from tests.unit.gateway.sound import decode
+
+FORMATS = get_args(AudioFormat)
+DELAY = {"mp3": 1105, "aac": 1024}
+"""Samples of silence that an encoder puts first, where its format has no way to say so."""
+
+
+def bursts(seconds: float, rate: int) -> np.ndarray:
+    """Silence between two bursts of a tone, at the very start and at the very end, as int16 samples."""
+    samples = np.zeros(round(seconds * rate), np.int16)
+    burst = (12_000 * np.sin(2 * np.pi * 440 * np.arange(rate // 4) / rate)).astype(np.int16)
+    samples[: len(burst)] = samples[-len(burst) :] = burst
+    return samples
+
+
+def encode(samples: np.ndarray, audio_format: Any, rate: int, chunk: int) -> list[bytes]:
+    made = encoder(audio_format, rate)
+    pieces = [made.write(samples[start : start + chunk]) for start in range(0, len(samples), chunk)]
+    return [*pieces, made.finish()]
+
+
+@pytest.mark.parametrize("rate", [16_000, 24_000, 44_100, 48_000])
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_what_is_decoded_lasts_as_long_as_what_was_spoken(audio_format: str, rate: int) -> None:
+    samples = bursts(3.21, rate)
+    heard, heard_rate = decode(b"".join(encode(samples, audio_format, rate, rate // 3)), audio_format)
+    delay = DELAY.get(audio_format, 0)
+    # A codec with frames of a fixed length fills up the last one.
+    assert -0.001 < (len(heard) - delay) / heard_rate - 3.21 < 0.05 * max(1, 24_000 / rate)
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_the_tail_is_heard_as_loud_as_the_head(audio_format: str) -> None:
+    heard, rate = decode(b"".join(encode(bursts(2.0, 24_000), audio_format, 24_000, 5000)), audio_format)
+    delay = DELAY.get(audio_format, 0)
+
+    def energy(start: float, stop: float) -> float:
+        return float(np.sum(np.square(heard[delay + round(start * rate) : delay + round(stop * rate)])))
+
+    assert energy(1.75, 2.0) == pytest.approx(energy(0, 0.25), rel=0.1)
+    assert energy(0.3, 1.7) < 0.01 * energy(0, 0.25)
+    assert energy(2.02, 3.0) < 0.01 * energy(0, 0.25)
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "flac", "pcm"])
+def test_a_lossless_format_gives_every_sample_back(audio_format: str) -> None:
+    samples = np.random.default_rng(1).integers(-32768, 32767, 24_321, dtype=np.int16)
+    heard, _ = decode(b"".join(encode(samples, audio_format, 24_000, 1000)), audio_format)
+    np.testing.assert_array_equal(np.round(heard * 32768).astype(np.int16), samples)
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_bytes_leave_with_every_half_second(audio_format: str) -> None:
+    pieces = encode(bursts(4.0, 24_000), audio_format, 24_000, 12_000)
+    assert all(pieces[:-1])
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+@pytest.mark.parametrize("chunk", [1, 100])
+def test_small_chunks_are_gathered_not_lost(audio_format: str, chunk: int) -> None:
+    samples = bursts(0.6, 24_000)[:4001]
+    heard, rate = decode(b"".join(encode(samples, audio_format, 24_000, chunk)), audio_format)
+    assert len(heard) / rate >= len(samples) / 24_000 - 1e-4
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_no_samples_at_all_is_no_error(audio_format: Any) -> None:
+    encoder(audio_format, 24_000).finish()
+
+
+def test_a_wav_ends_with_its_last_sample() -> None:
+    assert len(b"".join(encode(bursts(1.0, 24_000), "wav", 24_000, 7000))) == 44 + 2 * 24_000
+
+
+def _with_wave(file: Any) -> np.ndarray:
+    with wave.open(file) as reader:
+        return np.frombuffer(reader.readframes(reader.getnframes()), "<i2")
+
+
+def _with_soundfile(file: Any) -> np.ndarray:
+    assert soundfile.info(file).frames == 24_321
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
+    samples: np.ndarray = soundfile.read(file, dtype="int16")[0]
+    return samples
+
+
+def _with_pyav(file: Any) -> np.ndarray:
+    with av.open(file) as container:
+        assert container.duration == pytest.approx(24_321 / 24_000 * 1e6, abs=1000)
+        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)])
+
+
+@pytest.mark.parametrize("read", [_with_wave, _with_soundfile, _with_pyav])
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_wav_reads_to_the_sample_in_every_reader(read: Any, from_file: bool, tmp_path: Path) -> None:
+    samples = np.random.default_rng(1).integers(-32768, 32767, 24_321, dtype=np.int16)
+    encoded = b"".join(encode(samples, "wav", 24_000, 10_000))
+    path = tmp_path / "speech.wav"
+    path.write_bytes(encoded)
+    np.testing.assert_array_equal(read(str(path) if from_file else io.BytesIO(encoded)), samples)
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "opus"])
+def test_soundfile_reads_what_it_knows(audio_format: str) -> None:
+    encoded = b"".join(encode(bursts(2.0, 24_000), audio_format, 24_000, 12_000))
+    samples, rate = soundfile.read(io.BytesIO(encoded))
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.11)

@@ -1,0 +1,81 @@
+"""Liveness, readiness, metrics and the schema page."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fake_triton import FakeTriton
+from tests.unit.gateway.conftest import Gateway, Serve
+
+
+async def test_the_gateway_lives_and_is_ready_when_every_model_serves(gateway: Gateway) -> None:
+    assert (await gateway.http.get("/health")).json() == {"status": "ok"}
+    answer = await gateway.http.get("/ready")
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ready", "models": ["kokoro-82m", "whisper-base"]},
+    )
+
+
+async def test_it_is_not_ready_while_a_model_is_missing_and_names_it(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.serving.remove("whisper-base")
+    answer = await gateway.http.get("/ready")
+    assert answer.status_code == 503
+    assert answer.json()["error"]["message"] == "not serving yet: whisper-base"
+    assert answer.headers["retry-after"]
+    assert (await gateway.http.get("/health")).status_code == 200
+
+
+async def test_it_lives_but_is_not_ready_without_triton(serve: Serve) -> None:
+    async with serve(triton_grpc_url="127.0.0.1:1") as gateway:
+        assert (await gateway.http.get("/ready")).status_code == 503
+        assert (await gateway.http.get("/health")).status_code == 200
+
+
+async def test_it_is_ready_when_one_of_several_tritons_serves(serve: Serve, triton: FakeTriton) -> None:
+    async with serve(triton_grpc_url=f"127.0.0.1:1, {triton.address}") as gateway:
+        assert (await gateway.http.get("/ready")).status_code == 200
+
+
+async def samples(gateway: Gateway) -> dict[tuple[str, ...], float]:
+    text = (await gateway.http.get("/metrics")).text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_count_requests_audio_and_first_bytes(gateway: Gateway) -> None:
+    route = "/v1/audio/speech"
+    before = await samples(gateway)
+    body = {"model": "tts-1", "input": "Hello.", "response_format": "pcm"}
+    assert (await gateway.http.post(route, json=body)).status_code == 200
+    assert (await gateway.http.post(route, json={**body, "input": ""})).status_code == 400
+    assert (await gateway.http.get("/nowhere/at/all")).status_code == 404
+    after = await samples(gateway)
+
+    def grown(*key: str) -> float:
+        return after.get(key, 0) - before.get(key, 0)
+
+    assert grown("tritone_http_requests_total", route, "200") == 1
+    assert grown("tritone_http_requests_total", route, "400") == 1
+    assert grown("tritone_http_requests_total", "other", "404") == 1
+    assert grown("tritone_http_first_byte_seconds_count", route) == 2
+    assert grown("tritone_http_audio_seconds_total", "kokoro-82m") == 1.2
+    assert after["tritone_http_requests_in_flight",] == 1  # the request for the metrics
+
+
+async def test_the_schema_shows_the_real_bodies_and_errors(gateway: Gateway) -> None:
+    schema = (await gateway.http.get("/openapi.json")).json()
+    speech = schema["paths"]["/v1/audio/speech"]["post"]
+    assert speech["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/SpeechRequest")
+    assert {"audio/mpeg", "audio/ogg", "text/event-stream"} <= speech["responses"]["200"]["content"].keys()
+    for path in schema["paths"].values():
+        for operation in path.values():
+            assert operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith(
+                "/ErrorEnvelope"
+            )
+            assert "422" not in operation["responses"]
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+    assert (await gateway.http.get("/docs")).status_code == 200

@@ -1,0 +1,71 @@
+"""`python -m gateway` as a process: it says what it does in JSON lines, and drains on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fake_triton import FakeTriton
+from tests.unit.gateway.conftest import FakeSpeech
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+async def process(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    settings = {"PYTHONPATH": str(ROOT), "API_PORT": str(port), "TRITON_GRPC_URL": triton.address}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "gateway"),
+        cwd=tmp_path,
+        env={**os.environ, **settings},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert started.stderr
+    try:
+        async with asyncio.timeout(60):
+            while b"running on" not in await started.stderr.readline():
+                assert not started.stderr.at_eof()
+        yield started, f"http://127.0.0.1:{port}"
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+async def test_sigterm_lets_the_open_request_finish(
+    process: tuple[asyncio.subprocess.Process, str], kokoro: FakeSpeech
+) -> None:
+    running, url = process
+    first, second = asyncio.Event(), asyncio.Event()
+    first.set()
+    kokoro.gates = [first, second]
+    body = {"model": "tts-1", "input": "Hello.", "response_format": "pcm"}
+    async with (
+        httpx.AsyncClient(base_url=url) as client,
+        client.stream("POST", "/v1/audio/speech", json=body) as answer,
+    ):
+        pieces = answer.aiter_bytes()
+        heard = len(await anext(pieces))
+        running.send_signal(signal.SIGTERM)
+        assert running.stderr
+        while b"Shutting down" not in await asyncio.wait_for(running.stderr.readline(), 10):
+            pass
+        second.set()
+        heard += sum([len(piece) async for piece in pieces])
+    assert heard == 2 * sum(map(len, kokoro.chunks))
+    rest = (await asyncio.wait_for(running.stderr.read(), 20)).decode()
+    lines = [json.loads(line) for line in rest.splitlines()]
+    assert [line["path"] for line in lines if line["message"] == "request"] == ["/v1/audio/speech"]
+    await asyncio.wait_for(running.wait(), 10)

@@ -1,0 +1,271 @@
+"""`POST /v1/audio/speech`, mostly through OpenAI's own client."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+import grpc
+import httpx
+import httpx2
+import numpy as np
+import openai
+import pytest
+
+from tests.fake_triton import FakeTriton, Status
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, tone
+from tests.unit.gateway.sound import decode
+from tritone.errors import InvalidInput, Overloaded
+
+SPEECH = "/v1/audio/speech"
+HELLO: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "Hello there."}
+
+
+async def error_of(gateway: Gateway, **fields: Any) -> tuple[int, dict[str, Any]]:
+    answer = await gateway.http.post(SPEECH, json={**HELLO, **fields})
+    return answer.status_code, answer.json()["error"]
+
+
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+async def test_every_format_holds_the_whole_speech(gateway: Gateway, kokoro: FakeSpeech, response_format: Any) -> None:
+    answer = await gateway.openai.audio.speech.create(**HELLO, response_format=response_format)
+    samples, rate = decode(answer.content, response_format)
+    spoken = sum(map(len, kokoro.chunks)) / kokoro.rate
+    assert len(samples) / rate == pytest.approx(spoken, abs=0.1)
+    assert answer.response.headers["content-type"].startswith("audio/")
+    assert answer.response.headers["x-tritone-model"] == "kokoro-82m"
+
+
+async def test_the_default_format_is_mp3_unless_set(gateway: Gateway, serve: Serve) -> None:
+    assert (await gateway.http.post(SPEECH, json=HELLO)).headers["content-type"] == "audio/mpeg"
+    async with serve(default_response_format="flac") as other:
+        assert (await other.http.post(SPEECH, json=HELLO)).headers["content-type"] == "audio/flac"
+
+
+async def test_pcm_is_24_khz_whatever_the_model_speaks_at(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.rate, kokoro.chunks = 48_000, [tone(0.5, 48_000), tone(0.5, 48_000)]
+    answer = await gateway.openai.audio.speech.create(**HELLO, response_format="pcm")
+    assert len(answer.content) / 2 == pytest.approx(24_000, abs=50)
+
+
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+async def test_the_first_bytes_leave_before_the_second_chunk_is_made(
+    gateway: Gateway, kokoro: FakeSpeech, response_format: str, stream_format: str
+) -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+    first.set()
+    kokoro.gates = [first, second]
+    body = {**HELLO, "response_format": response_format, "stream_format": stream_format}
+    async with asyncio.timeout(20), gateway.http.stream("POST", SPEECH, json=body) as answer:
+        pieces = answer.aiter_bytes()
+        assert await anext(pieces)
+        second.set()
+        assert b"".join([piece async for piece in pieces])
+
+
+async def test_sse_carries_the_file_and_ends_with_the_usage(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.finish_reason = "length"
+    body = {**HELLO, "response_format": "pcm", "stream_format": "sse"}
+    events = [event async for event in await sse(gateway, body)]
+    assert [event["type"] for event in events[:-1]] == ["speech.audio.delta"] * 2
+    audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert audio == np.concatenate(kokoro.chunks).tobytes()
+    assert events[-1] == {
+        "type": "speech.audio.done",
+        "usage": {"input_tokens": 7, "output_tokens": 30, "total_tokens": 37},
+        "finish_reason": "length",
+    }
+
+
+async def sse(gateway: Gateway, body: dict[str, Any]) -> openai.AsyncStream[Any]:
+    """OpenAI's own reader of events."""
+    stream: openai.AsyncStream[Any] = await gateway.openai.post(
+        "/audio/speech", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
+    )
+    return stream
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ("alloy", "af_alloy"),
+        ("AF_Heart", "af_heart"),
+        ({"id": "bf_emma"}, "bf_emma"),
+        (None, None),
+        ("Coral", "af_bella"),
+    ],
+)
+async def test_a_voice_is_the_models_own_or_what_openais_name_stands_for(
+    gateway: Gateway, triton: FakeTriton, asked: Any, sent: str | None
+) -> None:
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "voice": asked})
+    assert answer.status_code == 200
+    assert triton.calls[-1].parameters.get("voice") == sent
+
+
+async def test_an_unknown_voice_is_told_with_the_voices_that_there_are(gateway: Gateway) -> None:
+    status, error = await error_of(gateway, voice="bogus")
+    assert (status, error["param"], error["type"]) == (400, "voice", "invalid_request_error")
+    assert all(name in error["message"] for name in ("bogus", "af_heart", "bf_emma", "alloy"))
+
+
+@pytest.mark.parametrize("name", ["kokoro-82m", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"])
+async def test_a_model_answers_to_its_id_and_its_aliases(gateway: Gateway, name: str) -> None:
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "model": name})
+    assert answer.headers["x-tritone-model"] == "kokoro-82m"
+
+
+@pytest.mark.parametrize("name", ["qwen3-tts-0.6b", "whisper-1"])
+async def test_a_model_that_does_not_speak_here_is_a_404_with_those_that_do(gateway: Gateway, name: str) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        await gateway.openai.audio.speech.create(**{**HELLO, "model": name})
+    assert caught.value.code == "model_not_found"
+    assert "kokoro-82m" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"input": ""}, "input"),
+        ({"input": " \n"}, "input"),
+        ({"input": 5}, "input"),
+        ({"input": "x" * 4097}, "input"),
+        ({"model": None}, "model"),
+        ({"model": ""}, "model"),
+        ({"voice": 3}, "voice"),
+        ({"voice": {"name": "x"}}, "voice"),
+        ({"response_format": "midi"}, "response_format"),
+        ({"speed": 0.2}, "speed"),
+        ({"speed": 4.1}, "speed"),
+        ({"speed": "fast"}, "speed"),
+        ({"stream_format": "rtp"}, "stream_format"),
+        ({"instructions": "x" * 4097}, "instructions"),
+    ],
+)
+async def test_a_bad_field_is_a_400_that_names_it(gateway: Gateway, fields: dict[str, Any], param: str) -> None:
+    status, error = await error_of(gateway, **fields)
+    assert (status, error["param"], error["type"]) == (400, param, "invalid_request_error")
+    assert error["message"].startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize("raw", [b'{"model":"tts-1","input":"a","speed":NaN}', b'{"model":"tts-1","input":"\\ud800"}'])
+async def test_json_that_is_not_quite_json_is_a_400(gateway: Gateway, raw: bytes) -> None:
+    answer = await gateway.http.post(SPEECH, content=raw, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] in ("speed", "input")
+
+
+async def test_fields_without_effect_are_named_in_a_header(gateway: Gateway) -> None:
+    extra = {"instruct": "whisper", "strem": True, "Ärger\r\nx-evil: 1": 1, "stream": True}
+    answer = await gateway.http.post(SPEECH, json={**HELLO, **extra})
+    assert answer.headers["x-tritone-ignored"] == "instructions, strem, %C3%84rger%0D%0Ax-evil%3A%201"
+    assert "x-evil" not in answer.headers
+
+
+@pytest.mark.parametrize(("speed", "sent"), [(1.5, 1.5), (0.25, 0.5), (4.0, 2.0)])
+async def test_speed_is_the_models_own_as_far_as_it_goes_and_the_rest_is_made_here(
+    gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech, speed: float, sent: float
+) -> None:
+    answer = await gateway.openai.audio.speech.create(**HELLO, response_format="pcm", speed=speed)
+    assert triton.calls[-1].parameters["speed"] == sent
+    spoken = sum(map(len, kokoro.chunks))
+    assert len(answer.content) / 2 == pytest.approx(spoken * sent / speed, abs=2)
+
+
+async def test_the_text_goes_to_the_model_as_it_is_with_the_requests_id(gateway: Gateway, triton: FakeTriton) -> None:
+    text = "  Grüße, 世界!\n"
+    body = {**HELLO, "input": text, "language": "de"}
+    await gateway.http.post(SPEECH, json=body, headers={"x-request-id": "me-1"})
+    call = triton.calls[-1]
+    assert call.inputs["text"].tolist() == [text.encode()]
+    assert call.parameters["language"] == "de"
+    assert call.request_id == "me-1"
+
+
+async def test_what_the_model_refuses_is_a_400_in_the_words_of_http(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.chunks, kokoro.failure = [], InvalidInput("text", "nothing here can be spoken")
+    with pytest.raises(openai.BadRequestError) as caught:
+        await gateway.openai.audio.speech.create(**HELLO)
+    assert caught.value.param == "input"
+    assert "input: nothing here can be spoken" in caught.value.message
+
+
+async def test_a_full_model_is_a_503_that_says_when_to_try_again(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.chunks, kokoro.failure = [], Overloaded("no slot")
+    answer = await gateway.http.post(SPEECH, json=HELLO)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["type"] == "server_error"
+
+
+async def test_a_server_out_of_reach_is_a_503(serve: Serve) -> None:
+    async with serve(triton_grpc_url="127.0.0.1:1") as gateway:
+        assert (await error_of(gateway, voice=None))[0] == 503
+
+
+async def test_a_model_that_fails_is_told_in_general_words(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.chunks, kokoro.failure = [], Status(grpc.StatusCode.INTERNAL, "secret path /weights/x")
+    status, error = await error_of(gateway)
+    assert (status, error["code"]) == (500, "internal_error")
+    assert "secret" not in error["message"]
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+async def test_no_audio_in_time_is_a_504_and_stops_the_model(
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, stream_format: str
+) -> None:
+    kokoro.gates = [asyncio.Event()]
+    async with serve(first_audio_timeout=0.05) as gateway:
+        status, error = await error_of(gateway, stream_format=stream_format)
+    assert (status, error["code"]) == (504, "timeout")
+    await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
+
+
+async def test_a_failure_in_mid_stream_cuts_the_connection(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.failure = Overloaded("lost")
+    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)):
+        await gateway.openai.audio.speech.create(**HELLO)
+
+
+async def test_a_failure_in_mid_stream_is_the_last_event(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.failure = Overloaded("lost")
+    events = await sse(gateway, {**HELLO, "stream_format": "sse"})
+    assert (await anext(events))["type"] == "speech.audio.delta"
+    with pytest.raises(openai.APIError, match="takes no more requests"):
+        [event async for event in events]
+
+
+async def test_a_failure_before_the_first_event_has_its_status(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.chunks, kokoro.failure = [], Overloaded("no slot")
+    assert (await error_of(gateway, stream_format="sse"))[0] == 503
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+async def test_a_client_that_leaves_in_mid_stream_stops_the_model(
+    gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech, stream_format: str
+) -> None:
+    first = asyncio.Event()
+    first.set()
+    kokoro.gates = [first, asyncio.Event()]
+    async with gateway.http.stream("POST", SPEECH, json={**HELLO, "stream_format": stream_format}) as answer:
+        await anext(answer.aiter_bytes())
+    await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
+
+
+async def test_a_client_that_leaves_before_the_first_audio_stops_the_model(
+    gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    kokoro.gates = [asyncio.Event()]
+    with pytest.raises(httpx.ReadTimeout):
+        await gateway.http.post(SPEECH, json=HELLO, timeout=httpx.Timeout(5, read=0.2))
+    await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
+
+
+async def test_the_sdks_errors_carry_the_whole_envelope(gateway: Gateway) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        await gateway.openai.audio.speech.create(**{**HELLO, "input": ""})
+    assert caught.value.request_id
+    assert json.loads(caught.value.response.content).keys() == {"error"}
+    assert caught.value.body.keys() == {"message", "type", "param", "code"}

@@ -1,0 +1,161 @@
+"""The gRPC client: what goes over the wire, what comes back, and what becomes of errors."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import pytest
+from grpc import StatusCode
+
+from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
+from gateway.triton import Triton
+from tests.fake_triton import Call, FakeTriton, Status
+from tests.unit.gateway.conftest import FakeSpeech
+from tritone.errors import InvalidInput, Overloaded, TritoneError
+
+INPUTS = {
+    "audio": np.linspace(-1, 1, 5, dtype=np.float32).reshape(1, 5),
+    "words": np.array(["a", "ü", ""], np.object_),
+}
+
+
+@pytest.fixture
+async def client(triton: FakeTriton) -> AsyncIterator[Triton]:
+    client = Triton([triton.address])
+    yield client
+    await client.close()
+
+
+async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton: FakeTriton) -> None:
+    triton.handlers["echo"] = lambda call: iter([call.inputs])
+    parameters = {"flag": True, "count": 3, "ratio": 0.5, "word": "ö"}
+    answer = await client.infer("echo", INPUTS, parameters, request_id="r1", priority=2, timeout=5)
+    call = triton.calls[0]
+    assert (call.request_id, call.parameters) == (
+        "r1",
+        {**parameters, "priority": 2},
+    )
+    np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
+    assert answer["words"].tolist() == [b"a", "ü".encode(), b""]
+
+
+async def test_a_stream_gives_each_answer_and_ends_after_the_last(client: Triton, triton: FakeTriton) -> None:
+    triton.handlers["count"] = lambda call: ({"n": np.array([n], np.int32)} for n in range(3))
+    stream = client.stream("count", {}, {}, request_id="r1", timeout=5)
+    assert [int(answer["n"].item()) async for answer in stream] == [0, 1, 2]
+
+
+OURS = "the server failed on this request; its log says why"
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "message", "param"),
+    [
+        (InvalidInput("text", "too long"), BadRequest, "input: too long", "input"),
+        (InvalidInput("audio", "empty"), BadRequest, "file: empty", "file"),
+        (InvalidInput("voice", "unknown"), BadRequest, "voice: unknown", "voice"),
+        (TritoneError("[request id: r1] speed: odd"), BadRequest, "speed: odd", "speed"),
+        (TritoneError("device: /secret"), ServerError, OURS, None),
+        (TritoneError("unexpected shape of /secret"), ServerError, OURS, None),
+        (Overloaded("2"), Unavailable, "model 'm' takes no more requests at present; try again", None),
+        (TritoneError("Request for unknown model: 'm'"), NotFound, "model 'm' is not loaded at present", "model"),
+        (Status(StatusCode.UNAVAILABLE, "x"), Unavailable, "model 'm' is out of reach at present; try again", None),
+        (Status(StatusCode.INTERNAL, "/secret"), ServerError, OURS, None),
+    ],
+)
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_failure_becomes_the_error_that_http_clients_know(
+    client: Triton,
+    triton: FakeTriton,
+    raised: Exception,
+    error: type[ApiError],
+    message: str,
+    param: str | None,
+    streaming: bool,
+) -> None:
+    def fails(call: Call) -> Iterator[Any]:
+        raise raised
+        yield
+
+    triton.handlers["m"] = fails
+    asked = (
+        anext(client.stream("m", {}, {}, request_id="r1", timeout=5))
+        if streaming
+        else client.infer("m", {}, {}, request_id="r1", timeout=5)
+    )
+    with pytest.raises(error) as caught:
+        await asked
+    assert (caught.value.message, caught.value.param) == (message, param)
+
+
+async def endless(call: Call) -> AsyncIterator[Any]:
+    yield {"n": np.zeros(1, np.int32)}
+    await asyncio.Event().wait()
+
+
+async def stuck(call: Call) -> AsyncIterator[Any]:
+    await asyncio.Event().wait()
+    yield {}
+
+
+async def test_a_call_over_its_time_is_a_timeout(client: Triton, triton: FakeTriton) -> None:
+    triton.handlers["stuck"] = stuck
+    with pytest.raises(GatewayTimeout):
+        await client.infer("stuck", {}, {}, request_id="r1", timeout=0.05)
+
+
+async def test_closing_a_stream_cancels_it_in_triton(client: Triton, triton: FakeTriton) -> None:
+    triton.handlers["endless"] = endless
+    async with aclosing(client.stream("endless", {}, {}, request_id="r1", timeout=60)) as stream:
+        await anext(stream)
+    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_cancelling_the_task_cancels_the_call_in_triton(
+    client: Triton, triton: FakeTriton, streaming: bool
+) -> None:
+    triton.handlers["stuck"] = stuck
+    asked = (
+        anext(client.stream("stuck", {}, {}, request_id="r1", timeout=60))
+        if streaming
+        else client.infer("stuck", {}, {}, request_id="r1", timeout=60)
+    )
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asked, 0.1)
+    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
+
+
+async def test_a_model_is_ready_where_it_says_so(client: Triton, triton: FakeTriton) -> None:
+    assert await client.ready("kokoro-82m")
+    assert not await client.ready("qwen3-tts-0.6b")
+
+
+async def test_a_description_that_failed_is_asked_for_again(
+    client: Triton, triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    del triton.handlers["kokoro-82m"]
+    with pytest.raises(NotFound):
+        await client.describe("kokoro-82m")
+    triton.handlers["kokoro-82m"] = kokoro
+    assert await client.describe("kokoro-82m") == kokoro.description
+
+
+async def test_requests_go_to_every_server_in_turn_and_round_one_that_is_gone() -> None:
+    echo = {"echo": lambda call: iter([INPUTS])}
+    async with FakeTriton(echo) as one, FakeTriton(echo) as two:
+        client = Triton([one.address, two.address, "127.0.0.1:1"])
+        answered = 0
+        for _ in range(12):
+            try:
+                await client.infer("echo", {}, {}, request_id="", timeout=5)
+                answered += 1
+            except Unavailable:
+                pass  # the first call is how it is learned that the third is gone
+        await client.close()
+        assert answered >= 10
+        assert min(len(one.calls), len(two.calls)) >= 4

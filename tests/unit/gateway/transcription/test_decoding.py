@@ -1,0 +1,175 @@
+"""Uploads as PCM."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from gateway.errors import BadRequest, PayloadTooLarge
+from gateway.transcription.decoding import Recording
+from tests.unit.gateway.transcription.recordings import RATE, encoded, tone, wav
+from tritone.windows import Samples
+
+NOTHING_TO_HEAR = {
+    "noise": np.random.default_rng(0).bytes(20_000),
+    "text": b"It is a truth universally acknowledged. " * 50,
+    "one byte": b"\0",
+    "a WAV header alone": wav(b""),
+    "a FLAC header alone": encoded(tone(1), "flac", "flac")[:42],
+    "zip": b"PK\x03\x04" + bytes(2000),
+    "a subtitle file": b"1\n00:00:00,000 --> 00:00:01,000\nhello\n\n",
+}
+PLAYLISTS = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{name}\n#EXT-X-ENDLIST\n",
+    "concat": "ffconcat version 1.0\nfile {name}\n",
+    "dash": (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+        '<Representation id="0" mimeType="audio/wav" bandwidth="1"><BaseURL>{name}</BaseURL></Representation>'
+        "</AdaptationSet></Period></MPD>"
+    ),
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio 5004 RTP/AVP 0\n",
+}
+
+
+def decoded(file: bytes, max_seconds: float = 60) -> Samples:
+    return np.concatenate(list(Recording(io.BytesIO(file), max_seconds).blocks()))
+
+
+def pitch(pcm: Samples) -> float:
+    """The loudest frequency in Hz."""
+    return float(np.abs(np.fft.rfft(pcm)).argmax() * RATE / len(pcm))
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rate", "layout", "video"),
+    [
+        ("wav", "pcm_s16le", 8_000, "mono", ""),
+        ("wav", "pcm_f32le", 96_000, "stereo", ""),
+        ("flac", "flac", 44_100, "5.1", ""),
+        ("mp3", "libmp3lame", 44_100, "stereo", ""),
+        ("ogg", "libopus", 48_000, "mono", ""),
+        ("webm", "libopus", 48_000, "stereo", ""),
+        ("ipod", "aac", 24_000, "mono", ""),
+        ("adts", "aac", 22_050, "mono", ""),
+        ("mp4", "aac", 48_000, "stereo", "mpeg4"),
+        ("matroska", "aac", 48_000, "stereo", "mpeg4"),
+        ("mpegts", "aac", 48_000, "mono", "mpeg2video"),
+        ("aiff", "pcm_s16be", 11_025, "mono", ""),
+    ],
+)
+def test_any_container_comes_out_at_16_khz_mono(container: str, codec: str, rate: int, layout: str, video: str) -> None:
+    pcm = decoded(encoded(tone(3.3, rate), container, codec, rate, layout, video))
+    assert pcm.dtype == np.float32
+    assert len(pcm) / RATE == pytest.approx(3.3, abs=0.1)
+    assert pitch(pcm) == pytest.approx(440, abs=2)
+
+
+def test_a_recording_comes_in_blocks_and_counts_them() -> None:
+    recording = Recording(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), 60)
+    assert [len(block) for block in recording.blocks()] == [RATE, RATE, RATE, RATE // 2]
+    assert recording.seconds == 3.5
+
+
+@pytest.mark.parametrize("file", NOTHING_TO_HEAR.values(), ids=NOTHING_TO_HEAR)
+def test_what_is_no_audio_is_refused_in_our_words(file: bytes) -> None:
+    with pytest.raises(BadRequest, match=r"^file: it could not be decoded as audio; send flac, mp3") as refused:
+        decoded(file)
+    assert refused.value.param == "file"
+
+
+def test_a_video_without_sound_is_refused() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as output:
+        picture = output.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
+        output.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
+        output.mux(picture.encode(None))
+    with pytest.raises(BadRequest, match="file: it holds no audio track"):
+        decoded(file.getvalue())
+
+
+@pytest.mark.parametrize("playlist", PLAYLISTS.values(), ids=PLAYLISTS)
+@pytest.mark.parametrize("scheme", ["", "file:"])
+def test_a_playlist_opens_no_other_file(
+    playlist: str, scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret.wav").write_bytes(encoded(tone(1), "wav", "pcm_s16le"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadRequest):
+        decoded(playlist.format(name=f"{scheme}secret.wav").encode())
+
+
+def test_audio_is_capped_by_what_is_decoded() -> None:
+    file = encoded(tone(5.5), "wav", "pcm_s16le")
+    assert len(decoded(file, max_seconds=5.5)) == 5.5 * RATE
+    with pytest.raises(PayloadTooLarge, match=r"^file: it decodes to more than 5 s of audio$") as refused:
+        decoded(file, max_seconds=5)
+    assert refused.value.param == "file"
+
+
+def test_a_header_that_claims_less_does_not_help() -> None:
+    file = bytearray(encoded(tone(5), "flac", "flac"))
+    # STREAMINFO's count of samples: 36 bits, the last 4 of byte 21 and the four bytes behind.
+    file[21:26] = bytes([file[21] & 0xF0, *(100).to_bytes(4, "big")])
+    with pytest.raises(PayloadTooLarge):
+        decoded(bytes(file), max_seconds=1)
+
+
+def test_a_rate_that_packs_much_into_a_second_is_capped_by_bytes() -> None:
+    with pytest.raises(PayloadTooLarge):
+        decoded(wav(bytes(768_000 * 8 * 4), rate=768_000, channels=8), max_seconds=2)
+
+
+@pytest.mark.parametrize("rate", [1, 100, 2**31 - 1])
+def test_a_rate_that_no_sound_has_is_refused(rate: int) -> None:
+    with pytest.raises(BadRequest):
+        decoded(wav(bytes(4 * 1000), rate=rate))
+
+
+def test_values_that_are_no_numbers_are_cleaned() -> None:
+    data = tone(1)
+    data[1000:1100], data[2000:2100], data[3000:3100], data[4000:4100] = np.nan, np.inf, -np.inf, 7.0
+    pcm = decoded(wav(data.tobytes()))
+    np.testing.assert_array_equal(pcm[1000:1100], 0)
+    assert np.abs(pcm).max() == 1
+    np.testing.assert_array_equal(pcm[5000:], data[5000:])
+
+
+def test_a_cut_off_file_gives_what_there_is() -> None:
+    whole = encoded(tone(4), "mp3", "libmp3lame")
+    pcm = decoded(whole[: len(whole) // 2])
+    assert len(pcm) / RATE == pytest.approx(2, abs=0.2)
+
+
+@pytest.mark.parametrize("container", ["ipod", "matroska"])
+def test_a_damaged_packet_does_not_cost_the_rest(container: str) -> None:
+    file = bytearray(encoded(tone(8, 48_000), container, "aac", 48_000))
+    middle = len(file) // 2
+    file[middle : middle + 600] = np.random.default_rng(3).bytes(600)
+    assert len(decoded(bytes(file))) / RATE == pytest.approx(8, abs=2)
+
+
+def test_titles_in_any_encoding_do_no_harm() -> None:
+    file = encoded(tone(1), "wav", "pcm_s16le")
+    assert b"Lavf" in file
+    assert len(decoded(file.replace(b"Lavf", "Café".encode("latin-1")))) == RATE
+
+
+def test_the_rate_may_change_within_a_file() -> None:
+    joined = encoded(tone(2, 44_100), "mp3", "libmp3lame", 44_100) + encoded(
+        tone(2, 22_050), "mp3", "libmp3lame", 22_050
+    )
+    pcm = decoded(joined)
+    assert len(pcm) / RATE == pytest.approx(4, abs=0.2)
+    assert pitch(pcm[-RATE:]) == pytest.approx(440, abs=2)
+
+
+def test_reading_stops_when_told() -> None:
+    recording = Recording(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), 60)
+    blocks = recording.blocks()
+    next(blocks)
+    recording.stop()
+    assert list(blocks) == []

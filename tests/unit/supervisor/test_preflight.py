@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor import preflight
+from supervisor.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nothing is amiss, but for what a test says."""
+    monkeypatch.setattr(preflight, "find_libpython", lambda: Path("/lib/libpython.so"))
+    monkeypatch.setattr(preflight, "SHARED_MEMORY_NEEDED", 0)
+
+
+def test_an_able_machine_has_no_findings(settings: Callable[..., Settings]) -> None:
+    assert list(preflight.findings(settings())) == []
+
+
+def test_a_port_in_use_is_told_with_its_setting_and_its_holder(settings: Callable[..., Settings]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (finding,) = preflight.findings(settings(triton_grpc_port=port))
+    assert finding.startswith(f"TRITON_GRPC_PORT={port} is in use by ")
+    assert finding.endswith(f"(pid {os.getpid()}): stop that, or set TRITON_GRPC_PORT to a free port")
+
+
+def test_an_address_of_another_machine_is_told(settings: Callable[..., Settings]) -> None:
+    (finding,) = preflight.findings(settings(api_host="192.0.2.1"))
+    assert finding.startswith("API_HOST=192.0.2.1 cannot be listened on: ")
+
+
+def test_a_missing_libpython_is_told_with_its_package(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "find_libpython", lambda: None)
+    (finding,) = preflight.findings(settings())
+    assert "is missing" in finding
+    assert "install libpython3." in finding
+
+
+def test_too_little_shared_memory_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "SHARED_MEMORY_NEEDED", 1 << 60)
+    (finding,) = preflight.findings(settings())
+    assert "--shm-size" in finding
+
+
+def test_an_old_c_library_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
+    (finding,) = preflight.findings(settings())
+    assert finding == "the embedded Triton needs glibc 2.34 or newer, and here is 2.31: use the container"
+
+
+def test_another_c_library_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
+    (finding,) = preflight.findings(settings())
+    assert "another C library" in finding
+
+
+def test_an_installed_server_asks_nothing_of_the_c_library(
+    settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "tritonserver").touch()
+    assert list(preflight.findings(settings(tritonserver_home=tmp_path))) == []
+
+
+def test_an_installed_server_that_is_not_there_is_told(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    (finding,) = preflight.findings(settings(tritonserver_home=tmp_path))
+    assert finding.startswith(f"TRITONSERVER_HOME={tmp_path} has no bin/tritonserver")

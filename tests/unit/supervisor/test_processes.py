@@ -1,0 +1,155 @@
+"""Children are real and small; the stubborn ones ignore SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from supervisor.environments import ROOT
+from supervisor.log import Log
+from supervisor.processes import Process, ProcessDiedError
+
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+)
+START_STUBBORN = f"""
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}])
+print(child.pid, flush=True)
+"""
+OWNER = f"""
+import asyncio, os, sys
+from supervisor.log import Log
+from supervisor.processes import Process
+
+async def main():
+    async with Process.running("child", [sys.executable, "-c", {STUBBORN!r}], os.environ, grace=1):
+        await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def running(code: str, path: Path, grace: float = 5) -> AbstractAsyncContextManager[Process]:
+    log = Log("child", path, alarming=lambda line: line.startswith("E"))
+    return Process.running("child", [sys.executable, "-c", code], os.environ, grace=grace, log=log)
+
+
+async def first_line(log: Path) -> str:
+    def wait() -> str:
+        deadline = time.monotonic() + 20
+        while not (log.exists() and "\n" in log.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return log.read_text().splitlines()[0]
+
+    return await asyncio.to_thread(wait)
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process ends within 20 s; a zombie has ended."""
+    ended, _, _ = select.select([pidfd], [], [], 20)
+    os.close(pidfd)
+    return bool(ended)
+
+
+async def test_a_child_that_ignores_sigterm_is_killed_when_its_grace_is_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(STUBBORN, tmp_path / "log", grace=0.1) as child:
+        await first_line(tmp_path / "log")
+    assert await child.wait() == -signal.SIGKILL
+    assert capsys.readouterr().out == "child: not done after 0.1 s, killed\n"
+
+
+async def test_a_child_that_obeys_is_not_killed(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(3)); print('up', flush=True); time.sleep(600)"
+    )
+    async with running(code, tmp_path / "log") as child:
+        await first_line(tmp_path / "log")
+    assert await child.wait() == 3
+
+
+async def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
+    async with running(START_STUBBORN + "time.sleep(600)", tmp_path / "log"):
+        grandchild = os.pidfd_open(int(await first_line(tmp_path / "log")))
+    assert has_ended(grandchild)
+
+
+async def test_a_child_is_known_to_have_died_while_its_orphans_live(tmp_path: Path) -> None:
+    with pytest.raises(ProcessDiedError, match="child ended with status 5"):
+        async with asyncio.timeout(20), running(START_STUBBORN + "sys.exit(5)", tmp_path / "log") as child:
+            await child.watch()
+
+
+async def test_a_child_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
+    with pytest.raises(ProcessDiedError) as died:
+        async with running("print('first'); print('no memory'); raise SystemExit(7)", tmp_path / "log") as child:
+            await child.watch()
+    assert str(died.value) == "child ended with status 7\n  first\n  no memory"
+
+
+async def test_work_that_needs_a_child_is_given_up_when_it_dies(tmp_path: Path) -> None:
+    given_up = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            given_up.set()
+
+    with pytest.raises(ProcessDiedError, match="child was killed by SIGKILL"):
+        async with running("import os; os.kill(os.getpid(), 9)", tmp_path / "log") as child:
+            await child.during(work())
+    assert given_up.is_set()
+
+
+async def test_a_childs_death_explains_the_connection_that_broke_with_it(tmp_path: Path) -> None:
+    async def work() -> None:
+        await first_line(tmp_path / "log")
+        raise ConnectionResetError
+
+    with pytest.raises(ProcessDiedError):
+        async with running("print('bye', flush=True)", tmp_path / "log") as child:
+            await child.during(work())
+
+
+async def test_work_is_done_while_a_child_runs(tmp_path: Path) -> None:
+    async with running(STUBBORN, tmp_path / "log", grace=0) as child:
+        assert await child.during(first_line(tmp_path / "log")) == "up"
+
+
+async def test_alarming_lines_reach_the_terminal_and_all_lines_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ProcessDiedError):
+        async with running("print('I fine'); print('E bad')", tmp_path / "log") as child:
+            await child.watch()
+    assert capsys.readouterr().out == "child: E bad\n"
+    assert (tmp_path / "log").read_text() == "I fine\nE bad\n"
+
+
+async def test_a_childs_session_is_its_own(tmp_path: Path) -> None:
+    async with running("import os; print(os.getsid(0), os.getpid(), flush=True)", tmp_path / "log"):
+        session, pid = (await first_line(tmp_path / "log")).split()
+    assert session == pid
+
+
+def test_a_child_does_not_outlive_an_owner_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", OWNER], cwd=ROOT, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout
+        assert owner.stdout.readline() == b"up\n"
+        children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children")
+        child = os.pidfd_open(int(children.read_text()))
+        owner.kill()
+    assert has_ended(child)

@@ -1,0 +1,192 @@
+"""The supervisor as a process, between a Triton and a gateway that are stand-ins."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.environments import ROOT
+from tests.unit.supervisor.conftest import free_port
+
+MODULE = "tests.unit.supervisor.stand_ins"
+STOPPED = ["gateway: SIGTERM", "triton: SIGTERM"]
+
+
+class Supervisor:
+    """A supervisor in a process group of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+        self.said = ""
+        server = folder / "home" / "bin" / "tritonserver"
+        server.parent.mkdir(parents=True)
+        server.write_text(f'#!/bin/sh\nexec {sys.executable} -m {MODULE} "$@"\n')
+        server.chmod(0o755)
+
+    def start(self, **variables: str) -> None:
+        ports = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
+        own = {
+            "EVENTS": str(self._folder / "events"),
+            "TRITONE_CACHE": str(self._folder / "cache"),
+            "TRITONSERVER_HOME": str(self._folder / "home"),
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE, "supervise"],
+            cwd=ROOT,
+            env={**os.environ, **own, **{name: str(free_port()) for name in ports}, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_until_it_says(self, text: str) -> None:
+        assert self._process
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self.said += line
+            if text in line:
+                return
+        raise AssertionError(f"it never said {text!r}: {self.said}")
+
+    def send(self, number: signal.Signals, *, group: bool = False) -> None:
+        assert self._process
+        (os.killpg if group else os.kill)(self._process.pid, number)
+
+    def wait(self) -> int:
+        """Its exit status, once it has ended and whoever held its output has too."""
+        assert self._process
+        said, _ = self._process.communicate(timeout=60)
+        self.said += said
+        return self._process.returncode
+
+    @property
+    def children(self) -> list[int]:
+        """A pidfd for each child that it has; the caller closes them."""
+        assert self._process
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
+        return [os.pidfd_open(int(pid)) for pid in children.split()]
+
+    def end(self) -> None:
+        if self._process and self._process.returncode is None:
+            self._process.terminate()
+            self.wait()
+
+    @property
+    def events(self) -> list[str]:
+        path = self._folder / "events"
+        return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def shared_memory(self) -> list[Path]:
+        names = [path.name for path in (self._folder / "cache" / "runs").iterdir() if path.is_dir()]
+        return [path for name in names for path in Path("/dev/shm").glob(f"{name}*")]
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path)
+    yield supervisor
+    supervisor.end()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("group", [False, True], ids=["alone", "group"])
+def test_a_signal_stops_the_gateway_then_triton_and_leaves_nothing(
+    supervisor: Supervisor, number: signal.Signals, group: bool
+) -> None:
+    supervisor.start()
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    assert supervisor.shared_memory
+    supervisor.send(number, group=group)
+    assert supervisor.wait() == 0, supervisor.said
+    assert supervisor.events[-2:] == STOPPED
+    assert supervisor.shared_memory == []
+
+
+def test_further_signals_change_nothing(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        supervisor.send(number)
+    assert supervisor.wait() == 0, supervisor.said
+    assert supervisor.events[-2:] == STOPPED
+
+
+def test_models_are_loaded_with_the_secret_before_the_gateway_is_asked(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    posts = [event for event in supervisor.events if "POST" in event]
+    assert sorted(posts) == [
+        "triton: POST /v2/repository/models/kokoro-82m/load True",
+        "triton: POST /v2/repository/models/whisper-base/load True",
+    ]
+    assert supervisor.events[-1] == "gateway: GET /ready False"
+
+
+def test_the_person_reads_where_it_serves_what_and_how_to_try_it(supervisor: Supervisor) -> None:
+    port = str(free_port())
+    supervisor.start(API_PORT=port)
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    assert f"serving at http://127.0.0.1:{port} after " in supervisor.said
+    assert "kokoro-82m speaks, also as tts-1, " in supervisor.said
+    assert f"curl http://127.0.0.1:{port}/v1/audio/speech -o hello.mp3 " in supervisor.said
+    assert "/v1/audio/transcriptions -F model=whisper-base -F file=@hello.mp3" in supervisor.said
+    assert "Authorization" not in supervisor.said
+
+
+def test_the_lines_to_try_carry_a_key_where_one_is_asked_for(supervisor: Supervisor) -> None:
+    supervisor.start(API_KEYS="k")
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    assert supervisor.said.count('-H "Authorization: Bearer $API_KEY"') == 2
+
+
+def test_without_a_gateway_triton_alone_is_served(supervisor: Supervisor) -> None:
+    supervisor.start(GATEWAY="false")
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0, supervisor.said
+    assert not [event for event in supervisor.events if "gateway" in event]
+    assert "(gRPC) after" in supervisor.said
+
+
+def test_a_model_that_cannot_be_loaded_stops_everything(supervisor: Supervisor) -> None:
+    supervisor.start(REFUSES="whisper-base")
+    assert supervisor.wait() == 1
+    assert "not started: weights are damaged\n" in supervisor.said
+    assert supervisor.events[-1] == "triton: SIGTERM"
+    assert supervisor.shared_memory == []
+
+
+@pytest.mark.parametrize("name", ["triton", "gateway"])
+def test_a_part_that_dies_stops_the_rest_and_is_told(supervisor: Supervisor, name: str) -> None:
+    supervisor.start(DIES=name)
+    assert supervisor.wait() == 1
+    assert f"{name} ended with status 1\n" in supervisor.said
+    assert f"{name}: out of memory" in supervisor.said
+    assert supervisor.shared_memory == []
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed_once_the_next_has_begun(supervisor: Supervisor) -> None:
+    supervisor.start(ORPHAN="no")
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    children = supervisor.children
+    left = supervisor.shared_memory
+    supervisor.send(signal.SIGKILL)
+    assert supervisor.wait() == -signal.SIGKILL
+    assert len(children) == 2
+    for child in children:
+        assert select.select([child], [], [], 20)[0]
+        os.close(child)
+    assert [path for path in left if path.exists()] == left
+    supervisor.start()
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    assert not [path for path in left if path.exists()]

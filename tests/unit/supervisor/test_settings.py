@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from supervisor import command
+from supervisor.environments import ROOT
+from supervisor.settings import Settings, reachable
+
+
+def test_lists_are_separated_by_commas(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STT_MODELS", " whisper-base, ,large ")
+    assert settings().stt_models == ("whisper-base", "large")
+
+
+def test_the_weights_folder_is_below_the_clone_wherever_we_are_started(
+    settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings().model_dir == ROOT / "models"
+    assert settings(model_dir=tmp_path).model_dir == tmp_path
+
+
+def test_two_listeners_cannot_have_one_port(settings: Callable[..., Settings]) -> None:
+    with pytest.raises(ValidationError, match="API_PORT must be different ports"):
+        settings(api_port=8001, triton_grpc_port=8001)
+
+
+def test_the_gateways_port_is_nobodys_where_there_is_no_gateway(settings: Callable[..., Settings]) -> None:
+    assert "API_PORT" not in settings(gateway=False, api_port=8001, triton_grpc_port=8001).ports
+
+
+@pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1")])
+def test_what_listens_everywhere_is_reached_on_loopback(host: str, reached: str) -> None:
+    assert reachable(host) == reached
+
+
+def test_every_setting_says_what_it_is() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("API_PORT", "http", "API_PORT=http: Input should be a valid integer"),
+        ("DEVICE", "tpu", "DEVICE=tpu: Input should be 'auto', 'cpu' or 'cuda'"),
+        ("API_PORT", "8001", "TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT, API_PORT must be different"),
+        ("TTS_MODES", "bark", "TTS_MODES: 'bark' is unknown; choose from "),
+        ("TTS_MODES", "none", "TTS_MODES and STT_MODELS choose no model at all"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_told_in_one_line(
+    settings: Callable[..., Settings],
+    name: str,
+    value: str,
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["serve"])
+    monkeypatch.setenv("STT_MODELS", "none")
+    monkeypatch.setenv(name, value)
+    assert command.main() == command.BAD_SETTINGS
+    said = capsys.readouterr().err
+    assert said.startswith(line)
+    assert said.count("\n") == 1

@@ -1,0 +1,162 @@
+"""Cutting recordings into windows.
+
+The recordings here are scripts: a sample's value is the probability of speech at that place, and the detector reads
+it off. So what a window holds can be read off its samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tritone.windows import FRAME, MAX_SAMPLES, Samples, Window, cut
+
+RATE = 16_000
+SPEECH, SILENCE = 0.9, 0.1
+
+
+def script(*parts: tuple[float, float]) -> Samples:
+    """PCM of (probability, seconds) stretches, in whole frames."""
+    return np.concatenate([np.full(round(s * RATE / FRAME) * FRAME, p, np.float32) for p, s in parts])
+
+
+def read_off(frames: Samples) -> NDArray[np.float32]:
+    return frames[:, 0]
+
+
+def windows(*parts: tuple[float, float]) -> list[Window]:
+    return list(cut([script(*parts)], read_off))
+
+
+recordings = st.lists(
+    st.tuples(st.sampled_from([SPEECH, SILENCE, 0.4, 0.0]), st.floats(0.0, 25.0)), min_size=1, max_size=6
+).map(lambda parts: script(*parts))
+
+
+@given(recordings, st.lists(st.integers(1, 40 * RATE), max_size=6), st.integers(0, FRAME - 1))
+def test_windows_do_not_depend_on_how_the_recording_comes_in(pcm: Samples, sizes: list[int], odd: int) -> None:
+    pcm = pcm[: max(0, len(pcm) - odd)]
+    whole = list(cut([pcm], read_off))
+    pieces = list(cut(np.split(pcm, np.cumsum(sizes)), read_off))
+    assert [window.start for window in pieces] == [window.start for window in whole]
+    for one, other in zip(pieces, whole, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+
+
+@given(recordings, st.integers(0, FRAME - 1))
+def test_all_speech_is_in_exactly_one_window(pcm: Samples, odd: int) -> None:
+    pcm = pcm[: max(0, len(pcm) - odd)]
+    covered = np.zeros(len(pcm), np.int64)
+    for window in cut([pcm], read_off):
+        end = window.start + len(window.samples)
+        np.testing.assert_array_equal(window.samples, pcm[window.start : end])
+        covered[window.start : end] += 1
+    assert covered.max(initial=0) <= 1
+    assert covered[pcm == np.float32(SPEECH)].all()
+
+
+@given(recordings)
+def test_windows_are_in_order_and_fit_the_model(pcm: Samples) -> None:
+    found = list(cut([pcm], read_off))
+    assert all(0 < len(window.samples) <= MAX_SAMPLES for window in found)
+    assert all(one.start + len(one.samples) <= other.start for one, other in pairwise(found))
+
+
+@given(recordings)
+def test_every_window_holds_sound_and_little_silence_around_it(pcm: Samples) -> None:
+    for window in cut([pcm], read_off):
+        sound = np.flatnonzero(window.samples >= np.float32(0.4))
+        assert sound[0] <= 0.4 * RATE
+        assert len(window.samples) - sound[-1] - 1 <= 0.4 * RATE
+
+
+@pytest.mark.parametrize("samples", [0, 1, FRAME, FRAME + 1, RATE])
+def test_a_recording_without_speech_gives_no_window(samples: int) -> None:
+    assert list(cut([np.zeros(samples, np.float32)], read_off)) == []
+
+
+def test_a_recording_without_blocks_gives_no_window() -> None:
+    assert list(cut([], read_off)) == []
+
+
+@pytest.mark.parametrize("samples", [MAX_SAMPLES, MAX_SAMPLES - 1, 5 * RATE, 7])
+def test_what_fits_one_window_stays_whole(samples: int) -> None:
+    pcm = np.full(samples, SPEECH, np.float32)
+    (window,) = cut([pcm], read_off)
+    np.testing.assert_array_equal(window.samples, pcm)
+
+
+def test_one_sample_too_many_is_cut() -> None:
+    found = list(cut([np.full(MAX_SAMPLES + 1, SPEECH, np.float32)], read_off))
+    assert sum(len(window.samples) for window in found) == MAX_SAMPLES + 1
+    assert len(found) == 2
+
+
+def test_a_pause_in_a_short_recording_is_kept() -> None:
+    (window,) = windows((SPEECH, 3), (SILENCE, 20), (SPEECH, 3))
+    assert window.seconds == pytest.approx(26, abs=0.1)
+
+
+def test_silence_around_speech_is_left_out_but_for_a_margin() -> None:
+    (window,) = windows((SILENCE, 50), (SPEECH, 5), (SILENCE, 50))
+    assert window.start_seconds == pytest.approx(49.6, abs=0.1)
+    assert window.seconds == pytest.approx(5.8, abs=0.1)
+
+
+def test_the_cut_falls_into_the_longest_late_pause() -> None:
+    parts = [(SPEECH, 10), (SILENCE, 2), (SPEECH, 10), (SILENCE, 0.6), (SPEECH, 3), (SILENCE, 0.4), (SPEECH, 20)]
+    first, second = windows(*parts)
+    assert first.seconds == pytest.approx(22.3, abs=0.1)
+    assert second.start_seconds == pytest.approx(22.3, abs=0.1)
+
+
+def test_an_early_pause_is_better_than_a_cut_word() -> None:
+    first, second, *_ = windows((SPEECH, 8), (SILENCE, 2), (SPEECH, 25))
+    assert first.seconds == pytest.approx(8.4, abs=0.1)
+    assert second.start_seconds == pytest.approx(9.6, abs=0.1)
+
+
+def test_a_long_silence_ends_the_window_wherever_it_lies() -> None:
+    first, second = windows((SPEECH, 4), (SILENCE, 8), (SPEECH, 10), (SILENCE, 1), (SPEECH, 12))
+    assert first.seconds == pytest.approx(4.4, abs=0.1)
+    assert second.start_seconds == pytest.approx(11.6, abs=0.1)
+
+
+def test_a_gap_as_short_as_a_consonant_is_no_pause() -> None:
+    first, _ = windows((SPEECH, 15), (SILENCE, 0.1), (SPEECH, 11.9), (0.36, 0.3), (SPEECH, 10))
+    assert first.seconds == pytest.approx(27.15, abs=0.1)
+
+
+def test_speech_without_a_pause_is_cut_where_it_is_least_certain() -> None:
+    first, second = windows((SPEECH, 27), (0.6, 0.2), (SPEECH, 10))
+    assert first.seconds == pytest.approx(27.1, abs=0.1)
+    assert second.start == len(first.samples)
+
+
+def test_speech_lasts_while_it_fades() -> None:
+    (window,) = windows((SILENCE, 1), (SPEECH, 1), (0.4, 2), (SILENCE, 5))
+    assert window.seconds == pytest.approx(3.8, abs=0.1)
+
+
+def test_faint_sound_alone_is_no_speech() -> None:
+    assert windows((0.4, 20)) == []
+
+
+def test_windows_leave_while_the_recording_still_comes_in() -> None:
+    taken = 0
+
+    def endless() -> Iterator[Samples]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield script((SPEECH, 9), (SILENCE, 1))
+
+    for window in islice(cut(endless(), read_off), 20):
+        # Blocks are 10 s: what has been read and is in no window is less than the longest window and a block.
+        assert taken * 10 - (window.start_seconds + window.seconds) < 30 + 10
