@@ -22,7 +22,7 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
+from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, Value
 from tritone.errors import InvalidInput, Overloaded, from_text
 
@@ -207,7 +207,8 @@ def _from_text(text: str, model: str) -> ApiError:
         logger.warning("%s is full: %s", model, error)
         return Unavailable(f"model {model!r} takes no more requests at present; try again")
     if text.startswith("Request for unknown model"):
-        return NotFound(f"model {model!r} is not loaded at present", param="model", code="model_not_found")
+        logger.warning("%s is not loaded: %s", model, text)
+        return Unavailable(f"model {model!r} is not loaded at present; try again")
     logger.error("%s failed: %s", model, text)
     return ServerError()
 

@@ -27,7 +27,7 @@ def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
 
 
 DESCRIPTION = SpeechDescription(
-    voices=(Voice("af_heart", "Heart", "en"), Voice("bf_emma", "Emma", "en")),
+    voices=tuple(Voice(id_, id_[3:].title(), "en") for id_ in ("af_heart", "af_alloy", "af_bella", "bf_emma")),
     languages=("en",),
     default_voice="af_heart",
     speed_range=(0.5, 2.0),
@@ -114,7 +114,7 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in Settings.model_fields:
+        for name in Settings.model_fields.keys() - {"model_dir"}:
             patch.delenv(name.upper(), raising=False)
         yield
 
