@@ -37,7 +37,7 @@ class Plan:
         catalogue = Catalogue.load()
         device = choose_device(settings)
         defaults = device if device in catalogue.defaults else "cpu"
-        models = catalogue.choose(settings.tts_modes, settings.stt_models, defaults)
+        models = catalogue.choose(settings.tts_modes, settings.stt_models, defaults, model_type=settings.model_type)
         if not models:
             raise UnknownModelError("TTS_MODES and STT_MODELS choose no model at all")
         return cls(settings, catalogue, device, models)

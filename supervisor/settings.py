@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     tts_modes: Names = Field(
         default=(), description="Models that speak, separated by commas; empty: the device's default; `none`: no model"
     )
+    model_type: str = Field(
+        default="",
+        description="Size of the Qwen3-TTS models that TTS_MODES names by mode: `0.6b`, `1.7b` or `both`; alone, it "
+        "chooses Qwen3-TTS on any device",
+    )
     stt_models: Names = Field(
         default=(), description="Models that listen, separated by commas; empty: the device's default; `none`: no model"
     )

@@ -29,7 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             _list(model_dir, options.ids or list(manifest.load()))
             return 0
-        ids = options.ids or wanted(Catalogue.load().choose(settings.tts_modes, settings.stt_models))
+        chosen = Catalogue.load().choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+        ids = options.ids or wanted(chosen)
+        if not ids:
+            progress.say(f"nothing to fetch: what the settings choose is put into {model_dir} by hand")
+            return 0
         fetch(model_dir, ids, progress=progress, verify=options.verify)
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
@@ -50,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fetch_models",
         description="Fetch the models' weights into MODEL_DIR, each file checked against its sha256.",
-        epilog="Settings: MODEL_DIR, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, TRITONE_CACHE.",
+        epilog="Settings: MODEL_DIR, MODEL_TYPE, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, TRITONE_CACHE.",
     )
     parser.add_argument("ids", nargs="*", help="what to fetch; else what TTS_MODES and STT_MODELS choose")
     parser.add_argument("--model-dir", type=Path, help="the folder to fill, in place of MODEL_DIR")

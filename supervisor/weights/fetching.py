@@ -18,8 +18,10 @@ _VAD = "silero-vad"  # cuts long audio, whichever Whisper hears it
 
 
 def wanted(models: Iterable[Model]) -> list[str]:
-    """The manifest's ids for serving these models."""
-    return [*(model.id for model in models), _VAD]
+    """The manifest's ids for serving these models; those that it does not have are their users' to put in place."""
+    chosen = list(models)
+    known = [model.id for model in chosen if model.id in manifest.load()]
+    return [*known, *([_VAD] if any(model.kind == "transcription" for model in chosen) else [])]
 
 
 def entries(ids: Iterable[str]) -> list[Entry]:

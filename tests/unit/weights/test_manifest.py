@@ -9,9 +9,11 @@ from tests.unit.weights.conftest import table, write_manifest
 from tritone.catalogue import Catalogue
 
 
-def test_every_model_of_the_catalogue_has_weights() -> None:
-    models = Catalogue.load().models.values()
-    assert set(wanted(models)) <= set(manifest.load())
+def test_what_is_fetched_is_what_the_chosen_models_need_and_we_know() -> None:
+    models = Catalogue.load().models
+    assert wanted([models["kokoro-82m"]]) == ["kokoro-82m"]
+    assert wanted([models["whisper-base"]]) == ["whisper-base", "silero-vad"]
+    assert wanted([models["qwen3-tts-1.7b"]]) == []
 
 
 @pytest.mark.parametrize("entry", manifest.load().values(), ids=lambda entry: entry.id)
