@@ -16,7 +16,7 @@ _SILENT: Final = 1e-3
 """An RMS below it, -60 dB, is noise and no voice."""
 _FULL_SCALE: Final = 0.99
 _CLIPPED_SHARE: Final = 0.02
-"""Speech up to the limit is there for some ten thousandths of its samples; from here on its wave is flat on top."""
+"""What speech comes to that is overdriven by 6 to 9 dB; at the right level it is under a ten-thousandth."""
 _WANTED: Final = "give {} to {} s of clear speech".format(*REFERENCE_SECONDS)
 
 

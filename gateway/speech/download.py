@@ -28,7 +28,7 @@ async def download(url: str, max_bytes: int, internal: Collection[str]) -> bytes
         async with (
             asyncio.timeout(_SECONDS),
             pool,
-            pool.stream("GET", url, headers={"accept-encoding": "identity"}) as answer,
+            pool.stream("GET", url.encode("ascii"), headers={"accept-encoding": "identity"}) as answer,
         ):
             if answer.status != 200:
                 raise bad_reference(f"its address answers {answer.status}; redirects are not followed")
@@ -77,7 +77,7 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one host's, out in the internet, and not another way to write one that is not."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
-        if ip.sixtofour or ip.teredo:  # they carry an IPv4 address, which may be any
+        if ip.is_site_local or ip.sixtofour or ip.teredo:  # the last two carry an IPv4 address, which may be any
             return False
         ip = ip.ipv4_mapped or ip
     return ip.is_global and not ip.is_multicast and not ip.is_reserved

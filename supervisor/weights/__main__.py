@@ -54,7 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fetch_models",
         description="Fetch the models' weights into MODEL_DIR, each file checked against its sha256.",
-        epilog="Settings: MODEL_DIR, MODEL_TYPE, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, TRITONE_CACHE.",
+        epilog="Settings: MODEL_DIR, MODEL_TYPE, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, "
+        "TRITONE_CACHE.",
     )
     parser.add_argument("ids", nargs="*", help="what to fetch; else what TTS_MODES and STT_MODELS choose")
     parser.add_argument("--model-dir", type=Path, help="the folder to fill, in place of MODEL_DIR")

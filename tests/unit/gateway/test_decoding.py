@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from gateway.errors import BadRequest, PayloadTooLarge
 from gateway.audio.decoding import Recording, cleaned
+from gateway.errors import BadRequest, PayloadTooLarge
 from tests.unit.gateway.recordings import RATE, encoded, tone, wav
 from tritone.windows import Samples
 

@@ -28,6 +28,13 @@ async def listens(url: str) -> bool:
         return False
 
 
+async def until(listening: bool, process: asyncio.subprocess.Process, url: str) -> None:
+    async with asyncio.timeout(60):
+        while await listens(url) is not listening:
+            assert process.returncode is None
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture
 async def process(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -47,10 +54,7 @@ async def process(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asy
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with asyncio.timeout(60):
-            while not await listens(url):
-                assert started.returncode is None
-                await asyncio.sleep(0.05)
+        await until(True, started, url)
         yield started, url
     finally:
         if started.returncode is None:
@@ -73,9 +77,7 @@ async def test_sigterm_lets_the_open_request_finish(
         pieces = answer.aiter_bytes()
         heard = len(await anext(pieces))
         running.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
-            while await listens(url):
-                await asyncio.sleep(0.05)
+        await until(False, running, url)
         second.set()
         heard += sum([len(piece) async for piece in pieces])
     assert heard == 2 * sum(map(len, kokoro.chunks))

@@ -11,11 +11,11 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
-from gateway.errors import BadRequest
 from gateway.audio.decoding import Recording
+from gateway.errors import BadRequest
 from gateway.transcription.listening import IN_FLIGHT, Passage, listen, windows_of
-from tests.unit.gateway.transcription.conftest import loudness, segment
 from tests.unit.gateway.recordings import RATE, encoded, parts
+from tests.unit.gateway.transcription.conftest import loudness, segment
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST
 from tritone.transcript import Transcript
 from tritone.windows import Window
