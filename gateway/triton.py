@@ -32,6 +32,8 @@ _OPTIONS = [
     # gRPC's own limit is 4 MB.
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", 64 * 2**20),
+    # The servers are ours: a proxy of the environment, as Docker hands it to every container, does not know them.
+    ("grpc.enable_http_proxy", 0),
     # A server that died without a word is noticed within half a minute, and one that came back within two seconds.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),

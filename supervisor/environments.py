@@ -75,6 +75,11 @@ class Environment:
         """The file of those that are installed afterwards, and alone."""
         return self.root / "requirements" / "no-deps" / f"{self.name}.txt"
 
+    @property
+    def files(self) -> list[Path]:
+        """Those of the two that there are, in the order in which they are installed."""
+        return [file for file in (self.requirements, self.bare_requirements) if file.exists()]
+
     @cached_property
     def folder(self) -> Path:
         """The venv itself: a folder that an image put in the link's place, else one in a cache.
@@ -84,7 +89,7 @@ class Environment:
         if self.link.is_dir() and not self.link.is_symlink():
             return self.link
         interpreter = (platform.python_version(), sysconfig.get_platform(), sys.base_prefix)
-        pins = [pin for file in (self.requirements, self.bare_requirements) if file.exists() for pin in _pins(file)]
+        pins = [pin for file in self.files for pin in _pins(file)]
         identity = "\n".join((*pins, *interpreter))
         name = f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         linked = self.link.resolve()
@@ -123,9 +128,8 @@ class Environment:
         shutil.rmtree(self.folder, ignore_errors=True)
         try:
             self._run(lock, sys.executable, "-m", "venv", self.folder)
-            for file, options in ((self.requirements, []), (self.bare_requirements, ["--no-deps"])):
-                if file.exists():
-                    self._run(lock, self.python, "-m", "pip", "install", "--no-input", *options, "-r", file)
+            for file in self.files:
+                self._run(lock, self.python, "-m", "pip", "install", "--no-input", *pip_options(file), "-r", file)
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -186,6 +190,11 @@ class Environment:
             fresh.replace(self.link)
         except OSError as error:
             raise BuildError(f"environment {self.name} could not be linked into the clone: {error}") from None
+
+
+def pip_options(requirements: Path) -> list[str]:
+    """How pip is to treat the packages of a requirements file: with what they ask for, or alone."""
+    return ["--no-deps"] if requirements.parent.name == "no-deps" else []
 
 
 def clean_environment() -> dict[str, str]:

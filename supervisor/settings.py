@@ -39,8 +39,7 @@ class Settings(BaseSettings):
     )
     model_type: str = Field(
         default="",
-        description="Size of the Qwen3-TTS models that TTS_MODES names by mode: `0.6b`, `1.7b` or `both`; alone, it "
-        "chooses Qwen3-TTS on any device",
+        description="Size of the Qwen3-TTS models, `0.6b`, `1.7b` or `both`; alone, it chooses them; empty: 1.7b",
     )
     stt_models: Names = Field(
         default=(), description="Models that listen, separated by commas; empty: the device's default; `none`: no model"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
 
-FIRST, LONGEST = 32, 240
+FIRST, LONGEST = 32, 120
 """Letters that the first part, and any, should have at most (a Chinese character or a digit counts as four)."""
 GROWTH = 3
 """A part may be this much longer than all before it: while those play, it must be spoken."""

@@ -49,12 +49,14 @@ class Synthesizer:
     def __init__(
         self, model: StockModel, checkpoint: Checkpoint, *, default_speaker: str = "", default_language: str = ""
     ) -> None:
-        """`default_speaker` and `default_language` are for requests that say neither."""
+        """`default_speaker` and `default_language` are for requests that say neither.
+
+        Raises `ValueError` for a language that the checkpoint does not speak.
+        """
         self.description: SpeechDescription = checkpoint.describe(default_speaker)
         self._model = model
         self._checkpoint = checkpoint
-        code = code_of(default_language)
-        self._default_language = code if code and code in checkpoint.languages else "auto"
+        self._default_language = _code(default_language, checkpoint)
 
     def utterance(self, request: SpeechRequest) -> Utterance:
         """The request in the package's words; raises `InvalidInput`."""
@@ -120,6 +122,16 @@ class Synthesizer:
             x_vector_only_mode=[utterance.reference_text is None],
         )
         return voice
+
+
+def _code(language: str, checkpoint: Checkpoint) -> str:
+    if language.lower() in ("", "auto"):
+        return "auto"
+    code = code_of(language)
+    if code not in checkpoint.languages:
+        choice = ", ".join(checkpoint.languages.values())
+        raise ValueError(f"DEFAULT_LANGUAGE={language} is not spoken; choose Auto or one of: {choice}")
+    return code
 
 
 def _checked(audio: NDArray[np.float32]) -> NDArray[np.float32]:

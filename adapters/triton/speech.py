@@ -49,7 +49,7 @@ class SpeechRequest:
     speed: float
     options: SpeechOptions = field(default_factory=SpeechOptions)
     """Everything else that the caller asked for, none of which the model does not follow."""
-    ref_audio: NDArray[np.float32] | None = None
+    ref_audio: NDArray[np.float32] | None = field(default=None, compare=False)
     """The voice to clone: mono samples (n,) at `SPEECH_RATE`; only voice clone models get one."""
 
     @classmethod

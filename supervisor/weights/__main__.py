@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from supervisor.environments import ROOT
+from supervisor.environments import Environment
 from supervisor.settings import Settings
 from supervisor.weights import FetchError, Progress, bundle, fetch, manifest, missing, wanted
 from tritone.catalogue import Catalogue, UnknownModelError
@@ -29,8 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             _list(model_dir, options.ids or list(manifest.load()))
             return 0
-        chosen = Catalogue.load().choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
-        ids = options.ids or wanted(chosen)
+        ids = options.ids or wanted(
+            Catalogue.load().choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+        )
         if not ids:
             progress.say(f"nothing to fetch: what the settings choose is put into {model_dir} by hand")
             return 0
@@ -54,8 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/fetch_models",
         description="Fetch the models' weights into MODEL_DIR, each file checked against its sha256.",
-        epilog="Settings: MODEL_DIR, MODEL_TYPE, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, "
-        "TRITONE_CACHE.",
+        epilog="Settings: MODEL_DIR, TTS_MODES, STT_MODELS, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE, TRITONE_CACHE.",
     )
     parser.add_argument("ids", nargs="*", help="what to fetch; else what TTS_MODES and STT_MODELS choose")
     parser.add_argument("--model-dir", type=Path, help="the folder to fill, in place of MODEL_DIR")
@@ -76,7 +76,7 @@ def _list(model_dir: Path, ids: Sequence[str]) -> None:
 def _requirements(ids: Sequence[str]) -> list[Path]:
     models = Catalogue.load().models
     names = dict.fromkeys((*_ALWAYS, *(models[id_].environment for id_ in ids if id_ in models)))
-    return [ROOT / "requirements" / f"{name}.txt" for name in names]
+    return [file for name in names for file in Environment(name).files]
 
 
 if __name__ == "__main__":

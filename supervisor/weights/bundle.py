@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from supervisor.environments import pip_options
 from supervisor.weights.errors import FetchError, SourceError
 from supervisor.weights.fetching import check_space, entries
 from supervisor.weights.packages import run
@@ -77,7 +78,7 @@ def _collect(requirements: Path, wheels: Path, progress: Progress) -> None:
             "--requirement",
             str(requirements.absolute()),
         ),
-        *(["--no-deps"] if requirements.stem == "triton" else []),  # as its environment is built
+        *pip_options(requirements),
     ]
     run(command, wheels, what=f"wheels of {requirements.name}", progress=progress, quiet_s=_BUILD_QUIET_S)
 

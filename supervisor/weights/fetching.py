@@ -18,10 +18,10 @@ _VAD = "silero-vad"  # cuts long audio, whichever Whisper hears it
 
 
 def wanted(models: Iterable[Model]) -> list[str]:
-    """The manifest's ids for serving these models; those that it does not have are their users' to put in place."""
+    """The manifest's ids for serving these models; one that is not in it loads what the user has put in MODEL_DIR."""
     chosen = list(models)
-    known = [model.id for model in chosen if model.id in manifest.load()]
-    return [*known, *([_VAD] if any(model.kind == "transcription" for model in chosen) else [])]
+    ids = [model.id for model in chosen if model.id in manifest.load()]
+    return ids + [_VAD] * any(model.kind == "transcription" for model in chosen)
 
 
 def entries(ids: Iterable[str]) -> list[Entry]:

@@ -9,7 +9,7 @@ import triton_python_backend_utils as pb_utils
 
 from adapters.triton.instance import Instance
 from adapters.triton.speech import Engine, Reply, SpeechModel, SpeechRequest, to_int16
-from tritone.contract import SPEECH_RATE, SpeechDescription, Voice
+from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
 from tritone.errors import Cancelled, Overloaded
 
 ARGS = {
@@ -94,8 +94,10 @@ def test_audio_leaves_as_it_is_made_and_the_last_response_says_how_it_ended(mode
 
 
 def test_a_request_reaches_the_engine_checked_and_in_the_models_own_words(model: AVoice) -> None:
-    ask(model, "Grüße", voice="BEA", language="French", speed=1.5)
-    assert model.engine.requests == [SpeechRequest(text="Grüße", voice="Bea", language="fr", speed=1.5)]
+    asked = {"voice": "BEA", "language": "French", "speed": 1.5}
+    ask(model, "Grüße", **asked)
+    in_words = SpeechRequest(text="Grüße", voice="Bea", language="fr", speed=1.5, options=SpeechOptions(**asked))
+    assert model.engine.requests == [in_words]
 
 
 def test_what_the_caller_left_out_is_the_models_to_choose(model: AVoice) -> None:
@@ -115,7 +117,7 @@ def test_what_the_caller_left_out_is_the_models_to_choose(model: AVoice) -> None
         ("Hi.", {"language": "klingon"}, "language: 'klingon' is not spoken; choose auto or one of: en, fr"),
         ("Hi.", {"language": "ko"}, "language: 'ko' is not spoken; choose auto or one of: en, fr"),
         ("Hi.", {"speed": 9.0}, "speed: 9 is out of range; choose 0.5 to 2"),
-        ("Hi.", {"pitch": 2}, "pitch: unknown parameter; there are: voice, language, speed, describe"),
+        ("Hi.", {"pitch": 2}, f"pitch: unknown parameter; there are: {', '.join(SpeechOptions.kinds())}"),
     ],
 )
 def test_a_callers_mistake_is_answered_with_its_name_and_what_would_be_right(
@@ -150,6 +152,29 @@ def test_an_engine_that_raises_ends_the_stream_with_one_error(model: AVoice, err
     model.engine.act = refuse
     sender = ask(model)
     assert (the_error(sender).code(), sender.finals) == (code, 1)
+
+
+def test_an_option_that_the_model_does_not_follow_is_refused_with_the_models_that_do(model: AVoice) -> None:
+    message = the_error(ask(model, instruct="Whisper it.")).message()
+    assert message.startswith("instruct: this model does not follow it")
+    assert "qwen3-tts-1.7b-design" in message
+
+
+def test_an_option_at_its_default_is_no_option(model: AVoice) -> None:
+    assert ask(model, instruct="", x_vector_only=False).finals == 1
+    assert len(model.engine.requests) == 1
+
+
+def test_a_reference_is_checked_and_handed_on(model: AVoice) -> None:
+    audio = np.sin(np.arange(SPEECH_RATE, dtype=np.float32))
+    for samples in (audio, audio[:100]):
+        inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": samples.reshape(1, -1)}
+        request = pb_utils.InferenceRequest(inputs)
+        model.execute([request])
+    assert the_error(request.sender).message().startswith("ref_audio: ")
+    (spoken,) = model.engine.requests
+    assert spoken.ref_audio is not None
+    assert spoken.ref_audio.shape == (SPEECH_RATE,)
 
 
 def test_our_own_fault_is_logged_whole_and_told_in_general_words(model: AVoice) -> None:

@@ -43,6 +43,19 @@ async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton
     assert answer["words"].tolist() == [b"a", "ü".encode(), b""]
 
 
+async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch, triton: FakeTriton) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    triton.handlers["echo"] = lambda call: iter([call.inputs])
+    client = Triton([triton.address])
+    try:
+        answer = await client.infer("echo", INPUTS, {}, request_id="r1", timeout=5)
+    finally:
+        await client.close()
+    np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
+
+
 async def test_a_stream_gives_each_answer_and_ends_after_the_last(client: Triton, triton: FakeTriton) -> None:
     triton.handlers["count"] = lambda call: ({"n": np.array([n], np.int32)} for n in range(3))
     stream = client.stream("count", {}, {}, request_id="r1", timeout=5)

@@ -9,11 +9,13 @@ from tests.unit.weights.conftest import table, write_manifest
 from tritone.catalogue import Catalogue
 
 
-def test_what_is_fetched_is_what_the_chosen_models_need_and_we_know() -> None:
-    models = Catalogue.load().models
-    assert wanted([models["kokoro-82m"]]) == ["kokoro-82m"]
-    assert wanted([models["whisper-base"]]) == ["whisper-base", "silero-vad"]
-    assert wanted([models["qwen3-tts-1.7b"]]) == []
+def test_what_is_served_without_settings_has_weights() -> None:
+    models = Catalogue.load().choose([], [])
+    assert {model.id for model in models} <= set(wanted(models)) <= set(manifest.load())
+
+
+def test_weights_that_the_user_brings_are_not_fetched_nor_a_voice_detector_where_nobody_listens() -> None:
+    assert wanted(Catalogue.load().choose(["voice_design"], ["none"])) == []
 
 
 @pytest.mark.parametrize("entry", manifest.load().values(), ids=lambda entry: entry.id)

@@ -53,10 +53,10 @@ def test_a_piece_carries_the_voice_and_the_speed(speaker: Speaker) -> None:
 
 
 def test_what_comes_to_more_phonemes_than_the_network_takes_is_spoken_in_pieces(speaker: Speaker) -> None:
-    pieces = speaker.pieces(request(" ".join(["W"] * 200)))
+    pieces = speaker.pieces(request(" ".join(["W X"] * 100)))
     assert len(pieces) > 2
     assert max(len(piece.tokens) for piece in pieces) <= MAX_TOKENS
-    assert "".join(chr(token) for piece in pieces for token in piece.tokens).count("ʌb") == 200
+    assert "".join(chr(token) for piece in pieces for token in piece.tokens).count("ɛks") == 100
 
 
 @pytest.mark.parametrize("text", ["😀", "...", "-- !!", "\u200b", "“”"])

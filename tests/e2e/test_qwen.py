@@ -1,0 +1,197 @@
+"""The five Qwen3-TTS models through the real Triton, on random checkpoints in the published layout."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.utils import triton_to_np_dtype
+
+from tests.e2e.server import ROOT, Server, serve
+from tritone.contract import SPEECH_RATE, SpeechDescription
+
+DEADLINE = 120
+TEXT = "The harbour was quiet."
+REFERENCE = (0.2 * np.sin(np.arange(2 * SPEECH_RATE) * 0.04)).astype(np.float32)
+ASKED: dict[str, dict[str, Any]] = {
+    "qwen3-tts-0.6b": {"voice": "Vivian", "language": "Korean"},
+    "qwen3-tts-1.7b": {"voice": "uncle_fu", "instruct": "Whisper it."},
+    "qwen3-tts-1.7b-design": {"instruct": "A calm, low voice."},
+    "qwen3-tts-0.6b-clone": {"ref_audio": REFERENCE, "ref_text": "Some words."},
+    "qwen3-tts-1.7b-clone": {"ref_audio": REFERENCE, "x_vector_only": True},
+}
+"""What each of the models is good for."""
+
+
+class RefusedError(Exception):
+    """What the model answered in place of audio."""
+
+
+@dataclass
+class Answer:
+    """A whole stream."""
+
+    audio: np.ndarray
+    pieces: int
+    last: dict[str, Any]
+
+
+Speak = Callable[..., Answer]
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("qwen")
+    subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
+    settings = {
+        "MODEL_DIR": str(folder / "models"),
+        "TTS_MODES": "all",
+        "MODEL_TYPE": "both",
+        "STT_MODELS": "none",
+        "CPU_THREADS": "1",
+    }
+    with serve(folder / "serve.log", **settings) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stub(qwen: Server) -> Iterator[service_pb2_grpc.GRPCInferenceServiceStub]:
+    with grpc.insecure_channel(qwen.grpc) as channel:
+        yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="module")
+def speak(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> Speak:
+    """Ask a model to speak, and read its stream to the end."""
+
+    def speak(model: str, text: str = TEXT, **asked: Any) -> Answer:
+        audio, last = [], {}
+        for outputs in read(stub.ModelStreamInfer(iter([question(model, text, **asked)]), timeout=DEADLINE)):
+            last = outputs
+            audio.append(outputs.get("audio", np.empty(0, np.int16)))
+        return Answer(np.concatenate(audio), sum(piece.size > 0 for piece in audio), last)
+
+    return speak
+
+
+def question(model: str, text: str = TEXT, ref_audio: np.ndarray | None = None, **parameters: Any) -> Any:
+    request = service_pb2.ModelInferRequest(model_name=model)
+    request.inputs.add(name="text", datatype="BYTES", shape=[1])
+    request.raw_input_contents.append(len(text.encode()).to_bytes(4, "little") + text.encode())
+    if ref_audio is not None:
+        request.inputs.add(name="ref_audio", datatype="FP32", shape=[ref_audio.size])
+        request.raw_input_contents.append(ref_audio.astype("<f4").tobytes())
+    kinds = {bool: "bool_param", int: "int64_param", float: "double_param", str: "string_param"}
+    for name, value in parameters.items():
+        setattr(request.parameters[name], kinds[type(value)], value)
+    return request
+
+
+def read(stream: Any) -> Iterator[dict[str, Any]]:
+    """The outputs of each response, to the stream's very end: Triton 2.51 never unloads a model whose stream is left.
+
+    Raises `RefusedError` where there is an error instead.
+    """
+    error = ""
+    for message in stream:
+        error = error or message.error_message
+        response = message.infer_response
+        if response.outputs:
+            yield {
+                tensor.name: raw[4:].decode()
+                if tensor.datatype == "BYTES"
+                else np.frombuffer(raw, triton_to_np_dtype(tensor.datatype))
+                for tensor, raw in zip(response.outputs, response.raw_output_contents, strict=True)
+            }
+    if error:
+        raise RefusedError(error)
+
+
+@pytest.mark.parametrize("model", ASKED)
+def test_every_model_speaks(speak: Speak, model: str) -> None:
+    answer = speak(model, **ASKED[model], max_new_tokens=20)
+    assert answer.last["finish_reason"] in ("stop", "length")
+    assert answer.audio.size == answer.last["audio_frames"][0] * 1920 > 0
+    assert np.abs(answer.audio).max() > 300
+    assert answer.last["text_tokens"][0] > 0
+
+
+@pytest.mark.parametrize("model", ASKED)
+def test_every_model_describes_itself_without_a_reference(speak: Speak, model: str) -> None:
+    description = SpeechDescription.from_json(speak(model, describe=True).last["description"])
+    assert set(ASKED[model]) - {"ref_audio"} <= set(description.follows)
+    assert bool(description.voices) == ("voice" in description.follows)
+    assert {"zh", "ko", "en"} <= set(description.languages)
+
+
+def test_the_same_seed_gives_the_same_audio(speak: Speak) -> None:
+    one, same, other = (speak("qwen3-tts-0.6b", seed=seed, max_new_tokens=16).audio for seed in (7, 7, 8))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_numbers_may_come_as_text(speak: Speak) -> None:
+    answer = speak("qwen3-tts-0.6b", temperature="0", max_new_tokens="9")
+    assert answer.last["audio_frames"][0] <= 8
+
+
+def test_many_callers_are_spoken_together(speak: Speak) -> None:
+    with ThreadPoolExecutor(8) as callers:
+        spoken = callers.map(lambda words: speak("qwen3-tts-1.7b", "Hello. " * words, max_new_tokens=16), range(1, 9))
+        answers = list(spoken)
+    assert [answer.last["finish_reason"] in ("stop", "length") for answer in answers] == [True] * 8
+    finished = sorted(float(answer.last["total_seconds"][0]) for answer in answers)
+    waited = sorted(float(answer.last["queue_seconds"][0]) for answer in answers)
+    assert waited[-1] < finished[1], "they were spoken one after the other"
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "message"),
+    [
+        ("qwen3-tts-0.6b", {"instruct": "Whisper."}, "instruct: this model does not follow it; .*qwen3-tts-1.7b"),
+        ("qwen3-tts-0.6b", {"voice": "alloy"}, "voice: 'alloy' is unknown; there are: .*vivian"),
+        ("qwen3-tts-0.6b", {"language": "klingon"}, "language: 'klingon' is not spoken"),
+        ("qwen3-tts-0.6b", {"max_new_tokens": 1}, "max_new_tokens: 1 is out of range"),
+        ("qwen3-tts-1.7b", {"speed": 2.0}, "speed: this model does not follow it; .*kokoro-82m"),
+        ("qwen3-tts-1.7b-design", {}, "instruct: this model needs it"),
+        ("qwen3-tts-1.7b-design", {"voice": "Vivian"}, "voice: this model does not follow it"),
+        ("qwen3-tts-0.6b-clone", {"ref_text": "Some words."}, "ref_audio: this model needs it"),
+        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE}, "ref_text: is missing"),
+        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE[:960], "x_vector_only": True}, "ref_audio: 0.04 s"),
+        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE * 0, "x_vector_only": True}, "ref_audio: it is silent"),
+    ],
+)
+def test_what_a_model_cannot_do_is_refused_with_what_would_be_right(
+    speak: Speak, model: str, asked: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RefusedError, match=message):
+        speak(model, **asked)
+
+
+def test_a_caller_that_leaves_gives_its_place_to_the_next(
+    stub: service_pb2_grpc.GRPCInferenceServiceStub, speak: Speak, qwen: Server
+) -> None:
+    model = "qwen3-tts-1.7b-design"
+    long = question(model, "A long story. " * 100, instruct="A calm voice.", temperature=2.0)
+    sent = threading.Event()
+
+    def requests() -> Iterator[Any]:
+        yield long
+        sent.set()
+        threading.Event().wait(DEADLINE)
+
+    stream = stub.ModelStreamInfer(requests())
+    assert sent.wait(DEADLINE)
+    stream.cancel()
+    answer = speak(model, **ASKED[model], max_new_tokens=8)
+    assert answer.audio.size > 0
+    errors = {name: value for name, value in qwen.metrics().items() if "tritone_errors_total" in name and model in name}
+    assert sum(value for name, value in errors.items() if "cancelled" in name) == 1

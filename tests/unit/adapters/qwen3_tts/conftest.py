@@ -1,0 +1,59 @@
+"""These tests need torch and qwen-tts: scripts/test runs them in the environment `qwen`; others leave them out."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = find_spec("qwen_tts") is not None
+collect_ignore_glob = [] if HERE else ["test_*.py"]
+
+if HERE:
+    import numpy as np
+    import torch
+
+    from adapters.qwen3_tts.checkpoint import Checkpoint
+    from adapters.qwen3_tts.runtime import Hardware, Runtime
+    from adapters.qwen3_tts.stock import StockModel
+    from adapters.qwen3_tts.synthesizer import Synthesizer
+    from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
+    from tests.tiny_models.shapes import SHAPES
+
+    torch.set_num_threads(1)  # the matrices are tiny, and threads that wait for each other are not
+
+    @pytest.fixture(scope="session")
+    def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """The five checkpoints with random weights, laid out as the published ones."""
+        folder = tmp_path_factory.mktemp("models")
+        for name, (kind, parameters) in CHECKPOINTS.items():
+            write_checkpoint(folder / name, kind, SHAPES["tiny"][parameters])
+        return folder
+
+    def load(folder: Path) -> Synthesizer:
+        checkpoint = Checkpoint.read(folder)
+        runtime = Runtime.choose(Hardware("cpu", None, flash_attention=False), {})
+        return Synthesizer(StockModel.load(checkpoint, runtime), checkpoint, default_speaker="Vivian")
+
+    @pytest.fixture(scope="session")
+    def custom_voice(model_dir: Path) -> Synthesizer:
+        return load(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
+
+    @pytest.fixture(scope="session")
+    def instructed(model_dir: Path) -> Synthesizer:
+        return load(model_dir / "Qwen3-TTS-12Hz-1.7B-CustomVoice")
+
+    @pytest.fixture(scope="session")
+    def voice_design(model_dir: Path) -> Synthesizer:
+        return load(model_dir / "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
+
+    @pytest.fixture(scope="session")
+    def voice_clone(model_dir: Path) -> Synthesizer:
+        return load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base")
+
+    @pytest.fixture(scope="session")
+    def reference() -> np.ndarray:
+        """Two seconds of a voice's pitch and its overtones."""
+        time = np.arange(48_000) / 24_000
+        return sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 9)).astype(np.float32) * 0.1

@@ -1,0 +1,22 @@
+"""Requests as the model's side of Triton hands them on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters.triton.speech import SpeechRequest
+from tritone.contract import SpeechOptions
+
+
+def request(
+    text: str = "The harbour was quiet.",
+    *,
+    voice: str = "",
+    language: str = "auto",
+    ref_audio: Any = None,
+    **options: Any,
+) -> SpeechRequest:
+    """A request; `options` are those of `SpeechOptions`."""
+    return SpeechRequest(
+        text=text, voice=voice, language=language, speed=1.0, options=SpeechOptions(**options), ref_audio=ref_audio
+    )

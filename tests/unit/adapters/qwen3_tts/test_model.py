@@ -1,0 +1,48 @@
+"""The whole adapter as Triton calls it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
+from adapters.qwen3_tts.model import TritonPythonModel
+
+
+def arguments(model: str) -> dict[str, str]:
+    return {
+        "model_name": model,
+        "model_instance_kind": "CPU",
+        "model_instance_device_id": "0",
+        "model_config": json.dumps({"parameters": {}}),
+    }
+
+
+def test_a_voice_is_cloned_from_tensors(
+    model_dir: Path, reference: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(model_dir))
+    monkeypatch.setenv("CPU_THREADS", "1")
+    model = TritonPythonModel()
+    model.initialize(arguments("qwen3-tts-0.6b-clone"))
+    inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": reference}
+    spoken = pb_utils.InferenceRequest(inputs, json.dumps({"ref_text": "Some words.", "max_new_tokens": "6"}))
+    refused = pb_utils.InferenceRequest({**inputs, "ref_audio": reference[:2400]}, json.dumps({"x_vector_only": True}))
+    model.execute([spoken, refused])
+    assert spoken.sender.ended.wait(60)
+    model.finalize()
+    last = {tensor.name(): tensor.as_numpy() for tensor in spoken.sender.sent[-1].output_tensors()}
+    assert last["finish_reason"][0] in (b"stop", b"length")
+    error = refused.sender.sent[-1].error()
+    assert error is not None
+    assert error.message().startswith("ref_audio: 0.10 s")
+
+
+def test_a_model_without_its_checkpoint_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    with pytest.raises(UnusableCheckpointError):
+        TritonPythonModel().initialize(arguments("qwen3-tts-1.7b"))

@@ -1,0 +1,65 @@
+"""What only Qwen3-TTS asks of a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from adapters.qwen3_tts.synthesizer import Synthesizer
+from tests.unit.adapters.qwen3_tts.requests import request
+from tritone.errors import InvalidInput
+
+
+def test_a_designed_voice_must_be_described(voice_design: Synthesizer) -> None:
+    with pytest.raises(InvalidInput, match="instruct: this model needs it"):
+        voice_design.utterance(request(instruct=" "))
+
+
+def test_a_cloned_voice_must_be_heard(voice_clone: Synthesizer) -> None:
+    with pytest.raises(InvalidInput, match="ref_audio: this model needs it"):
+        voice_clone.utterance(request(ref_text="Some words."))
+
+
+def test_the_words_of_a_reference_are_asked_for_with_the_way_around_them(
+    voice_clone: Synthesizer, reference: np.ndarray
+) -> None:
+    with pytest.raises(InvalidInput, match="ref_text: is missing: give the words of ref_audio, or set x_vector_only"):
+        voice_clone.utterance(request(ref_audio=reference))
+    assert voice_clone.utterance(request(ref_audio=reference, x_vector_only=True)).reference_text is None
+
+
+def test_the_default_speaker_speaks_where_none_is_named(custom_voice: Synthesizer) -> None:
+    assert custom_voice.utterance(request()).speaker == "vivian"
+    assert custom_voice.utterance(request(voice="ryan")).speaker == "ryan"
+
+
+def test_a_language_is_given_by_the_checkpoints_name_for_it(custom_voice: Synthesizer) -> None:
+    assert custom_voice.utterance(request(language="ko")).language == "korean"
+    assert custom_voice.utterance(request()).language == "auto"
+
+
+def test_speech_that_does_not_end_is_cut_by_the_length_of_its_text(custom_voice: Synthesizer) -> None:
+    short, long = custom_voice.utterance(request("Hi.")), custom_voice.utterance(request("Hi. " * 100))
+    assert 100 < short.max_tokens < 250 < long.max_tokens
+    assert short.cut == "runaway"
+
+
+def test_a_limit_of_the_caller_goes_before_that(custom_voice: Synthesizer) -> None:
+    utterance = custom_voice.utterance(request(max_new_tokens=20))
+    assert (utterance.max_tokens, utterance.cut) == (20, "length")
+
+
+def test_temperature_zero_means_no_sampling(custom_voice: Synthesizer) -> None:
+    sampling = custom_voice.utterance(request(temperature=0.0, top_k=5)).sampling
+    assert sampling.arguments() == {"do_sample": False, "subtalker_dosample": False}
+
+
+def test_what_is_not_given_stays_the_checkpoints(custom_voice: Synthesizer) -> None:
+    assert custom_voice.utterance(request()).sampling.arguments() == {}
+    assert custom_voice.utterance(request(top_k=0, top_p=0.5)).sampling.arguments() == {"top_k": 0, "top_p": 0.5}
+
+
+def test_a_newline_around_the_text_does_not_reach_the_prompt(custom_voice: Synthesizer) -> None:
+    assert custom_voice.utterance(replace(request(), text="\n Hello.\n")).text == "Hello."

@@ -1,0 +1,70 @@
+"""What the container's health check says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from supervisor import ready
+from supervisor.settings import Settings
+from tests.unit.supervisor.conftest import free_port
+
+
+@pytest.fixture
+def loaded() -> set[str]:
+    return {"kokoro-82m", "whisper-base"}
+
+
+@pytest.fixture
+def triton(loaded: set[str]) -> Iterator[int]:
+    """The port of a server that answers as Triton does for the models in `loaded`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in {f"/v2/models/{id_}/ready" for id_ in loaded} else 400)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings]) -> Callable[[int], int]:
+    """The exit status for the default models of a Triton at a port that listens on every address."""
+
+    def ask(port: int) -> int:
+        given = settings(triton_host="0.0.0.0", triton_http_port=port, device="cpu", gateway=False)
+        monkeypatch.setattr(ready, "Settings", lambda: given)
+        return ready.main()
+
+    return ask
+
+
+def test_it_is_ready_once_every_chosen_model_is(asked: Callable[[int], int], triton: int) -> None:
+    assert asked(triton) == 0
+
+
+def test_a_model_that_is_not_loaded_is_named(
+    asked: Callable[[int], int], triton: int, loaded: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded.remove("whisper-base")
+    assert asked(triton) == 1
+    assert capsys.readouterr().err == "not ready: whisper-base\n"
+
+
+def test_a_server_that_does_not_answer_is_not_ready(
+    asked: Callable[[int], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert asked(port := free_port()) == 1
+    assert f"http://127.0.0.1:{port} does not answer" in capsys.readouterr().err

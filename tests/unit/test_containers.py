@@ -1,0 +1,267 @@
+"""The images and the composition, as far as they can be judged without a container engine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from gateway.settings import Settings as GatewaySettings
+from supervisor.environments import ROOT
+from supervisor.settings import Settings as SupervisorSettings
+from tritone.catalogue import Catalogue
+
+TOOLS = Path(sys.executable).parent
+DOCKERFILES = ("Dockerfile.triton", "Dockerfile.gateway")
+COMPOSITIONS = [("compose.yaml",), ("compose.yaml", "compose.cpu.yaml")]
+SERVICES = ("models", "triton", "gateway")
+SERVING = ("triton", "gateway")
+IDLE_GRACE = 5
+"""Seconds that the supervisor adds to DRAIN_TIMEOUT."""
+
+SETTINGS = {name.upper() for settings in (SupervisorSettings, GatewaySettings) for name in settings.model_fields}
+NOT_OURS = {"CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PYTHON", "TRITONE_CACHE"}
+
+
+class Step(NamedTuple):
+    """An instruction of a Dockerfile."""
+
+    name: str
+    words: str
+
+
+def steps(dockerfile: str) -> list[Step]:
+    """The instructions of a Dockerfile, each on one line, without the comments."""
+    text = re.sub(r"^\s*#.*\n", "", (ROOT / dockerfile).read_text(), flags=re.MULTILINE)
+    lines = text.replace("\\\n", " ").splitlines()
+    return [Step(*line.split(maxsplit=1)) for line in lines if line.strip()]
+
+
+def only(dockerfile: str, name: str) -> str:
+    """The words of an instruction that may be there once."""
+    (step,) = (step for step in steps(dockerfile) if step.name == name)
+    return step.words
+
+
+def environments() -> list[str]:
+    """The environments that Triton's image builds."""
+    (build,) = (step.words for step in steps("Dockerfile.triton") if "--build" in step.words)
+    return build.partition("--build")[2].split()
+
+
+def built(dockerfile: str, image: Path, until: str = "") -> Path:
+    """What COPY puts into the image, up to the first step that contains `until`."""
+    for name, words in steps(dockerfile):
+        if until and until in words:
+            break
+        if name == "COPY":
+            *sources, target = shlex.split(words)
+            (image / target).mkdir(parents=True, exist_ok=True)
+            for source in map(ROOT.joinpath, sources):
+                if source.is_dir():
+                    shutil.copytree(source, image / target, dirs_exist_ok=True)
+                else:
+                    shutil.copy(source, image / target)
+    return image
+
+
+class Loader(yaml.SafeLoader):
+    """Reads Compose's `!reset`, which takes away what an earlier file says."""
+
+
+RESET = object()
+Loader.add_constructor("!reset", lambda *_: RESET)
+
+
+def composition(*files: str) -> dict[str, Any]:
+    """The files, the later ones laid over the first."""
+    whole: Any = {}
+    for file in files:
+        whole = _laid_over(whole, yaml.load((ROOT / file).read_text(), Loader))
+    return dict(whole)
+
+
+def _laid_over(base: Any, over: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    values = base | {key: _laid_over(base.get(key), value) for key, value in over.items()}
+    return {key: value for key, value in values.items() if value is not RESET}
+
+
+def service(name: str, *files: str) -> dict[str, Any]:
+    found: dict[str, Any] = composition(*(files or COMPOSITIONS[0]))["services"][name]
+    return found
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_a_dockerfile_passes_hadolint(dockerfile: str) -> None:
+    command = [TOOLS / "hadolint", ROOT / dockerfile]
+    lint = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+@pytest.mark.parametrize("files", COMPOSITIONS, ids="+".join)
+def test_a_composition_follows_the_compose_specification(files: tuple[str, ...], tmp_path: Path) -> None:
+    merged = tmp_path / "compose.yaml"
+    merged.write_text(yaml.safe_dump(composition(*files)))
+    command = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
+    check = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert check.returncode == 0, check.stdout + check.stderr
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_an_image_starts_from_a_release_and_not_from_what_is_latest(dockerfile: str) -> None:
+    assert re.search(r":\d+\.\d+[\w.]*-", only(dockerfile, "FROM"))
+
+
+def test_triton_is_a_release_without_the_known_holes() -> None:
+    release = re.search(r"tritonserver:(\d+)\.(\d+)-py3$", only("Dockerfile.triton", "FROM"))
+    assert release
+    assert (int(release[1]), int(release[2])) >= (25, 7)
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_an_image_runs_as_an_ordinary_user_and_stops_on_sigterm(dockerfile: str) -> None:
+    assert only(dockerfile, "USER") == "1000:1000"
+    assert only(dockerfile, "STOPSIGNAL") == "SIGTERM"
+    start = [step for step in steps(dockerfile) if step.name in {"CMD", "ENTRYPOINT"}]
+    assert [step.words[0] for step in start] == ["["], "the exec form, so that the signal arrives"
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_the_builder_is_sent_what_an_image_copies(dockerfile: str) -> None:
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    sources = [source for step in steps(dockerfile) if step.name == "COPY" for source in shlex.split(step.words)[:-1]]
+    assert {source.split("/")[0] for source in sources} <= sent
+
+
+def test_every_environment_that_triton_needs_is_built_into_its_image() -> None:
+    needed = {"supervisor", *(model.environment for model in Catalogue.load().models.values())}
+    assert needed <= set(environments())
+
+
+def test_the_environments_are_built_of_the_files_copied_before_them(tmp_path: Path) -> None:
+    image = built("Dockerfile.triton", tmp_path, until="--build")
+    command = [sys.executable, "-m", "supervisor.environments", "--build"]
+    listing = subprocess.run(command, cwd=image, capture_output=True, text=True, check=False)
+    known = listing.stderr.partition("name an environment: ")[2].partition("\n")[0].split(", ")
+    assert set(known) == set(environments()), listing.stderr
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_an_image_holds_every_module_that_its_code_imports(dockerfile: str, tmp_path: Path) -> None:
+    image = built(dockerfile, tmp_path)
+    ours = {folder.name for folder in ROOT.iterdir() if folder.is_dir()}
+    imported = {module for path in image.rglob("*.py") for module in _imports(path) if module.split(".")[0] in ours}
+    assert imported
+    missing = [
+        m for m in imported if not any((image / m.replace(".", "/")).with_suffix(s).exists() for s in ("", ".py"))
+    ]
+    assert not missing
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def test_the_gateway_image_has_neither_models_nor_their_packages(tmp_path: Path) -> None:
+    image = built("Dockerfile.gateway", tmp_path)
+    assert {path.name for path in image.iterdir()} == {"requirements", "tritone", "gateway"}
+    assert {path.name for path in (image / "requirements").iterdir()} == {"constraints.txt", "gateway.txt"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_built_here_and_carries_our_version(name: str) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert service(name)["image"].endswith(f":{version}")
+    assert service(name)["pull_policy"] == "build", "nobody else's image of that name is taken"
+    assert service(name)["build"]["dockerfile"] in DOCKERFILES
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_has_no_privileges_and_a_read_only_root(name: str) -> None:
+    given = service(name)
+    assert given["read_only"]
+    assert given["cap_drop"] == ["ALL"]
+    assert given["security_opt"] == ["no-new-privileges:true"]
+    assert "/tmp" in {mount.partition(":")[0] for mount in given["tmpfs"]}
+    assert not {"privileged", "user", "cap_add", "network_mode", "pid", "ipc"} & set(given)
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_a_service_that_serves_cannot_write_the_models(name: str) -> None:
+    assert [mount for mount in service(name)["volumes"] if ":/models" in mount] == ["models:/models:ro"]
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_a_service_has_longer_to_stop_than_it_takes_to_drain(name: str) -> None:
+    drain = SupervisorSettings.model_fields["drain_timeout"].default
+    assert int(service(name)["stop_grace_period"].removesuffix("s")) > drain + IDLE_GRACE
+
+
+def test_nothing_starts_before_what_it_needs() -> None:
+    assert service("triton")["depends_on"] == {"models": {"condition": "service_completed_successfully"}}
+    assert service("gateway")["depends_on"] == {"triton": {"condition": "service_healthy"}}
+    assert only("Dockerfile.triton", "HEALTHCHECK")
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_every_port_is_published_on_loopback_unless_told_otherwise(name: str) -> None:
+    for port in service(name)["ports"]:
+        assert re.match(r"127\.0\.0\.1:|\$\{API_HOST:-127\.0\.0\.1\}:", port), port
+    assert name == "gateway" or all(port.startswith("127.") for port in service(name)["ports"])
+
+
+def test_what_triton_publishes_is_where_it_listens() -> None:
+    environment = service("triton")["environment"]
+    published = dict(re.findall(r"\$\{(\w+):-\d+\}:(\d+)", " ".join(service("triton")["ports"])))
+    assert published == {name: str(port) for name, port in environment.items() if name.endswith("_PORT")}
+    assert only("Dockerfile.triton", "EXPOSE").split() == list(published.values())
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_a_variable_of_an_image_is_a_setting(dockerfile: str) -> None:
+    words = [word for step in steps(dockerfile) if step.name == "ENV" for word in shlex.split(step.words)]
+    assert {word.partition("=")[0] for word in words} <= SETTINGS | NOT_OURS
+
+
+@pytest.mark.parametrize("files", COMPOSITIONS, ids="+".join)
+def test_a_variable_of_a_composition_is_a_setting_with_its_own_default(files: tuple[str, ...]) -> None:
+    text = "".join((ROOT / file).read_text() for file in files)
+    given = {name for each in SERVICES for name in service(each, *files)["environment"]}
+    defaults = re.findall(r"\$\{(\w+):-([^}]*)\}", text)
+    assert given | {name for name, _ in defaults} <= SETTINGS | NOT_OURS
+    models = Catalogue.load().choose((), ())
+    chosen = {
+        "TTS_MODES": ",".join(model.id for model in models if model.kind == "speech"),
+        "STT_MODELS": ",".join(model.id for model in models if model.kind == "transcription"),
+    }
+    for name, default in defaults:
+        assert default == chosen.get(name) or default == str(SupervisorSettings.model_fields[name.lower()].default)
+
+
+def test_every_service_is_told_the_same_models() -> None:
+    told = [{name: service(each)["environment"][name] for name in ("TTS_MODES", "STT_MODELS")} for each in SERVICES]
+    assert told[1:] == told[:-1]
+
+
+def test_the_gpus_are_reserved_unless_the_cpu_is_asked_for() -> None:
+    (device,) = service("triton")["deploy"]["resources"]["reservations"]["devices"]
+    assert device["capabilities"] == ["gpu"]
+    without = service("triton", *COMPOSITIONS[1])
+    assert "deploy" not in without
+    assert without["environment"]["DEVICE"] == "cpu"
