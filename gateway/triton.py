@@ -112,22 +112,26 @@ class Triton:
         """Send one request on a stream of its own, whether one answer comes or many.
 
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
-        stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both.
+        stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
+        keeps a model loaded for ever whose stream is left between an error and its end.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
         final = False
+        failure = None
         try:
             async for response in call:
                 if response.error_message:
-                    raise _from_text(response.error_message, request.model_name)
-                if tensors := _tensors(response.infer_response):
+                    failure = _from_text(response.error_message, request.model_name)
+                elif tensors := _tensors(response.infer_response):
                     yield tensors
                 final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _from_status(error, request.model_name) from error
         finally:
             call.cancel()
+        if failure:
+            raise failure
         if not final:
             logger.error("%s ended its stream without a final response", request.model_name)
             raise ServerError
