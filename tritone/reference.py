@@ -31,8 +31,8 @@ perf_analyzer. A model's folder below `model_repository/` is its name. What a ca
   the metadata `triton_grpc_error: true`: an error that a model sends at once ends the process. And a unary `ModelInfer`
   that is cancelled, or whose deadline passes, in the very moment in which it ends, may do the same (seen once in some
   thousand cancelled calls): who cancels, calls transcription through `ModelStreamInfer` as well, as the gateway does.
-- **Read a stream to its very end**, past `finish_reason` and past an error: Triton 2.51 neither unloads a model nor stops
-  in time when a client leaves a stream between its last response and its end.
+- **Read a stream to its very end**, past `finish_reason` and past an error: Triton 2.51 neither unloads a model nor
+  stops in time when a client has left a stream between its last response and its end.
 - **Raise the client's receive limit** (`grpc.max_receive_message_length`): gRPC's default is 4 MB.
 
 ## Errors

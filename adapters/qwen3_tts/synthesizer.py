@@ -128,7 +128,7 @@ def _code(language: str, checkpoint: Checkpoint) -> str:
     if language.lower() in ("", "auto"):
         return "auto"
     code = code_of(language)
-    if code not in checkpoint.languages:
+    if code is None or code not in checkpoint.languages:
         choice = ", ".join(checkpoint.languages.values())
         raise ValueError(f"DEFAULT_LANGUAGE={language} is not spoken; choose Auto or one of: {choice}")
     return code

@@ -81,7 +81,7 @@ _SAMPLING = {
 def write_checkpoint(folder: Path, kind: Kind, shape: Shape, *, seed: int = 0) -> None:
     """Write a checkpoint of `kind` into `folder`, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = _config(kind, shape, write_tokenizer(folder))
+    config = make_config(kind, shape, write_tokenizer(folder))
     _write(folder / "config.json", config)
     _write(folder / "generation_config.json", _SAMPLING)
     _write(
@@ -94,9 +94,7 @@ def write_checkpoint(folder: Path, kind: Kind, shape: Shape, *, seed: int = 0) -
         },
     )
     dtype = getattr(torch, shape.dtype)
-    with torch.device("meta"):
-        model = core.models.Qwen3TTSForConditionalGeneration(core.models.Qwen3TTSConfig(**config))
-    model = model.to_empty(device="cpu").to(dtype)
+    model = skeleton(config).to_empty(device="cpu").to(dtype)
     _randomise(model, torch.Generator().manual_seed(seed))
     _save(model, folder, dtype)
     write_speech_tokenizer(folder / "speech_tokenizer", shape.codec, seed=seed)
@@ -128,7 +126,14 @@ def write_speech_tokenizer(folder: Path, codec: Codec, *, seed: int = 0) -> None
     _save(model, folder, torch.float32)
 
 
-def _config(kind: Kind, shape: Shape, tokenizer: TextTokenizer) -> dict[str, Any]:
+def skeleton(config: dict[str, Any]) -> nn.Module:
+    """The package's model of a config.json, on the meta device: shapes without weights."""
+    with torch.device("meta"):
+        return core.models.Qwen3TTSForConditionalGeneration(core.models.Qwen3TTSConfig(**config))
+
+
+def make_config(kind: Kind, shape: Shape, tokenizer: TextTokenizer) -> dict[str, Any]:
+    """The content of a checkpoint's config.json."""
     config = {
         "architectures": ["Qwen3TTSForConditionalGeneration"],
         "assistant_token_id": tokenizer.ids["assistant"],

@@ -72,7 +72,7 @@ def test_the_language_of_the_settings_is_spoken_where_a_request_names_none(custo
 
 
 def test_a_language_of_the_settings_that_is_not_spoken_is_refused(custom_voice: Synthesizer) -> None:
-    with pytest.raises(ValueError, match="DEFAULT_LANGUAGE=Klingon is not spoken; choose Auto or one of: .*korean"):
+    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not spoken; .* one of: .*korean"):
         Synthesizer(custom_voice._model, custom_voice._checkpoint, default_language="Klingon")
 
 
