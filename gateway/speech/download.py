@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 
@@ -14,6 +16,8 @@ from gateway.audio.reference import bad_reference
 
 _SECONDS: Final = 10.0
 """What looking up, connecting and reading may take together."""
+_LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
+"""A name server that does not answer holds up other lookups, and not the encoders, which share the loop's threads."""
 
 
 async def download(url: str, max_bytes: int, internal: Collection[str]) -> bytes:
@@ -60,7 +64,8 @@ class _Guard(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         """Look `host` up, and connect to the first of its addresses that answers."""
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         if not {host, f"{host}:{port}"} & set(self._internal) and not all(map(is_public, addresses)):
             raise bad_reference("its address is not a public one")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import os
 import stat
 from pathlib import Path
@@ -53,10 +52,10 @@ def _from_data_url(url: str) -> bytes:
 
 
 def _from_base64(text: str) -> bytes:
-    packed = "".join(text.split())  # line by line, as many tools write it
     try:
-        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
-    except (binascii.Error, ValueError):
+        packed = text.encode("ascii").translate(None, b" \t\r\n")  # line by line, as many tools write it
+        return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+    except ValueError:
         raise bad_reference("it is neither base64 nor the name of a file (with a dot) nor an address") from None
 
 

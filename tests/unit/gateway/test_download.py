@@ -67,11 +67,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def stand_for(*addresses: str) -> list[str]:
         asked: list[str] = []
 
-        async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
             asked.append(host)
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
         return asked
 
     return stand_for
@@ -191,10 +191,10 @@ async def test_what_cannot_be_fetched_is_told_alike(web: Web, url: str) -> None:
 
 
 async def test_a_name_that_stands_for_nothing_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     assert await refusal("http://voices.example/") == "ref_audio: its address cannot be fetched"
 
 
