@@ -77,4 +77,4 @@ def _voice(name: str, model: Model, description: SpeechDescription) -> str:
     if asked in model.voices:
         return own.get(model.voices[asked].lower(), "")
     there_are = ", ".join([*own.values(), *model.voices])
-    raise BadRequest(f"voice: {model.id} has no voice {name!r}; there are: {there_are}", param="voice")
+    raise BadRequest(f"voice: {model.id} has no voice {name[:64]!r}; there are: {there_are}", param="voice")

@@ -69,7 +69,7 @@ class SpeechRequest(BaseModel):
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(None, description="Accepted for other servers' clients: every answer is streamed.")
     instruct: Given = Field(None, max_length=4096, description="The same as `instructions`.")
-    language: Given = Field(None, description="ISO 639-1 code, BCP-47 tag or English name. None: Auto.")
+    language: Given = Field(None, max_length=64, description="ISO 639-1 code, BCP-47 tag or English name. None: Auto.")
     ref_audio: Given = Field(
         None,
         description="The voice to clone, 1 to 30 s of speech: base64, a data URL, a file below REF_AUDIO_DIR, "

@@ -177,6 +177,7 @@ async def test_where_no_model_clones_the_setting_is_told(gateway: Gateway) -> No
         ("seed", 1.5),
         ("x_vector_only", "perhaps"),
         ("language", 3),
+        ("language", "x" * 65),
         ("ref_audio", 3),
         ("ref_text", "x" * 4097),
         ("instruct", "x" * 4097),
