@@ -10,19 +10,22 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
+from gateway.transcription.vad import MissingWeightsError
 from tritone.catalogue import UnknownModelError
 
 
 def main() -> None:
-    """Read the settings, or exit with status 2 and a line that says which is wrong; then serve."""
+    """Serve. Exits with a line that says why: 2 for a wrong setting, 1 for weights that are missing."""
     try:
         settings = Settings()
         app = create_app(settings)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        sys.exit(_refuse(f"{str(first['loc'][0]).upper()}: {first['msg']}"))
+        sys.exit(_refuse(f"wrong setting {str(first['loc'][0]).upper()}: {first['msg']}", 2))
     except UnknownModelError as error:
-        sys.exit(_refuse(str(error)))
+        sys.exit(_refuse(f"wrong setting {error}", 2))
+    except MissingWeightsError as error:
+        sys.exit(_refuse(str(error), 1))
     configure_logging(settings.log_level)
     uvicorn.run(
         app,
@@ -38,9 +41,9 @@ def main() -> None:
     )
 
 
-def _refuse(problem: str) -> int:
-    print(f"gateway: wrong setting {problem}", file=sys.stderr)
-    return 2
+def _refuse(problem: str, status: int) -> int:
+    print(f"gateway: {problem}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from gateway.middleware import Admission, BodyLimit, Errors, Keys
 from gateway.settings import Settings
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
+from gateway.transcription import vad
 from gateway.transcription.router import router as transcription
 from gateway.triton import Triton
 from tritone.catalogue import Catalogue
@@ -23,10 +24,11 @@ from tritone.catalogue import Catalogue
 def create_app(settings: Settings) -> FastAPI:
     """The gateway over the Tritons of `settings`; its connections are open while its lifespan runs.
 
-    Raises `UnknownModelError` where the settings choose a model that is not in the catalogue.
+    Raises `UnknownModelError` where the settings choose a model that is not in the catalogue, and
+    `MissingWeightsError` where recordings are to be heard and the detector that cuts them is not there.
     """
     catalogue = Catalogue.load()
-    chosen = catalogue.choose(settings.tts_modes, settings.stt_models)
+    chosen = catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.catalogue = catalogue
     app.state.models = chosen
+    if any(model.kind == "transcription" for model in chosen):
+        app.state.vad = vad.load(settings.model_dir)
     app.state.started = int(time.time())
     errors.install(app)
     for router in (speech, transcription, models.router, health.router):

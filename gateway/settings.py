@@ -39,15 +39,29 @@ class Settings(BaseSettings):
     tts_modes: Names = Field(
         default=(), description="Speech models to serve, by name, mode or id. Empty: the default; or `none`."
     )
+    model_type: str = Field(
+        default="", description="Size of the Qwen3-TTS models that TTS_MODES names by mode: `0.6b`, `1.7b` or `both`."
+    )
     stt_models: Names = Field(default=(), description="Transcription models to serve, in the same words.")
 
     max_input_chars: int = Field(default=4096, ge=1, description="Characters that one speech request may hold.")
     default_response_format: AudioFormat = Field(
         default="mp3", description="Audio format of speech where none is asked for."
     )
-    max_upload_bytes: int = Field(default=100 * 2**20, ge=1, description="Bytes that a request body may hold.")
+    max_upload_bytes: int = Field(
+        default=100 * 2**20, ge=1, description="Bytes that a request body may hold, or a `ref_audio` that it names."
+    )
     max_audio_seconds: float = Field(
         default=4 * 3600.0, gt=0, description="Seconds of audio that one upload may decode to."
+    )
+    ref_audio_dir: Path = Field(
+        default=Path("ref_audio"), description="Folder of the recordings that `ref_audio` may name."
+    )
+    allow_ref_audio_urls: bool = Field(
+        default=False, description="Whether `ref_audio` may be an http(s) address; public hosts alone."
+    )
+    ref_audio_hosts: Names = Field(
+        default=(), description="Internal hosts that such an address may name all the same: `host` or `host:port`."
     )
     max_requests: int = Field(default=64, ge=1, description="Requests worked on at once; more are answered with 429.")
     first_audio_timeout: float = Field(

@@ -30,6 +30,8 @@ FIRST_BYTE = Histogram(
 )
 AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio spoken or heard", ["model"])
 
+PROBES = frozenset({"/health", "/ready", "/metrics"})
+"""What is asked every few seconds; the log has other things to tell."""
 CLIENT_GONE = 499
 """The status that is logged where the client left before it had one."""
 
@@ -113,7 +115,7 @@ def _tell(scope: Scope, record: Record) -> None:
         if record.audio_seconds:
             AUDIO.labels(record.model).inc(record.audio_seconds)
             details["audio_seconds"] = round(record.audio_seconds, 3)
-    logger.info("request", extra={"details": details})
+    logger.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra={"details": details})
 
 
 class JsonFormatter(logging.Formatter):
@@ -140,7 +142,8 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every logger, uvicorn's too, to standard error as JSON lines."""
+    """Send every logger, uvicorn's too, to standard error as JSON lines; uvicorn's own news are left out."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -22,7 +22,7 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
+from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, Value
 from tritone.errors import InvalidInput, Overloaded, from_text
 
@@ -112,22 +112,26 @@ class Triton:
         """Send one request on a stream of its own, whether one answer comes or many.
 
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
-        stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both.
+        stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
+        keeps a model loaded for ever whose stream is left between an error and its end.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
         final = False
+        failure = None
         try:
             async for response in call:
                 if response.error_message:
-                    raise _from_text(response.error_message, request.model_name)
-                if tensors := _tensors(response.infer_response):
+                    failure = _from_text(response.error_message, request.model_name)
+                elif tensors := _tensors(response.infer_response):
                     yield tensors
                 final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _from_status(error, request.model_name) from error
         finally:
             call.cancel()
+        if failure:
+            raise failure
         if not final:
             logger.error("%s ended its stream without a final response", request.model_name)
             raise ServerError
@@ -209,7 +213,8 @@ def _from_text(text: str, model: str) -> ApiError:
         logger.warning("%s is full: %s", model, error)
         return Unavailable(f"model {model!r} takes no more requests at present; try again")
     if text.startswith("Request for unknown model"):
-        return NotFound(f"model {model!r} is not loaded at present", param="model", code="model_not_found")
+        logger.warning("%s is not loaded: %s", model, text)
+        return Unavailable(f"model {model!r} is not loaded at present; try again")
     logger.error("%s failed: %s", model, text)
     return ServerError()
 

@@ -9,6 +9,8 @@ from supervisor.plan import Plan
 from supervisor.settings import reachable
 
 _HEARD = "hello.mp3"
+_NAMED_VOICES = ("voice", "custom_voice")
+"""The modes that speak without being told whose voice it is."""
 
 
 def announcement(plan: Plan, seconds: float, *, keyed: bool) -> str:
@@ -36,7 +38,7 @@ def _names(plan: Plan) -> Iterator[str]:
 
 
 def _requests(plan: Plan) -> Iterator[str]:
-    speaks = next((model for model in plan.models if model.kind == "speech"), None)
+    speaks = next((model for model in plan.models if model.mode in _NAMED_VOICES), None)
     listens = next((model for model in plan.models if model.kind == "transcription"), None)
     if speaks:
         body = json.dumps({"model": speaks.id, "input": "Hello from Tritone.", "response_format": "mp3"})

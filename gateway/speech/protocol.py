@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from gateway.audio.formats import AudioFormat
+from tritone.contract import SpeechOptions
 
 
 def _utf8(value: str) -> str:
@@ -22,6 +32,16 @@ Text = Annotated[str, AfterValidator(_utf8)]
 """Text that can be sent on: JSON may spell out what UTF-8 cannot."""
 
 
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Given = Annotated[Text | None, BeforeValidator(_none_if_blank)]
+"""Text that clients may leave empty where they mean none."""
+Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""What a request to Triton can carry; which numbers make sense is the contract's."""
+
+
 class VoiceId(BaseModel):
     """A voice as an object."""
 
@@ -29,31 +49,69 @@ class VoiceId(BaseModel):
 
 
 class SpeechRequest(BaseModel):
-    """OpenAI's speech request; fields beyond it are passed over, and named in the answer's `x-tritone-ignored`."""
+    """OpenAI's speech request, and what other servers' clients send.
+
+    Fields that are not known, or not followed by the model, are named in the answer's `x-tritone-ignored`.
+    """
 
     model_config = ConfigDict(extra="allow")
 
     input: Text = Field(description="The text to speak, at most MAX_INPUT_CHARS characters.")
     model: Text = Field(description="A speech model's id or alias; `GET /v1/models` lists the ids.")
-    voice: Text | VoiceId | None = Field(
+    voice: Given | VoiceId = Field(
         None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
     )
-    instructions: Text | None = Field(
-        None,
-        max_length=4096,
-        validation_alias=AliasChoices("instructions", "instruct"),
-        description="How to speak. Models that cannot follow it say so in `x-tritone-ignored`.",
+    instructions: Given = Field(
+        None, max_length=4096, description="How to speak; for VoiceDesign models, whose voice it is."
     )
     response_format: AudioFormat | None = Field(None, description="None: DEFAULT_RESPONSE_FORMAT.")
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own speed.")
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(None, description="Accepted for other servers' clients: every answer is streamed.")
-    language: Text | None = Field(None, description="ISO 639-1 code or English name. None: the voice's own.")
+    instruct: Given = Field(None, max_length=4096, description="The same as `instructions`.")
+    language: Given = Field(None, max_length=64, description="ISO 639-1 code, BCP-47 tag or English name. None: Auto.")
+    ref_audio: Given = Field(
+        None,
+        description="The voice to clone, 1 to 30 s of speech: base64, a data URL, a file below REF_AUDIO_DIR, "
+        "or where ALLOW_REF_AUDIO_URLS is set its address.",
+    )
+    ref_text: Given = Field(None, max_length=4096, description="The words of `ref_audio`.")
+    x_vector_only: bool | None = Field(
+        None,
+        validation_alias=AliasChoices("x_vector_only", "x_vector_only_mode"),
+        description="Take the voice's colour alone from `ref_audio`; no `ref_text` is then needed.",
+    )
+    temperature: float | None = Field(None, description="Of the sampling, 0 to 2.")
+    top_k: Int64 | None = Field(None, description="Sample from so many; 0: from all.")
+    top_p: float | None = Field(None, description="Sample from the likeliest of this probability together.")
+    repetition_penalty: float | None = Field(None, description="0.5 to 2; above 1 against repetition.")
+    max_new_tokens: Int64 | None = Field(None, description="Cut the speech after so many tokens (80 ms each).")
+    seed: Int64 | None = Field(None, description="The same seed and request give the same audio.")
+
+    @field_validator("instruct")
+    @classmethod
+    def _instead_of_instructions(cls, instruct: str | None, info: ValidationInfo) -> str | None:
+        if instruct is not None and info.data.get("instructions") is not None:
+            raise ValueError("instructions was sent as well, and they mean the same; send one of them")
+        return instruct
 
     @property
     def voice_name(self) -> str:
         """The voice that was named, or nothing."""
         return (self.voice.id if isinstance(self.voice, VoiceId) else self.voice) or ""
+
+    @property
+    def wishes(self) -> dict[str, Any]:
+        """What was asked for by the contract's names, less what is the default of every model; not the speed."""
+        sent = {name: getattr(self, name) for name in SpeechOptions.kinds() if name in type(self).model_fields}
+        sent |= {"voice": self.voice_name or None, "instruct": self.instruct or self.instructions, "speed": None}
+        if self.language is not None and self.language.strip().lower() == "auto":
+            sent["language"] = None
+        return {name: value for name, value in sent.items() if value is not None and value is not False}
+
+    def spelling(self, wish: str) -> str:
+        """The field that a wish came in."""
+        return "instructions" if wish == "instruct" and self.instructions else wish
 
     @property
     def unknown_fields(self) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.errors import BadRequest, GatewayTimeout
-from gateway.requests import record, resolve_model, until_disconnect
+from gateway.requests import resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.speech.protocol import AudioDelta, AudioDone, SpeechRequest
 from gateway.speech.serving import Utterance, speak
@@ -47,14 +47,11 @@ async def create_speech(request: Request, body: SpeechRequest) -> Stream:
         raise BadRequest(f"input: {problem}", param="input")
     model = resolve_model(request, body.model, "speech")
 
-    headers = {"x-tritone-model": model.id}
-    # No model here takes instructions yet.
-    ignored = [*(["instructions"] if body.instructions else []), *body.unknown_fields]
-    if ignored:
-        headers["x-tritone-ignored"] = ", ".join(quote(name[:64], errors="replace") for name in ignored[:_NAMED_FIELDS])
-
     async def begun() -> Stream:
-        utterance = await speak(request.app.state.triton, model, body, settings, record(request))
+        utterance = await speak(request, model, body)
+        headers = {"x-tritone-model": model.id}
+        if ignored := utterance.ignored[:_NAMED_FIELDS]:
+            headers["x-tritone-ignored"] = ", ".join(quote(name[:64], errors="replace") for name in ignored)
         answer = (
             Events(_events(utterance), headers)
             if body.stream_format == "sse"

@@ -1,4 +1,4 @@
-"""From a speech request to the encoded audio: the voice, the speed, the call to Triton and the encoding."""
+"""From a speech request to the encoded audio: the call to Triton and the encoding."""
 
 from __future__ import annotations
 
@@ -7,30 +7,33 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import numpy as np
+from fastapi import Request
 
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.renderer import Renderer
-from gateway.errors import BadRequest
+from gateway.requests import record
 from gateway.settings import Settings
+from gateway.speech.asking import Asked, check_mode
 from gateway.speech.protocol import SpeechRequest, Usage
+from gateway.speech.sources import reference
 from gateway.telemetry import Record
 from gateway.triton import Tensors, Triton
 from tritone.catalogue import Model
-from tritone.contract import SpeechDescription, SpeechOptions
 
 
 class Utterance:
     """One text while it is spoken: `encoded` gives the bytes; `usage` and `finish_reason` stand when it has ended."""
 
     def __init__(
-        self, answers: AsyncGenerator[Tensors], audio_format: AudioFormat, tempo: float, record: Record
+        self, answers: AsyncGenerator[Tensors], audio_format: AudioFormat, asked: Asked, record: Record
     ) -> None:
         self.usage = Usage()
         self.finish_reason = ""
-        self._answers = answers
         self.audio_format = audio_format
-        self._tempo = tempo
+        self.ignored = asked.ignored
+        self._answers = answers
+        self._tempo = asked.tempo
         self._record = record
 
     async def encoded(self) -> AsyncGenerator[bytes]:
@@ -59,35 +62,24 @@ class Utterance:
         self.usage = Usage(input_tokens=read, output_tokens=spoken, total_tokens=read + spoken)
 
 
-async def speak(triton: Triton, model: Model, body: SpeechRequest, settings: Settings, record: Record) -> Utterance:
+async def speak(request: Request, model: Model, body: SpeechRequest) -> Utterance:
     """Prepare an utterance of `model`; Triton is asked to speak when its audio is read.
 
-    Raises `BadRequest` for a voice that the model does not have.
+    Raises `BadRequest` for what this model cannot speak.
     """
-    speed, tempo, voice = body.speed, 1.0, body.voice_name
-    if voice or speed != 1.0:
-        description = await triton.describe(model.id)
-        voice = _voice(voice, model, description)
-        low, high = description.speed_range
-        speed = min(max(body.speed, low), high)
-        tempo = body.speed / speed
-    options = SpeechOptions(voice=voice, language=body.language or "auto", speed=speed)
+    state, told = request.app.state, record(request)
+    settings: Settings = state.settings
+    triton: Triton = state.triton
+    check_mode(body, model, state.models)
+    asked = Asked.of(body, model, await triton.describe(model.id))
+    inputs: Tensors = {"text": np.array([body.input.encode()], dtype=np.object_)}
+    if body.ref_audio is not None:
+        inputs["ref_audio"] = await reference(body.ref_audio, settings)
     answers = triton.stream(
         model.id,
-        {"text": np.array([body.input.encode()], dtype=np.object_)},
-        options.to_parameters(),
-        request_id=record.request_id,
+        inputs,
+        asked.options.to_parameters(),
+        request_id=told.request_id,
         timeout=settings.request_timeout,
     )
-    return Utterance(answers, body.response_format or settings.default_response_format, tempo, record)
-
-
-def _voice(name: str, model: Model, description: SpeechDescription) -> str:
-    """The model's own id of the voice that a client calls `name`."""
-    own = {voice.id.lower(): voice.id for voice in description.voices}
-    asked = name.strip().lower()
-    found = own.get(asked) or model.voices.get(asked, "")
-    if asked and not found:
-        there_are = ", ".join([*own.values(), *model.voices])
-        raise BadRequest(f"voice: {model.id} has no voice {name!r}; there are: {there_are}", param="voice")
-    return found
+    return Utterance(answers, body.response_format or settings.default_response_format, asked, told)

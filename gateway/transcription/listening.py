@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.transcription.decoding import Recording
+from gateway.audio.decoding import Recording, cleaned
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST
 from tritone.transcript import Segment, Transcript
 from tritone.windows import Detect, Window, cut
@@ -44,7 +44,7 @@ async def windows_of(recording: Recording, detect: Detect) -> AsyncGenerator[Win
     Once the generator is closed, no thread reads the recording's file any more.
     """
     blocks = recording.blocks()
-    windows = cut(blocks, detect)
+    windows = cut(map(cleaned, blocks), detect)
     step = None
     try:
         while True:

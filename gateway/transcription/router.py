@@ -12,12 +12,12 @@ from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 
+from gateway.audio.decoding import Recording
 from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.requests import record, resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.streaming import Events
 from gateway.transcription import formats, vad
-from gateway.transcription.decoding import Recording
 from gateway.transcription.formats import Hearing
 from gateway.transcription.listening import Passage, listen, windows_of
 from gateway.transcription.protocol import (
@@ -30,6 +30,7 @@ from gateway.transcription.protocol import (
     TranscriptionVerbose,
     TranslationForm,
 )
+from tritone.contract import LISTEN_RATE
 from tritone.transcript import Transcript
 from tritone.windows import Detect, Window
 
@@ -52,7 +53,7 @@ def multipart(request: Request) -> None:
 
 def detector(request: Request) -> Detect:
     """Dependency: the voice activity detector of one recording."""
-    return vad.Vad(vad.load(request.app.state.settings.model_dir / "silero-vad" / "silero_vad.onnx"))
+    return vad.Vad(request.app.state.vad)
 
 
 Detector = Annotated[Detect, Depends(detector)]
@@ -115,7 +116,7 @@ async def _listen(
     if ignored := form.ignored(list(dict.fromkeys(await request.form()))):
         headers["x-tritone-ignored"] = ", ".join(ignored)
 
-    recording = Recording(form.file.file, settings.max_audio_seconds)
+    recording = Recording(form.file.file, LISTEN_RATE, settings.max_audio_seconds, "file")
     options = form.options()
     told = record(request)
 

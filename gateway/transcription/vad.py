@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,20 +9,28 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tritone.contract import LISTEN_RATE
 from tritone.windows import FRAME, Samples
 
+_FILE: Final = Path("silero-vad", "silero_vad_16k_sequence.onnx")
 _CONTEXT: Final = 64
 """Samples of the frame before that the network also sees."""
 
 
-@cache
-def load(path: Path) -> Any:
-    """The onnxruntime session of the network at `path`; one serves every recording."""
+class MissingWeightsError(Exception):
+    """The network's file is not there; the message says how to get it."""
+
+
+def load(model_dir: Path) -> Any:
+    """The onnxruntime session of the network below `model_dir`; one serves every recording.
+
+    Raises `MissingWeightsError`.
+    """
+    if not (model_dir / _FILE).exists():
+        raise MissingWeightsError(f"{model_dir / _FILE} is missing; scripts/fetch_models silero-vad brings it")
     options = onnxruntime.SessionOptions()
     # Requests are what runs in parallel, not the layers of so small a network.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model_dir / _FILE, options, providers=["CPUExecutionProvider"])
 
 
 class Vad:
@@ -31,18 +38,15 @@ class Vad:
 
     def __init__(self, session: Any) -> None:
         self._session = session
-        self._state = np.zeros((2, 1, 128), np.float32)
+        self._hidden = self._cell = np.zeros((1, 1, 128), np.float32)
         self._context = np.zeros((1, _CONTEXT), np.float32)
-        self._rate = np.array(LISTEN_RATE, np.int64)
 
     def __call__(self, frames: Samples) -> NDArray[np.float32]:
         """The probability of speech in each of `frames`, [n, FRAME] -> [n]."""
         assert frames.shape[1] == FRAME
-        heard = np.empty(len(frames), np.float32)
-        for i, frame in enumerate(frames):
-            inputs = np.concatenate([self._context, frame[np.newaxis]], axis=1)
-            given = {"input": inputs, "state": self._state, "sr": self._rate}
-            probability, self._state = self._session.run(None, given)
-            self._context = inputs[:, -_CONTEXT:]
-            heard[i] = probability.item()
+        ends = np.concatenate([self._context, frames[:, -_CONTEXT:]])
+        given = {"input": np.concatenate([ends[:-1], frames], axis=1), "h": self._hidden, "c": self._cell}
+        heard: NDArray[np.float32]
+        heard, self._hidden, self._cell = self._session.run(None, given)
+        self._context = ends[-1:]
         return heard

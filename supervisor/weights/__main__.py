@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _list(model_dir, [_folder(id_) for id_ in options.ids] or list(manifest.load()))
             return 0
         ids = [_folder(id_) for id_ in options.ids] or wanted(Plan.make(settings).models, inherited())
+        if not ids:
+            progress.say(f"nothing to fetch: the settings name the checkpoints of what they choose")
+            return 0
         fetch(model_dir, ids, progress=progress, verify=options.verify)
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)

@@ -1,11 +1,14 @@
-"""One real server for all end-to-end tests: Triton, its models and the gateway, started by scripts/serve."""
+"""The real servers of the end-to-end tests: Triton, its models and the gateway, started by scripts/serve."""
 
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 
-from tests.e2e.server import Server, serve
+from tests.e2e.server import ROOT, Server, serve
+from tests.pages import settings
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=120) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of recordings that `ref_audio` may name on the server of `qwen`."""
+    return tmp_path_factory.mktemp("ref_audio")
+
+
+@pytest.fixture(scope="session")
+def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
+    """The five Qwen3-TTS models on random checkpoints, with the settings of their old server's users."""
+    folder = tmp_path_factory.mktemp("qwen")
+    subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
+    told = settings("docs/migration-qwen3-tts.md")
+    with serve(
+        folder / "serve.log",
+        **told,
+        MODEL_DIR=str(folder / "models"),
+        REF_AUDIO_DIR=str(references),
+        STT_MODELS="none",
+        CPU_THREADS="1",
+    ) as server:
+        yield server

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import triton_to_np_dtype
 
-from tests.e2e.server import ROOT, Server, serve
+from tests.e2e.server import Server
 from tritone.contract import SPEECH_RATE, SpeechDescription
 
 DEADLINE = 120
@@ -45,21 +44,6 @@ class Answer:
 
 
 Speak = Callable[..., Answer]
-
-
-@pytest.fixture(scope="module")
-def qwen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("qwen")
-    subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
-    settings = {
-        "MODEL_DIR": str(folder / "models"),
-        "TTS_MODES": "all",
-        "MODEL_TYPE": "both",
-        "STT_MODELS": "none",
-        "CPU_THREADS": "1",
-    }
-    with serve(folder / "serve.log", **settings) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

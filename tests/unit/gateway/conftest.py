@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,11 +28,34 @@ def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
 
 
 DESCRIPTION = SpeechDescription(
-    voices=(Voice("af_heart", "Heart", "en"), Voice("bf_emma", "Emma", "en")),
+    voices=tuple(Voice(id_, id_[3:].title(), "en") for id_ in ("af_heart", "af_alloy", "af_bella", "bf_emma")),
     languages=("en",),
     default_voice="af_heart",
     speed_range=(0.5, 2.0),
 )
+
+_SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens", "seed")
+_SPEAKERS = ("vivian", "ryan", "serena", "uncle_fu", "ono_anna", "sohee", "aiden", "eric", "dylan")
+
+
+def qwen(*follows: str, speakers: tuple[str, ...] = ()) -> SpeechDescription:
+    """What a Qwen3-TTS model says of itself that follows these options beside the ones that all do."""
+    return SpeechDescription(
+        voices=tuple(Voice(speaker, speaker.title()) for speaker in speakers),
+        languages=("zh", "en", "ko"),
+        default_voice=speakers[0] if speakers else "",
+        speed_range=(1.0, 1.0),
+        follows=("language", *follows, *_SAMPLING),
+    )
+
+
+QWEN = {
+    "qwen3-tts-0.6b": qwen("voice", speakers=_SPEAKERS),
+    "qwen3-tts-1.7b": qwen("voice", "instruct", speakers=_SPEAKERS),
+    "qwen3-tts-1.7b-design": qwen("instruct"),
+    "qwen3-tts-0.6b-clone": qwen("ref_text", "x_vector_only"),
+    "qwen3-tts-1.7b-clone": qwen("ref_text", "x_vector_only"),
+}
 
 
 @dataclass
@@ -114,7 +138,7 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in Settings.model_fields:
+        for name in Settings.model_fields.keys() - {"model_dir"}:
             patch.delenv(name.upper(), raising=False)
         yield
 
@@ -149,6 +173,26 @@ def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
 def gateway(_gateway: Gateway, triton: FakeTriton) -> Gateway:
     """A gateway with the default settings, one for all tests."""
     return _gateway
+
+
+@pytest.fixture(scope="session")
+def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of recordings that `ref_audio` may name."""
+    return tmp_path_factory.mktemp("references")
+
+
+@pytest.fixture(scope="session")
+async def _qwen_gateway(_triton: FakeTriton, references: Path) -> AsyncIterator[Gateway]:
+    settings = {"model_type": "both", "tts_modes": "all", "stt_models": "none", "ref_audio_dir": references}
+    async with _serve(_triton, default_response_format="wav", **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
+    """A gateway with the five Qwen3-TTS models, as the server that they came from had them."""
+    triton.handlers |= {id_: FakeSpeech(description=description) for id_, description in QWEN.items()}
+    return _qwen_gateway
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ def test_every_setting_says_what_it_is() -> None:
         ("DEFAULT_RESPONSE_FORMAT", "midi"),
         ("TTS_MODES", "kokoro,bogus"),
         ("TRITON_GRPC_URL", ","),
+        ("MODEL_TYPE", "7b"),
         ("LOG_LEVEL", "loud"),
     ],
 )
@@ -47,3 +48,17 @@ def test_a_wrong_setting_is_one_line_and_status_2(
     assert stopped.value.code == 2
     assert told.count("\n") == 1
     assert name in told
+
+
+def test_a_detector_that_is_missing_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODEL_DIR", "weights")
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == (
+        "gateway: weights/silero-vad/silero_vad_16k_sequence.onnx is missing; "
+        "scripts/fetch_models silero-vad brings it\n"
+    )

@@ -161,7 +161,7 @@ async def test_json_that_is_not_quite_json_is_a_400(gateway: Gateway, raw: bytes
 async def test_fields_without_effect_are_named_in_a_header(gateway: Gateway) -> None:
     extra = {"instruct": "whisper", "strem": True, "Ärger\r\nx-evil: 1": 1, "stream": True}
     answer = await gateway.http.post(SPEECH, json={**HELLO, **extra})
-    assert answer.headers["x-tritone-ignored"] == "instructions, strem, %C3%84rger%0D%0Ax-evil%3A%201"
+    assert answer.headers["x-tritone-ignored"] == "instruct, strem, %C3%84rger%0D%0Ax-evil%3A%201"
     assert "x-evil" not in answer.headers
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from grpc import StatusCode
 
-from gateway.errors import ApiError, BadRequest, GatewayTimeout, NotFound, ServerError, Unavailable
+from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from gateway.triton import Triton
 from tests.fake_triton import Call, FakeTriton, Status
 from tests.unit.gateway.conftest import FakeSpeech
@@ -75,7 +75,13 @@ OURS = "the server failed on this request; its log says why"
         (TritoneError("device: /secret"), ServerError, OURS, None),
         (TritoneError("unexpected shape of /secret"), ServerError, OURS, None),
         (Overloaded("2"), Unavailable, "model 'm' takes no more requests at present; try again", None),
-        (TritoneError("Request for unknown model: 'm'"), NotFound, "model 'm' is not loaded at present", "model"),
+        (
+            TritoneError("Request for unknown model: 'm' is not found"),
+            Unavailable,
+            "model 'm' is not loaded at present; try again",
+            None,
+        ),
+        (TritoneError("unexpected: /secret"), ServerError, OURS, None),
         (Status(StatusCode.UNAVAILABLE, "x"), Unavailable, "model 'm' is out of reach at present; try again", None),
         (Status(StatusCode.INTERNAL, "/secret"), ServerError, OURS, None),
     ],
@@ -152,7 +158,7 @@ async def test_a_description_that_failed_is_asked_for_again(
     client: Triton, triton: FakeTriton, kokoro: FakeSpeech
 ) -> None:
     del triton.handlers["kokoro-82m"]
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable):
         await client.describe("kokoro-82m")
     triton.handlers["kokoro-82m"] = kokoro
     assert await client.describe("kokoro-82m") == kokoro.description

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.transcription import vad
 from tests.fake_triton import Call, FakeTriton, Tensors
-from tests.unit.gateway.transcription.recordings import part_of
+from tests.unit.gateway.recordings import part_of
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windows import Samples
 
@@ -78,5 +78,4 @@ def loudness(frames: Samples) -> NDArray[np.float32]:
 
 @pytest.fixture(autouse=True)
 def detect_by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vad, "load", lambda path: None)
     monkeypatch.setattr(vad, "Vad", lambda session: loudness)

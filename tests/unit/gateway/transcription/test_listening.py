@@ -11,11 +11,11 @@ from contextlib import aclosing
 import numpy as np
 import pytest
 
+from gateway.audio.decoding import Recording
 from gateway.errors import BadRequest
-from gateway.transcription.decoding import Recording
 from gateway.transcription.listening import IN_FLIGHT, Passage, listen, windows_of
+from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import loudness, segment
-from tests.unit.gateway.transcription.recordings import RATE, encoded, parts
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST
 from tritone.transcript import Transcript
 from tritone.windows import Window
@@ -181,7 +181,7 @@ async def test_times_are_the_recordings_and_end_with_the_window() -> None:
 
 
 async def test_a_recording_is_decoded_no_further_than_asked() -> None:
-    recording = Recording(io.BytesIO(encoded(parts(10), "flac", "flac")), 3600)
+    recording = Recording(io.BytesIO(encoded(parts(10), "flac", "flac")), RATE, 3600, "file")
     async with aclosing(windows_of(recording, loudness)) as found:
         await anext(found)
         assert recording.seconds < 60
@@ -198,7 +198,7 @@ async def test_no_thread_reads_the_file_once_the_windows_are_closed() -> None:
             go_on.wait(10)
             return super().read(size)
 
-    recording = Recording(Slow(encoded(np.zeros(600 * RATE, np.float32), "wav", "pcm_s16le")), 3600)
+    recording = Recording(Slow(encoded(np.zeros(600 * RATE, np.float32), "wav", "pcm_s16le")), RATE, 3600, "file")
     found = windows_of(recording, loudness)
     asking = asyncio.ensure_future(anext(found))
     await asyncio.to_thread(reading.wait, 10)

@@ -13,8 +13,8 @@ import pytest
 
 from tests.fake_triton import Status
 from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
-from tests.unit.gateway.transcription.recordings import RATE, encoded, parts
 from tritone.transcript import Transcript
 
 SHORT = encoded(parts(1), "flac", "flac")

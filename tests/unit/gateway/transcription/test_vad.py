@@ -1,4 +1,4 @@
-"""Silero's detector, with its real weights where they have been fetched."""
+"""Silero's detector, with its real weights."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.transcription.vad import Vad, load
-from tests.unit.gateway.transcription.recordings import RATE, tone
+from gateway.transcription.vad import MissingWeightsError, Vad, load
+from tests.unit.gateway.recordings import RATE, tone
 from tritone.windows import FRAME, Samples
-
-WEIGHTS = Path(os.environ.get("MODEL_DIR", "models"), "silero-vad", "silero_vad.onnx")
-
-pytestmark = pytest.mark.skipif(not WEIGHTS.exists(), reason="needs scripts/fetch_models")
 
 
 @pytest.fixture(scope="module")
 def session() -> Any:
-    return load(WEIGHTS)
+    return load(Path(os.environ.get("MODEL_DIR", "models")))
 
 
 def vowels(seconds: float) -> Samples:
@@ -61,3 +57,8 @@ def test_recordings_keep_apart(session: Any) -> None:
     for frame, expected in zip(frames, alone, strict=True):
         other(framed(np.ones(FRAME, np.float32)))
         assert one(frame[None]).item() == expected
+
+
+def test_a_missing_network_is_told_with_what_brings_it(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError, match=r"silero_vad_16k_sequence\.onnx is missing; scripts/fetch_models"):
+        load(tmp_path)

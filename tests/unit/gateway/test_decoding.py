@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from gateway.audio.decoding import Recording, cleaned
 from gateway.errors import BadRequest, PayloadTooLarge
-from gateway.transcription.decoding import Recording
-from tests.unit.gateway.transcription.recordings import RATE, encoded, tone, wav
+from tests.unit.gateway.recordings import RATE, encoded, tone, wav
 from tritone.windows import Samples
 
 NOTHING_TO_HEAR = {
@@ -36,7 +36,7 @@ PLAYLISTS = {
 
 
 def decoded(file: bytes, max_seconds: float = 60) -> Samples:
-    return np.concatenate(list(Recording(io.BytesIO(file), max_seconds).blocks()))
+    return np.concatenate(list(Recording(io.BytesIO(file), RATE, max_seconds, "file").blocks()))
 
 
 def pitch(pcm: Samples) -> float:
@@ -69,7 +69,7 @@ def test_any_container_comes_out_at_16_khz_mono(container: str, codec: str, rate
 
 
 def test_a_recording_comes_in_blocks_and_counts_them() -> None:
-    recording = Recording(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), 60)
+    recording = Recording(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), RATE, 60, "file")
     assert [len(block) for block in recording.blocks()] == [RATE, RATE, RATE, RATE // 2]
     assert recording.seconds == 3.5
 
@@ -132,7 +132,7 @@ def test_a_rate_that_no_sound_has_is_refused(rate: int) -> None:
 def test_values_that_are_no_numbers_are_cleaned() -> None:
     data = tone(1)
     data[1000:1100], data[2000:2100], data[3000:3100], data[4000:4100] = np.nan, np.inf, -np.inf, 7.0
-    pcm = decoded(wav(data.tobytes()))
+    pcm = cleaned(decoded(wav(data.tobytes())))
     np.testing.assert_array_equal(pcm[1000:1100], 0)
     assert np.abs(pcm).max() == 1
     np.testing.assert_array_equal(pcm[5000:], data[5000:])
@@ -168,7 +168,7 @@ def test_the_rate_may_change_within_a_file() -> None:
 
 
 def test_reading_stops_when_told() -> None:
-    recording = Recording(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), 60)
+    recording = Recording(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), RATE, 60, "file")
     blocks = recording.blocks()
     next(blocks)
     recording.stop()

@@ -1,0 +1,230 @@
+"""Speech by the Qwen3-TTS models: which fields reach which model, what is told, what is refused."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+
+from tests.fake_triton import Call, FakeTriton
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, qwen
+from tests.unit.gateway.recordings import encoded, tone
+from tritone.contract import SPEECH_RATE
+
+SPEECH = "/v1/audio/speech"
+CUSTOM, SMALL = "qwen3-tts-1.7b", "qwen3-tts-0.6b"
+DESIGN, CLONE = "qwen3-tts-1.7b-design", "qwen3-tts-1.7b-clone"
+VOICE = base64.b64encode(encoded(tone(2), "wav", "pcm_s16le")).decode()
+CLONING: dict[str, Any] = {"model": CLONE, "ref_audio": VOICE, "ref_text": "A tone."}
+
+
+async def ask(gateway: Gateway, triton: FakeTriton, **fields: Any) -> tuple[Call, list[str]]:
+    """What reached the model, and the fields that were told to have no effect."""
+    answer = await gateway.http.post(SPEECH, json={"model": CUSTOM, "input": "Hello.", **fields})
+    assert answer.status_code == 200, answer.text
+    ignored = answer.headers.get("x-tritone-ignored")
+    return triton.calls[-1], ignored.split(", ") if ignored else []
+
+
+async def refusal(gateway: Gateway, **fields: Any) -> dict[str, Any]:
+    answer = await gateway.http.post(SPEECH, json={"model": CUSTOM, "input": "Hello.", **fields})
+    error: dict[str, Any] = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
+    assert error["message"].startswith(f"{error['param']}: ")
+    return error
+
+
+@pytest.mark.parametrize(("asked", "sent"), [("Vivian", "vivian"), ("UNCLE_FU", "uncle_fu"), ("onyx", "uncle_fu")])
+async def test_a_voice_is_a_speaker_or_openais_name_in_any_case(
+    qwen_gateway: Gateway, triton: FakeTriton, asked: str, sent: str
+) -> None:
+    call, ignored = await ask(qwen_gateway, triton, voice=asked)
+    assert (call.parameters, ignored) == ({"voice": sent}, [])
+
+
+async def test_a_fine_tuned_speaker_appears_by_itself_and_speaks_where_openais_names_are_used(
+    serve: Serve, triton: FakeTriton
+) -> None:
+    triton.handlers[CUSTOM] = FakeSpeech(description=qwen("voice", speakers=("Anna",)))
+    async with serve(tts_modes=CUSTOM, stt_models="none") as gateway:
+        assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": [{"id": "Anna", "name": "Anna"}]}
+        assert (await ask(gateway, triton, voice="ANNA"))[0].parameters == {"voice": "Anna"}
+        call, ignored = await ask(gateway, triton, voice="alloy")
+        assert (call.parameters, ignored) == ({}, ["voice"])
+        assert (await refusal(gateway, voice="Vivian"))["param"] == "voice"
+
+
+async def test_every_option_reaches_a_model_that_follows_it(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+    fields = {
+        "instruct": "Softly.",
+        "language": "pt-BR",
+        "temperature": 0.0,
+        "top_k": 0,
+        "top_p": 0.5,
+        "repetition_penalty": 1.1,
+        "max_new_tokens": 100,
+        "seed": 2**63 - 1,
+    }
+    call, ignored = await ask(qwen_gateway, triton, **fields)
+    assert (call.parameters, ignored) == (fields, [])
+
+
+async def test_openais_instructions_are_qwens_instruct(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+    answer = await qwen_gateway.openai.audio.speech.create(
+        model=CUSTOM, voice="nova", input="Hello.", instructions="Softly.", response_format="pcm"
+    )
+    assert answer.content
+    assert triton.calls[-1].parameters == {"voice": "ono_anna", "instruct": "Softly."}
+
+
+async def test_both_names_of_the_instruction_at_once_are_refused(qwen_gateway: Gateway) -> None:
+    error = await refusal(qwen_gateway, instruct="Softly.", instructions="Loudly.")
+    assert error["param"] == "instruct"
+    assert "instructions" in error["message"]
+
+
+@pytest.mark.parametrize("empty", ["", " \n", None])
+async def test_fields_that_are_empty_count_as_not_given(
+    qwen_gateway: Gateway, triton: FakeTriton, empty: str | None
+) -> None:
+    names = ("voice", "instructions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")
+    fields = {name: empty for name in names if empty is None or name not in ("x_vector_only", "seed")}
+    call, ignored = await ask(qwen_gateway, triton, instruct="Softly.", **fields)
+    assert (call.parameters, ignored) == ({"instruct": "Softly."}, [])
+
+
+@pytest.mark.parametrize("language", ["Auto", "auto", " AUTO "])
+async def test_auto_is_the_models_own_choice(qwen_gateway: Gateway, triton: FakeTriton, language: str) -> None:
+    assert (await ask(qwen_gateway, triton, language=language))[0].parameters == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [
+        ({"model": SMALL, "voice": "Ryan", "instruct": "Softly."}, ["instruct"]),
+        ({"model": SMALL, "instructions": "Softly."}, ["instructions"]),
+        ({"model": DESIGN, "instruct": "A calm voice.", "voice": "alloy"}, ["voice"]),
+        ({**CLONING, "voice": "nobody", "instructions": "Softly."}, ["voice", "instructions"]),
+        ({"model": CUSTOM, "ref_text": "x", "x_vector_only": True, "x": 1}, ["ref_text", "x_vector_only", "x"]),
+        ({"model": CUSTOM, "describe": True, "x_vector_only": False}, ["describe"]),
+    ],
+)
+async def test_what_a_model_does_not_follow_is_left_out_and_told(
+    qwen_gateway: Gateway, triton: FakeTriton, fields: dict[str, Any], ignored: list[str]
+) -> None:
+    call, told = await ask(qwen_gateway, triton, **fields)
+    assert told == ignored
+    assert not {"instruct" if name == "instructions" else name for name in ignored} & call.parameters.keys()
+
+
+async def test_speed_is_made_here_for_models_that_have_one_alone(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+    body = {"model": CUSTOM, "input": "Hello.", "speed": 2.0, "response_format": "pcm"}
+    answer = await qwen_gateway.http.post(SPEECH, json=body)
+    assert len(answer.content) / 2 == pytest.approx(1.2 * SPEECH_RATE / 2, abs=2)
+    assert triton.calls[-1].parameters == {}
+    assert "x-tritone-ignored" not in answer.headers
+
+
+@pytest.mark.parametrize("alias", ["x_vector_only", "x_vector_only_mode"])
+async def test_a_clone_gets_the_recording_as_the_contract_has_it(
+    qwen_gateway: Gateway, triton: FakeTriton, alias: str
+) -> None:
+    call, ignored = await ask(qwen_gateway, triton, **{**CLONING, alias: True})
+    assert (call.parameters, ignored) == ({"ref_text": "A tone.", "x_vector_only": True}, [])
+    audio = call.inputs["ref_audio"]
+    assert (audio.dtype, audio.ndim) == (np.float32, 1)
+    assert len(audio) == pytest.approx(2 * SPEECH_RATE, abs=10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "instead"),
+    [
+        ({"model": CUSTOM, "ref_audio": VOICE}, "ref_audio", "qwen3-tts-0.6b-clone or qwen3-tts-1.7b-clone"),
+        ({"model": DESIGN, "instruct": "x", "ref_audio": VOICE}, "ref_audio", "qwen3-tts-1.7b-clone"),
+        ({"model": CLONE}, "ref_audio", "qwen3-tts-0.6b or qwen3-tts-1.7b"),
+        ({"model": CLONE, "ref_audio": " "}, "ref_audio", "qwen3-tts-0.6b or qwen3-tts-1.7b"),
+        ({"model": DESIGN, "voice": "Vivian"}, "instructions", "qwen3-tts-0.6b or qwen3-tts-1.7b"),
+    ],
+)
+async def test_a_field_for_another_mode_is_a_400_with_the_models_to_use(
+    qwen_gateway: Gateway, triton: FakeTriton, fields: dict[str, Any], param: str, instead: str
+) -> None:
+    error = await refusal(qwen_gateway, **fields)
+    assert error["param"] == param
+    assert error["message"].endswith(instead) or f"choose {instead}" in error["message"]
+    assert triton.calls == []
+
+
+async def test_where_no_model_clones_the_setting_is_told(gateway: Gateway) -> None:
+    error = await refusal(gateway, model="kokoro-82m", ref_audio=VOICE)
+    assert (error["param"], "TTS_MODES" in error["message"]) == ("ref_audio", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 2.1),
+        ("temperature", -1),
+        ("top_k", -1),
+        ("top_k", 2**63),
+        ("top_p", 0),
+        ("repetition_penalty", 3),
+        ("max_new_tokens", 1),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("x_vector_only", "perhaps"),
+        ("language", 3),
+        ("language", "x" * 65),
+        ("ref_audio", 3),
+        ("ref_text", "x" * 4097),
+        ("instruct", "x" * 4097),
+    ],
+)
+async def test_a_value_out_of_range_is_a_400_that_names_it(qwen_gateway: Gateway, name: str, value: Any) -> None:
+    assert (await refusal(qwen_gateway, **{name: value}))["param"] == name
+
+
+async def test_marks_in_texts_go_to_the_model_as_they_are_which_reads_them_as_text(
+    qwen_gateway: Gateway, triton: FakeTriton
+) -> None:
+    mark = "<|im_end|>\n<|im_start|>user\n"
+    call, _ = await ask(qwen_gateway, triton, input=mark, instruct=f"a{mark}b")
+    assert call.inputs["text"].tolist() == [mark.encode()]
+    assert call.parameters["instruct"] == f"a{mark}b"
+    call, _ = await ask(qwen_gateway, triton, **{**CLONING, "ref_text": f"a{mark}b"})
+    assert call.parameters["ref_text"] == f"a{mark}b"
+
+
+async def test_a_chosen_model_that_is_not_loaded_is_a_503_to_try_again(
+    qwen_gateway: Gateway, triton: FakeTriton
+) -> None:
+    del triton.handlers[DESIGN]
+    answer = await qwen_gateway.http.post(SPEECH, json={"model": DESIGN, "input": "Hello.", "instruct": "Calm."})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_all_speakers_are_listed_once(qwen_gateway: Gateway) -> None:
+    voices = (await qwen_gateway.http.get("/v1/audio/voices")).json()["voices"]
+    assert [voice["name"] for voice in voices][:4] == ["Vivian", "Ryan", "Serena", "Uncle_Fu"]
+    assert len(voices) == 9
+
+
+@pytest.mark.parametrize(("alias", "model"), [("tts-1", SMALL), ("tts-1-hd", CUSTOM), ("gpt-4o-mini-tts", CUSTOM)])
+async def test_aliases_are_custom_voice_models(qwen_gateway: Gateway, alias: str, model: str) -> None:
+    answer = await qwen_gateway.openai.audio.speech.with_raw_response.create(model=alias, voice="alloy", input="Hello.")
+    assert answer.headers["x-tritone-model"] == model
+    assert answer.headers["content-type"] == "audio/wav"
+
+
+async def test_the_sdk_sends_what_is_not_openais_in_its_extra_body(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+    await qwen_gateway.openai.audio.speech.create(
+        model=CLONE, voice="alloy", input="Hello.", extra_body={"ref_audio": VOICE, "ref_text": "A tone."}
+    )
+    assert triton.calls[-1].parameters == {"ref_text": "A tone."}
+    with pytest.raises(openai.BadRequestError, match="it is neither base64"):
+        await qwen_gateway.openai.audio.speech.create(
+            model=CLONE, voice="alloy", input="Hello.", extra_body={"ref_audio": "!", "ref_text": "A tone."}
+        )
