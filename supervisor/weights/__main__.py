@@ -32,13 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _list(model_dir, [_folder(id_) for id_ in options.ids] or list(manifest.load()))
             return 0
         ids = [_folder(id_) for id_ in options.ids] or wanted(Plan.make(settings).models, inherited())
-        if not ids:
-            progress.say(f"nothing to fetch: the settings name the checkpoints of what they choose")
-            return 0
         fetch(model_dir, ids, progress=progress, verify=options.verify)
         if options.bundle:
             bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
-        progress.say(f"{', '.join(ids)}: complete in {model_dir}")
+        whole = f"{', '.join(ids)}: complete in {model_dir}"
+        progress.say(whole if ids else "nothing to fetch: the settings name the checkpoints of what they choose")
     except AbsentError as error:
         if not options.optional:  # why no source served them was told above
             progress.say(str(error))
