@@ -27,7 +27,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises `UnknownModelError` where the settings choose a model that is not in the catalogue, and
     `MissingWeightsError` where recordings are to be heard and the detector that cuts them is not there.
     """
-    catalogue = Catalogue.load()
+    catalogue = Catalogue.load().with_extra(settings.extra_models_like)
     chosen = catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
 
     @asynccontextmanager

@@ -15,7 +15,17 @@ def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
+def _pairs(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [word.partition("=") for word in _split(value)]
+    if not all(name and twin for name, _, twin in pairs):
+        raise ValueError("write pairs as id=id, separated by commas")
+    return {name: twin for name, _, twin in pairs}
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -43,6 +53,9 @@ class Settings(BaseSettings):
         default="", description="Size of the Qwen3-TTS models that TTS_MODES names by mode: `0.6b`, `1.7b` or `both`."
     )
     stt_models: Names = Field(default=(), description="Transcription models to serve, in the same words.")
+    extra_models_like: Pairs = Field(
+        default={}, description="Further models, and the id of the model that each is like: `minsu=qwen3-tts-1.7b`."
+    )
 
     max_input_chars: int = Field(default=4096, ge=1, description="Characters that one speech request may hold.")
     default_response_format: AudioFormat = Field(

@@ -31,7 +31,7 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
-    """The five Qwen3-TTS models on random checkpoints, with the settings of their old server's users."""
+    """The five Qwen3-TTS models and `minsu`, on random checkpoints, with the settings of their old server's users."""
     folder = tmp_path_factory.mktemp("qwen")
     subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
     told = settings("docs/migration-qwen3-tts.md")
@@ -40,6 +40,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         **told,
         MODEL_DIR=str(folder / "models"),
         REF_AUDIO_DIR=str(references),
+        EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",
         STT_MODELS="none",
         CPU_THREADS="1",
     ) as server:
