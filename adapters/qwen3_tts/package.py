@@ -26,6 +26,6 @@ def _stand_in() -> ModuleType:
 sys.modules.setdefault(_UNUSED, _stand_in())
 os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint is a folder; what it lacks must be told, not fetched
 
-from qwen_tts import Qwen3TTSModel, Qwen3TTSTokenizer, VoiceClonePromptItem, core  # noqa: E402 - the stand-in comes first
+from qwen_tts import Qwen3TTSModel, VoiceClonePromptItem, core  # noqa: E402 - the stand-in comes first
 
-__all__ = ["Qwen3TTSModel", "Qwen3TTSTokenizer", "VoiceClonePromptItem", "core"]
+__all__ = ["Qwen3TTSModel", "VoiceClonePromptItem", "core"]

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.weights import DecoderWeights
 
 Attend = Callable[[int, Tensor, Tensor], Tensor]
-"""Layer, queries (tokens, heads, dim), keys and values (tokens, 2 * key_value_heads, dim): gives (tokens, heads * dim)."""
+"""Layer, queries (tokens, heads, dim), keys and values (tokens, 2 * key_value_heads, dim) -> (tokens, heads * dim)."""
 
 
 class Decoder:
@@ -65,7 +65,7 @@ def attend(queries: Tensor, cache: Tensor, mask: Tensor | None) -> Tensor:
     row of it stands for all. Gives (rows * tokens, heads * dim), by group, then by head.
     """
     keys, values = cache.transpose(1, 2).chunk(2, 1)
-    rows, key_value_heads, _, dim = keys.shape
+    rows, key_value_heads = keys.shape[:2]
     grouped = queries.unflatten(0, (rows, -1)).unflatten(2, (key_value_heads, -1)).transpose(1, 2).flatten(2, 3)
     attended = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
     return attended.transpose(1, 2).reshape(len(queries), -1)

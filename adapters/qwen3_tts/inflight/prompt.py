@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.tokens import TextTokenizer
@@ -93,10 +93,10 @@ class PromptBuilder:
 
     def _head(self, language: str, speaker: str, instruct: str, voice: Voice | None) -> Tensor:
         """Everything before the text: the instruction, the role, how to speak, and who speaks."""
-        around = self._tokenizer.instruction
-        instruction = [self._of_text([*around.before, *self._tokenizer.encode(instruct), *around.after])] * bool(
-            instruct
-        )
+        instruction = []
+        if instruct:
+            around = self._tokenizer.instruction
+            instruction = [self._of_text([*around.before, *self._tokenizer.encode(instruct), *around.after])]
         who = [] if not speaker else [self._of_codes([self._speakers[speaker]])]
         if voice is not None:
             who = [voice.x_vector.to(self._role)[None]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - its usual name
+import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.layers import Decoder, attend, causal_mask
@@ -19,10 +19,8 @@ class Talker:
         self._head = weights.codec_head
         self._group = stack.heads // stack.key_value_heads
         self._positions = positions
-        self._arena = torch.zeros(
-            len(stack.layers), slots, positions, 2 * stack.key_value_heads, stack.head_dim,
-            device=weights.device, dtype=weights.dtype,
-        )  # fmt: skip
+        shape = len(stack.layers), slots, positions, 2 * stack.key_value_heads, stack.head_dim
+        self._arena = torch.zeros(shape, device=weights.device, dtype=weights.dtype)
         self._lines = self._arena.flatten(1, 2)
         self._ahead = torch.arange(positions, device=weights.device)
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from adapters.qwen3_tts.package import Qwen3TTSTokenizer, core
+from adapters.qwen3_tts.package import core
 
 
 class UnreadableCheckpointError(Exception):
@@ -79,7 +79,7 @@ class Weights:
     text_projection: tuple[Tensor, Tensor, Tensor, Tensor]
     """Weight and bias of the two layers from the text's width to the talker's."""
     speech_tokenizer: Any
-    """The package's `Qwen3TTSTokenizer`, in `dtype`; its `model` has the codec's `encoder` and `decoder`."""
+    """The package's `Qwen3TTSTokenizerV2Model`, in `dtype`: the codec's `encoder` and `decoder`."""
     speaker_encoder: Any
     """The package's `Qwen3TTSSpeakerEncoder`, in `dtype`; None where no voice is cloned."""
 
@@ -111,7 +111,7 @@ class Weights:
                 *tensors.linear("talker.text_projection.linear_fc1"),
                 *tensors.linear("talker.text_projection.linear_fc2"),
             ),
-            speech_tokenizer=Qwen3TTSTokenizer.from_pretrained(
+            speech_tokenizer=core.Qwen3TTSTokenizerV2Model.from_pretrained(
                 str(folder / "speech_tokenizer"), device_map=device, dtype=dtype
             ),
             speaker_encoder=_speaker_encoder(tensors, config, device, dtype),
