@@ -61,7 +61,7 @@ class CodecDecoder:
         return 1 + math.ceil(frames + self._last_conv.reach / rate)
 
     def latents(self, codes: Tensor, start: Tensor, past: Past) -> Tensor:
-        """What samples are made of, (n, frames, channels), of codes (n, frames, 16) that begin at frames `start` (n,)."""
+        """What samples are made of, (n, frames, channels): of codes (n, frames, 16) from frames `start` (n,) on."""
         embedded = self._codebooks[codes + self._first].sum(2)
         return self._transformer(self._entry(embedded, past), start, past)
 

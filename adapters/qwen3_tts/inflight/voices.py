@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
 from adapters.qwen3_tts.inflight.codec_state import CodecState
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
+from tritone.contract import SPEECH_RATE
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,28 +54,37 @@ class VoiceEncoder:
         """The voice of mono samples (n,) at 24 kHz, in which `ref_text` is said. May be called from any thread."""
         with self._lock, torch.no_grad():
             samples = torch.tensor(ref_audio)[None]
-            if x_vector_only:
-                voice = ClonedVoice(self._x_vector(samples))
-            else:
+            voice = ClonedVoice(self._x_vector(samples))
+            if not x_vector_only:
                 codes = self._codes(samples)
                 self._codec.reset(0)
                 self._codec.skip([0], codes[None])
-                voice = ClonedVoice(self._x_vector(samples), codes, ref_text, self._codec.save(0))
+                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._codec.save(0))
             if self._weights.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()  # it will be read on other streams
             return voice
 
     def _x_vector(self, samples: Tensor) -> Tensor:
         mels = core.models.modeling_qwen3_tts.mel_spectrogram(
-            samples, n_fft=1024, num_mels=128, sampling_rate=24_000, hop_size=256, win_size=1024, fmin=0, fmax=12_000
+            samples,
+            n_fft=1024,
+            num_mels=128,
+            sampling_rate=SPEECH_RATE,
+            hop_size=256,
+            win_size=1024,
+            fmin=0,
+            fmax=12000,
         )
-        return self._weights.speaker_encoder(mels.transpose(1, 2).to(self._weights.device, self._weights.dtype))[0]
+        return self._weights.speaker_encoder(self._ready(mels.transpose(1, 2)))[0]
 
     def _codes(self, samples: Tensor) -> Tensor:
-        samples = samples.to(self._weights.device, self._weights.dtype)
+        samples = self._ready(samples)
         return self._weights.speech_tokenizer.encode(samples, torch.ones_like(samples, dtype=torch.int64)).audio_codes[
             0
         ]
+
+    def _ready(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._weights.device, self._weights.dtype)
 
 
 class Encoder(Protocol):
