@@ -6,7 +6,9 @@ weight; rotations in the model's precision; SiLU rounded before the product; res
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,19 +20,60 @@ Attend = Callable[[int, Tensor, Tensor], Tensor]
 """Layer, queries (tokens, heads, dim), keys and values (tokens, 2 * key_value_heads, dim) -> (tokens, heads * dim)."""
 
 
+class RmsNorm:
+    """Root mean square norm over the last dimension."""
+
+    def __init__(self, weight: Tensor, eps: float) -> None:
+        """`weight`: (..., size)."""
+        size = weight.shape[-1]
+        self._weight = weight
+        self._size = (size,)
+        self._eps = eps
+        self._plain = weight.dtype == torch.float32 and not weight.is_cuda
+        self._least = torch.full((), math.sqrt(size * eps), device=weight.device)
+        self._scaled = weight * math.sqrt(size)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Of `x` (..., size)."""
+        if self._plain:  # half as many operations on a CPU, where torch has no kernel for it
+            length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+            return x.div(torch.hypot(length, self._least)).mul_(self._scaled)
+        return F.rms_norm(x, self._size, eps=self._eps).mul_(self._weight)
+
+
+class _Layer(NamedTuple):
+    input_norm: RmsNorm
+    qkv: Tensor
+    qk_norm: RmsNorm
+    attention_out: Tensor
+    mlp_norm: RmsNorm
+    gate_up: Tensor
+    down: Tensor
+
+
 class Decoder:
     """A stack of layers. Keeps no state: `attend` does, which is called once a layer."""
 
     def __init__(self, weights: DecoderWeights, positions: int) -> None:
         """`positions`: how many there may be."""
-        device, dtype = weights.norm.device, weights.norm.dtype
-        self._layers = weights.layers
-        self._norm = weights.norm
-        self._heads = weights.heads
+        self._layers = [
+            _Layer(
+                RmsNorm(layer.input_norm, weights.eps),
+                layer.qkv,
+                RmsNorm(layer.qk_norm, weights.eps),
+                layer.attention_out,
+                RmsNorm(layer.mlp_norm, weights.eps),
+                layer.gate_up,
+                layer.down,
+            )
+            for layer in weights.layers
+        ]
+        self.norm = RmsNorm(weights.norm, weights.eps)
+        """The last one, for those tokens that it is wanted of."""
+        self._heads = weights.heads, 2 * weights.key_value_heads
         self._rotated = weights.heads + weights.key_value_heads
         self._dim = weights.head_dim
-        self._eps = weights.eps
-        self._cos, self._sin = _rotations(weights, positions, device, dtype)
+        self._cos, self._sin = _rotations(weights, positions)
 
     def rotations(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """What `__call__` needs to know of the tokens' positions, (tokens,) int64."""
@@ -39,22 +82,18 @@ class Decoder:
     def __call__(self, x: Tensor, rotations: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
         """From (tokens, hidden) to (tokens, hidden), before the last norm."""
         cos, sin = rotations
-        half = self._dim // 2
+        shape = x.shape[0], -1, self._dim
         for index, layer in enumerate(self._layers):
-            qkv = F.linear(rms_norm(x, layer.input_norm, self._eps), layer.qkv).view(len(x), -1, self._dim)
-            qk = qkv[:, : self._rotated]
-            normed = rms_norm(qk, layer.qk_norm, self._eps)
-            turned = normed.roll(half, -1).mul_(sin)
+            qkv = F.linear(layer.input_norm(x), layer.qkv).view(shape)
+            qk = qkv.narrow(1, 0, self._rotated)
+            normed = layer.qk_norm(qk)
+            turned = normed.roll(self._dim // 2, -1).mul_(sin)
             torch.add(normed.mul_(cos), turned, out=qk)  # in place: keys and values stay side by side
-            attended = attend(index, qkv[:, : self._heads], qkv[:, self._heads :])
+            attended = attend(index, *qkv.split(self._heads, 1))
             x = F.linear(attended, layer.attention_out).add_(x)
-            gate, up = F.linear(rms_norm(x, layer.mlp_norm, self._eps), layer.gate_up).chunk(2, -1)
+            gate, up = F.linear(layer.mlp_norm(x), layer.gate_up).chunk(2, 1)
             x = F.linear(F.silu(gate).mul_(up), layer.down).add_(x)
         return x
-
-    def norm(self, x: Tensor) -> Tensor:
-        """The last norm, for the tokens (tokens, hidden) that it is wanted of."""
-        return rms_norm(x, self._norm, self._eps)
 
 
 def attend(queries: Tensor, cache: Tensor, mask: Tensor | None) -> Tensor:
@@ -65,10 +104,11 @@ def attend(queries: Tensor, cache: Tensor, mask: Tensor | None) -> Tensor:
     row of it stands for all. Gives (rows * tokens, heads * dim), by group, then by head.
     """
     keys, values = cache.transpose(1, 2).chunk(2, 1)
-    rows, key_value_heads = keys.shape[:2]
-    grouped = queries.unflatten(0, (rows, -1)).unflatten(2, (key_value_heads, -1)).transpose(1, 2).flatten(2, 3)
+    rows, key_value_heads, _, dim = keys.shape
+    by_head = queries.view(rows, -1, key_value_heads, queries.shape[1] // key_value_heads, dim).transpose(1, 2)
+    grouped = by_head.reshape(rows, key_value_heads, -1, dim)
     attended = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
-    return attended.transpose(1, 2).reshape(len(queries), -1)
+    return attended.transpose(1, 2).reshape(queries.shape[0], -1)
 
 
 def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtype) -> Tensor:
@@ -77,20 +117,9 @@ def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtyp
     return mask.repeat_interleave(group, 0)[None, None]
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Root mean square norm over the last dimension."""
-    if x.is_cuda:
-        return F.rms_norm(x, x.shape[-1:], eps=eps).mul_(weight)
-    wide = x.float()  # on a CPU, torch's own is a chain of six operations, with a slow mean among them
-    norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    scale = norm.square_().mul_(1 / x.shape[-1]).add_(eps).rsqrt_()
-    return (wide * scale).to(x.dtype).mul_(weight)
-
-
-def _rotations(
-    weights: DecoderWeights, positions: int, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
+def _rotations(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (positions, 1, dim), the sines with the signs of a rotation of the two halves."""
+    device, dtype = weights.norm.device, weights.norm.dtype
     exponents = torch.arange(0, weights.head_dim, 2, device=device).float() / weights.head_dim
     angles = torch.outer(torch.arange(positions, device=device).float(), 1.0 / (weights.rope_theta**exponents))
     cos, sin = angles.cos(), angles.sin()
