@@ -1,4 +1,4 @@
-"""Qwen3-TTS as a Triton model, with the package `qwen-tts` as its engine."""
+"""Qwen3-TTS as a Triton model."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import os
 import torch
 import triton_python_backend_utils as pb_utils
 
-from adapters.qwen3_tts.checkpoint import choose
+from adapters.qwen3_tts.checkpoint import Checkpoint, choose
 from adapters.qwen3_tts.engine import QwenEngine
+from adapters.qwen3_tts.inflight.engine import InflightEngine
+from adapters.qwen3_tts.inflight.settings import Settings, UnusableSettingError
 from adapters.qwen3_tts.runtime import Hardware, Runtime
 from adapters.qwen3_tts.stock import StockModel
-from adapters.qwen3_tts.synthesizer import Synthesizer
+from adapters.qwen3_tts.synthesizer import PROOF, Synthesizer
 from adapters.triton.instance import Instance
-from adapters.triton.speech import SpeechModel
+from adapters.triton.speech import Engine, SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
@@ -21,24 +23,48 @@ class TritonPythonModel(SpeechModel):
 
     DTYPE, ATTN_IMPLEMENTATION: see `Runtime.choose`; CUSTOM_VOICE_MODEL_PATH and its like: see `checkpoint.choose`.
     DEFAULT_SPEAKER (Vivian), DEFAULT_LANGUAGE (Auto): for requests that name none.
-    QWEN_MAX_REQUESTS (64): how many requests are open at once; QWEN_MAX_BATCH (8): how many are spoken together.
+    QWEN_ENGINE (inflight): `inflight` streams, and its settings are those of `inflight.settings`; `stock` is the
+    published package as it is. QWEN_MAX_REQUESTS (64): how many requests that one has open at once; QWEN_MAX_BATCH (8):
+    how many it speaks together.
     """
 
-    def load(self, instance: Instance) -> QwenEngine:
+    def load(self, instance: Instance) -> Engine:
         """Load the checkpoint and prove that it speaks."""
         checkpoint = choose(instance)
         runtime = Runtime.choose(Hardware.of(instance))
-        pb_utils.Logger.log_info(f"{instance.model}: {checkpoint.folder} on {runtime}")
+        engine = os.environ.get("QWEN_ENGINE") or "inflight"
+        pb_utils.Logger.log_info(f"{instance.model}: {checkpoint.folder} on {runtime}, {engine}")
         torch.set_num_threads(instance.threads)
-        synthesizer = Synthesizer(
-            StockModel.load(checkpoint, runtime),
-            checkpoint,
-            default_speaker=os.environ.get("DEFAULT_SPEAKER") or "Vivian",
-            default_language=os.environ.get("DEFAULT_LANGUAGE") or "Auto",
-        )
-        synthesizer.prove()
-        return QwenEngine(
-            synthesizer,
-            max_requests=int(os.environ.get("QWEN_MAX_REQUESTS") or 64),
-            max_batch=int(os.environ.get("QWEN_MAX_BATCH") or 8),
-        )
+        if engine == "inflight":
+            return _inflight(checkpoint, runtime)
+        if engine == "stock":
+            return _stock(checkpoint, runtime)
+        raise UnusableSettingError(f"QWEN_ENGINE={engine}: choose from inflight, stock")
+
+
+def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:
+    engine = InflightEngine.load(checkpoint, runtime, Settings.read(runtime.device, os.environ), **_defaults())
+    try:
+        engine.prove(PROOF)
+    except BaseException:
+        engine.close()
+        raise
+    return engine
+
+
+def _stock(checkpoint: Checkpoint, runtime: Runtime) -> QwenEngine:
+    synthesizer = Synthesizer(StockModel.load(checkpoint, runtime), checkpoint, **_defaults())
+    synthesizer.prove()
+    return QwenEngine(
+        synthesizer,
+        max_requests=int(os.environ.get("QWEN_MAX_REQUESTS") or 64),
+        max_batch=int(os.environ.get("QWEN_MAX_BATCH") or 8),
+    )
+
+
+def _defaults() -> dict[str, str]:
+    """The speaker and the language of requests that name none."""
+    return {
+        "default_speaker": os.environ.get("DEFAULT_SPEAKER") or "Vivian",
+        "default_language": os.environ.get("DEFAULT_LANGUAGE") or "Auto",
+    }

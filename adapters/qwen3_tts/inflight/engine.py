@@ -7,34 +7,28 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 
-from adapters.qwen3_tts.inflight.codec import StreamingCodec
+from adapters.qwen3_tts.checkpoint import Checkpoint
+from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.loop import FrameLoop
+from adapters.qwen3_tts.inflight.preparation import Preparation
 from adapters.qwen3_tts.inflight.profiles import Profile
+from adapters.qwen3_tts.inflight.recording import Recording
 from adapters.qwen3_tts.inflight.scheduler import Limits, Load, Scheduler
 from adapters.qwen3_tts.inflight.sending import Sender
-from adapters.qwen3_tts.inflight.stream import Prepared, Stream, Way
+from adapters.qwen3_tts.inflight.settings import Settings
+from adapters.qwen3_tts.inflight.stream import Stream, Way
+from adapters.qwen3_tts.inflight.voices import VoiceCache, VoiceEncoder
+from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.runtime import Runtime
 from adapters.qwen3_tts.utterance import Utterance
 from adapters.triton.speech import Reply, SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import Overloaded
-
-
-class Preparation(Protocol):
-    """What makes a request ready to be spoken."""
-
-    description: SpeechDescription
-
-    def utterance(self, request: SpeechRequest) -> Utterance:
-        """Check a request, quickly and in any thread; raises `InvalidInput`."""
-
-    def prepare(self, utterance: Utterance) -> Prepared:
-        """Build the prompt, and encode the reference; in one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +67,24 @@ class InflightEngine:
         self._stepping = threading.Thread(target=self._step, name="qwen3-tts-stepping", daemon=True)
         self._stepping.start()
 
+    @classmethod
+    def load(cls, checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **defaults: str) -> InflightEngine:
+        """The engine of a checkpoint; `defaults` are those of `Preparation`. Raises what is wrong with its files."""
+        weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
+        decoder = CodecDecoder(weights.speech_tokenizer.decoder)
+        voices = None
+        if checkpoint.mode == "voice_clone":
+            voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
+        limits = settings.limits
+        return cls(
+            Preparation(checkpoint, weights, voices, **defaults),
+            FrameStepper(weights, slots=limits.slots, positions=limits.positions),
+            StreamingCodec(decoder, slots=limits.slots),
+            limits=limits,
+            profile=settings.profile,
+            guards=settings.guards,
+        )
+
     def submit(self, request: SpeechRequest, reply: Reply) -> None:
         """Take a request; raises `InvalidInput` for what this checkpoint cannot speak, `Overloaded` when full."""
         outlet = self._sender.outlet(reply)
@@ -87,6 +99,14 @@ class InflightEngine:
             self._preparing.submit(self._prepare, stream)
         except RuntimeError:  # closed since; the stream is ended with the others
             return
+
+    def prove(self, request: SpeechRequest) -> None:
+        """Speak a request to nobody; raises what the engine fails with, and `RuntimeError` if no audio comes of it."""
+        recording = Recording()
+        self.speak(self._preparation.utterance(request), recording)
+        recording.wait()
+        if not len(recording.samples()):
+            raise RuntimeError("the checkpoint does not speak")
 
     def stats(self) -> Stats:
         """The present state."""

@@ -80,7 +80,8 @@ class FrameLoop:
             self._codec.reset(stream.slot, stream.prepared.codec)
             self._stepper.prefill(stream.slot, stream.prepared.prompt, stream.prepared.sampling)
         except Exception as error:
-            self.fail(stream, error)
+            stream.way.fail(error)
+            self._scheduler.remove(stream)  # the stepper holds nothing of it
 
     def _step(self) -> None:
         streams = self._scheduler.batch()

@@ -231,10 +231,10 @@ def test_an_error_of_one_prefill_is_that_streams_alone() -> None:
     bad, prefill = [], bench.stepper.prefill
 
     def fail_once(slot: int, prompt: object, sampling: object) -> None:
-        prefill(slot, prompt, sampling)  # type: ignore[arg-type]
         if not bad:
             bad.append(slot)
             raise RuntimeError("no such token")
+        prefill(slot, prompt, sampling)  # type: ignore[arg-type]
 
     bench.stepper.prefill = fail_once  # type: ignore[method-assign]
     bench.run()
