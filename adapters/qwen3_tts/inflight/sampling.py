@@ -107,18 +107,14 @@ class Sampler:
     def warped(self, scores: Tensor) -> Tensor:
         """Temperature, top-k and top-p: the scores of what remains, minus infinity for the rest."""
         scores = scores / self._temperature
-        if self.plan.nucleus:
-            return self._nucleus(scores)
         worst_kept = scores.topk(self.plan.candidates).values.gather(1, self._last_kept)
-        return scores.masked_fill_(scores < worst_kept, -torch.inf)
+        scores.masked_fill_(scores < worst_kept, -torch.inf)
+        return self._nucleus(scores) if self.plan.nucleus else scores
 
     def _nucleus(self, scores: Tensor) -> Tensor:
         ascending, order = scores.sort(-1)
-        worst_kept = ascending.gather(1, self._vocabulary - 1 - self._last_kept)
-        ascending.masked_fill_(ascending < worst_kept, -torch.inf)
         dropped = (ascending.softmax(-1).cumsum_(-1) <= self._rest) & (self._rest > 0)
         dropped[:, -1] = False
-        dropped |= ascending == -torch.inf
         return scores.masked_fill_(dropped.scatter(1, order, dropped), -torch.inf)
 
 
