@@ -110,6 +110,29 @@ def test_in_half_precision_it_is_as_near_to_the_truth_as_the_package(
     assert rms(samples - exact) < 1.1 * rms(whole(stock, codes) - exact)
 
 
+def test_scales_norms_and_proportions_are_as_the_decoder_has_them(package: Callable[[torch.dtype], Any]) -> None:
+    """As in the published one, heads are wider than the layers; beyond it, they share keys, and the window is short."""
+    config = copy.deepcopy(package(torch.float64).config)
+    config.num_attention_heads, config.num_key_value_heads, config.head_dim, config.sliding_window = 6, 2, 4, 9
+    torch.manual_seed(0)
+    stock = type(package(torch.float64))._from_config(config).double().eval()
+    for weight in stock.parameters():  # every scale and norm is another number
+        if weight.dim() == 1:
+            torch.nn.init.uniform_(weight, 0.2, 1)
+        else:
+            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
+    book = stock.quantizer.rvq_first.vq.layers[0]._codebook
+    book.cluster_usage.data[:2] = 0  # entries that training never used
+    book.embedding_sum.data[:2] *= book.epsilon
+    codes = random_codes(2, 30)
+    codes[:, ::3, 0] = 1
+    expected = whole(stock, codes)
+    codec = StreamingCodec(CodecDecoder(stock), slots=2)
+    samples = torch.cat([codec.decode([1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
+    assert 0.01 < rms(expected) < 1
+    torch.testing.assert_close(samples, expected, **EXACT)
+
+
 def rms(difference: Tensor) -> float:
     return float(difference.double().square().mean().sqrt())
 
