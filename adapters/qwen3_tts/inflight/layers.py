@@ -96,14 +96,19 @@ class Decoder:
         return x
 
 
-def attend(queries: Tensor, cache: Tensor, mask: Tensor | None) -> Tensor:
-    """Attention of `queries` (rows * tokens, heads, dim) to `cache` (rows, positions, 2 * key_value_heads, dim).
+def keys_and_values(cache: Tensor) -> tuple[Tensor, Tensor]:
+    """Both (..., key_value_heads, positions, dim) of a cache (..., positions, 2 * key_value_heads, dim)."""
+    keys, values = cache.transpose(-2, -3).chunk(2, -3)
+    return keys, values
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Attention of `queries` (rows * tokens, heads, dim) to `keys` (rows, key_value_heads, positions, dim).
 
     The queries that share a key's head stand in the place of one head's tokens, so that no key is copied. `mask` is
     added to the scores: (rows or 1, 1, tokens * heads // key_value_heads, positions), by token, then by group; one
     row of it stands for all. Gives (rows * tokens, heads * dim), by group, then by head.
     """
-    keys, values = cache.transpose(1, 2).chunk(2, 1)
     rows, key_value_heads, _, dim = keys.shape
     by_head = queries.view(rows, -1, key_value_heads, queries.shape[1] // key_value_heads, dim).transpose(1, 2)
     grouped = by_head.reshape(rows, key_value_heads, -1, dim)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.layers import Decoder, attend, causal_mask
+from adapters.qwen3_tts.inflight.layers import Attend, Decoder, attend, causal_mask, keys_and_values
 from adapters.qwen3_tts.inflight.sampling import Sampler
 from adapters.qwen3_tts.inflight.weights import Weights
 
@@ -57,18 +57,19 @@ class Predictor:
     def _first(self, x: Tensor, rows: int) -> Tensor:
         """The first two positions (rows * 2, width); the second one's output (rows, width)."""
         cos, sin = self._first_two
-
-        def attend_both(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
-            cache = self._cache[layer, :rows, :2]
-            cache.copy_(keys_values.unflatten(0, (rows, 2)))
-            return attend(queries, cache, self._mask)
-
-        return self._decoder(x, (cos[: 2 * rows], sin[: 2 * rows]), attend_both).unflatten(0, (rows, 2))[:, 1]
+        x = self._decoder(x, (cos[: 2 * rows], sin[: 2 * rows]), self._attend(rows, slice(2), self._mask))
+        return x.view(rows, 2, -1)[:, 1]
 
     def _next(self, x: Tensor, rows: int, position: int) -> Tensor:
-        def attend_all(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
-            cache = self._cache[layer, :rows]
-            cache[:, position].copy_(keys_values)
-            return attend(queries, cache[:, : position + 1], None)
+        return self._decoder(x, self._later[position - 2], self._attend(rows, slice(position, position + 1), None))
 
-        return self._decoder(x, self._later[position - 2], attend_all)
+    def _attend(self, rows: int, positions: slice, mask: Tensor | None) -> Attend:
+        """Attention from these positions to all until them."""
+        targets = self._cache[:, :rows, positions].unbind(0)
+        keys, values = (each.unbind(0) for each in keys_and_values(self._cache[:, :rows, : positions.stop]))
+
+        def attend_all(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
+            targets[layer].copy_(keys_values.view(targets[layer].shape))
+            return attend(queries, keys[layer], values[layer], mask)
+
+        return attend_all

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.layers import Decoder, attend, causal_mask
+from adapters.qwen3_tts.inflight.layers import Decoder, attend, causal_mask, keys_and_values
 from adapters.qwen3_tts.inflight.weights import Weights
 
 
@@ -21,18 +21,18 @@ class Talker:
         self._positions = positions
         shape = len(stack.layers), slots, positions, 2 * stack.key_value_heads, stack.head_dim
         self._arena = torch.zeros(shape, device=weights.device, dtype=weights.dtype)
-        self._lines = self._arena.flatten(1, 2)
+        self._lines = self._arena.flatten(1, 2).unbind(0)
         self._ahead = torch.arange(positions, device=weights.device)
 
     def prefill(self, slot: int, x: Tensor) -> Tensor:
         """Read `x` (tokens, hidden) into the slot, from position 0; the last token's hidden state (1, hidden)."""
-        tokens = len(x)
+        tokens = x.shape[0]
         mask = causal_mask(tokens, self._group, x.device, x.dtype)
 
         def attend_prompt(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
             cache = self._arena[layer, slot : slot + 1, :tokens]
             cache[0].copy_(keys_values)
-            return attend(queries, cache, mask)
+            return attend(queries, *keys_and_values(cache), mask)
 
         rotations = self._decoder.rotations(self._ahead[:tokens])
         return self._decoder.norm(self._decoder(x, rotations, attend_prompt)[-1:])
@@ -43,16 +43,17 @@ class Talker:
         `first`: where the slots are neighbours in rising order, the first of them; their keys are then read in place.
         Gives the hidden states (rows, hidden).
         """
-        rows = len(x)
+        rows = x.shape[0]
         lines = slots * self._positions + positions
         mask = torch.zeros(rows, 1, 1, span, device=x.device, dtype=x.dtype)
         mask.masked_fill_((self._ahead[:span] > positions[:, None])[:, None, None], -torch.inf)
+        arena = self._arena[:, :, :span] if first is None else self._arena[:, first : first + rows, :span]
+        caches = arena.unbind(0)
 
         def attend_slots(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
             self._lines[layer].index_copy_(0, lines, keys_values)
-            arena = self._arena[layer, :, :span]
-            cache = arena.index_select(0, slots) if first is None else arena[first : first + rows]
-            return attend(queries, cache, mask)
+            cache = caches[layer].index_select(0, slots) if first is None else caches[layer]
+            return attend(queries, *keys_and_values(cache), mask)
 
         return self._decoder.norm(self._decoder(x, self._decoder.rotations(positions), attend_slots))
 

@@ -25,7 +25,7 @@ from tests.unit.adapters.qwen3_tts.oracle import (
     step_alone,
 )
 
-TOKENS = 18
+TOKENS = 14
 PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
 LARGE = UTTERANCES["large, voice by colour"]
 ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
