@@ -32,7 +32,7 @@ class ClonedVoice:
     text: str = ""
     """The words of the recording; empty where `codes` is None."""
     codec_state: CodecState | None = None
-    """Where a codec stands that has decoded `codes`: what is spoken goes on from there. None where they are."""
+    """Where a codec stands that has decoded `codes`: what is spoken goes on from there. None with them."""
 
     @property
     def nbytes(self) -> int:
@@ -79,9 +79,10 @@ class VoiceEncoder:
 
     def _codes(self, samples: Tensor) -> Tensor:
         samples = self._ready(samples)
-        return self._weights.speech_tokenizer.encode(samples, torch.ones_like(samples, dtype=torch.int64)).audio_codes[
-            0
-        ]
+        (codes,) = self._weights.speech_tokenizer.encode(
+            samples, torch.ones_like(samples, dtype=torch.int64)
+        ).audio_codes
+        return codes
 
     def _ready(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._weights.device, self._weights.dtype)

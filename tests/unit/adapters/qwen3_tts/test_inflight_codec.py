@@ -58,7 +58,7 @@ def recordings(package: Callable[[torch.dtype], Any]) -> tuple[Tensor, Tensor]:
 chunks = st.tuples(st.sets(st.integers(0, STREAMS - 1), min_size=1), st.integers(1, 40))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(schedule=st.lists(chunks, max_size=12), slots=st.permutations(range(STREAMS + 1)))
 def test_a_stream_in_any_chunks_and_any_company_is_as_in_one_piece(
     decoder: CodecDecoder,
