@@ -19,7 +19,6 @@ _SPAN = 64
 """Positions are attended to in multiples of it, so that there are few shapes."""
 _CONTROL_CODES = 1024
 """Of the talker's vocabulary, the last: of them only the end is ever drawn."""
-_NOTHING = Sampling(do_sample=False, subtalker_dosample=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class FrameStepper:
         rows = next((bucket for bucket in self._buckets if bucket >= len(slots)), len(slots))
         padding = rows - len(slots)
         batch = self._batches.get(rows) or self._batches.setdefault(rows, Batch(self._weights, rows))
-        samplings = (*(stream.sampling for stream in streams), *[_NOTHING] * padding)
+        samplings = (*(stream.sampling for stream in streams), *[streams[0].sampling] * padding)
         batch.load((*slots, *[self.slots] * padding), samplings)  # the slot after the last is nobody's
         needed = 1 + max(stream.position for stream in streams)
         span = min(-(-needed // _SPAN) * _SPAN, self.positions)

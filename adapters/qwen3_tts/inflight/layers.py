@@ -42,6 +42,8 @@ class RmsNorm:
 
 
 class _Layer(NamedTuple):
+    """As `LayerWeights`, its matrices transposed."""
+
     input_norm: RmsNorm
     qkv: Tensor
     qk_norm: RmsNorm
@@ -59,12 +61,12 @@ class Decoder:
         self._layers = [
             _Layer(
                 RmsNorm(layer.input_norm, weights.eps),
-                layer.qkv,
+                layer.qkv.t(),
                 RmsNorm(layer.qk_norm, weights.eps),
-                layer.attention_out,
+                layer.attention_out.t(),
                 RmsNorm(layer.mlp_norm, weights.eps),
-                layer.gate_up,
-                layer.down,
+                layer.gate_up.t(),
+                layer.down.t(),
             )
             for layer in weights.layers
         ]
@@ -74,6 +76,9 @@ class Decoder:
         self._rotated = weights.heads + weights.key_value_heads
         self._dim = weights.head_dim
         self._cos, self._sin = _rotations(weights, positions)
+        rounds = weights.norm.dtype != torch.float32
+        self._residual = _rounded_addmm if rounds else torch.addmm
+        self._sum = _rounded_addcmul if rounds else torch.addcmul
 
     def rotations(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """What `__call__` needs to know of the tokens' positions, (tokens,) int64."""
@@ -84,15 +89,13 @@ class Decoder:
         cos, sin = rotations
         shape = x.shape[0], -1, self._dim
         for index, layer in enumerate(self._layers):
-            qkv = F.linear(layer.input_norm(x), layer.qkv).view(shape)
+            qkv = layer.input_norm(x).mm(layer.qkv).view(shape)
             qk = qkv.narrow(1, 0, self._rotated)
             normed = layer.qk_norm(qk)
-            turned = normed.roll(self._dim // 2, -1).mul_(sin)
-            torch.add(normed.mul_(cos), turned, out=qk)  # in place: keys and values stay side by side
-            attended = attend(index, *qkv.split(self._heads, 1))
-            x = F.linear(attended, layer.attention_out).add_(x)
-            gate, up = F.linear(layer.mlp_norm(x), layer.gate_up).chunk(2, 1)
-            x = F.linear(F.silu(gate).mul_(up), layer.down).add_(x)
+            self._sum(normed * cos, normed.roll(self._dim // 2, -1), sin, out=qk)  # keys and values stay side by side
+            x = self._residual(x, attend(index, *qkv.split(self._heads, 1)), layer.attention_out)
+            gate, up = layer.mlp_norm(x).mm(layer.gate_up).chunk(2, 1)
+            x = self._residual(x, F.silu(gate).mul_(up), layer.down)
         return x
 
 
@@ -120,6 +123,16 @@ def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtyp
     """The `mask` of `attend` for tokens at the positions 0, 1, 2..., (1, 1, tokens * group, tokens)."""
     mask = torch.full((tokens, tokens), -torch.inf, device=device, dtype=dtype).triu_(1)
     return mask.repeat_interleave(group, 0)[None, None]
+
+
+def _rounded_addmm(x: Tensor, y: Tensor, matrix: Tensor) -> Tensor:
+    """`x + y @ matrix`, the product rounded before the sum, which torch's own would not do."""
+    return torch.mm(y, matrix).add_(x)
+
+
+def _rounded_addcmul(x: Tensor, y: Tensor, z: Tensor, *, out: Tensor) -> Tensor:
+    """`x + y * z`, likewise."""
+    return torch.add(x, y * z, out=out)
 
 
 def _rotations(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:

@@ -66,6 +66,8 @@ class Plan(NamedTuple):
 
     sampled: bool
     """Whether any row is drawn by chance."""
+    greedy: bool
+    """Whether any row is not."""
     candidates: int
     """How many of the best scores are looked at to find the worst that is kept."""
     nucleus: bool
@@ -81,7 +83,7 @@ class Sampler:
         self._temperature = torch.zeros(rows, 1, device=device)
         self._last_kept = torch.zeros(rows, 1, dtype=torch.int64, device=device)
         self._rest = torch.zeros(rows, 1, device=device)
-        self.plan = Plan(sampled=False, candidates=vocabulary, nucleus=False)
+        self.plan = Plan(sampled=False, greedy=True, candidates=vocabulary, nucleus=False)
 
     def load(self, warps: Sequence[Warp]) -> None:
         """Set the rows' parameters."""
@@ -89,6 +91,7 @@ class Sampler:
         narrow = max(kept) <= _NARROW < self._vocabulary
         self.plan = Plan(
             sampled=any(warp.do_sample for warp in warps),
+            greedy=not all(warp.do_sample for warp in warps),
             candidates=_NARROW if narrow else self._vocabulary,
             nucleus=any(warp.do_sample and warp.top_p < 1 for warp in warps),
         )
@@ -99,10 +102,10 @@ class Sampler:
 
     def draw(self, scores: Tensor, noise: Tensor | None) -> Tensor:
         """Codes (rows,) for `scores` (rows, vocabulary) in float32, by Gumbel noise of that shape."""
-        best = scores.argmax(-1)
         if noise is None or not self.plan.sampled:
-            return best
-        return torch.where(self._do_sample, self.warped(scores).add_(noise).argmax(-1), best)
+            return scores.argmax(-1)
+        drawn = self.warped(scores).add_(noise).argmax(-1)
+        return torch.where(self._do_sample, drawn, scores.argmax(-1)) if self.plan.greedy else drawn
 
     def warped(self, scores: Tensor) -> Tensor:
         """Temperature, top-k and top-p: the scores of what remains, minus infinity for the rest."""

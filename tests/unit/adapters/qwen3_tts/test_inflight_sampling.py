@@ -58,8 +58,8 @@ def test_scores_are_those_of_the_reference_in_any_company(tied: bool) -> None:
 
 
 def test_without_top_p_no_more_candidates_are_sorted_out_than_needed() -> None:
-    assert loaded([Warp(True, 1.0, 50, 1.0), Warp(False, 1.0, 0, 0.5)]).plan == (True, 64, False)
-    assert loaded([Warp(True, 1.0, 50, 1.0), Warp(True, 1.0, 65, 1.0)]).plan == (True, VOCABULARY, False)
+    assert loaded([Warp(True, 1.0, 50, 1.0), Warp(False, 1.0, 0, 0.5)]).plan == (True, True, 64, False)
+    assert loaded([Warp(True, 1.0, 50, 1.0), Warp(True, 1.0, 65, 1.0)]).plan == (True, False, VOCABULARY, False)
     assert loaded([Warp(False, 1.0, 50, 1.0)]).plan.sampled is False
 
 
