@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.prompt import Prompt
@@ -140,6 +142,34 @@ def test_a_stream_is_the_same_whoever_joins_and_leaves(
         expected = alone[stream][2]
         assert len(frames_of) == min(len(expected), max(1, wanted[stream]))
         assert torch.equal(torch.stack(frames_of), expected[: len(frames_of)])
+
+
+class Operations(TorchDispatchMode):
+    """Notes what is computed, and in which shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[object, ...]] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        self.seen.append((operation, result.shape if isinstance(result, Tensor) else None))
+        return result
+
+
+def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(oracle: Oracle) -> None:
+    stepper = FrameStepper(oracle.weights, slots=4, positions=128)
+    for slot, sampling in ((0, GREEDY), (3, SAMPLINGS["top-p and top-k"])):
+        stepper.prefill(slot, oracle.prompt(LARGE), sampling)
+    stepper.step([0, 3])
+    frames = []
+    for _ in range(3):
+        with Operations() as operations:
+            stepper.step([0, 3])
+        frames.append(operations.seen)
+    assert frames[0] == frames[1] == frames[2]
+    names = {operation.name() for operation, _ in frames[0]}
+    assert not names & {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero"}
 
 
 def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle) -> None:
