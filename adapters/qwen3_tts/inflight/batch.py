@@ -43,6 +43,7 @@ class Batch:
         """Take these slots, as many as there are rows."""
         if self._loaded == (slots, samplings):
             return
+        self._loaded = (), ()  # until all of it is
         upload(self.slots, slots)
         upload(self.keys, [noise_key(sampling.seed) for sampling in samplings])
         upload(self.penalty, [[sampling.repetition_penalty] for sampling in samplings])

@@ -23,7 +23,8 @@ class TextTokenizer:
 
     def __init__(self, folder: Path) -> None:
         """`folder` has vocab.json and merges.txt."""
-        ours = Qwen2TokenizerFast.from_pretrained(folder)
+        # As in the package: with this, transformers 4.57 cuts text into words by another pattern than Qwen's own.
+        ours = Qwen2TokenizerFast.from_pretrained(folder, fix_mistral_regex=True)
         parts = json.loads(ours.backend_tokenizer.to_str())
         self._plain = Tokenizer.from_str(json.dumps({**parts, "added_tokens": [], "post_processor": None}))
         self.role = tuple(ours.encode("<|im_start|>assistant\n"))

@@ -34,7 +34,5 @@ def test_in_bfloat16_a_prompt_is_read_to_the_same_numbers(model_dir: Path) -> No
     with torch.inference_mode():
         ours = torch.cat([talker.prefill(0, prompt[:n]) for n in range(2, 21)])
         theirs = torch.cat([package(inputs_embeds=prompt[None, :n]).last_hidden_state[0, -1:] for n in range(2, 21)])
-    same = (
-        (ours == theirs).float().mean()
-    )  # a third of them, with one rounding left out
+    same = (ours == theirs).float().mean()  # a third of them, with one rounding left out
     assert same > 0.9
