@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 
 import torch
 import triton_python_backend_utils as pb_utils
@@ -30,16 +31,14 @@ class TritonPythonModel(SpeechModel):
 
     def load(self, instance: Instance) -> Engine:
         """Load the checkpoint and prove that it speaks."""
+        engine = os.environ.get("QWEN_ENGINE") or "inflight"
+        if engine not in _ENGINES:
+            raise UnusableSettingError(f"QWEN_ENGINE={engine}: choose from {', '.join(_ENGINES)}")
         checkpoint = choose(instance)
         runtime = Runtime.choose(Hardware.of(instance))
-        engine = os.environ.get("QWEN_ENGINE") or "inflight"
         pb_utils.Logger.log_info(f"{instance.model}: {checkpoint.folder} on {runtime}, {engine}")
         torch.set_num_threads(instance.threads)
-        if engine == "inflight":
-            return _inflight(checkpoint, runtime)
-        if engine == "stock":
-            return _stock(checkpoint, runtime)
-        raise UnusableSettingError(f"QWEN_ENGINE={engine}: choose from inflight, stock")
+        return _ENGINES[engine](checkpoint, runtime)
 
 
 def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:
@@ -60,6 +59,9 @@ def _stock(checkpoint: Checkpoint, runtime: Runtime) -> QwenEngine:
         max_requests=int(os.environ.get("QWEN_MAX_REQUESTS") or 64),
         max_batch=int(os.environ.get("QWEN_MAX_BATCH") or 8),
     )
+
+
+_ENGINES: Mapping[str, Callable[[Checkpoint, Runtime], Engine]] = {"inflight": _inflight, "stock": _stock}
 
 
 def _defaults() -> dict[str, str]:

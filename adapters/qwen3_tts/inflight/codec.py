@@ -94,7 +94,7 @@ class StreamingCodec:
     def decode(self, slots: Sequence[int], codes: Tensor) -> Tensor:
         """The next samples of some slots, (n, frames * 1920) from -1 to 1, of their next codes (n, frames, 16) int64.
 
-        No slot may be named twice. What is done depends on the shape of `codes` alone.
+        The codes may be in the host's memory. No slot may be named twice. What is done depends on their shape alone.
         """
         with torch.inference_mode():
             latents, past = self._read(self._on_device(slots), codes)
@@ -110,6 +110,7 @@ class StreamingCodec:
             self._decoder.samples(latents[:, -self._decoder.reach :], past)
 
     def _read(self, slots: Tensor, codes: Tensor) -> tuple[Tensor, Past]:
+        codes = codes.to(self._decoder.device, non_blocking=True)
         start = self._arena.frames.index_select(0, slots)
         self._arena.frames.index_copy_(0, slots, start + codes.shape[1])
         past = self._arena.open(slots)
