@@ -65,8 +65,36 @@ CUSTOM_VOICE_MODEL_PATH = Setting(
     "Checkpoint that answers as the CustomVoice model of its size, relative to the clone; `VOICE_DESIGN_MODEL_PATH` "
     "and `VOICE_CLONE_MODEL_PATH` likewise, and `CUSTOM_VOICE_0_6B_MODEL_PATH` and its like for one size.",
 )
-QWEN_MAX_REQUESTS = Setting("QWEN_MAX_REQUESTS", 64, "Requests that a Qwen3-TTS model has open at once.")
-QWEN_MAX_BATCH = Setting("QWEN_MAX_BATCH", 8, "Requests that a Qwen3-TTS model speaks together.")
+QWEN_ENGINE = Setting(
+    "QWEN_ENGINE",
+    "inflight",
+    "What speaks Qwen3-TTS: `inflight`, many streams at once, sounding from the first frames on; or `stock`, the "
+    "published package as it is.",
+    choices=("inflight", "stock"),
+)
+QWEN_SLOTS = Setting(
+    "QWEN_SLOTS", 0, "Streams that a Qwen3-TTS model speaks at once; 0: 4 on a CPU, 16 on a GPU.", least=0
+)
+QWEN_KV_POSITIONS = Setting(
+    "QWEN_KV_POSITIONS",
+    6144,
+    "What a slot holds, in prompt tokens and frames of 80 ms; a position takes 112 KiB in 16 bits.",
+    least=64,
+)
+QWEN_QUEUE = Setting("QWEN_QUEUE", 16, "Requests that may wait for a slot.", least=0)
+QWEN_QUEUE_SECONDS = Setting("QWEN_QUEUE_SECONDS", 30, "Seconds that a request may wait for a slot.", least=0)
+QWEN_PROFILE = Setting(
+    "QWEN_PROFILE",
+    "latency",
+    "How soon a stream sounds against how little it costs: `latency`, `balanced` or `throughput`.",
+    choices=("latency", "balanced", "throughput"),
+)
+QWEN_RUNAWAY_SECONDS = Setting(
+    "QWEN_RUNAWAY_SECONDS", 8, "Seconds of silence or repetition after which speech is ended; 0: never.", least=0
+)
+QWEN_VOICE_CACHE_MB = Setting("QWEN_VOICE_CACHE_MB", 256, "Megabytes that cloned voices may take.", least=0)
+QWEN_MAX_REQUESTS = Setting("QWEN_MAX_REQUESTS", 64, "Requests that the `stock` engine has open at once.")
+QWEN_MAX_BATCH = Setting("QWEN_MAX_BATCH", 8, "Requests that the `stock` engine speaks together.")
 KOKORO_MAX_REQUESTS = Setting("KOKORO_MAX_REQUESTS", 32, "Requests that Kokoro has open at once.")
 WHISPER_COMPUTE_TYPE = Setting(
     "WHISPER_COMPUTE_TYPE",
@@ -85,6 +113,14 @@ ALL: tuple[Setting[str] | Setting[int], ...] = (
     DEFAULT_SPEAKER,
     DEFAULT_LANGUAGE,
     CUSTOM_VOICE_MODEL_PATH,
+    QWEN_ENGINE,
+    QWEN_SLOTS,
+    QWEN_KV_POSITIONS,
+    QWEN_QUEUE,
+    QWEN_QUEUE_SECONDS,
+    QWEN_PROFILE,
+    QWEN_RUNAWAY_SECONDS,
+    QWEN_VOICE_CACHE_MB,
     QWEN_MAX_REQUESTS,
     QWEN_MAX_BATCH,
     KOKORO_MAX_REQUESTS,

@@ -7,13 +7,15 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-PACKAGES = ("ctranslate2", "faster-whisper", "onnxruntime", "numpy", "grpcio", "fastapi", "av")
+SPEECH = ("ctranslate2", "faster-whisper", "onnxruntime", "torch", "transformers", "qwen-tts")
+PACKAGES = (*SPEECH, "numpy", "grpcio", "fastapi", "av")
+"""Those of them that are installed are told."""
 
 
 def machine() -> dict[str, Any]:
@@ -25,7 +27,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {each.name: each.version for each in distributions() if each.name in PACKAGES},
         "commit": commit.stdout.strip() or None,
     }
 

@@ -18,7 +18,7 @@ from adapters.triton.speech import FinishReason, SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions
 from tritone.languages import code_of
 
-_PROOF = SpeechRequest(
+PROOF = SpeechRequest(
     text="The model is loaded, and it can speak.",
     voice="",
     language="auto",
@@ -26,7 +26,7 @@ _PROOF = SpeechRequest(
     options=SpeechOptions(instruct="A calm voice.", x_vector_only=True, max_new_tokens=26, seed=0),
     ref_audio=(0.1 * np.sin(np.arange(2 * SPEECH_RATE) * (2 * np.pi * 150 / SPEECH_RATE))).astype(np.float32),
 )
-"""Two seconds of a known sentence, with all that any of the modes asks for; those that do not pass it over."""
+"""Spoken at load: two seconds, with all that any of the modes asks for; those that do not pass it over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class Synthesizer:
 
     def prove(self) -> None:
         """Speak a known sentence; raises `RuntimeError` if no audio comes of it."""
-        (spoken,) = self.speak([self.utterance(_PROOF)], lambda: [False])
+        (spoken,) = self.speak([self.utterance(PROOF)], lambda: [False])
         if not spoken.frames:
             raise RuntimeError(f"the checkpoint in {self._checkpoint.folder} does not speak")
 

@@ -7,6 +7,7 @@ import triton_python_backend_utils as pb_utils
 from tritone.errors import Cancelled, InvalidInput, Overloaded
 
 _TTFA_BUCKETS = [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
+_FINISHES = ("stop", "length", "runaway")
 _REASONS: dict[type[BaseException], str] = {InvalidInput: "invalid", Overloaded: "overloaded", Cancelled: "cancelled"}
 
 
@@ -14,7 +15,8 @@ class Metrics:
     """The metrics of one model in this stub.
 
     `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio spoken or
-    heard) and `tritone_errors_total` (counter; reason: invalid, overloaded, cancelled, internal), each by model.
+    heard), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
+    reason: invalid, overloaded, cancelled, internal), each by model.
     """
 
     def __init__(self, model: str) -> None:
@@ -27,12 +29,18 @@ class Metrics:
         self._audio_family = family(
             name="tritone_audio_seconds_total", description="Seconds of audio spoken or heard", kind=family.COUNTER
         )
+        self._finished_family = family(
+            name="tritone_finished_total", description="Utterances that ended, by the reason", kind=family.COUNTER
+        )
         self._errors_family = family(
             name="tritone_errors_total", description="Requests that ended in an error", kind=family.COUNTER
         )
         labels = {"model": model}
         self._ttfa = self._ttfa_family.Metric(labels=labels, buckets=_TTFA_BUCKETS)
         self._audio = self._audio_family.Metric(labels=labels)
+        self._finished = {
+            reason: self._finished_family.Metric(labels={**labels, "reason": reason}) for reason in _FINISHES
+        }
         self._errors = {
             reason: self._errors_family.Metric(labels={**labels, "reason": reason})
             for reason in (*_REASONS.values(), "internal")
@@ -45,6 +53,10 @@ class Metrics:
     def audio(self, seconds: float) -> None:
         """`seconds` of audio were spoken or heard."""
         self._audio.increment(seconds)
+
+    def finished(self, reason: str) -> None:
+        """An utterance ended for `reason`."""
+        self._finished[reason].increment(1)
 
     def error(self, error: BaseException) -> None:
         """A request ended in `error`."""

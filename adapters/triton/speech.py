@@ -122,6 +122,7 @@ class Reply:
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream: everything that will be spoken has been sent."""
+        self._metrics.finished(reason)
         self._end(
             _response(
                 {

@@ -215,12 +215,13 @@ def test_a_caller_that_cannot_be_reached_any_more_harms_nobody(model: AVoice) ->
     assert "could not be sent" in pb_utils.Logger.lines[-1][1]
 
 
-def test_metrics_count_first_audio_audio_seconds_and_errors(model: AVoice) -> None:
+def test_metrics_count_first_audio_audio_seconds_ends_and_errors(model: AVoice) -> None:
     metrics = model._metrics
     ask(model)
     ask(model, "")
     assert len(metrics._ttfa.values) == 1
     assert metrics._audio.values == [1.0, 0.5]
+    assert metrics._finished["stop"].values == [1]
     assert metrics._errors["invalid"].values == [1]
 
 

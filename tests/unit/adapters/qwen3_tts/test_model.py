@@ -11,6 +11,7 @@ import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from adapters.qwen3_tts.model import TritonPythonModel
+from adapters.settings import UnusableSettingError
 
 
 def arguments(model: str) -> dict[str, str]:
@@ -22,9 +23,11 @@ def arguments(model: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("engine", ["inflight", "stock"])
 def test_a_voice_is_cloned_from_tensors(
-    model_dir: Path, reference: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    model_dir: Path, reference: np.ndarray, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
+    monkeypatch.setenv("QWEN_ENGINE", engine)
     monkeypatch.setenv("MODEL_DIR", str(model_dir))
     monkeypatch.setenv("CPU_THREADS", "1")
     model = TritonPythonModel()
@@ -40,6 +43,13 @@ def test_a_voice_is_cloned_from_tensors(
     error = refused.sender.sent[-1].error()
     assert error is not None
     assert error.message().startswith("ref_audio: 0.10 s")
+
+
+def test_an_engine_that_there_is_not_is_refused(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QWEN_ENGINE", "fast")
+    monkeypatch.setenv("MODEL_DIR", str(model_dir))
+    with pytest.raises(UnusableSettingError, match="QWEN_ENGINE=fast is unknown; choose from inflight, stock"):
+        TritonPythonModel().initialize(arguments("qwen3-tts-0.6b"))
 
 
 def test_a_model_without_its_checkpoint_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,205 @@
+"""The codec decoder's layers, on a chunk of each of some streams.
+
+Everything is (streams, time, channels). To a convolution that is an image of height 1 in the channels-last format, so
+nothing is ever transposed, and a transposed convolution is one with more channels, read as more time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from adapters.qwen3_tts.inflight.codec_state import Past
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """x W^T + b."""
+
+    weight: Tensor
+    """(out, in)."""
+    bias: Tensor | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out)."""
+        return F.linear(x, self.weight, self.bias)
+
+    def add(self, residual: Tensor, x: Tensor) -> Tensor:
+        """`residual` + x W^T, both (rows, channels), in one operation; for layers without bias."""
+        return torch.addmm(residual, x, self.weight.t())
+
+
+@dataclass(frozen=True, eq=False)
+class CausalConv:
+    """A convolution that sees the present and the past."""
+
+    weight: Tensor
+    """(out, in / groups, 1, taps), channels last; the last tap is the present."""
+    bias: Tensor
+    part: int
+    """Of the state: the last `reach` inputs."""
+    dilation: int = 1
+    groups: int = 1
+
+    @property
+    def reach(self) -> int:
+        """How many inputs before the present one it sees."""
+        return int(self.weight.shape[-1] - 1) * self.dilation
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """(streams, time, in) to (streams, time, out)."""
+        image = past.extend(self.part, x).transpose(1, 2).unsqueeze(2)
+        out = F.conv2d(image, self.weight, self.bias, dilation=(1, self.dilation), groups=self.groups)
+        return out.squeeze(2).transpose(1, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class SnakeBeta:
+    """x + m sin(f x)^2, with a frequency and a magnitude a channel."""
+
+    frequency: Tensor
+    magnitude: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Shapes stay."""
+        wave = (x * self.frequency).sin_()
+        return torch.addcmul(x, wave.square_(), self.magnitude)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvNeXt:
+    """A depthwise convolution, then a feed-forward layer for every moment; the norm's weights are in `widen`."""
+
+    depthwise: CausalConv
+    widen: Linear
+    narrow: Linear
+    eps: float
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """Shapes stay."""
+        y = F.layer_norm(self.depthwise(x, past), x.shape[-1:], eps=self.eps)
+        return x + self.narrow(F.gelu(self.widen(y)))
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualUnit:
+    """Two convolutions, the second of one tap."""
+
+    before: SnakeBeta
+    wide: CausalConv
+    between: SnakeBeta
+    narrow: Linear
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """Shapes stay."""
+        return x + self.narrow(self.between(self.wide(self.before(x), past)))
+
+
+@dataclass(frozen=True, eq=False)
+class DecoderBlock:
+    """Upsampling by `rate`, and residual units of growing reach."""
+
+    before: SnakeBeta
+    expand: CausalConv
+    rate: int
+    units: tuple[ResidualUnit, ...]
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """(streams, time, channels) to (streams, time * rate, channels / 2)."""
+        x = upsampled(self.expand(self.before(x), past), self.rate)
+        for unit in self.units:
+            x = unit(x, past)
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What all transformer layers share for one chunk: where its frames stand, and what they see."""
+
+    cos: Tensor
+    """(streams, time, 1, head width)."""
+    sin: Tensor
+    """As `cos`; of the first half of a head negative."""
+    mask: Tensor
+    """Added to attention scores, (streams, 1, time, window - 1 + time)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TransformerLayer:
+    """Attention to a window, and a gated feed-forward layer; norms' weights and layer scales are in the matrices."""
+
+    qkv: Linear
+    out: Linear
+    gate_up: Linear
+    down: Linear
+    heads: int
+    key_value_heads: int
+    head_dim: int
+    eps: float
+    part: int
+    """Of the state: keys, already rotated, and values of the last window - 1 frames."""
+
+    def __call__(self, x: Tensor, around: Surroundings, past: Past) -> Tensor:
+        """`x` is (streams * time, channels)."""
+        streams, time = around.cos.shape[:2]
+        qkv = self.qkv(_rms_norm(x, self.eps)).view(streams, time, -1, self.head_dim)
+        rotated = qkv[:, :, : self.heads + self.key_value_heads]
+        halves_swapped = rotated.roll(self.head_dim // 2, dims=-1)
+        rotated.mul_(around.cos).addcmul_(halves_swapped, around.sin)
+        keys, values = (
+            past.extend(self.part, qkv[:, :, self.heads :].flatten(2))
+            .unflatten(2, (2, self.key_value_heads, self.head_dim))
+            .permute(2, 0, 3, 1, 4)
+        )
+        seen = F.scaled_dot_product_attention(
+            qkv[:, :, : self.heads].transpose(1, 2),
+            keys,
+            values,
+            attn_mask=around.mask,
+            enable_gqa=self.heads != self.key_value_heads,
+        )
+        x = self.out.add(x, seen.transpose(1, 2).reshape(streams * time, -1))
+        gate, up = self.gate_up(_rms_norm(x, self.eps)).chunk(2, dim=-1)
+        return self.down.add(x, F.silu(gate) * up)
+
+
+@dataclass(frozen=True, eq=False)
+class Transformer:
+    """Layers, then a norm; its weight is in the layer behind."""
+
+    layers: tuple[TransformerLayer, ...]
+    rotation: Tensor
+    """Radians a frame of each number of a head, (head width,) float32; of the first half negative."""
+    window: int
+    """Frames that a frame sees, itself included."""
+
+    def __call__(self, x: Tensor, start: Tensor, past: Past) -> Tensor:
+        """`x` (streams, time, channels), of which each stream's begins at frame `start` (streams,) int64."""
+        around = self._surroundings(start, x.shape[1], x.dtype)
+        flat = x.flatten(0, 1)
+        for layer in self.layers:
+            flat = layer(flat, around, past)
+        return _rms_norm(flat, self.layers[-1].eps).view(x.shape)
+
+    def _surroundings(self, start: Tensor, time: int, dtype: torch.dtype) -> Surroundings:
+        before = self.window - 1
+        frame = torch.arange(time, device=start.device)
+        key = torch.arange(before + time, device=start.device) - before  # relative to the chunk's first frame
+        position = start[:, None] + frame
+        angles = position[:, :, None, None] * self.rotation
+        in_window = (key <= frame[:, None]) & (key > frame[:, None] - self.window)
+        begun = start[:, None] + key >= 0
+        mask = torch.zeros((), device=start.device, dtype=dtype).where(begun[:, None, None] & in_window, -torch.inf)
+        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask)
+
+
+def upsampled(x: Tensor, rate: int) -> Tensor:
+    """Channels read as time: (streams, time, rate * channels) becomes (streams, time * rate, channels)."""
+    return x.reshape(x.shape[0], x.shape[1] * rate, -1)
+
+
+def _rms_norm(x: Tensor, eps: float) -> Tensor:
+    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).to(x.dtype)

@@ -1,0 +1,172 @@
+"""The package's codec decoder, made into ours: what is linear and adjacent is multiplied together, once, in float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adapters.qwen3_tts.inflight.codec_layers import (
+    CausalConv,
+    ConvNeXt,
+    DecoderBlock,
+    Linear,
+    ResidualUnit,
+    SnakeBeta,
+    Transformer,
+    TransformerLayer,
+)
+from adapters.qwen3_tts.inflight.codec_state import Layout
+
+
+class LayerFactory:
+    """Makes layers of the modules of one `Qwen3TTSTokenizerV2Decoder`; they keep their state by `layout`."""
+
+    def __init__(self, decoder: Any) -> None:
+        self.layout = Layout()
+        self._decoder = decoder
+        self._dtype = decoder.pre_conv.conv.weight.dtype
+
+    def codebooks(self) -> Tensor:
+        """(16 * entries, channels): every entry of every book as it arrives behind the quantizer's projection."""
+        quantizer = self._decoder.quantizer
+        return self._ready(torch.cat([*_books(quantizer.rvq_first), *_books(quantizer.rvq_rest)]))
+
+    def entry(self) -> CausalConv:
+        """The first convolution and the transformer's input projection."""
+        conv, projection = self._decoder.pre_conv.conv, self._decoder.pre_transformer.input_proj
+        matrix = projection.weight.double()
+        weight = torch.einsum("oc,cik->oik", matrix, conv.weight.double())
+        return self._conv(weight, matrix @ conv.bias.double() + projection.bias.double())
+
+    def transformer(self) -> Transformer:
+        """The transformer without its projections and its last norm's weight."""
+        module = self._decoder.pre_transformer
+        rotary = module.rotary_emb
+        if rotary.rope_type != "default":
+            raise ValueError(f"the codec's rope is of type {rotary.rope_type}, not default")
+        rotation = rotary.inv_freq.float()
+        return Transformer(
+            layers=tuple(self._transformer_layer(layer) for layer in module.layers),
+            rotation=torch.cat([-rotation, rotation]),
+            window=module.window_size,
+        )
+
+    def expansions(self) -> list[tuple[Linear, int, ConvNeXt]]:
+        """What doubles the frames, by which rate, and what follows; the transformer's output is in the first."""
+        pre = self._decoder.pre_transformer
+        stages = []
+        for index, (expand, block) in enumerate(self._decoder.upsample):
+            weight, bias, rate = _transposed(expand)
+            weight = weight[:, :, 0]  # as many taps as samples: nothing overlaps here
+            if index == 0:
+                bias = bias + weight @ pre.output_proj.bias.double()
+                weight = weight @ pre.output_proj.weight.double() * pre.norm.weight.double()
+            stages.append((self._linear(weight, bias), rate, self._convnext(block)))
+        return stages
+
+    def head(self) -> CausalConv:
+        """The convolution in front of the decoder's blocks."""
+        return self._causal(self._decoder.decoder[0])
+
+    def blocks(self) -> list[DecoderBlock]:
+        """The decoder's blocks."""
+        return [self._block(*block.block) for block in self._decoder.decoder[1:-2]]
+
+    def tail(self) -> tuple[SnakeBeta, CausalConv]:
+        """What makes samples of the last block's channels."""
+        return self._snake(self._decoder.decoder[-2]), self._causal(self._decoder.decoder[-1])
+
+    def _transformer_layer(self, layer: Any) -> TransformerLayer:
+        attention, mlp = layer.self_attn, layer.mlp
+        config = attention.config
+        seen, heard = layer.input_layernorm.weight.double(), layer.post_attention_layernorm.weight.double()
+        qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).double()
+        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).double()
+        kept = 2 * config.num_key_value_heads * attention.head_dim
+        return TransformerLayer(
+            qkv=self._linear(qkv * seen),
+            out=self._linear(layer.self_attn_layer_scale.scale.double()[:, None] * attention.o_proj.weight.double()),
+            gate_up=self._linear(gate_up * heard),
+            down=self._linear(layer.mlp_layer_scale.scale.double()[:, None] * mlp.down_proj.weight.double()),
+            heads=config.num_attention_heads,
+            key_value_heads=config.num_key_value_heads,
+            head_dim=attention.head_dim,
+            eps=layer.input_layernorm.variance_epsilon,
+            part=self.layout.reserve(attention.sliding_window - 1, kept),
+        )
+
+    def _convnext(self, block: Any) -> ConvNeXt:
+        widen, gamma = block.pwconv1.weight.double(), block.gamma.double()
+        return ConvNeXt(
+            depthwise=self._causal(block.dwconv),
+            widen=self._linear(
+                widen * block.norm.weight.double(), block.pwconv1.bias.double() + widen @ block.norm.bias.double()
+            ),
+            narrow=self._linear(gamma[:, None] * block.pwconv2.weight.double(), gamma * block.pwconv2.bias.double()),
+            eps=block.norm.eps,
+        )
+
+    def _block(self, before: Any, expand: Any, *units: Any) -> DecoderBlock:
+        weight, bias, rate = _transposed(expand)
+        return DecoderBlock(
+            before=self._snake(before),
+            expand=self._conv(weight, bias),
+            rate=rate,
+            units=tuple(
+                ResidualUnit(
+                    before=self._snake(unit.act1),
+                    wide=self._causal(unit.conv1),
+                    between=self._snake(unit.act2),
+                    narrow=self._linear(unit.conv2.conv.weight[:, :, 0], unit.conv2.conv.bias),
+                )
+                for unit in units
+            ),
+        )
+
+    def _snake(self, module: Any) -> SnakeBeta:
+        magnitude = 1 / (module.beta.double().exp() + module.no_div_by_zero)
+        return SnakeBeta(self._ready(module.alpha.double().exp()), self._ready(magnitude))
+
+    def _causal(self, module: Any) -> CausalConv:
+        conv = module.conv
+        return self._conv(conv.weight, conv.bias, dilation=conv.dilation[0], groups=conv.groups)
+
+    def _conv(self, weight: Tensor, bias: Tensor, *, dilation: int = 1, groups: int = 1) -> CausalConv:
+        _, inputs, taps = weight.shape
+        return CausalConv(
+            weight=self._ready(weight.unsqueeze(2)).contiguous(memory_format=torch.channels_last),
+            bias=self._ready(bias),
+            part=self.layout.reserve((taps - 1) * dilation, inputs * groups),
+            dilation=dilation,
+            groups=groups,
+        )
+
+    def _linear(self, weight: Tensor, bias: Tensor | None = None) -> Linear:
+        return Linear(self._ready(weight), None if bias is None else self._ready(bias))
+
+    def _ready(self, tensor: Tensor) -> Tensor:
+        return tensor.detach().to(self._dtype).contiguous()
+
+
+def _books(quantizer: Any) -> list[Tensor]:
+    """The codebooks of a residual quantizer, (entries, channels) each, in float64."""
+    projection = quantizer.output_proj.weight.double()[:, :, 0]
+    books = []
+    for layer in quantizer.vq.layers:
+        book = layer._codebook
+        entries = book.embedding_sum.double() / book.cluster_usage.double().clamp(min=book.epsilon)[:, None]
+        books.append(entries @ projection.T)
+    return books
+
+
+def _transposed(module: Any) -> tuple[Tensor, Tensor, int]:
+    """A transposed convolution as one that makes all samples between two inputs at once, as channels.
+
+    Its weight (rate * out, in, taps) and bias (rate * out,) in float64, and the rate.
+    """
+    weight, bias, rate = module.conv.weight.double(), module.conv.bias.double(), module.conv.stride[0]
+    inputs, outputs, kernel = weight.shape
+    taps = weight.view(inputs, outputs, kernel // rate, rate).flip(2)  # the present comes last
+    return taps.permute(3, 1, 0, 2).reshape(rate * outputs, inputs, kernel // rate), bias.repeat(rate), rate

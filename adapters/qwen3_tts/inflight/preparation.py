@@ -1,0 +1,75 @@
+"""From a request to what the stepper takes: off the stepping thread, because a new voice costs many frames."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+from adapters.qwen3_tts.checkpoint import Checkpoint
+from adapters.qwen3_tts.inflight.prompt import PromptBuilder
+from adapters.qwen3_tts.inflight.sampling import Sampling
+from adapters.qwen3_tts.inflight.stream import Prepared
+from adapters.qwen3_tts.inflight.voices import ClonedVoice, VoiceCache
+from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.utterance import Utterance
+from adapters.triton.speech import SpeechRequest
+from tritone.contract import SpeechDescription
+from tritone.languages import code_of
+
+
+class Preparation:
+    """Makes the requests of one checkpoint ready to be spoken."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        weights: Weights,
+        voices: VoiceCache | None,
+        *,
+        default_speaker: str = "",
+        default_language: str = "",
+    ) -> None:
+        """`voices` is for checkpoints that clone; the defaults are for requests that say neither."""
+        self.description: SpeechDescription = checkpoint.describe(default_speaker)
+        self._checkpoint = checkpoint
+        self._weights = weights
+        self._prompts = PromptBuilder(weights)
+        self._voices = voices
+        code = code_of(default_language)
+        self._default_language = code if code and code in checkpoint.languages else "auto"
+
+    def utterance(self, request: SpeechRequest) -> Utterance:
+        """Check a request, quickly and in any thread; raises `InvalidInput`."""
+        if request.language == "auto":
+            request = replace(request, language=self._default_language)
+        return Utterance.of(
+            request,
+            self._checkpoint,
+            text_tokens=self._prompts.count_tokens(request.text),
+            speaker=self.description.default_voice,
+            max_new_tokens=int(self._weights.generation.get("max_new_tokens", 2048)),
+        )
+
+    def prepare(self, utterance: Utterance) -> Prepared:
+        """Build the prompt, and take the voice from its reference where it is new; in one thread at a time.
+
+        As in the package, a cloned voice reads its text frame by frame, the others have all of it before they speak.
+        """
+        voice = self._voice(utterance)
+        prompt = self._prompts.build(
+            utterance.text,
+            language=utterance.language,
+            speaker=utterance.speaker,
+            instruct=utterance.instruct,
+            voice=voice,
+            streaming_text=voice is not None,
+        )
+        seed = secrets.randbits(62) if utterance.sampling.seed is None else utterance.sampling.seed
+        sampling = Sampling.of(self._weights.generation, utterance.sampling.arguments(), {"seed": seed})
+        return Prepared(prompt, sampling, voice.codec_state if voice else None)
+
+    def _voice(self, utterance: Utterance) -> ClonedVoice | None:
+        if self._voices is None or utterance.reference is None:
+            return None
+        words = utterance.reference_text
+        return self._voices.get(utterance.reference, words or "", x_vector_only=words is None)

@@ -1,0 +1,146 @@
+"""A model in the test's hands: as many frames as the text has words, codes and audio that tell whose they are.
+
+They stand in for the stepper and the codec, refuse what those could not do, and prove nothing about the model.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adapters.qwen3_tts.inflight.frame import Frames
+from adapters.qwen3_tts.inflight.prompt import Prompt
+from adapters.qwen3_tts.inflight.sampling import Sampling
+from adapters.qwen3_tts.inflight.stream import Prepared
+from adapters.qwen3_tts.utterance import Sampling as Asked
+from adapters.qwen3_tts.utterance import Utterance
+from adapters.triton.speech import SpeechRequest
+from tritone.contract import SpeechDescription
+from tritone.errors import InvalidInput
+
+WAIT = 20
+DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
+PROMPT = 5
+"""Positions of every prompt."""
+
+
+def codes_of(key: int, frame: int) -> list[int]:
+    """The codes of a frame of the utterance `key`."""
+    return [(key * 131 + frame * 17 + book) % 997 for book in range(16)]
+
+
+def audio_of(key: int, frames: int) -> np.ndarray:
+    """The audio of the first frames of the utterance `key`: it depends on each frame's codes and place."""
+    levels = [_level(sum(codes_of(key, frame)), frame) for frame in range(frames)]
+    return np.repeat(np.array(levels, np.float32), 1920)
+
+
+def _level(codes: int, frame: int) -> float:
+    return 0.1 + ((codes * 7 + frame * 13) % 800) / 1000
+
+
+@dataclass
+class FakePreparation:
+    description: SpeechDescription = DESCRIPTION
+    breaks_on: str | None = None
+    held: threading.Event | None = None
+    """Not set: preparing waits for it."""
+
+    def utterance(self, asked: SpeechRequest) -> Utterance:
+        if asked.text == "?":
+            raise InvalidInput("text", "is a question")
+        limit = asked.options.max_new_tokens
+        sampling = Asked.of(asked.options)
+        return Utterance(
+            text=asked.text, text_tokens=len(asked.text.split()), speaker="", language="auto", instruct="",
+            reference=None, reference_text=None, sampling=sampling, max_tokens=limit or 64,
+            cut="length" if limit else "runaway",
+        )  # fmt: skip
+
+    def prepare(self, utterance: Utterance) -> Prepared:
+        if self.held:
+            assert self.held.wait(WAIT)
+        if utterance.text == self.breaks_on:
+            raise RuntimeError("no such word")
+        embeddings = torch.zeros(PROMPT, 2)
+        embeddings[0] = torch.tensor([float(utterance.text_tokens), float(utterance.sampling.seed or 0)])
+        return Prepared(Prompt(embeddings, torch.zeros(0, 2)), Sampling(), None)
+
+
+@dataclass
+class FakeStepper:
+    slots: int
+    positions: int = 100
+    ends: bool = True
+    stuck: bool = False
+    """Draws the same codes for ever."""
+    breaks: Exception | None = None
+    steps: list[list[int]] = field(default_factory=list)
+    """The keys in each batch."""
+    prefills: list[int] = field(default_factory=list)
+    """How many steps had been made before each prefill."""
+    gate: threading.Semaphore | None = None
+    """If given, each step takes one of it."""
+    began: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    made: dict[int, list[int]] = field(default_factory=dict)
+    """Slot -> key, frames that it comes to, frames made."""
+
+    def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+        assert 0 <= slot < self.slots
+        assert slot not in self.made
+        frames, key = (int(value) for value in prompt.embeddings[0])
+        self.made[slot] = [key, frames, 0]
+        self.prefills.append(len(self.steps))
+
+    def step(self, slots: Sequence[int]) -> Frames:
+        assert len(set(slots)) == len(slots) > 0
+        self.began.release()
+        if self.gate:
+            assert self.gate.acquire(timeout=WAIT)
+        self.steps.append([self.made[slot][0] for slot in slots])
+        if self.breaks:
+            raise self.breaks
+        codes, ended = [], []
+        for slot in slots:
+            key, frames, made = self.made[slot]
+            assert made <= frames or not self.ends, "stepped after its end"
+            assert PROMPT + made < self.positions, "stepped beyond its slot"
+            codes.append(codes_of(key, 0 if self.stuck else made))
+            ended.append(self.ends and made == frames)
+            self.made[slot][2] += 1
+        return Frames(torch.tensor(codes), torch.tensor(ended))
+
+    def release(self, slot: int) -> None:
+        del self.made[slot]
+
+
+@dataclass
+class FakeCodec:
+    breaks_on_key: int | None = None
+    level: float | None = None
+    """If given, all audio has it."""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """Streams and frames of each batch."""
+    frames: dict[int, int] = field(default_factory=dict)
+
+    def reset(self, slot: int, state: object = None) -> None:
+        self.frames[slot] = 0
+
+    def decode(self, slots: Sequence[int], codes: Tensor) -> Tensor:
+        assert len(set(slots)) == len(slots) > 0
+        self.sizes.append((codes.shape[0], codes.shape[1]))
+        rows = []
+        for slot, row in zip(slots, codes.tolist(), strict=True):
+            if self.breaks_on_key is not None and row[0] == codes_of(self.breaks_on_key, 0):
+                raise RuntimeError("out of memory")
+            start = self.frames[slot]
+            self.frames[slot] += len(row)
+            levels = [_level(sum(frame), start + index) if self.level is None else self.level
+                      for index, frame in enumerate(row)]  # fmt: skip
+            rows.append(np.repeat(np.array(levels, np.float32), 1920))
+        return torch.from_numpy(np.stack(rows))

@@ -1,0 +1,252 @@
+"""The engine's threads and its callers, on a fake model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.qwen3_tts.inflight.engine import InflightEngine
+from adapters.qwen3_tts.inflight.guards import Guards
+from adapters.qwen3_tts.inflight.profiles import PROFILES
+from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.triton.metrics import Metrics
+from adapters.triton.speech import Reply, to_int16
+from tests.unit.adapters.qwen3_tts.inflight_fakes import WAIT, FakeCodec, FakePreparation, FakeStepper, audio_of
+from tests.unit.adapters.qwen3_tts.requests import request
+from tritone.errors import InvalidInput, Overloaded
+
+LIMITS = Limits(slots=2, positions=100, queue=1, queue_seconds=WAIT, batch=2)
+
+
+class WatchedSender(pb_utils.ResponseSender):
+    """Knows which threads have used it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[str] = set()
+        self.breaks = False
+
+    def send(self, response: pb_utils.InferenceResponse | None = None, flags: int = 0) -> None:
+        self.threads.add(threading.current_thread().name)
+        if self.breaks:
+            self.breaks = False
+            raise pb_utils.TritonError("the pipe is gone")
+        super().send(response, flags)
+
+    def is_cancelled(self) -> bool:
+        self.threads.add(threading.current_thread().name)
+        return super().is_cancelled()
+
+
+@dataclass
+class Model:
+    """A fake model, with the engine on it."""
+
+    limits: Limits = LIMITS
+    preparation: FakePreparation = field(default_factory=FakePreparation)
+    codec: FakeCodec = field(default_factory=FakeCodec)
+    gated: bool = False
+
+    def __post_init__(self) -> None:
+        self.stepper = FakeStepper(self.limits.slots, gate=threading.Semaphore(0) if self.gated else None)
+        self.engine = InflightEngine(
+            self.preparation, self.stepper, self.codec,
+            limits=self.limits, profile=PROFILES["latency"], guards=Guards(0),
+        )  # fmt: skip
+
+    def ask(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
+        sender = WatchedSender()
+        self.engine.submit(request("w " * frames, seed=key, **options), Reply(sender, Metrics("qwen")))
+        return sender
+
+    def let_go(self) -> None:
+        """Whoever holds a step holds it no more."""
+        if self.stepper.gate:
+            self.stepper.gate.release(10_000)
+
+    def is_idle(self) -> bool:
+        load = self.engine.stats().load
+        return (load.active, load.waiting, load.reserved, load.free_slots) == (0, 0, 0, self.limits.slots)
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    model = Model()
+    yield model
+    model.engine.close()
+
+
+@pytest.fixture
+def held() -> Iterator[Model]:
+    """A model whose frames wait for the test."""
+    model = Model(gated=True)
+    yield model
+    model.let_go()
+    model.engine.close()
+
+
+def ended(*senders: WatchedSender) -> list[int | None]:
+    """Wait for the end of each, and give the codes of their errors."""
+    assert all(sender.ended.wait(WAIT) for sender in senders)
+    assert all(sender.finals == 1 for sender in senders)
+    errors = [sender.sent[-1].error() for sender in senders]
+    return [error.code() if error else None for error in errors]
+
+
+def tensors(sender: WatchedSender, name: str) -> list[np.ndarray]:
+    return [tensor.as_numpy() for sent in sender.sent for tensor in sent.output_tensors() if tensor.name() == name]
+
+
+def test_audio_leaves_chunk_by_chunk_and_the_last_response_says_how_it_ended(model: Model) -> None:
+    sender = model.ask(9, key=4)
+    assert ended(sender) == [None]
+    audio = tensors(sender, "audio")
+    assert [len(chunk) // 1920 for chunk in audio] == [2, 4, 3, 0]
+    assert np.array_equal(np.concatenate(audio), to_int16(audio_of(4, 9)))
+    assert tensors(sender, "finish_reason") == [[b"stop"]]
+    assert tensors(sender, "audio_frames") == tensors(sender, "text_tokens") == [[9]]
+
+
+def test_the_first_audio_leaves_before_the_last_frame_is_made(held: Model) -> None:
+    sender = held.ask(60)
+    assert held.stepper.gate
+    held.stepper.gate.release(3)
+    while not tensors(sender, "audio"):
+        sender.ended.wait(0.001)
+    assert not sender.ended.is_set()
+
+
+def test_only_the_sending_thread_touches_response_senders(model: Model) -> None:
+    senders = [model.ask(60, key) for key in range(2)]
+    ended(*senders)
+    assert {thread for sender in senders for thread in sender.threads} == {"qwen3-tts-sender"}
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=12))
+def test_many_at_once_are_each_what_they_are_alone_and_leave_nothing(asked: list[tuple[int, int]]) -> None:
+    model = Model(Limits(slots=3, positions=100, queue=9, queue_seconds=WAIT, batch=2))
+    try:
+        senders = []
+        for key, (frames, quits) in enumerate(asked):
+            try:
+                senders.append((model.ask(frames, key), key, frames))
+            except Overloaded:
+                continue
+            if quits == 0:
+                senders[-1][0].cancelled = True
+        for sender, key, frames in senders:
+            (code,) = ended(sender)
+            audio = np.concatenate([*tensors(sender, "audio"), np.empty(0, np.int16)])
+            expected = to_int16(audio_of(key, frames))
+            assert np.array_equal(audio, expected[: len(audio)])
+            assert code == pb_utils.TritonError.CANCELLED if code is not None else len(audio) == len(expected)
+    finally:
+        model.engine.close()
+    assert model.is_idle()
+    assert not model.stepper.made
+
+
+def test_a_caller_that_leaves_frees_its_slot_at_the_next_frame(held: Model) -> None:
+    left, stays = held.ask(60, 1), held.ask(60, 2)
+    assert held.stepper.gate
+    for _ in range(3):
+        held.stepper.gate.release()
+        assert held.stepper.began.acquire(timeout=WAIT)
+    left.cancelled = True
+    assert ended(left) == [pb_utils.TritonError.CANCELLED]
+    made = len(held.stepper.steps)
+    held.let_go()
+    ended(stays)
+    assert all(keys == [2] for keys in held.stepper.steps[made + 1 :])
+
+
+def test_a_caller_that_leaves_while_its_voice_is_prepared_is_forgotten(model: Model) -> None:
+    model.preparation.held = threading.Event()
+    sender = model.ask(5)
+    sender.cancelled = True
+    assert ended(sender) == [pb_utils.TritonError.CANCELLED]
+    while not model.is_idle():
+        sender.ended.wait(0.001)
+        model.engine._scheduler.wake()
+    model.preparation.held.set()
+    assert not model.stepper.prefills
+
+
+def test_when_full_it_says_so_at_once(held: Model) -> None:
+    senders = [held.ask(5, key) for key in range(3)]
+    with pytest.raises(Overloaded, match="2 requests are spoken and 1 wait; try again in a second"):
+        held.ask(5)
+    held.let_go()
+    assert ended(*senders) == [None] * 3
+    assert ended(held.ask(5)) == [None]
+
+
+def test_texts_that_would_be_too_long_together_are_refused() -> None:
+    model = Model(Limits(slots=1, positions=100, queue=9, queue_seconds=WAIT, batch=1), gated=True)
+    for frames in (100, 80):
+        model.ask(5, max_new_tokens=frames)
+    with pytest.raises(Overloaded, match="no room is left for a text of this length"):
+        model.ask(5, max_new_tokens=21)
+    model.ask(5, max_new_tokens=20)
+    model.let_go()
+    model.engine.close()
+
+
+def test_what_cannot_be_spoken_is_refused_at_once(model: Model) -> None:
+    sender = pb_utils.ResponseSender()
+    with pytest.raises(InvalidInput):
+        model.engine.submit(request("?"), Reply(sender, Metrics("qwen")))
+    assert not sender.sent
+    assert model.is_idle()
+
+
+def test_a_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:
+    model.preparation.breaks_on = "w " * 7
+    assert ended(model.ask(7), model.ask(6)) == [pb_utils.TritonError.INTERNAL, None]
+
+
+def test_an_error_in_the_stepping_thread_ends_what_is_open_and_the_engine_goes_on(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn, raised = model.engine._loop.turn, []
+
+    def break_once() -> None:
+        turn()
+        if not raised:
+            raised.append(True)
+            raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(model.engine._loop, "turn", break_once)
+    assert ended(model.ask(60)) == [pb_utils.TritonError.INTERNAL]
+    assert "a fault of ours" in pb_utils.Logger.lines[-1][1]
+    assert ended(model.ask(60)) == [None]
+    assert not model.stepper.made
+
+
+def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(model: Model) -> None:
+    lost, good = model.ask(60, 1), model.ask(20, 2)
+    lost.breaks = True
+    assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
+
+
+def test_closing_ends_what_is_open_and_takes_no_more(held: Model) -> None:
+    senders = [held.ask(60, key) for key in range(3)]
+    assert held.stepper.began.acquire(timeout=WAIT)
+    closing = threading.Thread(target=held.engine.close)
+    closing.start()
+    while not held.engine._scheduler._closing:
+        closing.join(0.001)
+    with pytest.raises(Overloaded, match="shutting down"):
+        held.ask(5)
+    held.let_go()
+    closing.join(WAIT)
+    assert ended(*senders) == [pb_utils.TritonError.UNAVAILABLE] * 3
+    assert held.is_idle()

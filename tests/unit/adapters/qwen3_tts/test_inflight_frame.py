@@ -1,0 +1,214 @@
+"""Codes, one for one, against those that the package generates; and each stream as if it were alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from adapters.qwen3_tts.inflight.frame import FrameStepper
+from adapters.qwen3_tts.inflight.prompt import Prompt
+from adapters.qwen3_tts.inflight.sampling import Sampling
+from tests.unit.adapters.qwen3_tts.oracle import (
+    GREEDY,
+    UTTERANCES,
+    Oracle,
+    SharedNoise,
+    Utterance,
+    codes_of,
+    step_alone,
+)
+
+TOKENS = 14
+PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
+LARGE = UTTERANCES["large, voice by colour"]
+ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
+
+SAMPLINGS = {
+    "as the reference does by default": Sampling(seed=1),
+    "few candidates, hot": Sampling(top_k=5, temperature=1.4, subtalker_top_k=3, subtalker_temperature=1.2, seed=2),
+    "top-p without top-k": Sampling(top_k=0, top_p=0.7, subtalker_top_k=0, subtalker_top_p=0.5, seed=3),
+    "top-p and top-k": Sampling(top_k=100, top_p=0.9, subtalker_top_k=20, subtalker_top_p=0.8, seed=-4),
+    "a strong penalty": Sampling(repetition_penalty=1.7, temperature=0.6, seed=2**70),
+    "only codebook 0": Sampling(subtalker_dosample=False, seed=6),
+    "all but codebook 0": Sampling(do_sample=False, seed=7),
+}
+
+
+@pytest.fixture(scope="module")
+def oracle(model_dir: Path) -> Oracle:
+    return Oracle.of(model_dir, LARGE.checkpoint)
+
+
+@pytest.fixture(scope="module")
+def alone(oracle: Oracle) -> list[tuple[Prompt, Sampling, Tensor]]:
+    """Streams of one checkpoint with different prompts and parameters, and the codes of each when it is alone."""
+    utterances = [utterance for utterance in UTTERANCES.values() if utterance.checkpoint == LARGE.checkpoint]
+    prompts = [oracle.prompt(each, streaming_text=streaming) for each in utterances for streaming in (True, False)]
+    streams = zip(prompts, [*SAMPLINGS.values(), GREEDY], strict=False)
+    return [(prompt, sampling, oracle.codes(prompt, sampling, frames=TOKENS)) for prompt, sampling in streams]
+
+
+@pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])
+@pytest.mark.parametrize("name", UTTERANCES)
+def test_greedy_codes_are_those_of_the_package(model_dir: Path, name: str, streaming_text: bool) -> None:
+    utterance = UTTERANCES[name]
+    oracle = Oracle.of(model_dir, utterance.checkpoint)
+    package = oracle.package_codes(utterance, streaming_text=streaming_text, max_new_tokens=TOKENS)
+    codes = oracle.codes(oracle.prompt(utterance, streaming_text=streaming_text), frames=TOKENS - 1)
+    assert torch.equal(codes, package)
+    assert len(codes) > 0
+
+
+@pytest.mark.parametrize("name", SAMPLINGS)
+@pytest.mark.parametrize("utterance", [PRESET, INSTRUCTED], ids=["0.6B", "1.7B"])
+def test_sampled_codes_are_those_of_the_package_with_the_same_noise(
+    model_dir: Path, utterance: Utterance, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sampling = SAMPLINGS[name]
+    oracle = Oracle.of(model_dir, utterance.checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "multinomial", SharedNoise(oracle.weights, sampling))
+        given = {name: value for name, value in vars(sampling).items() if name not in ("seed", "min_new_tokens")}
+        package = oracle.package_codes(utterance, streaming_text=True, max_new_tokens=TOKENS, **given)
+    codes = oracle.codes(oracle.prompt(utterance, streaming_text=True), sampling, frames=TOKENS - 1)
+    assert torch.equal(codes, package)
+
+
+def test_the_end_code_is_no_frame_and_its_row_is_zero(model_dir: Path) -> None:
+    utterance = ENDING
+    oracle = Oracle.of(model_dir, utterance.checkpoint)
+    package = oracle.package_codes(utterance, streaming_text=False, max_new_tokens=TOKENS)
+    assert 0 < len(package) < TOKENS - 1
+    stepper = FrameStepper(oracle.weights, slots=1, positions=128)
+    stepper.prefill(0, oracle.prompt(utterance), GREEDY)
+    assert torch.equal(torch.stack(list(step_alone(stepper, 0, len(package)))), package)
+    last = stepper.step([0])
+    assert last.ended.tolist() == [True]
+    assert not last.codes.any()
+
+
+def test_an_end_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
+    oracle = Oracle(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
+    end, prompt = oracle.stock.end_token, oracle.prompt(PRESET, streaming_text=True)
+    lengths = []
+    for wish in (1e4, -1e4):  # one of the two wants to end at the third code, and one at the first
+        head = oracle.weights.codec_head.clone()
+        head[end] *= wish
+        eager = replace(oracle.weights, codec_head=head)
+        oracle.stock.model.talker.codec_head.weight.data.copy_(head)
+        package = oracle.package_codes(PRESET, streaming_text=True, max_new_tokens=TOKENS)
+        assert torch.equal(codes_of(eager, prompt, GREEDY, frames=TOKENS - 1), package)
+        at_once = codes_of(
+            eager, oracle.prompt(PRESET, streaming_text=True), replace(GREEDY, min_new_tokens=0), frames=3
+        )
+        lengths.append((len(package), len(at_once)))
+    assert min(package for package, _ in lengths) == 2
+    assert min(at_once for _, at_once in lengths) == 0
+
+
+@given(random=st.randoms(use_true_random=False), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
+@settings(max_examples=15, deadline=None, database=None)
+def test_a_stream_is_the_same_whoever_joins_and_leaves(
+    alone: list[tuple[Prompt, Sampling, Tensor]], oracle: Oracle, random: Random, buckets: tuple[int, ...]
+) -> None:
+    stepper = FrameStepper(oracle.weights, slots=4, positions=128, buckets=buckets)
+    waiting = random.sample(range(len(alone)), len(alone))
+    wanted = {stream: random.randint(0, TOKENS) for stream in waiting}  # then its caller has gone
+    running: dict[int, int] = {}
+    spoken: dict[int, list[Tensor]] = {stream: [] for stream in waiting}
+    while waiting or running:
+        while waiting and len(running) < 4 and (not running or random.random() < 0.5):
+            slot = random.choice([slot for slot in range(4) if slot not in running])
+            running[slot] = waiting.pop()
+            stepper.prefill(slot, *alone[running[slot]][:2])
+        slots = random.sample(list(running), random.randint(1, len(running)))
+        frames = stepper.step(slots)
+        for slot, codes, ended in zip(slots, frames.codes, frames.ended.tolist(), strict=True):
+            if not ended:
+                spoken[running[slot]].append(codes)
+            if ended or len(spoken[running[slot]]) >= wanted[running[slot]]:
+                stepper.release(slot)
+                del running[slot]
+    for stream, frames_of in spoken.items():
+        expected = alone[stream][2]
+        assert len(frames_of) == min(len(expected), max(1, wanted[stream]))
+        assert torch.equal(torch.stack(frames_of), expected[: len(frames_of)])
+
+
+class Operations(TorchDispatchMode):
+    """Notes what is computed, and in which shapes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[object, ...]] = []
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        self.seen.append((operation, result.shape if isinstance(result, Tensor) else None))
+        return result
+
+
+def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(oracle: Oracle) -> None:
+    stepper = FrameStepper(oracle.weights, slots=4, positions=128)
+    for slot, sampling in ((0, GREEDY), (3, SAMPLINGS["top-p and top-k"])):
+        stepper.prefill(slot, oracle.prompt(LARGE), sampling)
+    stepper.step([0, 3])
+    frames = []
+    for _ in range(3):
+        with Operations() as operations:
+            stepper.step([0, 3])
+        frames.append(operations.seen)
+    assert frames[0] == frames[1] == frames[2]
+    names = {operation.name() for operation, _ in frames[0]}
+    assert not names & {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero"}
+
+
+def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=1, positions=128)
+    stepper.prefill(0, replace(prompt, embeddings=torch.full_like(prompt.embeddings, torch.nan)), GREEDY)
+    stepper.step([0])
+    stepper.release(0)
+    stepper.prefill(0, prompt, GREEDY)
+    assert torch.equal(torch.stack(list(step_alone(stepper, 0, 3))), oracle.codes(prompt, frames=3))
+
+
+def test_a_prompt_that_fills_its_slot_is_refused_and_takes_no_slot(oracle: Oracle) -> None:
+    prompt = oracle.prompt(LARGE)
+    tokens = len(prompt.embeddings)
+    stepper = FrameStepper(oracle.weights, slots=1, positions=tokens)
+    with pytest.raises(ValueError, match=f"{tokens} tokens"):
+        stepper.prefill(0, prompt, GREEDY)
+    with pytest.raises(ValueError, match="not in use"):
+        stepper.release(0)
+
+
+def test_a_stream_ends_with_its_positions(oracle: Oracle) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=2, positions=len(prompt.embeddings) + 1)
+    stepper.prefill(1, prompt, GREEDY)
+    stepper.step([1])
+    with pytest.raises(ValueError, match="all of its"):
+        stepper.step([1])
+
+
+@pytest.mark.parametrize("slot", [-1, 1, 2])
+def test_only_a_free_slot_is_prefilled(oracle: Oracle, slot: int) -> None:
+    stepper = FrameStepper(oracle.weights, slots=2, positions=128)
+    stepper.prefill(1, oracle.prompt(LARGE), GREEDY)
+    with pytest.raises(ValueError, match="not free"):
+        stepper.prefill(slot, oracle.prompt(LARGE), GREEDY)
+
+
+def test_only_a_slot_in_use_is_stepped(oracle: Oracle) -> None:
+    with pytest.raises(ValueError, match="not in use"):
+        FrameStepper(oracle.weights, slots=2, positions=128).step([0])

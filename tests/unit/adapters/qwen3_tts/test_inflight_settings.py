@@ -1,0 +1,44 @@
+"""What the settings may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapters.qwen3_tts.inflight.profiles import PROFILES
+from adapters.qwen3_tts.inflight.settings import Settings
+from adapters.settings import UnusableSettingError
+
+
+def test_what_is_not_set_suits_the_device() -> None:
+    cpu, gpu = Settings.read("cpu", {}), Settings.read("cuda:0", {"QWEN_QUEUE": ""})
+    assert (cpu.limits.slots, gpu.limits.slots) == (4, 16)
+    assert cpu.limits.queue == gpu.limits.queue == 16
+    assert cpu.profile == PROFILES["latency"]
+    assert cpu.guards.frames == 100
+
+
+def test_what_is_set_is_taken() -> None:
+    settings = Settings.read("cpu", {"QWEN_SLOTS": "9", "QWEN_PROFILE": "throughput", "QWEN_RUNAWAY_SECONDS": "0"})
+    assert (settings.limits.slots, settings.limits.batch) == (9, 9)
+    assert settings.profile == PROFILES["throughput"]
+    assert settings.guards.frames == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("QWEN_KV_POSITIONS", "0", "a whole number from 64 on"),
+        ("QWEN_QUEUE", "-1", "a whole number from 0 on"),
+        ("QWEN_QUEUE_SECONDS", "soon", "a whole number from 0 on"),
+        ("QWEN_PROFILE", "fast", "choose from latency, balanced, throughput"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(name: str, value: str, right: str) -> None:
+    with pytest.raises(UnusableSettingError, match=f"{name}={value} .*{right}"):
+        Settings.read("cpu", {name: value})
+
+
+def test_the_rest_of_any_stream_goes_into_a_chunk_of_its_profile() -> None:
+    for profile in PROFILES.values():
+        for frames in range(1, profile.size(99) + 1):
+            assert profile.holding(frames) >= frames
