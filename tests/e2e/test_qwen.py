@@ -128,13 +128,15 @@ def test_numbers_may_come_as_text(speak: Speak) -> None:
 
 
 def test_many_callers_are_spoken_together(speak: Speak) -> None:
-    with ThreadPoolExecutor(8) as callers:
-        spoken = callers.map(lambda words: speak("qwen3-tts-1.7b", "Hello. " * words, max_new_tokens=16), range(1, 9))
-        answers = list(spoken)
-    assert [answer.last["finish_reason"] in ("stop", "length") for answer in answers] == [True] * 8
-    finished = sorted(float(answer.last["total_seconds"][0]) for answer in answers)
-    waited = sorted(float(answer.last["queue_seconds"][0]) for answer in answers)
-    assert waited[-1] < finished[1], "they were spoken one after the other"
+    def ask(seed: int) -> Answer:
+        return speak("qwen3-tts-1.7b", "A story. " * 40, seed=seed, max_new_tokens=150)
+
+    with ThreadPoolExecutor(4) as callers:
+        answers = list(callers.map(ask, range(4)))
+    assert {answer.last["finish_reason"] for answer in answers} <= {"stop", "length", "runaway"}
+    finished = [float(answer.last["total_seconds"][0]) for answer in answers]
+    waited = [float(answer.last["queue_seconds"][0]) for answer in answers]
+    assert max(waited) < min(finished), "they were spoken one after the other"
 
 
 @pytest.mark.parametrize(
