@@ -51,8 +51,11 @@ def test_every_model_of_the_catalogue_has_a_folder_for_both_devices() -> None:
         language=st.text(),
         task=st.sampled_from(["transcribe", "translate"]),
         prompt=st.text(),
+        hotwords=st.text(),
         temperature=st.floats(0, 1),
         word_timestamps=st.booleans(),
+        logprobs=st.booleans(),
+        condition_on_previous_text=st.booleans(),
     )
 )
 def test_options_survive_the_wire(options: TranscriptionOptions) -> None:
