@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
-from gateway.transcription.vad import MissingWeightsError
 from tritone.catalogue import UnknownModelError
+from tritone.vad import MissingWeightsError
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from gateway.middleware import Admission, BodyLimit, Errors, Keys
 from gateway.settings import Settings
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
-from gateway.transcription import vad
 from gateway.transcription.router import router as transcription
 from gateway.triton import Triton
+from tritone import vad
 from tritone.catalogue import Catalogue
 
 

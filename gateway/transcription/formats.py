@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.transcription.listening import Passage
 from gateway.transcription.protocol import (
     DurationUsage,
     Granularity,
@@ -19,6 +18,7 @@ from gateway.transcription.protocol import (
     VerboseWord,
 )
 from tritone import languages
+from tritone.listening import Passage
 from tritone.transcript import Segment
 
 _ENCODER_RATE: Final = 50

@@ -17,9 +17,9 @@ from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.requests import record, resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.streaming import Events
-from gateway.transcription import formats, vad
+from gateway.transcription import formats
 from gateway.transcription.formats import Hearing
-from gateway.transcription.listening import Passage, listen, windows_of
+from gateway.transcription.listening import windows_of
 from gateway.transcription.protocol import (
     Granularity,
     ResponseFormat,
@@ -30,7 +30,9 @@ from gateway.transcription.protocol import (
     TranscriptionVerbose,
     TranslationForm,
 )
+from tritone import vad
 from tritone.contract import LISTEN_RATE
+from tritone.listening import Passage, listen
 from tritone.transcript import Transcript
 from tritone.windows import Detect, Window
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.transcription import vad
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.recordings import part_of
+from tritone import vad
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windows import Samples
 
