@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -96,43 +96,3 @@ class Hearing:
         for segment in self.segments:
             for word in segment.words:
                 yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
-
-
-def srt(segments: Iterable[Segment]) -> str:
-    """SubRip subtitles, a cue a segment."""
-    cues = enumerate(_cues(segments), start=1)
-    # The arrow would read as a line of times; SubRip has no escape for it.
-    return "".join(
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n\n"
-        for number, (start, end, text) in cues
-    )
-
-
-def vtt(segments: Iterable[Segment]) -> str:
-    """WebVTT subtitles, a cue a segment."""
-    cues = (
-        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text)}\n\n" for start, end, text in _cues(segments)
-    )
-    return "WEBVTT\n\n" + "".join(cues)
-
-
-def _cues(segments: Iterable[Segment]) -> Iterator[tuple[int, int, str]]:
-    """Start and end in ms, each cue after the one before and not empty, and its text on one line."""
-    free = 0
-    for segment in segments:
-        text = " ".join(segment.text.split())
-        if text:
-            start = max(free, round(segment.start * 1000))
-            free = max(start + 1, round(segment.end * 1000))
-            yield start, free, text
-
-
-def _clock(milliseconds: int, point: str) -> str:
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -17,7 +17,7 @@ from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.requests import record, resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.streaming import Events
-from gateway.transcription import formats
+from gateway.transcription import subtitles
 from gateway.transcription.formats import Hearing
 from gateway.transcription.listening import windows_of
 from gateway.transcription.protocol import (
@@ -173,7 +173,7 @@ def _answer(
         case "text":
             content = f"{hearing.text}\n"
         case "srt":
-            content = formats.srt(hearing.segments)
+            content = subtitles.srt(hearing.segments)
         case "vtt":
-            content = formats.vtt(hearing.segments)
+            content = subtitles.vtt(hearing.segments)
     return Response(content, media_type=_MEDIA_TYPES[response_format], headers=headers)
