@@ -183,7 +183,7 @@ class TranscriptionOptions(Options):
         doc="Sampling temperature. At 0 the model decodes by beam search, and falls back to higher ones.",
     )
     word_timestamps: bool = option(False, doc="Also give the `word_*` outputs.")
-    logprobs: bool = option(False, doc="Also give `token_logprobs`.")
+    logprobs: bool = option(False, doc="Also give `token_logprobs` and `token_text`.")
     condition_on_previous_text: bool = option(
         False,
         followed_by=_LONG,
@@ -283,7 +283,16 @@ TRANSCRIPTION = Interface(
             "FP32",
             (-1,),
             "nats",
-            "Only for `logprobs`: log probability of each of `token_ids`, after all that comes before it.",
+            "Only for `logprobs`: log probability of each of `token_ids`, given the audio and the text before it in the "
+            "window; 0 for those that are no text.",
+        ),
+        Tensor(
+            "token_text",
+            "BYTES",
+            (-1,),
+            "bytes",
+            "Only for `logprobs`: the UTF-8 of each of `token_ids`, which may be a part of a character; empty for "
+            "those that are no text.",
         ),
         Tensor("word_start", "FP32", (-1,), "s", "Start of each word, from the window's start."),
         Tensor("word_end", "FP32", (-1,), "s", "End of each word."),

@@ -30,13 +30,19 @@ plain_segments = st.builds(
 
 @st.composite
 def transcripts(draw: st.DrawFn) -> Transcript:
-    """All segments with token log-probabilities, or none."""
+    """All segments with the tokens' texts and log probabilities, or none."""
     logprobs = draw(st.booleans())
     segments = []
     for segment in draw(st.lists(plain_segments, max_size=4)):
-        pairs = draw(st.lists(st.tuples(st.integers(0, 51865), numbers), max_size=5))
-        ids, scores = tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
-        segments.append(replace(segment, tokens=ids, token_logprobs=scores if logprobs else ()))
+        tokens = draw(st.lists(st.tuples(st.integers(0, 51865), numbers, st.binary(max_size=4)), max_size=5))
+        segment = replace(segment, tokens=tuple(token[0] for token in tokens))
+        if logprobs:
+            segment = replace(
+                segment,
+                token_logprobs=tuple(token[1] for token in tokens),
+                token_texts=tuple(token[2] for token in tokens),
+            )
+        segments.append(segment)
     return Transcript(draw(st.sampled_from(["en", "zh"])), draw(numbers), tuple(segments))
 
 
