@@ -35,6 +35,7 @@ from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
 from tests.e2e.test_speak_and_listen import ENGLISH
 from tests.e2e.words import word_error_rate
+from tests.unit.gateway.process import peak_mb
 from tritone.contract import LISTEN_RATE
 
 MODELS = Path(os.environ.get("MODEL_DIR") or ROOT / "models")
@@ -101,11 +102,9 @@ class Ours:
         return metrics[f"nv_inference_count{label}"], metrics[f"nv_inference_exec_count{label}"]
 
     def peak_mb(self) -> float:
-        """The most memory that the gateway's process has had, in MB; Linux keeps the mark."""
+        """The most memory that the gateway's process has had."""
         [gateway] = [each for each in descendants(self.server.process.pid) if each.cmdline()[1:] == ["-m", "gateway"]]
-        match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{gateway.pid}/status").read_text())
-        assert match
-        return int(match[1]) * 1024 / 1e6
+        return peak_mb(gateway.pid)
 
 
 class Plain:
