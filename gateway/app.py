@@ -16,6 +16,7 @@ from gateway.settings import Settings
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
 from gateway.transcription.router import router as transcription
+from gateway.transcription.voices import Voices
 from gateway.triton import Triton
 from tritone import vad
 from tritone.catalogue import Catalogue
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.models = chosen
     if any(model.kind == "transcription" for model in chosen):
         app.state.vad = vad.load(settings.model_dir)
+        app.state.voices = Voices(settings.model_dir)
     app.state.started = int(time.time())
     errors.install(app)
     for router in (speech, transcription, models.router, health.router):

@@ -261,7 +261,7 @@ TRANSCRIPTION = Interface(
     options=TranscriptionOptions,
     outputs=(
         Tensor("language", "BYTES", (1,), "ISO 639-1", "The language given, or the one detected."),
-        Tensor("language_probability", "FP32", (1,), "0-1", "1 where the language was given."),
+        Tensor("language_probability", "FP32", (1,), "0-1", "1 where one was given; among the candidates, where several were."),
         Tensor("segment_start", "FP32", (-1,), "s", "Start of each segment, from the window's start."),
         Tensor("segment_end", "FP32", (-1,), "s", "End of each segment."),
         Tensor("segment_text", "BYTES", (-1,), "UTF-8", "Text of each segment, with its leading space."),
@@ -283,8 +283,8 @@ TRANSCRIPTION = Interface(
             "FP32",
             (-1,),
             "nats",
-            "Only for `logprobs`: log probability of each of `token_ids`, given the audio and the text before it in the "
-            "window; 0 for those that are no text.",
+            "Only for `logprobs`: log probability of each of `token_ids`, given the audio and the text before it in "
+            "the window; 0 for those that are no text.",
         ),
         Tensor(
             "token_text",

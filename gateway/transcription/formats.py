@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.transcription.diarization import Utterance
+from gateway.transcription.forms import Granularity
 from gateway.transcription.protocol import (
     DurationUsage,
-    Granularity,
+    InputTokens,
+    Language,
+    Logprob,
+    SpokenSegment,
     Task,
+    TextDone,
     TokenUsage,
+    TranscriptionDiarized,
     TranscriptionJson,
     TranscriptionVerbose,
     VerboseSegment,
@@ -23,6 +30,8 @@ from tritone.transcript import Segment
 
 _ENCODER_RATE: Final = 50
 """Audio tokens a second: the positions of Whisper's encoder."""
+_UNSURE: Final = 0.5
+"""Text sampled at a higher temperature may be wrong, and would lead what follows astray."""
 
 
 @dataclass
@@ -51,9 +60,45 @@ class Hearing:
         # The last passage was heard in the language that the earlier ones told.
         return languages.NAMES.get(self.passages[-1].language, "unknown") if self.passages else "unknown"
 
-    def json(self) -> TranscriptionJson:
+    @property
+    def languages(self) -> list[Language]:
+        """The codes of those that something was said in."""
+        codes = dict.fromkeys(passage.language for passage in self.passages if passage.segments)
+        return [Language(code=code) for code in codes]
+
+    def context(self) -> str:
+        """The text that may guide the ear for what follows: what came before, less what the model was unsure of."""
+        text = ""
+        for segment in self.segments:
+            text = "" if segment.temperature > _UNSURE else text + segment.text
+        return text
+
+    def json(self, *, with_logprobs: bool) -> TranscriptionJson:
         """`response_format` json."""
-        return TranscriptionJson(text=self.text, usage=self._duration_usage())
+        return TranscriptionJson(
+            text=self.text,
+            languages=self.languages,
+            logprobs=logprobs(self.segments) if with_logprobs else None,
+            usage=self._duration_usage(),
+        )
+
+    def diarized_json(self) -> TranscriptionDiarized:
+        """`response_format` diarized_json; the segments must be utterances with their speakers."""
+        return TranscriptionDiarized(
+            duration=round(self.seconds, 3),
+            text=self.text,
+            segments=[spoken(segment, index) for index, segment in enumerate(self.segments)],
+            usage=self._duration_usage(),
+        )
+
+    def done(self, *, with_logprobs: bool) -> TextDone:
+        """The last of the events."""
+        return TextDone(
+            text=self.text,
+            languages=self.languages,
+            logprobs=logprobs(self.segments) if with_logprobs else None,
+            usage=self.token_usage(),
+        )
 
     def verbose_json(self, granularities: Collection[Granularity]) -> TranscriptionVerbose:
         """`response_format` verbose_json, with segments or words or both."""
@@ -71,7 +116,12 @@ class Hearing:
         """The tokens of the audio that the model heard, and of the text that it gave."""
         heard = math.ceil(sum(passage.seconds for passage in self.passages) * _ENCODER_RATE)
         written = sum(len(segment.tokens) for segment in self.segments)
-        return TokenUsage(input_tokens=heard, output_tokens=written, total_tokens=heard + written)
+        return TokenUsage(
+            input_tokens=heard,
+            input_token_details=InputTokens(audio_tokens=heard),
+            output_tokens=written,
+            total_tokens=heard + written,
+        )
 
     def _duration_usage(self) -> DurationUsage:
         return DurationUsage(seconds=math.ceil(self.seconds))
@@ -96,3 +146,21 @@ class Hearing:
         for segment in self.segments:
             for word in segment.words:
                 yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
+
+
+def spoken(segment: Segment, index: int) -> SpokenSegment:
+    """The `index`-th segment of a recording, an utterance with its speaker."""
+    assert isinstance(segment, Utterance)
+    return SpokenSegment(
+        id=f"seg_{index}",
+        speaker=segment.speaker,
+        start=round(segment.start, 3),
+        end=round(segment.end, 3),
+        text=segment.text.strip(),
+    )
+
+
+def logprobs(segments: Iterable[Segment]) -> list[Logprob]:
+    """Of the segments' tokens, less those that are no text."""
+    pairs = (pair for s in segments for pair in zip(s.token_texts, s.token_logprobs, strict=True) if pair[0])
+    return [Logprob(token=text.decode(errors="replace"), bytes=list(text), logprob=logprob) for text, logprob in pairs]

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from gateway.audio.decoding import Recording, cleaned
-from tritone.windows import Detect, Window, cut
+from tritone.windows import Detect, Rules, Window, cut
 
 
-async def windows_of(recording: Recording, detect: Detect) -> AsyncGenerator[Window]:
+async def windows_of(recording: Recording, detect: Detect, rules: Rules) -> AsyncGenerator[Window]:
     """Decode and cut in worker threads, a window each time that one is asked for.
 
     Once the generator is closed, no thread reads the recording's file any more.
     """
     blocks = recording.blocks()
-    windows = cut(map(cleaned, blocks), detect)
+    windows = cut(map(cleaned, blocks), detect, rules)
     step = None
     try:
         while True:
