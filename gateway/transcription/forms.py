@@ -191,21 +191,19 @@ class TranscriptionForm(TranslationForm):
             raise ValueError("logprobs need response_format json")
         return include
 
+    @field_validator("known_speaker_names", "known_speaker_references")
+    @classmethod
+    def _in_diarized_json_alone(cls, known: list[str], info: ValidationInfo) -> list[str]:
+        if known and info.data.get("response_format") != "diarized_json":
+            raise ValueError("speakers are told apart in response_format diarized_json alone")
+        return known
+
     @field_validator("known_speaker_names")
     @classmethod
-    def _differ(cls, names: list[str], info: ValidationInfo) -> list[str]:
-        if names and info.data.get("response_format") != "diarized_json":
-            raise ValueError("speakers are told apart in response_format diarized_json alone")
+    def _differ(cls, names: list[str]) -> list[str]:
         if len(set(names)) < len(names):
             raise ValueError("each speaker needs a name of their own")
         return names
-
-    @field_validator("known_speaker_references")
-    @classmethod
-    def _one_each(cls, references: list[str], info: ValidationInfo) -> list[str]:
-        if "known_speaker_names" in info.data and len(references) != len(info.data["known_speaker_names"]):
-            raise ValueError("send one for each of known_speaker_names")
-        return references
 
     @property
     def diarized(self) -> bool:

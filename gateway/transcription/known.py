@@ -25,6 +25,8 @@ def known_voices(names: Sequence[str], references: Sequence[str], voices: Voices
 
     Raises `BadRequest`. Decodes and runs a network: it belongs in a thread.
     """
+    if len(names) != len(references):
+        raise _bad("send one for each of known_speaker_names[]")
     return {name: _voice(reference, voices) for name, reference in zip(names, references, strict=True)}
 
 
