@@ -19,7 +19,8 @@ def main() -> int:
     address = f"http://{reachable(plan.settings.triton_host)}:{plan.settings.triton_http_port}"
     try:
         with httpx2.Client(base_url=address, timeout=_PATIENCE, trust_env=False) as client:
-            waiting = [model.id for model in plan.models if client.get(f"/v2/models/{model.id}/ready").is_error]
+            served = [name for model in plan.models for name in model.served]
+            waiting = [name for name in served if client.get(f"/v2/models/{name}/ready").is_error]
     except httpx2.TransportError as error:
         complain(f"{address} does not answer: {error}")
         return 1

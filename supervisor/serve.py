@@ -97,8 +97,8 @@ async def _load(plan: Plan, secret: str) -> None:
         await _until_ok(client, "/v2/health/ready")
         try:
             async with asyncio.TaskGroup() as loads:
-                for model in plan.models:
-                    loads.create_task(_load_one(client, model.id))
+                for name in (name for model in plan.models for name in model.served):
+                    loads.create_task(_load_one(client, name))
         except ExceptionGroup as failed:
             raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 

@@ -38,6 +38,11 @@ class Model:
         """The folder below MODEL_DIR that holds its weights."""
         return self.checkpoint or self.id
 
+    @property
+    def served(self) -> tuple[str, ...]:
+        """What Triton loads for it: itself, and a transcription model's companion for recordings of any length."""
+        return (self.id, f"{self.id}-long") if self.kind == "transcription" else (self.id,)
+
 
 @dataclass(frozen=True)
 class Catalogue:

@@ -261,7 +261,13 @@ TRANSCRIPTION = Interface(
     options=TranscriptionOptions,
     outputs=(
         Tensor("language", "BYTES", (1,), "ISO 639-1", "The language given, or the one detected."),
-        Tensor("language_probability", "FP32", (1,), "0-1", "1 where one was given; among the candidates, where several were."),
+        Tensor(
+            "language_probability",
+            "FP32",
+            (1,),
+            "0-1",
+            "1 for a language given; among candidates, their share.",
+        ),
         Tensor("segment_start", "FP32", (-1,), "s", "Start of each segment, from the window's start."),
         Tensor("segment_end", "FP32", (-1,), "s", "End of each segment."),
         Tensor("segment_text", "BYTES", (-1,), "UTF-8", "Text of each segment, with its leading space."),
@@ -323,7 +329,6 @@ INTERFACES: Mapping[str, Interface] = {
     "speech": SPEECH,
     "voice_clone": VOICE_CLONE,
     "transcription": TRANSCRIPTION,
-    "long_transcription": LONG_TRANSCRIPTION,
 }
 
 

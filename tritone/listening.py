@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +18,8 @@ AUTO: Final = "auto"
 
 _CONFIDENT: Final = 0.5
 """A language detected with this probability is the recording's."""
+_UNSURE: Final = 0.5
+"""Text sampled above this temperature is no guide for what follows."""
 _DETECTIONS: Final = 3
 """After so many doubtful windows the likeliest language among them is taken."""
 
@@ -35,6 +37,14 @@ class Passage:
     """The window's length."""
     language: str
     segments: tuple[Segment, ...]
+    language_probability: float = 1.0
+
+
+def context(segments: Iterable[Segment], before: str = "") -> str:
+    """The text that may guide the ear for what follows `segments`: all of it since what the model was unsure of."""
+    for segment in segments:
+        before = "" if segment.temperature > _UNSURE else before + segment.text
+    return before
 
 
 async def listen(
@@ -107,7 +117,7 @@ async def _passage(window: Window, hear: Hear, language: _Language, priority: in
     transcript = await hear(window, language.name, priority)
     language.learn(transcript)
     segments = tuple(_within(window.seconds, segment).shifted(window.start_seconds) for segment in transcript.segments)
-    return Passage(window.start_seconds, window.seconds, transcript.language, segments)
+    return Passage(window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability)
 
 
 def _within(seconds: float, segment: Segment) -> Segment:

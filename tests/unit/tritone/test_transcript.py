@@ -35,14 +35,9 @@ def transcripts(draw: st.DrawFn) -> Transcript:
     segments = []
     for segment in draw(st.lists(plain_segments, max_size=4)):
         tokens = draw(st.lists(st.tuples(st.integers(0, 51865), numbers, st.binary(max_size=4)), max_size=5))
-        segment = replace(segment, tokens=tuple(token[0] for token in tokens))
-        if logprobs:
-            segment = replace(
-                segment,
-                token_logprobs=tuple(token[1] for token in tokens),
-                token_texts=tuple(token[2] for token in tokens),
-            )
-        segments.append(segment)
+        ids, scores, texts = zip(*tokens, strict=True) if tokens else ((), (), ())
+        told = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
+        segments.append(replace(segment, tokens=ids, **told))
     return Transcript(draw(st.sampled_from(["en", "zh"])), draw(numbers), tuple(segments))
 
 
