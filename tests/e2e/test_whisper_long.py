@@ -53,6 +53,7 @@ class Call:
                 raise error
             response = result.get_response()
             if response.parameters["triton_final_response"].bool_param:
+                self._client.stop_stream()
                 return
             columns = {output.name: result.as_numpy(output.name) for output in response.outputs}
             start, seconds = (float(columns.pop(name)[0]) for name in ("window_start", "window_seconds"))
