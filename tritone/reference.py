@@ -51,9 +51,11 @@ _LONG_INTRODUCTION = """\
 Every transcription model `<id>` has a companion `<id>-long`: decoupled, without a batch dimension, a response for each
 window with speech in it, in order; all times are from the recording's start. It cuts the recording at silences as the
 gateway does and has the windows heard by `<id>`, at most four at once, in the language of the first window that is
-certain of its own. A recording without speech gives no response but the empty final one. The recording passes through
-shared memory, 230 MB an hour: give a container as much /dev/shm. The parameters and the other outputs are those of
-`<id>`; `word_timestamps`, `logprobs` and the rest cost the same."""
+certain of its own. They all wait with the priority of the rest, as calls of one model by another carry none. When the
+caller leaves, no further window is begun. A recording without speech gives no response but the empty final one.
+
+The recording passes through shared memory, 230 MB an hour: give a container as much /dev/shm. The parameters and the
+other outputs are those of `<id>`."""
 
 
 def page() -> str:

@@ -73,13 +73,17 @@ class TritonPythonModel:
 
     def finalize(self) -> None:
         """End what is open, with an error, and stop."""
-        for hearing in list(self._open):
-            hearing.cancel()
-        stopped = asyncio.run_coroutine_threadsafe(self._loop.shutdown_default_executor(), self._loop)
-        stopped.result()
+        asyncio.run_coroutine_threadsafe(self._end_all(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_all(self) -> None:
+        hearings = asyncio.all_tasks() - {asyncio.current_task()}
+        for hearing in hearings:
+            hearing.cancel()
+        await asyncio.gather(*hearings, return_exceptions=True)
+        await self._loop.shutdown_default_executor()
 
     async def _hear(self, recording: _Recording) -> None:
         try:

@@ -10,9 +10,10 @@ from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 
 from adapters.triton.window import Window
+from adapters.whisper.decoding import MAX_NO_SPEECH_PROB
 from adapters.whisper.tokens import spelling
 from adapters.whisper.transcriber import WhisperTranscriber
-from tritone.contract import TranscriptionOptions
+from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 
 
@@ -57,6 +58,16 @@ def test_a_language_is_detected_among_the_candidates_alone(heard):
     assert both.language == "en"
     assert both.language_probability > 0.99
     assert neither.language in ("ja", "de")
+
+
+@pytest.mark.parametrize("kind", ["noise", "quiet noise", "music"])
+def test_what_is_no_speech_gives_no_text_or_text_that_is_marked(transcriber, kind):
+    time = np.arange(8 * LISTEN_RATE) / LISTEN_RATE
+    noise = np.random.default_rng(0).normal(0, 0.05, time.size)
+    chord = sum(np.sin(2 * np.pi * hertz * time) for hertz in (220, 277.2, 329.6, 440)) * np.exp(-4 * (2 * time % 1))
+    audio = {"noise": noise, "quiet noise": noise / 50, "music": chord / 10}[kind].astype(np.float32)
+    [transcript] = transcriber.transcribe([Window(audio, TranscriptionOptions(language="en"))])
+    assert all(segment.no_speech_prob > MAX_NO_SPEECH_PROB for segment in transcript.segments)
 
 
 def test_hotwords_lead_the_ear_as_faster_whispers_do(whisper, transcriber, recordings):
