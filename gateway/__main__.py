@@ -8,6 +8,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
 from tritone.catalogue import UnknownModelError
@@ -33,7 +34,8 @@ def main() -> None:
         port=settings.api_port,
         loop="uvloop",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

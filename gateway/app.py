@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from gateway import errors, health, models
 from gateway.middleware import Admission, BodyLimit, Errors, Keys
+from gateway.realtime.router import router as realtime
 from gateway.settings import Settings
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.voices = Voices(settings.model_dir)
     app.state.started = int(time.time())
     errors.install(app)
-    for router in (speech, transcription, models.router, health.router):
+    for router in (speech, transcription, realtime, models.router, health.router):
         app.include_router(router)
     return app
 
@@ -82,6 +83,6 @@ def _middleware(settings: Settings) -> list[Middleware]:
     if settings.api_keys:
         keys = [key.get_secret_value() for key in settings.api_keys]
         stack.append(Middleware(Keys, keys=keys, public_lists=settings.public_lists))
-    stack.append(Middleware(Admission, limit=settings.max_requests))
+    stack.append(Middleware(Admission, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
     stack.append(Middleware(BodyLimit, limit=settings.max_upload_bytes))
     return stack
