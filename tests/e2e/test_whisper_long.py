@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import queue
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +24,8 @@ from tritone.contract import LISTEN_RATE
 from tritone.transcript import Segment, Transcript
 
 DEADLINE = 300
-CLIPS = sorted((ROOT / "models" / "test-recordings" / "librivox").glob("*.wav"))
+MODELS = Path(os.environ.get("MODEL_DIR") or ROOT / "models")
+CLIPS = sorted((MODELS / "test-recordings" / "librivox").glob("*.wav"))
 Audio = NDArray[np.float32]
 
 

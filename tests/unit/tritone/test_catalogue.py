@@ -3,7 +3,7 @@
 import pytest
 
 from tritone.catalogue import Catalogue, UnknownModelError
-from tritone.languages import NAMES, code_of
+from tritone.languages import NAMES, candidates_of, code_of
 
 CATALOGUE = Catalogue.load()
 
@@ -117,3 +117,17 @@ def test_a_language_is_known_by_code_tag_and_name(language: str, code: str | Non
 
 def test_every_language_is_known_by_its_own_name() -> None:
     assert [code_of(name) for name in NAMES.values()] == list(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("languages", "codes"),
+    [("auto", ()), ("German", ("de",)), ("en, ko", ("en", "ko")), ("pt-BR,pt,klingon", ("pt",)), ("", ())],
+)
+def test_candidates_are_languages_with_commas_between(languages: str, codes: tuple[str, ...]) -> None:
+    assert candidates_of(languages) == codes
+
+
+def test_every_transcription_model_has_a_companion_for_long_recordings() -> None:
+    models = Catalogue.load().models
+    assert models["kokoro-82m"].served == ("kokoro-82m",)
+    assert models["whisper-large-v3"].served == ("whisper-large-v3", "whisper-large-v3-long")
