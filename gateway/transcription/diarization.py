@@ -10,7 +10,6 @@ from itertools import count, pairwise, product
 from typing import Final
 
 import numpy as np
-from scipy.cluster.hierarchy import fcluster, linkage
 
 from gateway.transcription.voices import SHORTEST, Voice, Voices
 from tritone.contract import LISTEN_RATE
@@ -118,6 +117,9 @@ def _clusters(voices: Sequence[Voice]) -> list[list[Voice]]:
     """`voices` in groups, in the order of their first ones."""
     if len(voices) < 2:
         return [[voice] for voice in voices]
+    # 22 MB, in a gateway that may never be asked who speaks.
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415
+
     labels = fcluster(linkage(np.stack(voices), "average", "cosine"), 1 - _ALIKE, "distance")
     groups: dict[int, list[Voice]] = {}
     for label, voice in zip(labels.tolist(), voices, strict=True):
