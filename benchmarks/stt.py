@@ -3,7 +3,8 @@
 Both sides hear the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity detector
 and threads. Ours is a server of its own, asked over HTTP by as many callers as the row says. The baseline is one
 `WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts. The
-sides take turns, so that both meet the same noise. Then one caller sends a long file while another sends short ones.
+sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
+changes least. Then one caller sends a long file while another sends short ones.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -101,6 +101,11 @@ class Ours:
         label = f'{{model="{self.model}",version="1"}}'
         return metrics[f"nv_inference_count{label}"], metrics[f"nv_inference_exec_count{label}"]
 
+    def cpu_seconds(self) -> float:
+        """What all its processes have computed so far, that of Triton's models among them."""
+        times = [each.cpu_times() for each in descendants(self.server.process.pid)]
+        return sum(each.user + each.system for each in times)
+
     def peak_mb(self) -> float:
         """The most memory that the gateway's process has had."""
         [gateway] = [each for each in descendants(self.server.process.pid) if each.cmdline()[1:] == ["-m", "gateway"]]
@@ -113,6 +118,10 @@ class Plain:
     def __init__(self, model: str, device: str, compute_type: str, threads: int) -> None:
         self.model = WhisperModel(str(MODELS / model), device=device, compute_type=compute_type, cpu_threads=threads)
         self.pool = ThreadPoolExecutor(max(CALLERS))
+
+    def cpu_seconds(self) -> float:
+        """What this process has computed so far."""
+        return time.process_time()
 
     async def hear(self, file: bytes, language: str | None) -> str:
         """The text of a recording."""
@@ -131,53 +140,64 @@ class Plain:
         return await asyncio.get_running_loop().run_in_executor(self.pool, transcribe)
 
 
-Hear = Callable[[bytes, str | None], Awaitable[str]]
+@dataclass(frozen=True)
+class Run:
+    """What one side did with a row's requests."""
+
+    speed: float
+    """Seconds of audio that were heard in a second."""
+    cpu: float
+    """Seconds of computing for a second of audio; neighbours on the machine hardly change it."""
 
 
-async def throughput(hear: Hear, clips: list[Clip], language: str | None, callers: int, requests: int) -> float:
-    """Seconds of audio that are heard in a second, with `callers` who each send `requests`, one after the other."""
+async def run(side: Ours | Plain, clips: list[Clip], language: str | None, callers: int, requests: int) -> Run:
+    """Have `callers` each send `requests`, one after the other."""
+    turns = [list(islice(cycle(clips), first, first + requests)) for first in range(callers)]
     files = {id(clip): clip.file for clip in clips}
 
-    async def call(mine: list[Clip]) -> float:
+    async def call(mine: list[Clip]) -> None:
         for clip in mine:
-            await hear(files[id(clip)], language)
-        return sum(clip.seconds for clip in mine)
+            await side.hear(files[id(clip)], language)
 
-    turns = [list(islice(cycle(clips), first, first + requests)) for first in range(callers)]
-    started = time.perf_counter()
-    heard = await asyncio.gather(*map(call, turns))
-    return sum(heard) / (time.perf_counter() - started)
+    computed, started = side.cpu_seconds(), time.perf_counter()
+    await asyncio.gather(*map(call, turns))
+    seconds = sum(clip.seconds for mine in turns for clip in mine)
+    return Run(seconds / (time.perf_counter() - started), (side.cpu_seconds() - computed) / seconds)
 
 
 async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -> dict[str, Any]:
-    """The aggregate ratios, and how many windows shared a batch with eight callers."""
-    ratios: dict[str, dict[str, float]] = {}
-    speeds: dict[str, Any] = {}
+    """The ratios of speed and of computing, and how many windows shared a batch with eight callers."""
+    figures: dict[str, dict[str, Any]] = {"aggregate_ratio": {}, "cpu_ratio": {}, "times_real_time": {}}
     batches: list[float] = []
     for name, language in {"given": "en", "auto": None}.items():
         await ours.hear(clips[0].file, language)
         await plain.hear(clips[0].file, language)
-        measured: dict[str, dict[str, list[float]]] = {
-            str(callers): {"ours": [], "faster_whisper": []} for callers in CALLERS
-        }
-        for _ in range(amount.rounds):
-            for callers in CALLERS:
-                requests = amount.requests * (4 if callers == 1 else 1)
-                before = ours.batches()
-                row = measured[str(callers)]
-                row["ours"].append(await throughput(ours.hear, clips, language, callers, requests))
-                windows, executions = np.subtract(ours.batches(), before)
-                if callers == 8:
-                    batches.append(windows / executions)
-                row["faster_whisper"].append(await throughput(plain.hear, clips, language, callers, requests))
-                print(f"{name}, {callers} callers: {row['ours'][-1]:.2f} | {row['faster_whisper'][-1]:.2f} x real time")
-        middle = {callers: {side: median(times) for side, times in row.items()} for callers, row in measured.items()}
-        alone = middle["1"]["faster_whisper"]
-        ratios[name] = {
-            callers: round(row["ours"] / max(alone, row["faster_whisper"]), 3) for callers, row in middle.items()
-        }
-        speeds[name] = middle
-    return {"aggregate_ratio": ratios, "mean_batch_at_8": round(fmean(batches), 2), "times_real_time": speeds}
+        served: dict[int, list[Run]] = {callers: [] for callers in CALLERS}
+        plainly: dict[int, list[Run]] = {callers: [] for callers in CALLERS}
+        for callers in list(CALLERS) * amount.rounds:
+            requests = amount.requests * (4 if callers == 1 else 1)
+            before = ours.batches()
+            served[callers].append(await run(ours, clips, language, callers, requests))
+            windows, executions = np.subtract(ours.batches(), before)
+            if callers == 8:
+                batches.append(windows / executions)
+            plainly[callers].append(await run(plain, clips, language, callers, requests))
+            row = served[callers][-1].speed, plainly[callers][-1].speed
+            print(f"{name}, {callers} callers: {row[0]:.2f} | {row[1]:.2f} x real time", flush=True)
+        for figure in figures.values():
+            figure[name] = {}
+        for callers in CALLERS:
+            mine, other = middle(served[callers]), middle(plainly[callers])
+            best = max(other.speed, middle(plainly[1]).speed)
+            figures["aggregate_ratio"][name][str(callers)] = round(mine.speed / best, 3)
+            figures["cpu_ratio"][name][str(callers)] = round(other.cpu / mine.cpu, 3)
+            figures["times_real_time"][name][str(callers)] = [round(mine.speed, 2), round(other.speed, 2)]
+    return {**figures, "mean_batch_at_8": round(fmean(batches), 2)}
+
+
+def middle(runs: list[Run]) -> Run:
+    """The medians of some runs."""
+    return Run(median(run.speed for run in runs), median(run.cpu for run in runs))
 
 
 async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[str, Any]:
