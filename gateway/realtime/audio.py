@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import av
 import numpy as np
 
-from gateway.audio.frames import frame
+from gateway.audio.frames import frame, samples_of
 from gateway.errors import BadRequest
 from tritone.contract import LISTEN_RATE, SPEECH_RATE
 from tritone.windows import Samples
@@ -47,7 +47,7 @@ class Decoder:
         pieces = [np.empty(0, np.float32)]
         if data:
             for decoded in self._codec.decode(av.Packet(data)):
-                samples = decoded.to_ndarray().reshape(-1)
+                samples = samples_of(decoded)
                 given = frame(samples, self._rate, self._position)
                 self._position += len(samples)
                 pieces += [resampled.to_ndarray()[0] for resampled in self._resampler.resample(given)]

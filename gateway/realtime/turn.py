@@ -21,7 +21,7 @@ Send = Callable[[Event], Awaitable[None]]
 
 _EVERY: Final = 1.0
 """Seconds from one look at a growing turn to the next, at the least."""
-_SHARE: Final = 2.0
+_SHARE: Final = 1.0
 """Nor sooner than so many times what the last look took: models that are busy are asked less often."""
 _FIRST: Final = 0.5
 """Seconds of a turn that are worth a first look."""
