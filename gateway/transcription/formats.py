@@ -25,13 +25,11 @@ from gateway.transcription.protocol import (
     VerboseWord,
 )
 from tritone import languages
-from tritone.listening import Passage
+from tritone.listening import Passage, context
 from tritone.transcript import Segment
 
 _ENCODER_RATE: Final = 50
 """Audio tokens a second: the positions of Whisper's encoder."""
-_UNSURE: Final = 0.5
-"""Text sampled at a higher temperature may be wrong, and would lead what follows astray."""
 
 
 @dataclass
@@ -68,10 +66,7 @@ class Hearing:
 
     def context(self) -> str:
         """The text that may guide the ear for what follows: what came before, less what the model was unsure of."""
-        text = ""
-        for segment in self.segments:
-            text = "" if segment.temperature > _UNSURE else text + segment.text
-        return text
+        return context(self.segments)
 
     def json(self, *, with_logprobs: bool) -> TranscriptionJson:
         """`response_format` json."""
