@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Final
 
 from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from gateway.errors import ApiError, BadRequest, GatewayTimeout
 from gateway.realtime.protocol import Audio, AudioInput, Event, Session, Transcription, error_event, new_id
@@ -35,7 +36,10 @@ async def transcribe_live(websocket: WebSocket, intent: str = "", model: str = _
     told = record(websocket)
 
     async def send(event: Event) -> None:
-        await websocket.send_json(event)
+        # A client that has gone is noticed where its next event is awaited.
+        if websocket.client_state is websocket.application_state is WebSocketState.CONNECTED:
+            with suppress(WebSocketDisconnect):
+                await websocket.send_json(event)
 
     def asker(name: str, options: TranscriptionOptions) -> Asker:
         id_ = resolve_model(websocket, name, "transcription").id

@@ -95,6 +95,8 @@ class Conversation:
             self._asker(session.input.transcription.model, TranscriptionOptions())
         if session.input.format.type != self._session.input.format.type:
             self._decoder = Decoder(session.input.format.type)
+        if self._turns.detection is None and session.input.turn_detection:
+            self._turns.clear()  # what nobody listened to has no turns in it
         self._turns.detection = session.input.turn_detection
         self._session = session
         await self._send(event("session.updated", session=session.model_dump()))
@@ -158,7 +160,7 @@ class Conversation:
         self._item = self._turn = None
         if self._following:
             self._following.cancel()
-            await asyncio.wait([self._following])
+            await asyncio.gather(self._following, return_exceptions=True)
             self._following = None
 
     async def _follow(self, turn: Turn) -> None:
