@@ -111,7 +111,9 @@ def test_keywords_guide_the_spelling(client: openai.OpenAI) -> None:
     assert texts[0] != texts[1]
 
 
-def test_a_keener_detector_hears_what_is_hardly_there(client: openai.OpenAI, spoken: list[NDArray[np.int16]]) -> None:
+def test_a_chunking_strategy_is_taken_as_the_client_sends_it(
+    client: openai.OpenAI, spoken: list[NDArray[np.int16]]
+) -> None:
     strategy: Any = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
     heard = client.audio.transcriptions.create(
         model="whisper-base", file=("a.wav", wav(spoken[1])), chunking_strategy=strategy, language="en"
