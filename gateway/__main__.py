@@ -8,10 +8,11 @@ import uvicorn
 from pydantic import ValidationError
 
 from gateway.app import create_app
+from gateway.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import Settings
 from gateway.telemetry import configure_logging
-from gateway.transcription.vad import MissingWeightsError
 from tritone.catalogue import UnknownModelError
+from tritone.vad import MissingWeightsError
 
 
 def main() -> None:
@@ -33,7 +34,8 @@ def main() -> None:
         port=settings.api_port,
         loop="uvloop",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,

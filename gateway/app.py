@@ -12,12 +12,14 @@ from starlette.middleware import Middleware
 
 from gateway import errors, health, models
 from gateway.middleware import Admission, BodyLimit, Errors, Keys
+from gateway.realtime.router import router as realtime
 from gateway.settings import Settings
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
-from gateway.transcription import vad
 from gateway.transcription.router import router as transcription
+from gateway.transcription.voices import Voices
 from gateway.triton import Triton
+from tritone import vad
 from tritone.catalogue import Catalogue
 
 
@@ -56,9 +58,10 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.models = chosen
     if any(model.kind == "transcription" for model in chosen):
         app.state.vad = vad.load(settings.model_dir)
+        app.state.voices = Voices(settings.model_dir)
     app.state.started = int(time.time())
     errors.install(app)
-    for router in (speech, transcription, models.router, health.router):
+    for router in (speech, transcription, realtime, models.router, health.router):
         app.include_router(router)
     return app
 
@@ -80,6 +83,6 @@ def _middleware(settings: Settings) -> list[Middleware]:
     if settings.api_keys:
         keys = [key.get_secret_value() for key in settings.api_keys]
         stack.append(Middleware(Keys, keys=keys, public_lists=settings.public_lists))
-    stack.append(Middleware(Admission, limit=settings.max_requests))
+    stack.append(Middleware(Admission, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
     stack.append(Middleware(BodyLimit, limit=settings.max_upload_bytes))
     return stack

@@ -19,6 +19,8 @@ OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json
 LIST_PATHS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices")
 """What PUBLIC_LISTS opens."""
 
+_KEY_PROTOCOL = "openai-insecure-api-key."
+
 LINGER_SECONDS = 2.0
 """How long a client may go on sending a body that was refused."""
 
@@ -38,6 +40,9 @@ class Errors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; answer what it raises."""
+        if scope["type"] == "websocket":
+            await self._handshake(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -76,6 +81,22 @@ class Errors:
         elif unread:
             await _answer_and_linger(error, reading, send)
         else:
+            await error.response()(scope, receive, send)
+
+    async def _handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a WebSocket on; what is raised before it is accepted is answered as plain HTTP."""
+        accepted = False
+
+        async def sending(message: Message) -> None:
+            nonlocal accepted
+            accepted = accepted or message["type"] == "websocket.accept"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except ApiError as error:
+            if accepted:
+                raise
             await error.response()(scope, receive, send)
 
 
@@ -118,31 +139,40 @@ class Keys:
 
     def _known(self, scope: Scope) -> bool:
         scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
+        candidates = [sent.strip()] if scheme.lower() == "bearer" else []
+        # Browsers can set no header on a WebSocket; OpenAI's clients put the key among the subprotocols there.
+        offered = scope.get("subprotocols", [])
+        candidates += [name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)]
         # Every key is compared, so that the time tells nothing.
-        matches = [hmac.compare_digest(sent.strip().encode("latin-1"), key) for key in self.keys]
-        return scheme.lower() == "bearer" and any(matches)
+        matches = [hmac.compare_digest(sent.encode("latin-1"), key) for key in self.keys for sent in candidates]
+        return any(matches)
 
 
 class Admission:
-    """Middleware: at most `limit` requests that make a model work (POST) are in flight; more are sent away."""
+    """Middleware: at most `limit` requests that make a model work (POST) are in flight; more are sent away.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    So are WebSockets beyond `sessions`.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, sessions: int) -> None:
         self.app = app
-        self.limit = limit
-        self.in_flight = 0
+        self.limits = {"http": limit, "websocket": sessions}
+        self.in_flight = {"http": 0, "websocket": 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or raise `RateLimited`."""
-        if scope["type"] != "http" or scope["method"] != "POST":
+        kind = scope["type"]
+        if kind not in self.limits or (kind == "http" and scope["method"] != "POST"):
             await self.app(scope, receive, send)
             return
-        if self.in_flight >= self.limit:
-            raise RateLimited(f"this server works on {self.limit} requests at once, and has them; try again")
-        self.in_flight += 1
+        if self.in_flight[kind] >= self.limits[kind]:
+            what = "requests" if kind == "http" else "live sessions"
+            raise RateLimited(f"this server works on {self.limits[kind]} {what} at once, and has them; try again")
+        self.in_flight[kind] += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self.in_flight -= 1
+            self.in_flight[kind] -= 1
 
 
 class BodyLimit:

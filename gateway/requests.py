@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 
 from gateway.errors import BadRequest, NotFound
 from gateway.telemetry import Record
@@ -16,7 +16,7 @@ from tritone.catalogue import Kind, Model, UnknownModelError
 T = TypeVar("T")
 
 
-def record(request: Request) -> Record:
+def record(request: HTTPConnection) -> Record:
     """What the log line and the metrics will say of this request; routers set `model` and `audio_seconds`."""
     found = request.state.record
     assert isinstance(found, Record)
@@ -28,7 +28,7 @@ def request_id(request: Request) -> str:
     return record(request).request_id
 
 
-def resolve_model(request: Request, name: str, kind: Kind) -> Model:
+def resolve_model(request: HTTPConnection, name: str, kind: Kind) -> Model:
     """The chosen model of `kind` that `name`, an id or an alias, stands for; the record then names it.
 
     Raises `BadRequest` for an empty name and `NotFound`, with the names that there are, for an unknown one.

@@ -77,6 +77,15 @@ class Settings(BaseSettings):
         default=(), description="Internal hosts that such an address may name all the same: `host` or `host:port`."
     )
     max_requests: int = Field(default=64, ge=1, description="Requests worked on at once; more are answered with 429.")
+    max_realtime_sessions: int = Field(
+        default=32, ge=1, description="Live transcriptions at once; more are answered with 429."
+    )
+    realtime_idle_timeout: float = Field(
+        default=60.0, gt=0, description="Seconds that a live transcription may wait for its client."
+    )
+    realtime_session_timeout: float = Field(
+        default=3600.0, gt=0, description="Seconds that a live transcription may take as a whole."
+    )
     first_audio_timeout: float = Field(
         default=60.0, gt=0, description="Seconds until the first audio of a speech request."
     )

@@ -65,7 +65,7 @@ class Telemetry:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and tell of it afterwards."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         sent_id = Headers(scope=scope).get("x-request-id", "")
@@ -73,10 +73,16 @@ class Telemetry:
         scope.setdefault("state", {})["record"] = record
 
         async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            kind = message["type"].removeprefix("websocket.")
+            if kind == "http.response.start":
                 record.status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = record.request_id
-            elif message["type"] == "http.response.body":
+            elif kind == "accept":
+                record.status = 101
+                record.complete = True  # a session ends when either side likes
+                message.setdefault("headers", [])
+                MutableHeaders(scope=message)["x-request-id"] = record.request_id
+            elif kind == "http.response.body":
                 if message.get("body") and record.first_byte is None:
                     record.first_byte = time.perf_counter()
                 record.complete = not message.get("more_body", False)
@@ -100,7 +106,7 @@ def _tell(scope: Scope, record: Record) -> None:
     REQUESTS.labels(route, record.status).inc()
     DURATION.labels(route).observe(ended - record.started)
     details: dict[str, object] = {
-        "method": scope["method"],
+        "method": scope.get("method", "WEBSOCKET"),
         "path": scope["path"],
         "status": record.status,
         "ms": round((ended - record.started) * 1e3, 1),

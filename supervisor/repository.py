@@ -1,4 +1,4 @@
-"""The model repository of one run: a folder for each chosen model, configured as the settings want it."""
+"""The model repository of one run: a folder for each model that is served, configured as the settings want it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ def lay_out(folder: Path, plan: Plan) -> Path:
     """Make the repository below `folder`: configurations written anew, code by links."""
     repository = folder / "model_repository"
     for model in plan.models:
-        source = plan.repository / model.id
-        if not source.is_dir():
-            source = plan.repository / plan.like[model.id]
-        target = repository / model.id
-        (target / "configs").mkdir(parents=True)
-        for version in source.glob("[0-9]*"):
-            (target / version.name).symlink_to(version)
-        for config in (source / "config.pbtxt", *(source / "configs").glob("*.pbtxt")):
-            text = configured(config.read_text(encoding="utf-8"), model.id, plan)
-            (target / config.relative_to(source)).write_text(text, encoding="utf-8")
+        for name in model.served:
+            source = plan.repository / name
+            if not source.is_dir():
+                source = plan.repository / (plan.like[model.id] + name.removeprefix(model.id))
+            target = repository / name
+            (target / "configs").mkdir(parents=True)
+            for version in source.glob("[0-9]*"):
+                (target / version.name).symlink_to(version)
+            for config in (source / "config.pbtxt", *(source / "configs").glob("*.pbtxt")):
+                text = configured(config.read_text(encoding="utf-8"), name, plan)
+                (target / config.relative_to(source)).write_text(text, encoding="utf-8")
     return repository
 
 

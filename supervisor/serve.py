@@ -68,7 +68,7 @@ async def serve(plan: Plan) -> None:
             folder = stack.enter_context(run_folder(cache_folder() / "runs"))
             secret = triton.new_secret()
             server = await stack.enter_async_context(_triton(plan, folder, secret))
-            write_serving(folder, plan.settings.triton_http_port, [model.id for model in plan.models])
+            write_serving(folder, settings.triton_http_port, [name for model in plan.models for name in model.served])
             await server.during(_load(plan, secret))
             processes = [server]
             if settings.gateway:
@@ -122,8 +122,8 @@ async def _load(plan: Plan, secret: str) -> None:
         await _until_ok(client, "/v2/health/ready")
         try:
             async with asyncio.TaskGroup() as loads:
-                for model in plan.models:
-                    loads.create_task(_load_one(client, model.id))
+                for name in (name for model in plan.models for name in model.served):
+                    loads.create_task(_load_one(client, name))
         except ExceptionGroup as failed:
             raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 

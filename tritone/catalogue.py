@@ -48,6 +48,11 @@ class Model:
         """GB of GPU memory that it takes, with int8 weights where that is asked for and possible."""
         return self.gpu_memory_int8 if int8 and self.gpu_memory_int8 is not None else self.gpu_memory
 
+    @property
+    def served(self) -> tuple[str, ...]:
+        """What Triton loads for it: itself, and a transcription model's companion for recordings of any length."""
+        return (self.id, f"{self.id}-long") if self.kind == "transcription" else (self.id,)
+
 
 @dataclass(frozen=True)
 class Catalogue:

@@ -1,9 +1,10 @@
 """The contract between the models inside Triton and everyone who calls them over gRPC.
 
-Three interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
-of the voice) and `TRANSCRIPTION` (speech to text; one window in, one response out). Inputs that every request has are
-tensors. What a caller may leave out travels as a
-request parameter, because an optional tensor that only some requests carry splits Triton's batches.
+Four interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
+of the voice), `TRANSCRIPTION` (speech to text; one window in, one response out) and `LONG_TRANSCRIPTION` (the same for
+a recording of any length; decoupled, a response a window). Inputs that every request has are tensors. What a caller may
+leave out travels as a request parameter, because an optional tensor that only some requests carry splits Triton's
+batches.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ LISTEN_RATE = 16_000
 """Hz; what a transcription model hears."""
 WINDOW_SECONDS = 30
 """The longest audio that one transcription request may hold."""
+LONG_SECONDS = 4 * 3600
+"""The longest recording that one request to a `-long` model may hold."""
 REFERENCE_SECONDS = 1, 30
 """The shortest and the longest recording that a voice may be cloned from."""
 PRIORITY_FIRST, PRIORITY_REST = 1, 2
@@ -106,6 +109,7 @@ _SPEAKERS = ("kokoro-82m", "qwen3-tts-0.6b", "qwen3-tts-1.7b")
 _INSTRUCTED = ("qwen3-tts-1.7b", "qwen3-tts-1.7b-design")
 _CLONES = ("qwen3-tts-0.6b-clone", "qwen3-tts-1.7b-clone")
 _SAMPLED = ("qwen3-tts-0.6b", *_INSTRUCTED, *_CLONES)
+_LONG = ("<id>-long",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,15 +169,26 @@ class SpeechOptions(Options):
 class TranscriptionOptions(Options):
     """The request parameters of a transcription model."""
 
-    language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: detected from this window.")
+    language: str = option(
+        "auto",
+        doc="ISO 639-1 code or English name. `auto`: detected from the audio; several, with commas between: the "
+        "likeliest of these.",
+    )
     task: str = option("transcribe", doc="`transcribe`, or `translate` into English.")
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")
+    hotwords: str = option("", doc="Words to expect, such as names, in any order.")
     temperature: float = option(
         0.0,
         unit="0-1",
         doc="Sampling temperature. At 0 the model decodes by beam search, and falls back to higher ones.",
     )
     word_timestamps: bool = option(False, doc="Also give the `word_*` outputs.")
+    logprobs: bool = option(False, doc="Also give `token_logprobs` and `token_text`.")
+    condition_on_previous_text: bool = option(
+        False,
+        followed_by=_LONG,
+        doc="Hear each window with the text before it as its prompt: one after the other, not several at once.",
+    )
 
     def check(self) -> None:
         """Raise `InvalidInput` for an unknown task or a temperature outside 0-1."""
@@ -246,7 +261,13 @@ TRANSCRIPTION = Interface(
     options=TranscriptionOptions,
     outputs=(
         Tensor("language", "BYTES", (1,), "ISO 639-1", "The language given, or the one detected."),
-        Tensor("language_probability", "FP32", (1,), "0-1", "1 where the language was given."),
+        Tensor(
+            "language_probability",
+            "FP32",
+            (1,),
+            "0-1",
+            "1 for a language given; among candidates, their share.",
+        ),
         Tensor("segment_start", "FP32", (-1,), "s", "Start of each segment, from the window's start."),
         Tensor("segment_end", "FP32", (-1,), "s", "End of each segment."),
         Tensor("segment_text", "BYTES", (-1,), "UTF-8", "Text of each segment, with its leading space."),
@@ -263,10 +284,44 @@ TRANSCRIPTION = Interface(
         Tensor("segment_token_count", "INT32", (-1,), "tokens", "How many of `token_ids` each segment has."),
         Tensor("segment_word_count", "INT32", (-1,), "words", "How many of the `word_*` rows each segment has."),
         Tensor("token_ids", "INT32", (-1,), "tokens", "The tokens of all segments, one after the other."),
+        Tensor(
+            "token_logprobs",
+            "FP32",
+            (-1,),
+            "nats",
+            "Only for `logprobs`: log probability of each of `token_ids`, given the audio and the text before it in "
+            "the window; 0 for those that are no text.",
+        ),
+        Tensor(
+            "token_text",
+            "BYTES",
+            (-1,),
+            "bytes",
+            "Only for `logprobs`: the UTF-8 of each of `token_ids`, which may be a part of a character; empty for "
+            "those that are no text.",
+        ),
         Tensor("word_start", "FP32", (-1,), "s", "Start of each word, from the window's start."),
         Tensor("word_end", "FP32", (-1,), "s", "End of each word."),
         Tensor("word_text", "BYTES", (-1,), "UTF-8", "Each word, with its leading space and its punctuation."),
         Tensor("word_probability", "FP32", (-1,), "0-1", "Mean probability of the word's tokens."),
+    ),
+)
+
+LONG_TRANSCRIPTION = Interface(
+    inputs=(
+        Tensor(
+            "audio",
+            "FP32",
+            (-1,),
+            "samples",
+            f"The whole recording: mono, {LISTEN_RATE} Hz, -1 to 1, at most {LONG_SECONDS // 3600} hours.",
+        ),
+    ),
+    options=TranscriptionOptions,
+    outputs=(
+        *TRANSCRIPTION.outputs,
+        Tensor("window_start", "FP32", (1,), "s", "Start of this response's window, from the recording's start."),
+        Tensor("window_seconds", "FP32", (1,), "s", "The window's length."),
     ),
 )
 

@@ -132,3 +132,8 @@ def code_of(language: str) -> str | None:
         if candidate in _CODES:
             return _CODES[candidate]
     return None
+
+
+def candidates_of(languages: str) -> tuple[str, ...]:
+    """The codes of languages with commas between them, each once; what is unknown, such as `auto`, has none."""
+    return tuple(dict.fromkeys(code for name in languages.split(",") if (code := code_of(name))))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tritone.contract import SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Options, Tensor
+from tritone.contract import LONG_TRANSCRIPTION, SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Options, Tensor
 
 _INTRODUCTION = """\
 # The contract
@@ -47,6 +47,16 @@ A unary call ends with the status; a stream carries the text alone, in `error_me
 | `INTERNAL` | the model's own fault; its log says more |
 """
 
+_LONG_INTRODUCTION = """\
+Every transcription model `<id>` has a companion `<id>-long`: decoupled, without a batch dimension, a response for each
+window with speech in it, in order; all times are from the recording's start. It cuts the recording at silences as the
+gateway does and has the windows heard by `<id>`, at most four at once, in the language of the first window that is
+certain of its own. They all wait with the priority of the rest, as calls of one model by another carry none. When the
+caller leaves, no further window is begun. A recording without speech gives no response but the empty final one.
+
+The recording passes through shared memory, 230 MB an hour: give a container as much /dev/shm. The parameters and the
+other outputs are those of `<id>`."""
+
 
 def page() -> str:
     """The whole page, as Markdown."""
@@ -56,6 +66,7 @@ def page() -> str:
             _section("Speech", SPEECH),
             _voice_clone(),
             _section("Transcription", TRANSCRIPTION),
+            _long_transcription(),
         ]
     )
 
@@ -63,6 +74,13 @@ def page() -> str:
 def _voice_clone() -> str:
     more = [tensor for tensor in VOICE_CLONE.inputs if tensor not in SPEECH.inputs]
     return "\n\n".join(["## Voice clone", "As speech, with one more input:", _tensors(more)]) + "\n"
+
+
+def _long_transcription() -> str:
+    more = [tensor for tensor in LONG_TRANSCRIPTION.outputs if tensor not in TRANSCRIPTION.outputs]
+    parts = ["## Transcription of a recording of any length", _LONG_INTRODUCTION]
+    parts += ["### Inputs", _tensors(LONG_TRANSCRIPTION.inputs), "### Further outputs", _tensors(more)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _section(title: str, interface: Interface) -> str:

@@ -43,6 +43,10 @@ class Segment:
     compression_ratio: float
     no_speech_prob: float
     words: tuple[Word, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
+    """One for each of `tokens`; empty unless they were asked for."""
+    token_texts: tuple[bytes, ...] = ()
+    """UTF-8, in pieces, for each of `tokens`; with `token_logprobs`, and empty for a token that is no text."""
 
     def shifted(self, seconds: float) -> Segment:
         """The same segment, `seconds` later."""
@@ -65,10 +69,13 @@ class Transcript:
     def to_columns(self) -> Columns:
         """The output tensors by name, each of shape [1, n]: a row of the batch."""
         words = [word for segment in self.segments for word in segment.words]
+        logprobs = [logprob for segment in self.segments for logprob in segment.token_logprobs]
         columns = {
             "language": _column([self.language]),
             "language_probability": _column([self.language_probability], np.float32),
             "token_ids": _column([token for segment in self.segments for token in segment.tokens], np.int32),
+            "token_logprobs": _column(logprobs, np.float32),
+            "token_text": _column([text for segment in self.segments for text in segment.token_texts]),
             "segment_token_count": _column([len(segment.tokens) for segment in self.segments], np.int32),
             "segment_word_count": _column([len(segment.words) for segment in self.segments], np.int32),
             "segment_text": _column([segment.text for segment in self.segments]),
@@ -92,12 +99,19 @@ class Transcript:
             return (dict(zip(names, row, strict=True)) for row in values)
 
         words = iter([Word(**row) for row in rows("word", ("text", *_WORD_NUMBERS))])
-        tokens = iter(column("token_ids"))
+        tokens, logprobs = iter(column("token_ids")), iter(column("token_logprobs"))
+        texts = iter(columns["token_text"].reshape(-1).tolist())
         segments = []
         for row in rows("segment", ("token_count", "word_count", "text", *_SEGMENT_NUMBERS)):
             token_count, word_count = row.pop("token_count"), row.pop("word_count")
             segments.append(
-                Segment(tokens=tuple(islice(tokens, token_count)), words=tuple(islice(words, word_count)), **row)
+                Segment(
+                    tokens=tuple(islice(tokens, token_count)),
+                    token_logprobs=tuple(islice(logprobs, token_count)),
+                    token_texts=tuple(islice(texts, token_count)),
+                    words=tuple(islice(words, word_count)),
+                    **row,
+                )
             )
         return cls(column("language")[0], column("language_probability")[0], tuple(segments))
 
@@ -105,5 +119,6 @@ class Transcript:
 def _column(values: list[Any], dtype: type[np.generic] | None = None) -> NDArray[Any]:
     """One row of a batch; text becomes UTF-8 bytes."""
     if dtype is None:
-        return np.array([value.encode() for value in values], dtype=np.object_).reshape(1, -1)
+        encoded = [value.encode() if isinstance(value, str) else value for value in values]
+        return np.array(encoded, dtype=np.object_).reshape(1, -1)
     return np.array([values], dtype=dtype)

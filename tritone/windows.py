@@ -24,8 +24,8 @@ FRAME: Final = 512
 """Samples that one speech probability stands for: 32 ms."""
 MAX_SAMPLES: Final = WINDOW_SECONDS * LISTEN_RATE
 
-# Speech sets in at the first probability and lasts while the second is held.
-_ONSET, _OFFSET = 0.5, 0.35
+_HOLD = 0.15
+"""Speech that has set in lasts until its probability is so far below the threshold."""
 
 
 def _frames(seconds: float) -> int:
@@ -33,10 +33,9 @@ def _frames(seconds: float) -> int:
 
 
 _MAX_FRAMES = MAX_SAMPLES // FRAME
-_PAD = _frames(0.4)
+_PAD_SECONDS = 0.4
 """Kept on both sides of speech: detectors miss soft consonants."""
-_PAUSE = _frames(0.3)
-"""A shorter gap may lie inside a word."""
+_PAD = _frames(_PAD_SECONDS)
 _LONG_SILENCE = _frames(5.0)
 """Worth a cut wherever in the window it lies."""
 _LAST_RESORT = _frames(5.0)
@@ -62,14 +61,26 @@ class Window:
         return len(self.samples) / LISTEN_RATE
 
 
-def cut(blocks: Iterable[Samples], detect: Detect) -> Generator[Window]:
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What counts as speech, and where it may be cut."""
+
+    threshold: float = 0.5
+    """The probability at which speech sets in."""
+    lead: float = _PAD_SECONDS
+    """Seconds that are kept before speech."""
+    pause: float = 0.3
+    """Seconds without speech that a cut may fall into; a shorter gap may lie inside a word."""
+
+
+def cut(blocks: Iterable[Samples], detect: Detect, rules: Rules = Rules()) -> Generator[Window]:
     """The windows of the recording whose PCM comes in `blocks` of any sizes, in order and without overlap.
 
     Each frame of speech is in exactly one window. What fits one window stays whole, less the silence around it. Where
     there is more, the window ends at the first long silence within its greatest length, else at the longest pause in
     the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
     """
-    tail = _Tail(detect)
+    tail = _Tail(detect, rules)
     for block in blocks:
         tail.extend(block)
         yield from tail.full_windows()
@@ -79,10 +90,13 @@ def cut(blocks: Iterable[Samples], detect: Detect) -> Generator[Window]:
 
 
 class _Tail:
-    """The part of the recording that is not yet in a window; it begins at speech, or at most `_PAD` before."""
+    """The part of the recording that is not yet in a window; it begins at speech, or at most the lead before."""
 
-    def __init__(self, detect: Detect) -> None:
+    def __init__(self, detect: Detect, rules: Rules) -> None:
         self._detect = detect
+        self._onset, self._offset = rules.threshold, max(rules.threshold - _HOLD, rules.threshold / 2)
+        self._lead = _frames(rules.lead)
+        self._pause = max(1, _frames(rules.pause))
         self._start = 0
         self._pcm = np.empty(0, np.float32)
         self._partial = np.empty(0, np.float32)
@@ -118,7 +132,7 @@ class _Tail:
         probability = self._detect(framed.reshape(-1, FRAME))
         speech = np.empty(len(probability), np.bool_)
         for i, p in enumerate(probability.tolist()):
-            self._speaking = p >= (_OFFSET if self._speaking else _ONSET)
+            self._speaking = p >= (self._offset if self._speaking else self._onset)
             speech[i] = self._speaking
         self._pcm = np.concatenate([self._pcm, samples])
         self._probability = np.concatenate([self._probability, probability])
@@ -136,7 +150,7 @@ class _Tail:
 
     def _drop_leading_silence(self) -> None:
         silent = int(self._speech.argmax()) if self._speech.any() else len(self._speech)
-        self._drop(max(0, silent - _PAD))
+        self._drop(max(0, silent - self._lead))
 
     def _drop(self, frames: int) -> None:
         self._start += frames * FRAME
@@ -162,4 +176,4 @@ class _Tail:
         """The gaps in speech within one window's length, [start, end) in frames."""
         spoken = np.flatnonzero(np.append(self._speech[:_MAX_FRAMES], True))
         gaps = zip(spoken[:-1] + 1, spoken[1:], strict=True)
-        return [(int(start), int(end)) for start, end in gaps if end - start >= _PAUSE]
+        return [(int(start), int(end)) for start, end in gaps if end - start >= self._pause]

@@ -57,6 +57,11 @@ class TranscriptionModel(ABC):
             options = TranscriptionOptions.from_parameters(json.loads(request.parameters() or "{}"))
             window = Window(audio[0], options)
             window.check()
+            if options.condition_on_previous_text:
+                raise InvalidInput(
+                    "condition_on_previous_text",
+                    "one window has no text before it; send that as `prompt`, or use -long",
+                )
             self._transcriber.check(options)
         except Exception as error:
             return error

@@ -38,11 +38,16 @@ class Window:
             raise InvalidInput("audio", f"{len(self.audio)} samples are too few; a window is at least {_MIN_SECONDS} s")
         if self.seconds > WINDOW_SECONDS:
             raise InvalidInput("audio", f"{self.seconds:.1f} s is too long; a window is at most {WINDOW_SECONDS} s")
-        peak = np.abs(self.audio).max()
-        if not np.isfinite(peak):
-            raise InvalidInput("audio", "it holds NaN or infinite samples")
-        if peak > _PEAK_LIMIT:
-            raise InvalidInput("audio", f"its peak is {peak:g}; samples go from -1 to 1 (divide 16-bit ones by 32768)")
+        check_samples(self.audio)
+
+
+def check_samples(audio: NDArray[np.float32]) -> None:
+    """Raise `InvalidInput` for samples that are no sound, or not scaled."""
+    peak = np.maximum(audio.max(), -audio.min())
+    if not np.isfinite(peak):
+        raise InvalidInput("audio", "it holds NaN or infinite samples")
+    if peak > _PEAK_LIMIT:
+        raise InvalidInput("audio", f"its peak is {peak:g}; samples go from -1 to 1 (divide 16-bit ones by 32768)")
 
 
 class Transcriber(Protocol):

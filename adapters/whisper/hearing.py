@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from adapters.triton.window import Window
 from adapters.whisper.decoding import TEMPERATURES, Task, batch
-from tritone.languages import code_of
+from adapters.whisper.tokens import logprobs, spelling
+from tritone.languages import candidates_of
 from tritone.transcript import Segment, Transcript, Word
 
 # Whisper's published habits, as faster-whisper has them.
@@ -33,18 +36,22 @@ class Hearing:
     language: str
     """Whisper's code; empty until it is detected."""
     language_probability: float = 1.0
+    candidates: tuple[str, ...]
+    """The codes to choose from when it is detected; empty for any."""
     encoded: NDArray[Any]
     """The encoder's output for `features`, (1500, width)."""
 
     def __init__(self, whisper: WhisperModel, window: Window) -> None:
         options = window.options
-        self.language = "" if options.language == "auto" else code_of(options.language) or ""
+        self.candidates = candidates_of(options.language) if whisper.model.is_multilingual else ("en",)
+        self.language = self.candidates[0] if len(self.candidates) == 1 else ""
         self._whisper = whisper
         self._options = options
         self._all_features = whisper.feature_extractor(window.audio)
         self._frames: int = self._all_features.shape[-1] - 1  # the last one is of padding
         self._seek = 0
-        self._context = self._prompt_tokens(options.prompt)
+        self._hotwords = self._text_tokens(options.hotwords)[:MAX_CONTEXT]
+        self._context = self._text_tokens(options.prompt)
         self._segments: list[Segment] = []
         self._last_word_end = 0.0
 
@@ -62,11 +69,13 @@ class Hearing:
     def task(self) -> Task:
         """What to decode in this round; needs `language` and `encoded`."""
         tokenizer = self._tokenizer
-        context = [tokenizer.sot_prev, *self._context[-MAX_CONTEXT:]] if self._context else []
+        # Faster-whisper gives so much to hotwords and context each, which may leave the decoder no room for text.
+        room = MAX_CONTEXT - len(self._hotwords)
+        before = [*self._hotwords, *self._context[max(0, len(self._context) - room) :]]
         temperature = self._options.temperature
         return Task(
             encoded=self.encoded,
-            prompt=[*context, *tokenizer.sot_sequence],
+            prompt=[*([tokenizer.sot_prev] if before else []), *before, *tokenizer.sot_sequence],
             tokenizer=tokenizer,
             temperatures=(temperature,) if temperature else TEMPERATURES,
         )
@@ -91,7 +100,9 @@ class Hearing:
             self._align(pieces, task.tokenizer)
             if not complete and self._last_word_end > offset:
                 seek = round(self._last_word_end * self._whisper.frames_per_second)
+        told = self._token_logprobs(pieces, task.tokenizer)
         for piece in pieces:
+            scores = tuple(islice(told, len(piece["tokens"])))
             text = task.tokenizer.decode(piece["tokens"])
             if piece["start"] == piece["end"] or not text.strip():
                 continue
@@ -110,6 +121,8 @@ class Hearing:
                         Word(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
                         for word in piece.get("words", ())
                     ),
+                    token_logprobs=scores,
+                    token_texts=tuple(spelling(task.tokenizer, token) for token in piece["tokens"]) if scores else (),
                 )
             )
         if task.attempts[-1].temperature > CONTEXT_RESET_TEMPERATURE:
@@ -127,15 +140,23 @@ class Hearing:
 
     @property
     def _tokenizer(self) -> Tokenizer:
-        return Tokenizer(self._whisper.hf_tokenizer, True, task=self._options.task, language=self.language)
+        multilingual = self._whisper.model.is_multilingual
+        return Tokenizer(self._whisper.hf_tokenizer, multilingual, task=self._options.task, language=self.language)
 
-    def _prompt_tokens(self, prompt: str) -> list[int]:
-        """The caller's prompt, without special tokens that it may spell out: they would break the whole batch."""
-        if not prompt.strip():
+    def _text_tokens(self, text: str) -> list[int]:
+        """A caller's text, without special tokens that it may spell out: they would break the whole batch."""
+        if not text.strip():
             return []
-        tokens = self._whisper.hf_tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids
+        tokens = self._whisper.hf_tokenizer.encode(" " + text.strip(), add_special_tokens=False).ids
         end_of_text = self._whisper.hf_tokenizer.token_to_id("<|endoftext|>")
         return [token for token in tokens if token < end_of_text]
+
+    def _token_logprobs(self, pieces: list[dict[str, Any]], tokenizer: Tokenizer) -> Iterator[float]:
+        """Of the tokens of all the pieces, where they were asked for."""
+        if not self._options.logprobs:
+            return iter(())
+        tokens = [token for piece in pieces for token in piece["tokens"]]
+        return iter(logprobs(self._whisper, tokenizer, self.encoded, self._size, tokens))
 
     def _align(self, pieces: list[dict[str, Any]], tokenizer: Tokenizer) -> None:
         """Add `words` to the pieces, and trim the pieces' times to them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from faster_whisper import decode_audio
@@ -21,12 +22,16 @@ KNOWN_WORDS = "the quick brown fox jumps over the lazy dog"
 class TritonPythonModel(TranscriptionModel):
     """A Whisper checkpoint as Triton serves it.
 
-    The config's parameter `known_sentence`, unless it is `skip`, makes loading fail where a recorded sentence does not
-    come back word for word: a CTranslate2 that was built for another driver hears nothing, without an error.
+    The config's parameter `checkpoint` names another folder than the model's own, below MODEL_DIR unless absolute: any
+    Whisper in CTranslate2's format. Its parameter `known_sentence`, unless it is `skip`, makes loading fail where a
+    recorded sentence does not come back word for word: a CTranslate2 that was built for another driver hears nothing,
+    without an error.
     """
 
     def load(self, instance: Instance) -> WhisperTranscriber:
         """Load the instance's checkpoint; raises `FileNotFoundError` or `RuntimeError`."""
+        if folder := instance.parameters.get("checkpoint"):
+            instance = replace(instance, folder=instance.folder.parent / folder)
         transcriber = WhisperTranscriber(checkpoint.load(instance))
         if instance.parameters.get("known_sentence") != "skip":
             hear_known_sentence(transcriber)

@@ -12,7 +12,7 @@ from adapters.whisper.decoding import batch, decode
 from adapters.whisper.hearing import Hearing
 from tritone.contract import TranscriptionOptions
 from tritone.errors import InvalidInput
-from tritone.languages import code_of
+from tritone.languages import candidates_of, code_of
 from tritone.transcript import Transcript
 
 MAX_ROUNDS = 10
@@ -30,12 +30,16 @@ class WhisperTranscriber:
         self._whisper = whisper
 
     def check(self, options: TranscriptionOptions) -> None:
-        """Raise `InvalidInput` for a language that the checkpoint does not know."""
-        if options.language == "auto":
-            return
-        code = code_of(options.language)
-        if code is None or self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is None:
-            raise InvalidInput("language", f"{options.language!r} is unknown; send an ISO 639-1 code, or auto")
+        """Raise `InvalidInput` for a language that the checkpoint does not know, or a translation that it cannot do."""
+        for name in [] if options.language == "auto" else options.language.split(","):
+            code = code_of(name)
+            if code is None or self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is None:
+                raise InvalidInput("language", f"{name!r} is unknown; send an ISO 639-1 code, or auto")
+        if not self._whisper.model.is_multilingual:
+            if options.language != "auto" and candidates_of(options.language) != ("en",):
+                raise InvalidInput("language", f"this checkpoint hears English alone, not {options.language!r}")
+            if options.task != "transcribe":
+                raise InvalidInput("task", "this checkpoint hears English alone; there is nothing to translate")
 
     def transcribe(self, windows: Sequence[Window]) -> list[Transcript]:
         """The transcript of each window. Options must have passed `check`."""
@@ -68,5 +72,9 @@ class WhisperTranscriber:
         if not hearings:
             return
         detected = self._whisper.model.detect_language(batch([hearing.encoded for hearing in hearings]))
-        for hearing, ((token, probability), *_) in zip(hearings, detected, strict=True):
-            hearing.language, hearing.language_probability = token[2:-2], probability
+        for hearing, ranking in zip(hearings, detected, strict=True):
+            chances = {token[2:-2]: probability for token, probability in ranking}
+            among = hearing.candidates or chances
+            hearing.language = max(among, key=chances.__getitem__)
+            share = sum(chances[code] for code in among) if hearing.candidates else 1.0
+            hearing.language_probability = chances[hearing.language] / share

@@ -7,18 +7,25 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.transcription.listening import Passage
+from gateway.transcription.diarization import Utterance
+from gateway.transcription.forms import Granularity
 from gateway.transcription.protocol import (
     DurationUsage,
-    Granularity,
+    InputTokens,
+    Language,
+    Logprob,
+    SpokenSegment,
     Task,
+    TextDone,
     TokenUsage,
+    TranscriptionDiarized,
     TranscriptionJson,
     TranscriptionVerbose,
     VerboseSegment,
     VerboseWord,
 )
 from tritone import languages
+from tritone.listening import Passage, context
 from tritone.transcript import Segment
 
 _ENCODER_RATE: Final = 50
@@ -51,9 +58,42 @@ class Hearing:
         # The last passage was heard in the language that the earlier ones told.
         return languages.NAMES.get(self.passages[-1].language, "unknown") if self.passages else "unknown"
 
-    def json(self) -> TranscriptionJson:
+    @property
+    def languages(self) -> list[Language]:
+        """The codes of those that something was said in."""
+        codes = dict.fromkeys(passage.language for passage in self.passages if passage.segments)
+        return [Language(code=code) for code in codes]
+
+    def context(self) -> str:
+        """The text that may guide the ear for what follows: what came before, less what the model was unsure of."""
+        return context(self.segments)
+
+    def json(self, *, with_logprobs: bool) -> TranscriptionJson:
         """`response_format` json."""
-        return TranscriptionJson(text=self.text, usage=self._duration_usage())
+        return TranscriptionJson(
+            text=self.text,
+            languages=self.languages,
+            logprobs=logprobs(self.segments) if with_logprobs else None,
+            usage=self._duration_usage(),
+        )
+
+    def diarized_json(self) -> TranscriptionDiarized:
+        """`response_format` diarized_json; the segments must be utterances with their speakers."""
+        return TranscriptionDiarized(
+            duration=round(self.seconds, 3),
+            text=self.text,
+            segments=[spoken(segment, index) for index, segment in enumerate(self.segments)],
+            usage=self._duration_usage(),
+        )
+
+    def done(self, *, with_logprobs: bool) -> TextDone:
+        """The last of the events."""
+        return TextDone(
+            text=self.text,
+            languages=self.languages,
+            logprobs=logprobs(self.segments) if with_logprobs else None,
+            usage=self.token_usage(),
+        )
 
     def verbose_json(self, granularities: Collection[Granularity]) -> TranscriptionVerbose:
         """`response_format` verbose_json, with segments or words or both."""
@@ -71,7 +111,12 @@ class Hearing:
         """The tokens of the audio that the model heard, and of the text that it gave."""
         heard = math.ceil(sum(passage.seconds for passage in self.passages) * _ENCODER_RATE)
         written = sum(len(segment.tokens) for segment in self.segments)
-        return TokenUsage(input_tokens=heard, output_tokens=written, total_tokens=heard + written)
+        return TokenUsage(
+            input_tokens=heard,
+            input_token_details=InputTokens(audio_tokens=heard),
+            output_tokens=written,
+            total_tokens=heard + written,
+        )
 
     def _duration_usage(self) -> DurationUsage:
         return DurationUsage(seconds=math.ceil(self.seconds))
@@ -98,41 +143,19 @@ class Hearing:
                 yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
 
 
-def srt(segments: Iterable[Segment]) -> str:
-    """SubRip subtitles, a cue a segment."""
-    cues = enumerate(_cues(segments), start=1)
-    # The arrow would read as a line of times; SubRip has no escape for it.
-    return "".join(
-        f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n{text.replace('-->', '->')}\n\n"
-        for number, (start, end, text) in cues
+def spoken(segment: Segment, index: int) -> SpokenSegment:
+    """The `index`-th segment of a recording, an utterance with its speaker."""
+    assert isinstance(segment, Utterance)
+    return SpokenSegment(
+        id=f"seg_{index}",
+        speaker=segment.speaker,
+        start=round(segment.start, 3),
+        end=round(segment.end, 3),
+        text=segment.text.strip(),
     )
 
 
-def vtt(segments: Iterable[Segment]) -> str:
-    """WebVTT subtitles, a cue a segment."""
-    cues = (
-        f"{_clock(start, '.')} --> {_clock(end, '.')}\n{_escaped(text)}\n\n" for start, end, text in _cues(segments)
-    )
-    return "WEBVTT\n\n" + "".join(cues)
-
-
-def _cues(segments: Iterable[Segment]) -> Iterator[tuple[int, int, str]]:
-    """Start and end in ms, each cue after the one before and not empty, and its text on one line."""
-    free = 0
-    for segment in segments:
-        text = " ".join(segment.text.split())
-        if text:
-            start = max(free, round(segment.start * 1000))
-            free = max(start + 1, round(segment.end * 1000))
-            yield start, free, text
-
-
-def _clock(milliseconds: int, point: str) -> str:
-    seconds, milliseconds = divmod(milliseconds, 1000)
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def logprobs(segments: Iterable[Segment]) -> list[Logprob]:
+    """Of the segments' tokens, less those that are no text."""
+    pairs = (pair for s in segments for pair in zip(s.token_texts, s.token_logprobs, strict=True) if pair[0])
+    return [Logprob(token=text.decode(errors="replace"), bytes=list(text), logprob=logprob) for text, logprob in pairs]

@@ -2,46 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
-import numpy as np
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import Response
-from pydantic import BaseModel
 
 from gateway.audio.decoding import Recording
 from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.requests import record, resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.streaming import Events
-from gateway.transcription import formats, vad
+from gateway.transcription.answers import MEDIA_TYPES, answer, events
+from gateway.transcription.asking import Asker
+from gateway.transcription.diarization import Speakers, with_voices
 from gateway.transcription.formats import Hearing
-from gateway.transcription.listening import Passage, listen, windows_of
-from gateway.transcription.protocol import (
-    Granularity,
-    ResponseFormat,
-    TextDelta,
-    TextDone,
-    TranscriptionForm,
-    TranscriptionJson,
-    TranscriptionVerbose,
-    TranslationForm,
-)
+from gateway.transcription.forms import TranscriptionForm, TranslationForm
+from gateway.transcription.known import known_voices
+from gateway.transcription.listening import windows_of
+from gateway.transcription.protocol import TranscriptionDiarized, TranscriptionJson, TranscriptionVerbose
+from gateway.transcription.voices import Voices
+from tritone import vad
 from tritone.contract import LISTEN_RATE
+from tritone.listening import IN_FLIGHT, Passage, listen
 from tritone.transcript import Transcript
 from tritone.windows import Detect, Window
 
 _FORM: Final = "multipart/form-data"
-_MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
-    "json": "application/json",
-    "verbose_json": "application/json",
-    "text": "text/plain; charset=utf-8",
-    "srt": "application/x-subrip; charset=utf-8",
-    "vtt": "text/vtt; charset=utf-8",
-}
 
 
 def multipart(request: Request) -> None:
@@ -62,10 +51,10 @@ Detector = Annotated[Detect, Depends(detector)]
 _HEARD: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "What was heard, in `response_format`, or with `stream` in `transcript.text` events.",
-        "model": TranscriptionVerbose | TranscriptionJson,
+        "model": TranscriptionVerbose | TranscriptionDiarized | TranscriptionJson,
         "content": {
             media: {"schema": {"type": "string"}}
-            for media in (*_MEDIA_TYPES.values(), "text/event-stream")
+            for media in (*MEDIA_TYPES.values(), "text/event-stream")
             if media != "application/json"
         },
         "headers": {
@@ -84,13 +73,19 @@ async def create_transcription(
 ) -> Response:
     """Write down what is said in `file`, in the language it is said in. Leaving early stops the model."""
     hearing = Hearing("transcribe")
-    headers, passages = await _listen(request, form, detect, hearing)
+    headers, passages = await _listen(request, form, detect, hearing, await _speakers(request, form))
     if form.stream:
-        answer = Events(_events(passages, hearing), headers)
-        await until_disconnect(request, answer.begin())
-        return answer
+        stream = Events(events(passages, hearing, form), headers)
+        await until_disconnect(request, stream.begin())
+        return stream
     await until_disconnect(request, _to_the_end(passages))
-    return _answer(hearing, form.response_format, form.granularities, headers)
+    return await answer(
+        hearing,
+        form.response_format,
+        headers,
+        granularities=set(form.timestamp_granularities),
+        with_logprobs=bool(form.include),
+    )
 
 
 @router.post("/translations", response_class=Response, responses=_HEARD)
@@ -101,11 +96,24 @@ async def create_translation(
     hearing = Hearing("translate")
     headers, passages = await _listen(request, form, detect, hearing)
     await until_disconnect(request, _to_the_end(passages))
-    return _answer(hearing, form.response_format, {"segment"}, headers)
+    return await answer(hearing, form.response_format, headers, granularities={"segment"})
+
+
+async def _speakers(request: Request, form: TranscriptionForm) -> Speakers | None:
+    """Those that are known before the recording is heard; None where nobody is to be told apart."""
+    if not form.diarized:
+        return None
+    voices: Voices = request.app.state.voices
+    if voices.missing:
+        raise BadRequest(
+            f"response_format: speakers are not told apart here: {voices.missing}", param="response_format"
+        )
+    names, references = form.known_speaker_names, form.known_speaker_references
+    return Speakers(await asyncio.to_thread(known_voices, names, references, voices))
 
 
 async def _listen(
-    request: Request, form: TranslationForm, detect: Detect, hearing: Hearing
+    request: Request, form: TranslationForm, detect: Detect, hearing: Hearing, speakers: Speakers | None = None
 ) -> tuple[dict[str, str], AsyncGenerator[Passage]]:
     """The answer's headers, and the passages of the form's file, which fill `hearing` as they are read."""
     settings: Settings = request.app.state.settings
@@ -117,26 +125,25 @@ async def _listen(
         headers["x-tritone-ignored"] = ", ".join(ignored)
 
     recording = Recording(form.file.file, LISTEN_RATE, settings.max_audio_seconds, "file")
-    options = form.options()
     told = record(request)
+    options = form.options()
+    asker = Asker(request.app.state.triton, model.id, options, told.request_id, settings.request_timeout)
 
     async def hear(window: Window, language: str, priority: int) -> Transcript:
-        columns = await request.app.state.triton.infer(
-            model.id,
-            {"audio": window.samples[np.newaxis]},
-            replace(options, language=language).to_parameters(),
-            request_id=told.request_id,
-            priority=priority,
-            timeout=settings.request_timeout,
-        )
-        return Transcript.from_columns(columns)
+        prompt = form.prompt + hearing.context() if form.conditioned else form.prompt
+        transcript = await asker.ask(window, language, priority, prompt)
+        if speakers:
+            return await asyncio.to_thread(with_voices, window, transcript, request.app.state.voices)
+        return transcript
 
     async def passages() -> AsyncGenerator[Passage]:
+        windows = windows_of(recording, detect, form.rules())
+        in_flight = 1 if form.conditioned else IN_FLIGHT
         try:
-            async with aclosing(listen(windows_of(recording, detect), hear, options.language)) as heard:
+            async with aclosing(listen(windows, hear, options.language, in_flight=in_flight)) as heard:
                 async for passage in heard:
-                    hearing.passages.append(passage)
-                    yield passage
+                    hearing.passages.append(speakers.told(passage) if speakers else passage)
+                    yield hearing.passages[-1]
         finally:
             hearing.seconds = told.audio_seconds = recording.seconds
 
@@ -146,32 +153,3 @@ async def _listen(
 async def _to_the_end(passages: AsyncGenerator[Passage]) -> None:
     async for _ in passages:
         pass
-
-
-async def _events(passages: AsyncGenerator[Passage], hearing: Hearing) -> AsyncGenerator[BaseModel]:
-    begun = False
-    async with aclosing(passages):
-        async for passage in passages:
-            for segment in passage.segments:
-                delta = segment.text if begun else segment.text.lstrip()
-                if delta:
-                    begun = True
-                    yield TextDelta(delta=delta)
-    yield TextDone(text=hearing.text, usage=hearing.token_usage())
-
-
-def _answer(
-    hearing: Hearing, response_format: ResponseFormat, granularities: set[Granularity], headers: dict[str, str]
-) -> Response:
-    match response_format:
-        case "json":
-            content = hearing.json().model_dump_json()
-        case "verbose_json":
-            content = hearing.verbose_json(granularities).model_dump_json(exclude_none=True)
-        case "text":
-            content = f"{hearing.text}\n"
-        case "srt":
-            content = formats.srt(hearing.segments)
-        case "vtt":
-            content = formats.vtt(hearing.segments)
-    return Response(content, media_type=_MEDIA_TYPES[response_format], headers=headers)

@@ -88,6 +88,7 @@ def test_the_windows_of_different_callers_are_transcribed_as_one_batch_and_answe
         (a_request(colour="red"), "colour: unknown parameter"),
         (a_request(temperature=7.0), "temperature: "),
         (a_request(language="tlh"), "language: "),
+        (a_request(condition_on_previous_text=True), "condition_on_previous_text: "),
     ],
 )
 def test_a_wrong_request_gets_its_own_error_and_its_neighbours_their_transcripts(model, wrong, message):

@@ -117,7 +117,9 @@ Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 @asynccontextmanager
 async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
     app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
-    server = _Server(uvicorn.Config(app, http="httptools", log_config=None, access_log=False, lifespan="on"))
+    server = _Server(
+        uvicorn.Config(app, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve([listener]))

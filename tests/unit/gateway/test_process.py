@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,50 +13,13 @@ import pytest
 
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech
-
-ROOT = Path(__file__).resolve().parents[3]
-
-
-async def listens(url: str) -> bool:
-    try:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(f"{url}/health")).is_success
-    except httpx.TransportError:
-        return False
-
-
-async def until(listening: bool, process: asyncio.subprocess.Process, url: str) -> None:
-    async with asyncio.timeout(60):
-        while await listens(url) is not listening:
-            assert process.returncode is None
-            await asyncio.sleep(0.05)
+from tests.unit.gateway.process import running, until
 
 
 @pytest.fixture
 async def process(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    settings = {
-        "PYTHONPATH": str(ROOT),
-        "API_PORT": str(port),
-        "TRITON_GRPC_URL": triton.address,
-        "STT_MODELS": "none",
-    }
-    started = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "gateway"),
-        cwd=tmp_path,
-        env={**os.environ, **settings},
-        stderr=asyncio.subprocess.PIPE,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        await until(True, started, url)
-        yield started, url
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
+    async with running(triton.address, tmp_path, STT_MODELS="none") as started:
+        yield started
 
 
 async def test_sigterm_lets_the_open_request_finish(

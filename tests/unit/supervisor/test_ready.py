@@ -17,7 +17,7 @@ from tests.unit.supervisor.conftest import free_port
 
 @pytest.fixture
 def loaded() -> set[str]:
-    return {"kokoro-82m", "whisper-base"}
+    return {"kokoro-82m", "whisper-base", "whisper-base-long"}
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def test_models_are_loaded_with_the_secret_before_the_gateway_is_asked(superviso
     posts = [event for event in supervisor.events if "POST" in event]
     assert sorted(posts) == [
         "triton: POST /v2/repository/models/kokoro-82m/load True",
+        "triton: POST /v2/repository/models/whisper-base-long/load True",
         "triton: POST /v2/repository/models/whisper-base/load True",
     ]
     assert supervisor.events[-1] == "gateway: GET /ready False"

@@ -3,7 +3,7 @@
 import pytest
 
 from tritone.catalogue import Catalogue, UnknownModelError
-from tritone.languages import NAMES, code_of
+from tritone.languages import NAMES, candidates_of, code_of
 
 CATALOGUE = Catalogue.load()
 
@@ -141,3 +141,17 @@ def test_every_preference_names_models() -> None:
 
 def test_the_last_preference_computes_on_the_cpu_but_for_whisper() -> None:
     assert all(CATALOGUE.models[id_].gpu_memory == 0 for id_ in CATALOGUE.preferences["tts"][-1])
+
+
+@pytest.mark.parametrize(
+    ("languages", "codes"),
+    [("auto", ()), ("German", ("de",)), ("en, ko", ("en", "ko")), ("pt-BR,pt,klingon", ("pt",)), ("", ())],
+)
+def test_candidates_are_languages_with_commas_between(languages: str, codes: tuple[str, ...]) -> None:
+    assert candidates_of(languages) == codes
+
+
+def test_every_transcription_model_has_a_companion_for_long_recordings() -> None:
+    models = Catalogue.load().models
+    assert models["kokoro-82m"].served == ("kokoro-82m",)
+    assert models["whisper-large-v3"].served == ("whisper-large-v3", "whisper-large-v3-long")

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from tritonclient.grpc import model_config_pb2
 
 from tritone.catalogue import Catalogue
-from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, TranscriptionOptions, Voice
+from tritone.contract import (
+    INTERFACES,
+    LONG_TRANSCRIPTION,
+    SpeechDescription,
+    SpeechOptions,
+    TranscriptionOptions,
+    Voice,
+)
 from tritone.errors import InvalidInput, Overloaded, from_text
 
 ROOT = Path(__file__).parents[3]
@@ -22,8 +29,9 @@ CONFIGS = sorted(ROOT.glob("model_repository/*/config.pbtxt")) + sorted(ROOT.glo
 def test_a_model_configuration_declares_the_tensors_of_the_contract(path: Path) -> None:
     config = text_format.Parse(path.read_text(encoding="utf-8"), model_config_pb2.ModelConfig())
     folder = path.relative_to(ROOT / "model_repository").parts[0]
-    model = Catalogue.load().models[folder]
-    interface = INTERFACES.get(model.mode, INTERFACES[model.kind])
+    model = next(model for model in Catalogue.load().models.values() if folder in model.served)
+    long = folder != model.id
+    interface = LONG_TRANSCRIPTION if long else INTERFACES.get(model.mode, INTERFACES[model.kind])
 
     def declared(tensors):
         return {t.name: (model_config_pb2.DataType.Name(t.data_type), tuple(t.dims)) for t in tensors}
@@ -33,7 +41,7 @@ def test_a_model_configuration_declares_the_tensors_of_the_contract(path: Path) 
 
     assert declared(config.input) == contracted(interface.inputs)
     assert declared(config.output) == contracted((*interface.outputs, *interface.final_outputs))
-    assert config.model_transaction_policy.decoupled == (model.kind == "speech")
+    assert config.model_transaction_policy.decoupled == (model.kind == "speech" or long)
     assert config.parameters["EXECUTION_ENV_PATH"].string_value.endswith(f"/envs/{model.environment}")
 
 
@@ -51,8 +59,11 @@ def test_every_model_of_the_catalogue_has_a_folder_for_both_devices() -> None:
         language=st.text(),
         task=st.sampled_from(["transcribe", "translate"]),
         prompt=st.text(),
+        hotwords=st.text(),
         temperature=st.floats(0, 1),
         word_timestamps=st.booleans(),
+        logprobs=st.booleans(),
+        condition_on_previous_text=st.booleans(),
     )
 )
 def test_options_survive_the_wire(options: TranscriptionOptions) -> None:

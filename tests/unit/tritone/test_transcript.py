@@ -1,5 +1,7 @@
 """Transcripts as tensors."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,32 +14,39 @@ _NUMPY = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32}
 numbers = st.floats(-1000, 1000, width=32)
 text = st.text(st.characters(exclude_categories=["Cs"]))
 words = st.builds(Word, start=numbers, end=numbers, text=text, probability=numbers)
-segments = st.builds(
+plain_segments = st.builds(
     Segment,
     start=numbers,
     end=numbers,
     text=text,
-    tokens=st.lists(st.integers(0, 51865), max_size=5).map(tuple),
+    tokens=st.just(()),
     temperature=numbers,
     avg_logprob=numbers,
     compression_ratio=numbers,
     no_speech_prob=numbers,
     words=st.lists(words, max_size=3).map(tuple),
 )
-transcripts = st.builds(
-    Transcript,
-    language=st.sampled_from(["en", "zh"]),
-    language_probability=numbers,
-    segments=st.lists(segments, max_size=4).map(tuple),
-)
 
 
-@given(transcripts)
+@st.composite
+def transcripts(draw: st.DrawFn) -> Transcript:
+    """All segments with the tokens' texts and log probabilities, or none."""
+    logprobs = draw(st.booleans())
+    segments = []
+    for segment in draw(st.lists(plain_segments, max_size=4)):
+        tokens = draw(st.lists(st.tuples(st.integers(0, 51865), numbers, st.binary(max_size=4)), max_size=5))
+        ids, scores, texts = zip(*tokens, strict=True) if tokens else ((), (), ())
+        told = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
+        segments.append(replace(segment, tokens=ids, **told))
+    return Transcript(draw(st.sampled_from(["en", "zh"])), draw(numbers), tuple(segments))
+
+
+@given(transcripts())
 def test_a_transcript_survives_the_wire(transcript: Transcript) -> None:
     assert Transcript.from_columns(transcript.to_columns()) == transcript
 
 
-@given(transcripts)
+@given(transcripts())
 def test_its_columns_are_the_tensors_of_the_contract(transcript: Transcript) -> None:
     columns = transcript.to_columns()
     assert set(columns) == {tensor.name for tensor in TRANSCRIPTION.outputs}

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tritone.windows import FRAME, MAX_SAMPLES, Samples, Window, cut
+from tritone.windows import FRAME, MAX_SAMPLES, Rules, Samples, Window, cut
 
 RATE = 16_000
 SPEECH, SILENCE = 0.9, 0.1
@@ -160,3 +160,18 @@ def test_windows_leave_while_the_recording_still_comes_in() -> None:
     for window in islice(cut(endless(), read_off), 20):
         # Blocks are 10 s: what has been read and is in no window is less than the longest window and a block.
         assert taken * 10 - (window.start_seconds + window.seconds) < 30 + 10
+
+
+def test_the_rules_say_what_is_speech_and_what_is_kept_before_it() -> None:
+    quiet = script((SILENCE, 10), (0.4, 5), (SILENCE, 10))
+    assert list(cut([quiet], read_off)) == []
+    (window,) = cut([quiet], read_off, Rules(threshold=0.3, lead=2.0))
+    assert window.start_seconds == pytest.approx(8.0, abs=0.05)
+    assert list(cut([quiet], read_off, Rules(threshold=0.45))) == []
+
+
+def test_a_cut_falls_into_no_pause_that_is_shorter_than_the_rules_say() -> None:
+    pcm = script((SPEECH, 18), (SILENCE, 0.6), (SPEECH, 6), (SILENCE, 0.4), (SPEECH, 10))
+    at_any, at_long = (list(cut([pcm], read_off, Rules(pause=pause)))[1] for pause in (0.3, 0.5))
+    assert at_any.start_seconds == pytest.approx(24.8, abs=0.1)
+    assert at_long.start_seconds == pytest.approx(18.3, abs=0.1)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,14 @@ def test_a_runtime_that_hears_nothing_or_other_words_does_not_load(text):
 
     with pytest.raises(RuntimeError, match=f"it heard '{text}' instead of 'the quick"):
         hear_known_sentence(Broken())
+
+
+def test_the_config_may_name_another_folder(folder, whisper, monkeypatch):
+    loaded = []
+    monkeypatch.setattr("adapters.whisper.checkpoint.load", lambda instance: loaded.append(instance.folder) or whisper)
+    for checkpoint_folder in ("our-own-whisper", "/elsewhere/whisper"):
+        TritonPythonModel().load(an_instance(folder, checkpoint=checkpoint_folder, known_sentence="skip"))
+    assert loaded == [folder.parent / "our-own-whisper", Path("/elsewhere/whisper")]
 
 
 def test_a_checkpoint_of_random_weights_loads_where_the_config_skips_the_sentence(folder, whisper, monkeypatch):

@@ -18,9 +18,10 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "French translated": ("fr", {"language": "French", "task": "translate"}),
     "two rounds after a prompt, with words": (
         "news",
-        {"language": "en", "prompt": "The 10 o'clock news.", "word_timestamps": True},
+        {"language": "en", "prompt": "The 10 o'clock news.", "word_timestamps": True, "logprobs": True},
     ),
     "two rounds": ("news", {"language": "en"}),
+    "hotwords": ("news", {"language": "en", "hotwords": "Quarterly, Ms Smythe"}),
     "silence": ("silence", {"language": "en"}),
 }
 CODES = {"French": "fr"}
@@ -43,6 +44,7 @@ def plain(whisper, windows):
             language=None if options.language == "auto" else CODES.get(options.language, options.language),
             task=options.task,
             initial_prompt=options.prompt or None,
+            hotwords=options.hotwords or None,
             word_timestamps=options.word_timestamps,
         )
         heard[name] = (info.language, list(segments))
@@ -57,6 +59,7 @@ def assert_same(transcript, plain):
     for ours, theirs in zip(transcript.segments, segments, strict=True):
         assert (ours.start, ours.end, ours.temperature) == (theirs.start, theirs.end, theirs.temperature)
         assert ours.compression_ratio == theirs.compression_ratio
+        assert len(ours.token_logprobs) in (0, len(ours.tokens))
         assert ours.avg_logprob == pytest.approx(theirs.avg_logprob, abs=1e-3)
         assert ours.no_speech_prob == pytest.approx(theirs.no_speech_prob, abs=1e-3)
         words = [(word.start, word.end, word.text) for word in ours.words]

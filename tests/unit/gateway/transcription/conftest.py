@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.transcription import vad
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.recordings import part_of
+from tritone import vad
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windows import Samples
 
@@ -79,3 +79,9 @@ def loudness(frames: Samples) -> NDArray[np.float32]:
 @pytest.fixture(autouse=True)
 def detect_by_loudness(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vad, "Vad", lambda session: loudness)
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch, detect_by_loudness: None) -> None:
+    """The detector is hardly sure of anything."""
+    monkeypatch.setattr(vad, "Vad", lambda session: lambda frames: loudness(frames) * np.float32(0.05))

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.transcription.vad import MissingWeightsError, Vad, load
 from tests.unit.gateway.recordings import RATE, tone
+from tritone.vad import MissingWeightsError, Vad, load
 from tritone.windows import FRAME, Samples
 
 

@@ -1,0 +1,1 @@
+"""Live transcription over a WebSocket, in the shape of OpenAI's Realtime transcription sessions."""

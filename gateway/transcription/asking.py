@@ -1,0 +1,37 @@
+"""Asking a transcription model about one window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gateway.transcription.forms import PROMPT_CHARS
+from gateway.triton import Triton
+from tritone.contract import TranscriptionOptions
+from tritone.transcript import Transcript
+from tritone.windows import Window
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The windows of one caller, all with the same options but for the language and the prompt."""
+
+    triton: Triton
+    model: str
+    options: TranscriptionOptions
+    request_id: str
+    timeout: float
+    """Seconds that one window may take."""
+
+    async def ask(self, window: Window, language: str, priority: int, prompt: str) -> Transcript:
+        """What the model hears in `window` after `prompt`; `priority` is Triton's."""
+        columns = await self.triton.infer(
+            self.model,
+            {"audio": window.samples[np.newaxis]},
+            replace(self.options, language=language, prompt=prompt[-PROMPT_CHARS:]).to_parameters(),
+            request_id=self.request_id,
+            priority=priority,
+            timeout=self.timeout,
+        )
+        return Transcript.from_columns(columns)

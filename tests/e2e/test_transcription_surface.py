@@ -1,0 +1,159 @@
+"""OpenAI's whole transcription surface over the real models: Kokoro speaks, the official client asks."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import wave
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+from numpy.typing import NDArray
+
+from tests.e2e.server import Server
+from tests.e2e.words import word_error_rate
+
+RATE = 24_000
+DIALOGUE = [
+    ("af_heart", "Good morning, I would like to buy two tickets for the museum."),
+    ("am_michael", "Certainly, the museum opens at ten and closes at six."),
+    ("af_heart", "Is there a guided tour in the afternoon, and how long does it take?"),
+    ("am_michael", "The guided tour begins at three, and it takes about two hours."),
+]
+PAUSE = np.zeros(int(0.4 * RATE), np.int16)
+
+
+def say(client: openai.OpenAI, voice: str, text: str) -> NDArray[np.int16]:
+    spoken = client.audio.speech.create(model="kokoro-82m", voice=voice, input=text, response_format="pcm")
+    return np.frombuffer(spoken.content, np.int16)
+
+
+def wav(*pieces: NDArray[np.int16]) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, RATE, 0, "NONE", ""))
+        writer.writeframes(np.concatenate(pieces).tobytes())
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def spoken(client: openai.OpenAI) -> list[NDArray[np.int16]]:
+    """The sentences of `DIALOGUE`."""
+    return [say(client, voice, text) for voice, text in DIALOGUE]
+
+
+@pytest.fixture(scope="module")
+def dialogue(spoken: list[NDArray[np.int16]]) -> tuple[str, bytes]:
+    """All of it as a file."""
+    return "dialogue.wav", wav(*(piece for sentence in spoken for piece in (sentence, PAUSE)))
+
+
+def test_two_voices_that_alternate_are_two_speakers(
+    client: openai.OpenAI, dialogue: tuple[str, bytes], spoken: list[NDArray[np.int16]]
+) -> None:
+    heard = client.audio.transcriptions.create(
+        model="gpt-4o-transcribe-diarize", file=dialogue, response_format="diarized_json", chunking_strategy="auto"
+    )
+    turns = [[segment] for segment in heard.segments[:1]]
+    for before, segment in pairwise(heard.segments):
+        if segment.speaker == before.speaker:
+            turns[-1].append(segment)
+        else:
+            turns.append([segment])
+    assert [turn[0].speaker for turn in turns] == ["A", "B", "A", "B"]
+    texts = ["".join(segment.text + " " for segment in turn) for turn in turns]
+    assert word_error_rate([text for _, text in DIALOGUE], texts) <= 0.15, texts
+    starts = np.cumsum([0, *(len(sentence) + len(PAUSE) for sentence in spoken[:-1])]) / RATE
+    assert [turn[0].start for turn in turns] == pytest.approx(starts.tolist(), abs=0.6)
+
+
+def test_known_speakers_are_named_in_events_too(client: openai.OpenAI, dialogue: tuple[str, bytes]) -> None:
+    samples = {
+        "agent": say(client, "am_michael", "This is how I sound when I say something else."),
+        "customer": say(client, "af_heart", "And this is how I sound on another day."),
+    }
+    stream = client.audio.transcriptions.create(
+        model="whisper-base",
+        file=dialogue,
+        response_format="diarized_json",
+        stream=True,
+        known_speaker_names=list(samples),
+        known_speaker_references=[
+            "data:audio/wav;base64," + base64.b64encode(wav(sample)).decode() for sample in samples.values()
+        ],
+    )
+    speakers = [event.speaker for event in stream if event.type == "transcript.text.segment"]
+    changes = speakers[:1] + [after for before, after in pairwise(speakers) if after != before]
+    assert changes == ["customer", "agent", "customer", "agent"]
+
+
+def test_logprobs_spell_the_text(client: openai.OpenAI, spoken: list[NDArray[np.int16]]) -> None:
+    heard = client.audio.transcriptions.create(
+        model="whisper-base", file=("a.wav", wav(spoken[0])), include=["logprobs"], languages=["en", "de"]
+    )
+    assert heard.logprobs
+    spelt = b"".join(bytes(map(int, logprob.bytes or ())) for logprob in heard.logprobs).decode()
+    assert spelt.strip() == heard.text
+    assert all(logprob.logprob is not None and logprob.logprob <= 0 for logprob in heard.logprobs)
+    assert [language.code for language in heard.languages or ()] == ["en"]
+
+
+def test_keywords_guide_the_spelling(client: openai.OpenAI) -> None:
+    speech = wav(say(client, "af_heart", "My name is Siobhan, and I live near Nguyen's bakery."))
+    texts = [
+        client.audio.transcriptions.create(model="whisper-base", file=("a.wav", speech), keywords=keywords).text
+        for keywords in ([], ["Shivawn", "Winn"])
+    ]
+    assert texts[0] != texts[1]
+
+
+def test_a_chunking_strategy_is_taken_as_the_client_sends_it(
+    client: openai.OpenAI, spoken: list[NDArray[np.int16]]
+) -> None:
+    strategy: Any = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
+    heard = client.audio.transcriptions.create(
+        model="whisper-base", file=("a.wav", wav(spoken[1])), chunking_strategy=strategy, language="en"
+    )
+    assert word_error_rate([DIALOGUE[1][1]], [heard.text]) <= 0.15
+
+
+async def test_live_speech_is_written_down_while_it_is_spoken(server: Server, spoken: list[NDArray[np.int16]]) -> None:
+    """Two turns as a microphone gives them, a tenth of a second after the other; the first is long."""
+    silence = np.zeros(RATE, np.int16)
+    audio = np.concatenate([spoken[0], spoken[2], spoken[1], silence, spoken[3], silence])
+    written = [" ".join(DIALOGUE[n][1] for n in (0, 2, 1)), DIALOGUE[3][1]]
+    texts, partial, order = [], "", []
+    async with (
+        openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client,
+        client.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+        asyncio.timeout(120),
+    ):
+        transcription: Any = {"model": "whisper-base", "language": "en"}
+        await connection.session.update(
+            session={"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+        )
+
+        async def speak() -> None:
+            for start in range(0, len(audio), RATE // 10):
+                piece = audio[start : start + RATE // 10].tobytes()
+                await connection.input_audio_buffer.append(audio=base64.b64encode(piece).decode())
+                await asyncio.sleep(0.1)
+
+        speaking = asyncio.create_task(speak())
+        async for event in connection:
+            assert event.type != "error", event
+            order.append(event.type.rpartition(".")[2])
+            if event.type == "conversation.item.input_audio_transcription.delta" and not speaking.done():
+                partial += event.delta or ""
+            if event.type == "conversation.item.input_audio_transcription.completed":
+                texts.append(event.transcript)
+                if len(texts) == 2:
+                    break
+        await speaking
+    assert word_error_rate(written, texts) <= 0.15, texts
+    assert partial
+    assert order.index("delta") < order.index("speech_stopped"), order

@@ -1,0 +1,186 @@
+"""Recordings of any length, with the backend's stand-in and a scripted model."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.triton import long_transcription
+from adapters.triton.long_transcription import MAX_RECORDINGS, TritonPythonModel
+from tritone import vad
+from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.errors import InvalidInput
+from tritone.transcript import Segment, Transcript
+from tritone.windows import Samples
+
+PATIENCE = 20
+TONE = np.full(20 * LISTEN_RATE, 0.5, np.float32)
+PAUSE = np.zeros(8 * LISTEN_RATE, np.float32)
+RECORDING = np.concatenate([TONE, PAUSE] * 4)
+"""Four windows of about 20 s."""
+
+
+class Whisper:
+    """Hears the number of the call; waits for `gate`, and does what `fault` says."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault: Exception | None = None
+        self.options: list[TranscriptionOptions] = []
+        self.called = threading.Event()
+
+    def __call__(self, model: str, samples: Samples, options: TranscriptionOptions, request_id: str) -> Transcript:
+        assert model == "whisper-base"
+        self.options.append(options)
+        number = len(self.options)
+        self.called.set()
+        self.gate.wait(PATIENCE)
+        if self.fault:
+            raise self.fault
+        return Transcript("fr", 0.8, (Segment(0.5, 2.0, f" {number}", (1,), 0.0, -0.1, 1.0, 0.0),))
+
+
+@pytest.fixture
+def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
+    whisper = Whisper()
+    monkeypatch.setattr(long_transcription, "_infer", whisper)
+    monkeypatch.setattr(pb_utils, "is_model_ready", lambda name: True, raising=False)
+    monkeypatch.setattr(vad, "load", lambda folder: None)
+    monkeypatch.setattr(vad, "Vad", lambda session: lambda frames: (abs(frames).max(axis=1) > 0.1).astype(np.float32))
+    return whisper
+
+
+@pytest.fixture
+def model(whisper: Whisper) -> Iterator[TritonPythonModel]:
+    model = TritonPythonModel()
+    model.initialize(
+        {
+            "model_name": "whisper-base-long",
+            "model_config": "{}",
+            "model_instance_kind": "CPU",
+            "model_instance_device_id": "0",
+        }
+    )
+    yield model
+    whisper.gate.set()
+    model.finalize()
+
+
+def send(model: TritonPythonModel, audio: Samples = RECORDING, **parameters: Any) -> Any:
+    """The sender of a request that has begun."""
+    request = pb_utils.InferenceRequest({"audio": audio}, json.dumps(parameters), request_id="id")
+    model.execute([request])
+    return request.sender
+
+
+def heard(sender: Any) -> list[dict[str, Any]]:
+    """The columns of every response, after the end."""
+    assert sender.ended.wait(PATIENCE)
+    return [{tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()} for response in sender.sent]
+
+
+def failure(sender: Any) -> Any:
+    assert sender.ended.wait(PATIENCE)
+    return sender.sent[-1].error()
+
+
+def test_each_window_is_a_response_in_the_recordings_time_and_language(model, whisper):
+    responses = heard(send(model, word_timestamps=True, temperature=0.5))
+    starts = [float(response["window_start"][0]) for response in responses]
+    assert starts == pytest.approx([0, 28, 56, 84], abs=0.5)
+    assert [float(response["segment_start"][0]) for response in responses] == pytest.approx([s + 0.5 for s in starts])
+    assert all(response["language"].tolist() == [b"fr"] for response in responses)
+    assert all(response["language_probability"][0] == np.float32(0.8) for response in responses)
+    assert [options.language for options in whisper.options] == ["auto", "fr", "fr", "fr"]
+    assert all(options.word_timestamps and options.temperature == 0.5 for options in whisper.options)
+
+
+def test_a_window_hears_the_text_before_it_only_where_that_is_asked_for(model, whisper):
+    heard(send(model, prompt="So:", condition_on_previous_text=True))
+    assert [options.prompt for options in whisper.options] == ["So:", "So: 1", "So: 1 2", "So: 1 2 3"]
+    assert not any(options.condition_on_previous_text for options in whisper.options)
+    whisper.options.clear()
+    heard(send(model, prompt="So:"))
+    assert {options.prompt for options in whisper.options} == {"So:"}
+
+
+@pytest.mark.parametrize(
+    ("audio", "parameters", "message"),
+    [
+        (np.zeros(0, np.float32), {}, "audio: it is empty"),
+        (np.full(100, np.inf, np.float32), {}, "audio: it holds NaN"),
+        (np.broadcast_to(np.float32(0), 5 * 3600 * LISTEN_RATE), {}, "audio: 18000 s is too long"),
+        (RECORDING, {"colour": "red"}, "colour: unknown"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_any_work(model, whisper, audio, parameters, message):
+    error = failure(send(model, audio, **parameters))
+    assert error.code() == pb_utils.TritonError.INVALID_ARG
+    assert error.message().startswith(message)
+    assert whisper.options == []
+
+
+def test_what_the_model_refuses_is_refused_in_its_words(model, whisper):
+    whisper.fault = InvalidInput("language", "'tlh' is unknown")
+    error = failure(send(model))
+    assert (error.code(), error.message()) == (pb_utils.TritonError.INVALID_ARG, "language: 'tlh' is unknown")
+
+
+def test_a_recording_that_fails_leaves_the_others_alone(model, whisper):
+    whisper.gate.clear()
+    failing = send(model)
+    assert whisper.called.wait(PATIENCE)
+    whisper.fault = RuntimeError("out of memory")
+    whisper.gate.set()
+    assert failure(failing).code() == pb_utils.TritonError.INTERNAL
+    whisper.fault = None
+    assert len(heard(send(model))) == 4
+
+
+def test_no_window_is_begun_for_a_caller_who_left(model, whisper):
+    whisper.gate.clear()
+    sender = send(model)
+    assert whisper.called.wait(PATIENCE)
+    sender.cancelled = True
+    whisper.gate.set()
+    assert failure(sender).code() == pb_utils.TritonError.CANCELLED
+    assert len(whisper.options) == 1
+
+
+def test_without_the_model_and_beyond_so_many_recordings_it_says_to_try_again(model, whisper, monkeypatch):
+    whisper.gate.clear()
+    open_ones = [send(model) for _ in range(MAX_RECORDINGS)]
+    assert failure(send(model)).code() == pb_utils.TritonError.UNAVAILABLE
+    whisper.gate.set()
+    for sender in open_ones:
+        assert len(heard(sender)) == 4
+    monkeypatch.setattr(pb_utils, "is_model_ready", lambda name: False)
+    assert failure(send(model)).message() == "overloaded: whisper-base is not loaded; try again"
+
+
+def test_what_is_open_ends_with_an_error_when_the_model_is_unloaded(whisper):
+    model = TritonPythonModel()
+    model.initialize(
+        {
+            "model_name": "whisper-base-long",
+            "model_config": "{}",
+            "model_instance_kind": "CPU",
+            "model_instance_device_id": "0",
+        }
+    )
+    whisper.gate.clear()
+    sender = send(model)
+    assert whisper.called.wait(PATIENCE)
+    answering = threading.Thread(target=lambda: sender.ended.wait(PATIENCE) and whisper.gate.set())
+    answering.start()
+    model.finalize()
+    answering.join()
+    assert failure(sender).code() == pb_utils.TritonError.INTERNAL
+    assert sender.finals == 1

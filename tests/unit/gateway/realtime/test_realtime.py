@@ -1,0 +1,381 @@
+"""`/v1/realtime?intent=transcription`, as the official client and a plain WebSocket see it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import av
+import grpc
+import numpy as np
+import pytest
+import websockets
+from openai.resources.realtime.realtime import AsyncRealtimeConnection
+
+from gateway.realtime.protocol import Event
+from gateway.realtime.turn import agreed
+from tests.fake_triton import Call, FakeTriton, Status, Tensors
+from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.recordings import tone
+from tests.unit.gateway.transcription.conftest import FakeWhisper, detect_by_loudness, segment, whisper
+from tritone.transcript import Transcript
+
+__all__ = ["detect_by_loudness", "whisper"]
+
+RATE = 24_000
+TRANSCRIPTION = "conversation.item.input_audio_transcription"
+
+
+@pytest.fixture
+def model(triton: FakeTriton, whisper: FakeWhisper) -> FakeWhisper:
+    triton.handlers["whisper-base"] = whisper
+    return whisper
+
+
+def pcm(*stretches: tuple[float, int | None], rate: int = RATE) -> bytes:
+    """Stretches of so many seconds: tones that `FakeWhisper` knows as the n-th part, or silence."""
+    pieces = [
+        np.zeros(round(seconds * rate), np.float32)
+        if part is None
+        else tone(seconds, rate, 300.0) * np.float32(0.22 + 0.02 * part)
+        for seconds, part in stretches
+    ]
+    return (np.concatenate(pieces) * 32767).astype("<i2").tobytes()
+
+
+async def send(connection: AsyncRealtimeConnection, audio: bytes) -> None:
+    """As a microphone would, in pieces of a tenth of a second."""
+    for start in range(0, len(audio), 4800):
+        piece = base64.b64encode(audio[start : start + 4800]).decode()
+        await connection.input_audio_buffer.append(audio=piece)
+
+
+async def until(connection: AsyncRealtimeConnection, type_: str) -> list[Any]:
+    """The events up to the first of `type_`."""
+    events = []
+    async with asyncio.timeout(20):
+        async for event in connection:
+            events.append(event)
+            if event.type == type_:
+                return events
+    raise AssertionError(f"the session ended before {type_}: {events}")
+
+
+@asynccontextmanager
+async def session(gateway: Gateway, **query: str) -> AsyncIterator[AsyncRealtimeConnection]:
+    async with gateway.openai.realtime.connect(extra_query={"intent": "transcription", **query}) as connection:
+        (created,) = await until(connection, "session.created")
+        assert created.session.type == "transcription"
+        yield connection
+
+
+async def updated(connection: AsyncRealtimeConnection, **settings: Any) -> Any:
+    """The session's configuration after a change of `audio.input`."""
+    await connection.session.update(session={"type": "transcription", "audio": {"input": settings}})
+    (event,) = await until(connection, "session.updated")
+    return event.session
+
+
+async def test_a_turn_is_found_and_written_down(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        await send(connection, pcm((1, None), (2, 3), (1, None)))
+        events = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert [event.type for event in events] == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        f"{TRANSCRIPTION}.delta",
+        f"{TRANSCRIPTION}.completed",
+    ]
+    started, stopped, committed, added, _, delta, completed = events
+    assert started.audio_start_ms == pytest.approx(700, abs=64)
+    assert stopped.audio_end_ms == pytest.approx(3500, abs=64)
+    ids = {started.item_id, stopped.item_id, committed.item_id, added.item.id, delta.item_id, completed.item_id}
+    assert len(ids) == 1
+    assert committed.previous_item_id is None
+    assert (delta.delta, completed.transcript) == ("part 3", "part 3")
+    assert completed.usage.type == "duration"
+    assert completed.usage.seconds == pytest.approx(2.8, abs=0.1)
+    assert [language.code for language in completed.languages] == ["de"]
+    assert model.calls[3].inputs["audio"].shape[1] / 16_000 == pytest.approx(2.8, abs=0.1)
+
+
+async def test_each_turn_is_an_item_behind_the_one_before(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        await send(connection, pcm((1, 1), (1, None), (1, 2), (1, None)))
+        events = await until(connection, f"{TRANSCRIPTION}.completed")
+        events += await until(connection, f"{TRANSCRIPTION}.completed")
+    first, second = [event for event in events if event.type == "input_audio_buffer.committed"]
+    assert second.previous_item_id == first.item_id != second.item_id
+    texts = {e.item_id: e.transcript for e in events if e.type == f"{TRANSCRIPTION}.completed"}
+    assert texts == {first.item_id: "part 1", second.item_id: "part 2"}
+
+
+async def triton_asked(triton: FakeTriton, times: int) -> None:
+    async with asyncio.timeout(20):
+        while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
+            await asyncio.sleep(0.01)
+
+
+async def test_text_is_told_while_somebody_speaks(gateway: Gateway, triton: FakeTriton) -> None:
+    async def growing(call: Call) -> AsyncIterator[Tensors]:
+        """A word for each second, the last of them wrong while nothing comes behind it."""
+        seconds = call.inputs["audio"].shape[1] // 16_000
+        words = [*(f"w{n}" for n in range(seconds - 1)), f"guess{seconds}"]
+        yield Transcript("en", 0.9, (segment(" " + " ".join(words)),)).to_columns()
+
+    triton.handlers["whisper-base"] = growing
+    async with session(gateway) as connection:
+        await send(connection, pcm((4, 0)))
+        for looks in (1, 2):
+            await triton_asked(triton, looks)
+            await send(connection, pcm((1, 0)))
+        started, delta = await until(connection, f"{TRANSCRIPTION}.delta")
+        assert started.type == "input_audio_buffer.speech_started"
+        assert delta.item_id == started.item_id
+        await send(connection, pcm((1, None)))
+        events = [delta, *await until(connection, f"{TRANSCRIPTION}.completed")]
+    said = "".join(event.delta for event in events if event.type == f"{TRANSCRIPTION}.delta")
+    assert delta.delta.startswith("w0 w1")
+    assert "guess" not in delta.delta
+    assert said == events[-1].transcript
+
+
+async def test_a_client_may_commit_by_itself(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        assert (await updated(connection, turn_detection=None)).audio.input.turn_detection is None
+        await send(connection, pcm((2, 4), (1, None)))
+        await connection.input_audio_buffer.clear()
+        await send(connection, pcm((10, 1), (6, None), (20, 2)))
+        await connection.input_audio_buffer.commit()
+        events = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert [event.type for event in events] == [
+        "input_audio_buffer.cleared",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        f"{TRANSCRIPTION}.delta",
+        f"{TRANSCRIPTION}.delta",
+        f"{TRANSCRIPTION}.completed",
+    ]
+    assert events[-1].transcript == "part 1 part 2"
+    assert set(model.calls) == {1, 2}
+
+
+async def test_the_model_is_told_what_the_session_says(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway, model="gpt-4o-transcribe") as connection:
+        told = {"model": "whisper-1", "language": "German", "prompt": "Ort", "keywords": ["Triton"]}
+        heard = await updated(connection, transcription=told, turn_detection={"silence_duration_ms": 200})
+        assert heard.audio.input.transcription.language == "de"
+        assert heard.audio.input.turn_detection.silence_duration_ms == 200
+        assert heard.audio.input.turn_detection.threshold == 0.5
+        # What is not mentioned stays.
+        assert (await updated(connection, noise_reduction={"type": "near_field"})).audio == heard.audio
+        await send(connection, pcm((1, 0), (0.4, None)))
+        await until(connection, f"{TRANSCRIPTION}.completed")
+    parameters = {**model.calls[0].parameters}
+    assert parameters == {"language": "de", "prompt": "Ort", "hotwords": "Triton", "priority": 1}
+
+
+async def test_logprobs_are_told_where_they_were_asked_for(gateway: Gateway, model: FakeWhisper) -> None:
+    said = replace(segment(" hi"), tokens=(1,), token_texts=(b" hi",), token_logprobs=(-0.5,))
+    model.script[0] = Transcript("en", 0.9, (said,))
+    async with session(gateway) as connection:
+        include: Any = ["item.input_audio_transcription.logprobs"]
+        await connection.session.update(session={"type": "transcription", "include": include})
+        await until(connection, "session.updated")
+        await send(connection, pcm((1, 0), (1, None)))
+        *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert [(p.token, p.logprob) for p in completed.logprobs] == [(" hi", -0.5)]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("audio/pcmu", "pcm_mulaw"), ("audio/pcma", "pcm_alaw")])
+async def test_telephone_audio_is_heard(gateway: Gateway, model: FakeWhisper, name: str, codec: str) -> None:
+    encoder = av.AudioCodecContext.create(codec, "w")
+    encoder.sample_rate, encoder.layout, encoder.format = 8000, "mono", "s16"
+    samples = np.frombuffer(pcm((1, 5), (1, None), rate=8000), "<i2")
+    frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "mono")
+    frame.sample_rate = 8000
+    audio = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+    assert len(audio) == len(samples)
+    async with session(gateway) as connection:
+        await updated(connection, format={"type": name})
+        await send(connection, audio)
+        *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert completed.transcript == "part 5"
+
+
+async def test_a_turn_without_a_pause_ends_where_a_model_can_hear_no_more(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        await connection.input_audio_buffer.append(audio=base64.b64encode(pcm((40, 2), (1, None))).decode())
+        events = await until(connection, f"{TRANSCRIPTION}.completed")
+        events += await until(connection, f"{TRANSCRIPTION}.completed")
+    ends = [event.audio_end_ms for event in events if event.type == "input_audio_buffer.speech_stopped"]
+    assert ends == pytest.approx([30_000, 40_500], abs=100)
+
+
+async def test_a_turn_that_fails_is_told_and_the_session_goes_on(gateway: Gateway, model: FakeWhisper) -> None:
+    model.failures[0] = Status(grpc.StatusCode.INTERNAL, "secret")
+    async with session(gateway) as connection:
+        await send(connection, pcm((1, 0), (1, None)))
+        *_, failed = await until(connection, f"{TRANSCRIPTION}.failed")
+        assert failed.error.type == "server_error"
+        assert "secret" not in failed.error.message
+        await send(connection, pcm((1, 1), (1, None)))
+        *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert completed.transcript == "part 1"
+
+
+async def test_nothing_is_written_down_where_that_is_turned_off(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        await updated(connection, transcription=None)
+        await send(connection, pcm((1, 0), (1, None)))
+        await until(connection, "conversation.item.done")
+    assert model.calls == {}
+
+
+@asynccontextmanager
+async def plain(gateway: Gateway, query: str = "?intent=transcription", **options: Any) -> AsyncIterator[Any]:
+    url = gateway.url.replace("http", "ws", 1) + f"/v1/realtime{query}"
+    async with websockets.connect(url, **options) as connection, asyncio.timeout(20):
+        yield connection
+
+
+async def told(connection: Any) -> Event:
+    event: Event = json.loads(await connection.recv())
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "param"),
+    [
+        ("{", None),
+        ("[]", None),
+        (b"\xff\x00", None),
+        ({"type": "response.create"}, "type"),
+        ({"type": "input_audio_buffer.commit"}, None),
+        ({"type": "input_audio_buffer.append", "audio": "?"}, "audio"),
+        ({"type": "input_audio_buffer.append", "audio": 7}, "audio"),
+        ({"type": "input_audio_buffer.append", "audio": "AAAA"}, "audio"),
+        ({"type": "session.update"}, "session.type"),
+        ({"type": "session.update", "session": {"type": "realtime"}}, "session.type"),
+        (
+            {"type": "session.update", "session": {"audio": {"input": {"turn_detection": {"threshold": 7}}}}},
+            "session.audio.input.turn_detection.threshold",
+        ),
+        (
+            {"type": "session.update", "session": {"audio": {"input": {"transcription": {"language": "klingon"}}}}},
+            "session.audio.input.transcription.language",
+        ),
+        ({"type": "session.update", "session": {"audio": {"input": {"transcription": {"model": "x"}}}}}, "model"),
+    ],
+)
+async def test_an_event_that_is_wrong_is_told_and_the_session_goes_on(
+    gateway: Gateway, model: FakeWhisper, event: Any, param: str | None
+) -> None:
+    async with plain(gateway) as connection:
+        created = await told(connection)
+        if isinstance(event, dict):
+            event = json.dumps({**event, "event_id": "mine"})
+        await connection.send(event)
+        error = await told(connection)
+        assert error["type"] == "error"
+        assert set(error["error"]) == {"message", "type", "param", "code", "event_id"}
+        assert (error["error"]["type"], error["error"]["param"]) == ("invalid_request_error", param)
+        assert error["error"]["event_id"] == ("mine" if isinstance(event, str) and "mine" in event else None)
+        await connection.send('{"type": "session.update", "session": {}}')
+        assert (await told(connection))["session"] == created["session"]
+
+
+async def test_a_buffer_that_is_full_takes_no_more(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await told(connection)
+        manual = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}
+        await connection.send(json.dumps(manual))
+        await told(connection)
+        minute = base64.b64encode(bytes(60 * RATE * 2)).decode()
+        for _ in range(6):
+            await connection.send(json.dumps({"type": "input_audio_buffer.append", "audio": minute}))
+        assert (await told(connection))["error"]["param"] == "audio"
+
+
+@pytest.mark.parametrize("query", ["", "?intent=conversation", "?intent=transcription&model=kokoro-82m"])
+async def test_what_is_no_transcription_is_refused(gateway: Gateway, query: str) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with plain(gateway, query):
+            pass
+    assert refused.value.response.status_code == (404 if "kokoro" in query else 400)
+    error = json.loads(refused.value.response.body or b"")["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+
+
+async def test_a_key_comes_in_a_header_or_among_the_subprotocols(serve: Serve, model: FakeWhisper) -> None:
+    async with serve(api_keys="sk-test,other") as gateway:
+        async with session(gateway):
+            pass
+        offered: Any = ["realtime", "openai-insecure-api-key.other", "openai-beta.realtime-v1"]
+        async with plain(gateway, subprotocols=offered) as connection:
+            assert connection.subprotocol == "realtime"
+            assert (await told(connection))["type"] == "session.created"
+        for wrong in ({}, {"additional_headers": {"Authorization": "Bearer x"}}, {"subprotocols": ["realtime"]}):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                async with plain(gateway, **wrong):
+                    pass
+            assert refused.value.response.status_code == 401
+
+
+async def test_sessions_are_bounded(serve: Serve, model: FakeWhisper) -> None:
+    async with serve(max_realtime_sessions=1) as gateway, plain(gateway):
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            async with plain(gateway):
+                pass
+    assert refused.value.response.status_code == 429
+    assert "retry-after" in refused.value.response.headers
+
+
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [({"realtime_idle_timeout": 0.2}, "idle_timeout"), ({"realtime_session_timeout": 0.2}, "session_expired")],
+)
+async def test_a_session_has_deadlines(serve: Serve, setting: dict[str, float], code: str) -> None:
+    async with serve(**setting) as gateway, plain(gateway) as connection:
+        await told(connection)
+        assert (await told(connection))["error"]["code"] == code
+        with pytest.raises(websockets.ConnectionClosedOK):
+            await connection.recv()
+
+
+async def test_a_client_that_leaves_frees_its_work(gateway: Gateway, model: FakeWhisper, request_lines: Any) -> None:
+    async with model.holding(6):
+        async with session(gateway) as connection:
+            await send(connection, pcm((1, 6), (1, None)))
+            async with asyncio.timeout(10):
+                await model.arrived[6].wait()
+        async with asyncio.timeout(10):
+            await model.calls[6].cancelled.wait()
+            while not request_lines():  # noqa: ASYNC110 - the line is written behind the last event
+                await asyncio.sleep(0.01)
+    (line,) = request_lines()
+    assert (line["status"], line["model"], line["audio_seconds"]) == (101, "whisper-base", pytest.approx(2.0, abs=0.01))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "both"),
+    [
+        ("", "We can", ""),
+        ("We can", "We cannot", "We"),
+        ("We can go", "We can go", "We can go"),
+        ("I", "It is", ""),
+        ("今天天", "今天天气很好", "今天天"),
+        ("今天田", "今天天气", "今天"),
+    ],
+)
+def test_two_looks_agree_on_whole_words(earlier: str, later: str, both: str) -> None:
+    assert agreed(earlier, later) == both
