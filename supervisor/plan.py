@@ -36,7 +36,7 @@ class Plan:
     compute_type: str = ""
     """WHISPER_COMPUTE_TYPE, where the GPU's memory decides it."""
     fitted: bool = False
-    """Whether the GPU's memory chose the models that speak."""
+    """Whether the GPU's memory chose any of the models."""
     notes: Sequence[str] = ()
     """What a person should know of the choice, a line each."""
 
@@ -71,14 +71,14 @@ class Plan:
             raise UnknownModelError("TTS_MODES and STT_MODELS choose no model at all")
         if unknown := settings.model_instances.keys() - {model.id for model in models}:
             raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
-        fitted = device == "cuda" and not (settings.tts_modes or settings.model_type)
+        fitted = device == "cuda" and not ((settings.tts_modes or settings.model_type) and settings.stt_models)
         return replace(plan, models=models, compute_type=found.compute_type, fitted=fitted, notes=found.notes)
 
-    def with_embedded_speech(self) -> Plan:
-        """This plan with the default of a machine without GPU in place of the models that speak by default."""
-        spoken = self.catalogue.choose((), ("none",))
-        heard = [model for model in self.models if model.kind == "transcription"]
-        return replace(self, models=self._and_further([*spoken, *heard]), compute_type="", fitted=False)
+    def with_embedded_defaults(self) -> Plan:
+        """This plan with the defaults of a machine without GPU in place of the models that no setting asks for."""
+        settings = self.settings
+        models = self.catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+        return replace(self, models=self._and_further(models), compute_type="", fitted=False)
 
     @property
     def environments(self) -> list[str]:

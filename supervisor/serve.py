@@ -37,7 +37,7 @@ class StartError(Exception):
 async def prepare(plan: Plan) -> Plan:
     """Fetch the weights and build the environments that are not there yet; the plan that can be served then.
 
-    Where the weights of models that speak only by default cannot be had, that is the embedded default. Raises
+    Where the weights of models that are there only by default cannot be had, those are the embedded defaults. Raises
     `StartError`.
     """
     try:
@@ -45,11 +45,11 @@ async def prepare(plan: Plan) -> Plan:
     except StartError:
         if not plan.fitted:
             raise
-        modest = plan.with_embedded_speech()
+        modest = plan.with_embedded_defaults()
         lost = [model.id for model in plan.models if model not in modest.models]
         if not lost:
             raise
-        say(f"the weights of {', '.join(lost)} cannot be had: the embedded default speaks instead")
+        say(f"the weights of {', '.join(lost)} cannot be had: the embedded defaults serve instead")
         plan = modest
         await _weights(plan)
     await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,9 @@ from supervisor.gpus import Gpu
 from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
 
-CATALOGUE = Catalogue.load()
+FULL = Catalogue.load()
+CATALOGUE = replace(FULL, preferences={**FULL.preferences, "stt": (("whisper-base",),)})
+"""The catalogue as it were if Whisper had one size."""
 LARGE = ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
 SMALL = ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone", "whisper-base"]
 MODEST = ["kokoro-82m", "whisper-base"]
@@ -45,6 +48,23 @@ def test_speech_has_room_first_and_whisper_gives_way(
     assert [model.id for model in found.models] == sorted(chosen, key=list(CATALOGUE.models).index)
     assert found.compute_type == compute_type
     assert found.fits
+
+
+@pytest.mark.parametrize(
+    ("free", "whisper", "compute_type"),
+    [
+        (80.0, "whisper-large-v3-turbo", ""),
+        (11.2, "whisper-large-v3-turbo", "int8_float16"),
+        (11.0, "whisper-small", ""),
+        (10.4, "whisper-base", "int8_float16"),
+    ],
+)
+def test_whisper_goes_to_int8_and_then_to_a_smaller_one(
+    settings: Callable[..., Settings], free: float, whisper: str, compute_type: str
+) -> None:
+    found = fit(FULL, settings(), [gpu(free)])
+    assert [model.id for model in found.models] == [*LARGE[:2], whisper]
+    assert found.compute_type == compute_type
 
 
 def test_the_figures_are_those_that_operators_know(settings: Callable[..., Settings]) -> None:

@@ -56,8 +56,8 @@ def test_a_gpu_serves_what_fits_and_the_choice_is_told(
     nvidia_smi(A100)
     plan = Plan.make(settings())
     assert plan.device == "cuda"
-    assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
-    assert "10.5 GB on NVIDIA A100-SXM4-40GB (39.1 GB free)" in plan.notes[0]
+    assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-large-v3-turbo"]
+    assert "12.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free)" in plan.notes[0]
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])

@@ -47,8 +47,14 @@ async def test_a_default_whose_weights_cannot_be_had_gives_way_to_the_embedded_o
     ]
     assert "qwen" not in steps[-1]
     assert capsys.readouterr().out == (
-        "the weights of qwen3-tts-0.6b cannot be had: the embedded default speaks instead\n"
+        "the weights of qwen3-tts-0.6b cannot be had: the embedded defaults serve instead\n"
     )
+
+
+async def test_a_default_that_listens_gives_way_as_well(plan: Plan, steps: list[list[str]]) -> None:
+    models = plan.catalogue.choose(("qwen3-tts-0.6b",), ("turbo",))
+    prepared = await prepare(replace(plan, models=models))
+    assert [model.id for model in prepared.models] == ["kokoro-82m", "whisper-base"]
 
 
 async def test_a_model_that_was_asked_for_is_not_replaced(plan: Plan, steps: list[list[str]]) -> None:

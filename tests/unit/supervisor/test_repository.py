@@ -22,7 +22,8 @@ def test_each_chosen_model_has_its_code_and_both_configurations(
     settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     repository = lay_out(tmp_path, plan(settings()))
-    assert sorted(path.name for path in repository.iterdir()) == ["qwen3-tts-0.6b", "whisper-base"]
+    there = sorted(path.name for path in repository.iterdir())
+    assert there == ["qwen3-tts-0.6b", "whisper-base", "whisper-base-long"]
     model = repository / "whisper-base"
     assert (model / "1" / "model.py").resolve() == REPOSITORY / "whisper-base" / "1" / "model.py"
     own = (REPOSITORY / "whisper-base" / "config.pbtxt").read_text()
