@@ -49,7 +49,8 @@ async def alternate(rounds: int, *calls: Call) -> list[Times]:
             seconds = await call()
             if turn:
                 times[index].append(seconds)
-        print(f"\r{turn}/{rounds}", end="" if turn < rounds else "\n", flush=True)
+        if turn % 10 == 0:
+            print(f"{turn}/{rounds}", flush=True)
     return times
 
 
@@ -159,17 +160,18 @@ async def measure(server: Server, rounds: int) -> dict[str, Any]:
     }
 
 
-def plot(figures: dict[str, Any], path: Path) -> None:
+def plot(seconds: dict[str, Times], path: Path) -> None:
     """Cumulative distributions of both pairs."""
     mpl.use("Agg")
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
     pairs = {"first audio of a word": ("http_first", "grpc_first"), "a transcript": ("http_heard", "grpc_heard")}
     for axis, (title, names) in zip(axes, pairs.items(), strict=True):
         for name, label in zip(names, ("through the gateway", "straight to Triton"), strict=True):
-            values = np.sort(figures["seconds"][name]) * 1e3
+            values = np.sort(seconds[name]) * 1e3
             axis.step(values, np.arange(1, values.size + 1) / values.size, where="post", label=label)
         axis.set(title=title, xlabel="milliseconds", ylabel="share of requests", ylim=(0, 1))
         axis.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     print(f"written: {path}")
 
@@ -206,9 +208,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log") as server:
         figures = asyncio.run(measure(server, 10 if arguments.quick else 100))
-    plot(figures, arguments.plot)
-    del figures["seconds"]
+    seconds = figures.pop("seconds")
     write(arguments.json, figures)
+    plot(seconds, arguments.plot)
     print({name: value for name, value in figures.items() if name != "rounds"})
 
 

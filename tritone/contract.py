@@ -150,6 +150,12 @@ class SpeechOptions(Options):
         followed_by=_SAMPLED,
         doc="Cut the speech there, at 2 or more; a token is a frame of 80 ms, and the last one is not spoken.",
     )
+    streaming_text: bool | None = option(
+        None,
+        followed_by=_SAMPLED,
+        doc="Read the text while speaking, which sounds sooner, or all of it before. None: as the published package "
+        "does, in which only clones read on.",
+    )
     seed: int | None = option(
         None, followed_by=_SAMPLED, doc="The same seed and request give the same audio on the same machine."
     )

@@ -95,12 +95,15 @@ class Synthesizer:
             raise RuntimeError(f"the checkpoint in {self._checkpoint.folder} does not speak")
 
     def _run(self, utterances: Sequence[Utterance]) -> list[NDArray[np.float32]]:
+        sampling = utterances[0].sampling
         arguments = {
             "text": [utterance.text for utterance in utterances],
             "language": [utterance.language for utterance in utterances],
             "max_new_tokens": max(utterance.max_tokens for utterance in utterances),
-            **utterances[0].sampling.arguments(),
+            **sampling.arguments(),
         }
+        if sampling.streaming_text is not None:
+            arguments["non_streaming_mode"] = not sampling.streaming_text
         instruct = [utterance.instruct for utterance in utterances]
         if self._checkpoint.mode == "voice_clone":
             voices = [self._voice(utterance) for utterance in utterances]

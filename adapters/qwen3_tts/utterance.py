@@ -23,18 +23,27 @@ _SPARE_FRAMES = 125
 
 @dataclass(frozen=True)
 class Sampling:
-    """How codes are drawn; utterances that agree on it can share a batch. None: as the checkpoint says."""
+    """How text is read and codes drawn; utterances that agree on it can share a batch. None: as the checkpoint says."""
 
     temperature: float | None
     top_k: int | None
     top_p: float | None
     repetition_penalty: float | None
     seed: int | None
+    streaming_text: bool | None = None
+    """Whether the text is read while it is spoken; None: by clones alone."""
 
     @classmethod
     def of(cls, options: SpeechOptions) -> Sampling:
         """What a request asks for."""
-        return cls(options.temperature, options.top_k, options.top_p, options.repetition_penalty, options.seed)
+        return cls(
+            options.temperature,
+            options.top_k,
+            options.top_p,
+            options.repetition_penalty,
+            options.seed,
+            options.streaming_text,
+        )
 
     @property
     def shares(self) -> bool:

@@ -86,6 +86,9 @@ class SpeechRequest(BaseModel):
     top_p: float | None = Field(None, description="Sample from the likeliest of this probability together.")
     repetition_penalty: float | None = Field(None, description="0.5 to 2; above 1 against repetition.")
     max_new_tokens: Int64 | None = Field(None, description="Cut the speech after so many tokens (80 ms each).")
+    streaming_text: bool | None = Field(
+        None, description="Read the text while speaking, which sounds sooner, or all of it before."
+    )
     seed: Int64 | None = Field(None, description="The same seed and request give the same audio.")
 
     @field_validator("instruct")
@@ -107,7 +110,8 @@ class SpeechRequest(BaseModel):
         sent |= {"voice": self.voice_name or None, "instruct": self.instruct or self.instructions, "speed": None}
         if self.language is not None and self.language.strip().lower() == "auto":
             sent["language"] = None
-        return {name: value for name, value in sent.items() if value is not None and value is not False}
+        default = SpeechOptions()
+        return {name: value for name, value in sent.items() if value not in (None, getattr(default, name))}
 
     def spelling(self, wish: str) -> str:
         """The field that a wish came in."""

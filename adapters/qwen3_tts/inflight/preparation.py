@@ -53,16 +53,18 @@ class Preparation:
     def prepare(self, utterance: Utterance) -> Prepared:
         """Build the prompt, and take the voice from its reference where it is new; in one thread at a time.
 
-        As in the package, a cloned voice reads its text frame by frame, the others have all of it before they speak.
+        Where the request does not say, a cloned voice reads its text frame by frame, as in the package, and the others
+        have all of it before they speak.
         """
         voice = self._voice(utterance)
+        streaming = utterance.sampling.streaming_text
         prompt = self._prompts.build(
             utterance.text,
             language=utterance.language,
             speaker=utterance.speaker,
             instruct=utterance.instruct,
             voice=voice,
-            streaming_text=voice is not None,
+            streaming_text=voice is not None if streaming is None else streaming,
         )
         seed = secrets.randbits(62) if utterance.sampling.seed is None else utterance.sampling.seed
         sampling = Sampling.of(self._weights.generation, utterance.sampling.arguments(), {"seed": seed})

@@ -66,6 +66,7 @@ async def test_every_option_reaches_a_model_that_follows_it(qwen_gateway: Gatewa
         "top_p": 0.5,
         "repetition_penalty": 1.1,
         "max_new_tokens": 100,
+        "streaming_text": False,
         "seed": 2**63 - 1,
     }
     call, ignored = await ask(qwen_gateway, triton, **fields)

@@ -95,6 +95,8 @@ def greedy(text: str = "The harbour was quiet.", **options: object) -> SpeechReq
         ("1.7B-VoiceDesign", {"instruct": "A low voice.", "language": "ko"}),
         ("0.6B-Base", {"ref_text": "Some words."}),
         ("1.7B-Base", {"x_vector_only": True}),
+        ("0.6B-CustomVoice", {"voice": "ryan", "streaming_text": True}),
+        ("0.6B-Base", {"ref_text": "Some words.", "streaming_text": False}),
     ],
     ids=str,
 )

@@ -76,6 +76,12 @@ def test_a_language_of_the_settings_that_is_not_spoken_is_refused(custom_voice: 
         Synthesizer(custom_voice._model, custom_voice._checkpoint, default_language="Klingon")
 
 
+def test_a_text_that_is_read_while_it_is_spoken_sounds_otherwise(custom_voice: Synthesizer) -> None:
+    whole, as_by_default, read_on = (greedy(streaming_text=streaming) for streaming in (False, None, True))
+    assert same(*speak(custom_voice, whole), *speak(custom_voice, as_by_default))
+    assert not same(*speak(custom_voice, whole), *speak(custom_voice, read_on))
+
+
 def test_an_instruction_is_heard(instructed: Synthesizer) -> None:
     assert not same(*speak(instructed, greedy(), greedy(instruct="Whisper it.")))
 
