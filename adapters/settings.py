@@ -73,7 +73,10 @@ QWEN_ENGINE = Setting(
     choices=("inflight", "stock"),
 )
 QWEN_SLOTS = Setting(
-    "QWEN_SLOTS", 0, "Streams that a Qwen3-TTS model speaks at once; 0: 4 on a CPU, 16 on a GPU.", least=0
+    "QWEN_SLOTS",
+    0,
+    "Streams that a Qwen3-TTS model speaks at once; 0: 4 on a CPU, on a GPU what memory has room for, up to 16.",
+    least=0,
 )
 QWEN_KV_POSITIONS = Setting(
     "QWEN_KV_POSITIONS",

@@ -12,6 +12,9 @@ from tritone.catalogue import Catalogue, Model
 
 SPARE = 0.5
 """GB beside what the models take: what the driver keeps for itself."""
+SLOT = 0.7
+"""GB that a stream of the Qwen3-TTS engine takes: 6144 positions of 112 KiB, and what goes with them."""
+_MOST_SLOTS = 16
 _FLOAT16_CAPABILITY = (7, 0)
 
 
@@ -22,6 +25,8 @@ class Fit:
     models: Sequence[Model]
     compute_type: str
     """WHISPER_COMPUTE_TYPE: as the settings say it, or as memory decides; empty where it is the adapter's to choose."""
+    slots: int
+    """QWEN_SLOTS: the streams that memory leaves room for; 0 where it is the engine's to choose."""
     fits: bool
     asked: bool
     """Whether the settings asked for any of it."""
@@ -44,6 +49,13 @@ class _Candidate:
     @property
     def capability(self) -> tuple[int, ...]:
         return max((model.gpu_capability for model in self.models), default=(0, 0))
+
+    def slots(self, gpu: Gpu) -> int:
+        """Streams that each Qwen3-TTS model has room for beside all the models; one more is the engine's own."""
+        engines = sum(int(self.instances.get(each.id, 1)) for each in self.models if each.environment == "qwen")
+        if not engines:
+            return 0
+        return max(1, min(_MOST_SLOTS, int((gpu.free - self.needed) / engines / SLOT) - 1))
 
     def hindrance(self, gpu: Gpu) -> str:
         """Why it cannot run there; nothing if it can."""
@@ -68,7 +80,7 @@ class _Candidate:
 def without_gpu(catalogue: Catalogue, settings: Settings, *notes: str) -> Fit:
     """The models that the settings choose, or the defaults of a CPU."""
     models = catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
-    return Fit(models, "", fits=True, asked=_asked(settings) != (False, False), notes=notes)
+    return Fit(models, "", 0, fits=True, asked=_asked(settings) != (False, False), notes=notes)
 
 
 def fit(
@@ -99,13 +111,13 @@ def fit(
     if chosen is None:
         chosen = candidates[0] if all(asked) else candidates[-1]
         note = f"warning: {chosen}: there may not be room on {gpu}: {chosen.hindrance(gpu)}"
-        return Fit(chosen.models, "", fits=False, asked=any(asked), notes=[note])
+        return Fit(chosen.models, "", chosen.slots(gpu), fits=False, asked=any(asked), notes=[note])
     notes = [_told(chosen, gpu, len(gpus))]
     if left_out := {chosen.lacks(each): each.hindrance(gpu) for each in candidates[: candidates.index(chosen)]}:
         notes.append("left out: " + "; ".join(f"{what} ({why})" for what, why in left_out.items()))
     if chosen.int8 and not compute_type:
         compute_type = "int8_float16" if gpu.capability >= _FLOAT16_CAPABILITY else "int8"
-    return Fit(chosen.models, compute_type, fits=True, asked=any(asked), notes=notes)
+    return Fit(chosen.models, compute_type, chosen.slots(gpu), fits=True, asked=any(asked), notes=notes)
 
 
 def _ids(models: Sequence[Model]) -> str:

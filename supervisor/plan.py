@@ -35,6 +35,8 @@ class Plan:
     """A further model's id -> its checkpoint's folder."""
     compute_type: str = ""
     """WHISPER_COMPUTE_TYPE, where the GPU's memory decides it."""
+    slots: int = 0
+    """QWEN_SLOTS, where the GPU's memory decides it."""
     fitted: bool = False
     """Whether the GPU's memory chose any of the models."""
     notes: Sequence[str] = ()
@@ -72,13 +74,15 @@ class Plan:
         if unknown := settings.model_instances.keys() - {model.id for model in models}:
             raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
         fitted = device == "cuda" and not ((settings.tts_modes or settings.model_type) and settings.stt_models)
-        return replace(plan, models=models, compute_type=found.compute_type, fitted=fitted, notes=found.notes)
+        slots = found.slots if device == "cuda" else 0
+        decided = replace(plan, models=models, compute_type=found.compute_type, slots=slots)
+        return replace(decided, fitted=fitted, notes=found.notes)
 
     def with_embedded_defaults(self) -> Plan:
         """This plan with the defaults of a machine without GPU in place of the models that no setting asks for."""
         settings = self.settings
         models = self.catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
-        return replace(self, models=self._and_further(models), compute_type="", fitted=False)
+        return replace(self, models=self._and_further(models), compute_type="", slots=0, fitted=False)
 
     @property
     def environments(self) -> list[str]:
@@ -100,8 +104,9 @@ class Plan:
             settled["EXTRA_MODELS_LIKE"] = ",".join(f"{id_}={twin}" for id_, twin in self.like.items())
         if self.compute_type:
             settled["WHISPER_COMPUTE_TYPE"] = self.compute_type
+        defaults = {"QWEN_SLOTS": str(self.slots)} if self.slots else {}
         # CUDA_VISIBLE_DEVICES counts GPUs as nvidia-smi does, not by their speed.
-        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **inherited(), **settled}
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **defaults, **inherited(), **settled}
 
     def _and_further(self, models: Sequence[Model]) -> list[Model]:
         """The models and the further ones, in the catalogue's order."""

@@ -67,6 +67,15 @@ def test_whisper_goes_to_int8_and_then_to_a_smaller_one(
     assert found.compute_type == compute_type
 
 
+@pytest.mark.parametrize(("free", "slots"), [(80.0, 16), (24.0, 8), (16.0, 2), (12.0, 1)])
+def test_the_memory_that_is_left_is_for_streams(settings: Callable[..., Settings], free: float, slots: int) -> None:
+    assert fit(CATALOGUE, settings(), [gpu(free)]).slots == slots
+
+
+def test_without_an_engine_there_is_nothing_to_leave_memory_for(settings: Callable[..., Settings]) -> None:
+    assert fit(CATALOGUE, settings(tts_modes=("kokoro",)), [gpu(24)]).slots == 0
+
+
 def test_the_figures_are_those_that_operators_know(settings: Callable[..., Settings]) -> None:
     def needed(modes: str, size: str) -> str:
         chosen = settings(tts_modes=modes.split(), model_type=size, stt_models=("none",))

@@ -58,6 +58,15 @@ def test_a_gpu_serves_what_fits_and_the_choice_is_told(
     assert plan.device == "cuda"
     assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-large-v3-turbo"]
     assert "12.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free)" in plan.notes[0]
+    assert plan.variables()["QWEN_SLOTS"] == "16"
+
+
+def test_a_setting_says_more_than_the_memory_about_streams(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(A100)
+    monkeypatch.setenv("QWEN_SLOTS", "3")
+    assert Plan.make(settings()).variables()["QWEN_SLOTS"] == "3"
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
