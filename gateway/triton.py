@@ -23,8 +23,9 @@ from tritonclient.utils import (
 )
 
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
-from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions, Value
+from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions
 from tritone.errors import InvalidInput, Overloaded, from_text
+from tritone.parameters import Value
 
 Tensors = dict[str, NDArray[Any]]
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tritone.contract import LONG_TRANSCRIPTION, SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Options, Tensor
+from tritone.contract import LONG_TRANSCRIPTION, SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Tensor
+from tritone.parameters import Options
 
 _INTRODUCTION = """\
 # The contract

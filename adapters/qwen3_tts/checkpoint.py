@@ -65,6 +65,16 @@ class Checkpoint:
         }
         return ("language", *own[self.mode], *_SAMPLING)
 
+    def default_language(self, setting: str) -> str:
+        """The code of the language that DEFAULT_LANGUAGE says, or `auto`; raises `ValueError` for one not spoken."""
+        if setting.lower() in ("", "auto"):
+            return "auto"
+        code = code_of(setting)
+        if code is None or code not in self.languages:
+            choice = ", ".join(self.languages.values())
+            raise ValueError(f"DEFAULT_LANGUAGE={setting} is not spoken; choose Auto or one of: {choice}")
+        return code
+
     def describe(self, default_speaker: str) -> SpeechDescription:
         """What callers are told; the default voice is `default_speaker`, in any case, or else the first there is."""
         by_name = {speaker.lower(): speaker for speaker in self.speakers}

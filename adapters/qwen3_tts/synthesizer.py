@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from adapters.qwen3_tts.stock import SAMPLES_PER_FRAME, StockModel, Watch
 from adapters.qwen3_tts.utterance import Utterance
 from adapters.triton.speech import FinishReason, SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions
-from tritone.languages import code_of
 
 PROOF = SpeechRequest(
     text="The model is loaded, and it can speak.",
@@ -56,15 +55,14 @@ class Synthesizer:
         self.description: SpeechDescription = checkpoint.describe(default_speaker)
         self._model = model
         self._checkpoint = checkpoint
-        self._default_language = _code(default_language, checkpoint)
+        self._default_language = checkpoint.default_language(default_language)
 
     def utterance(self, request: SpeechRequest) -> Utterance:
         """The request in the package's words; raises `InvalidInput`."""
-        if request.language == "auto":
-            request = replace(request, language=self._default_language)
         return Utterance.of(
             request,
             self._checkpoint,
+            default_language=self._default_language,
             text_tokens=self._model.count_tokens(request.text),
             speaker=self.description.default_voice,
             max_new_tokens=self._model.max_new_tokens,
@@ -125,16 +123,6 @@ class Synthesizer:
             x_vector_only_mode=[utterance.reference_text is None],
         )
         return voice
-
-
-def _code(language: str, checkpoint: Checkpoint) -> str:
-    if language.lower() in ("", "auto"):
-        return "auto"
-    code = code_of(language)
-    if code is None or code not in checkpoint.languages:
-        choice = ", ".join(checkpoint.languages.values())
-        raise ValueError(f"DEFAULT_LANGUAGE={language} is not spoken; choose Auto or one of: {choice}")
-    return code
 
 
 def _checked(audio: NDArray[np.float32]) -> NDArray[np.float32]:

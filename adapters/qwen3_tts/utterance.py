@@ -84,13 +84,21 @@ class Utterance:
 
     @classmethod
     def of(
-        cls, request: SpeechRequest, checkpoint: Checkpoint, *, text_tokens: int, speaker: str, max_new_tokens: int
+        cls,
+        request: SpeechRequest,
+        checkpoint: Checkpoint,
+        *,
+        text_tokens: int,
+        speaker: str,
+        max_new_tokens: int,
+        default_language: str = "auto",
     ) -> Utterance:
         """Check what only this family of models asks for; raises `InvalidInput`.
 
-        `speaker` is for requests that name none; `max_new_tokens` is the checkpoint's.
+        `speaker` and `default_language` (a code) are for requests that name none; `max_new_tokens` is the checkpoint's.
         """
         options = request.options
+        language = default_language if request.language == "auto" else request.language
         if checkpoint.mode == "voice_design" and not options.instruct.strip():
             raise InvalidInput("instruct", "this model needs it: describe the voice, as in `a calm, low voice`")
         if checkpoint.mode == "voice_clone":
@@ -101,7 +109,7 @@ class Utterance:
             text=request.text.strip(),  # a newline at the start would melt into the prompt's
             text_tokens=text_tokens,
             speaker=(request.voice or speaker).lower(),
-            language="auto" if request.language == "auto" else checkpoint.languages[request.language],
+            language="auto" if language == "auto" else checkpoint.languages[language],
             instruct=options.instruct.strip(),
             reference=request.ref_audio,
             reference_text=None if options.x_vector_only else options.ref_text.strip(),

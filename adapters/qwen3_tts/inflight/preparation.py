@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.prompt import PromptBuilder
@@ -14,7 +13,6 @@ from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.utterance import Utterance
 from adapters.triton.speech import SpeechRequest
 from tritone.contract import SpeechDescription
-from tritone.languages import code_of
 
 
 class Preparation:
@@ -29,22 +27,23 @@ class Preparation:
         default_speaker: str = "",
         default_language: str = "",
     ) -> None:
-        """`voices` is for checkpoints that clone; the defaults are for requests that say neither."""
+        """`voices` is for checkpoints that clone; the defaults are for requests that say neither.
+
+        Raises `ValueError` for a language that the checkpoint does not speak.
+        """
         self.description: SpeechDescription = checkpoint.describe(default_speaker)
         self._checkpoint = checkpoint
         self._weights = weights
         self._prompts = PromptBuilder(weights)
         self._voices = voices
-        code = code_of(default_language)
-        self._default_language = code if code and code in checkpoint.languages else "auto"
+        self._default_language = checkpoint.default_language(default_language)
 
     def utterance(self, request: SpeechRequest) -> Utterance:
         """Check a request, quickly and in any thread; raises `InvalidInput`."""
-        if request.language == "auto":
-            request = replace(request, language=self._default_language)
         return Utterance.of(
             request,
             self._checkpoint,
+            default_language=self._default_language,
             text_tokens=self._prompts.count_tokens(request.text),
             speaker=self.description.default_voice,
             max_new_tokens=int(self._weights.generation.get("max_new_tokens", 2048)),

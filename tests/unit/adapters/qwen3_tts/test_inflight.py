@@ -111,6 +111,13 @@ def test_it_speaks_what_the_package_speaks(
     np.testing.assert_allclose(ours, theirs.audio, atol=1e-4)
 
 
+def test_a_language_of_the_settings_that_is_not_spoken_is_refused(model_dir: Path) -> None:
+    checkpoint = Checkpoint.read(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
+    weights = Weights.load(checkpoint.folder)
+    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not spoken; .* one of: .*korean"):
+        Preparation(checkpoint, weights, None, default_language="Klingon")
+
+
 def test_a_seed_gives_the_same_audio_again_and_another_gives_other(turns: Turns) -> None:
     first, again, other = (turns.alone(request(seed=seed, max_new_tokens=9)) for seed in (7, 7, 8))
     assert np.array_equal(first, again)
