@@ -111,9 +111,9 @@ class TappedStepper(FrameStepper):
         super().__init__(**arguments)
         self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
 
-    def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """As ever."""
-        super().prefill(slot, prompt, sampling)
+        super().open(slot, prompt, sampling)
         self._by_slot[slot] = []
         self._taken.append(self._by_slot[slot])
 
