@@ -1,0 +1,188 @@
+"""A checkpoint with random weights on the device, and the engine's parts on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adapters.qwen3_tts.checkpoint import Checkpoint
+from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.engine import InflightEngine
+from adapters.qwen3_tts.inflight.frame import FrameStepper
+from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.guards import Guards
+from adapters.qwen3_tts.inflight.preparation import Preparation
+from adapters.qwen3_tts.inflight.profiles import PROFILES
+from adapters.qwen3_tts.inflight.recording import Recording
+from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared
+from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.triton.speech import SpeechRequest
+from benchmarks.gpu.steps import Options
+from tests.tiny_models.qwen3_tts import write_checkpoint
+from tests.tiny_models.shapes import SHAPES
+from tritone.contract import SPEECH_RATE, SpeechOptions
+from tritone.errors import Overloaded
+
+POSITIONS = 512
+"""Of a slot: a prompt, and 30 seconds of speech or more."""
+PROFILE = PROFILES["latency"]
+_VOICES = ("ryan", "aiden", "eric", "serena")
+_TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
+
+
+class Rig:
+    """One size of checkpoint; what is loaded of it is loaded once."""
+
+    def __init__(self, size: str, options: Options) -> None:
+        self.size = size
+        self.options = options
+        self.device = torch.device(options.device)
+        self.dtype: torch.dtype = getattr(torch, options.dtype)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """Written where it is not there yet; its utterances never end by themselves."""
+        return Checkpoint.read(write(self.size, self.options))
+
+    @cached_property
+    def weights(self) -> Weights:
+        """In the precision that is measured."""
+        return Weights.load(self.checkpoint.folder, self.options.device, self.dtype)
+
+    @cached_property
+    def decoder(self) -> CodecDecoder:
+        """The codec's."""
+        return CodecDecoder(self.weights.speech_tokenizer.decoder)
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """From requests to prompts."""
+        return Preparation(self.checkpoint, self.weights, None)
+
+    def request(self, index: int, frames: int) -> SpeechRequest:
+        """An utterance of so many frames."""
+        options = SpeechOptions(max_new_tokens=frames + 1, seed=index)
+        return SpeechRequest(_TEXT.format(index), _VOICES[index % len(_VOICES)], "en", speed=1.0, options=options)
+
+    def prepared(self, index: int) -> Prepared:
+        """Its prompt, and how it draws."""
+        with torch.inference_mode():
+            return self.preparation.prepare(self.preparation.utterance(self.request(index, frames=1)))
+
+    def stepper(self, slots: int, *, graphs: bool = True) -> FrameStepper:
+        """Whose batches have a power of two of rows."""
+        return FrameStepper(
+            self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=self.graphs(enabled=graphs)
+        )
+
+    def codec(self, slots: int, *, graphs: bool = True) -> StreamingCodec:
+        """Likewise."""
+        return StreamingCodec(self.decoder, slots=slots, graphs=self.graphs(enabled=graphs))
+
+    def graphs(self, *, enabled: bool) -> Graphs:
+        """For one CUDA stream."""
+        return Graphs(self.device, enabled=enabled)
+
+    @contextmanager
+    def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
+        """The engine, with everything captured."""
+        stepper, codec = self.stepper(slots), self.codec(slots)
+        stepper.capture(_silent)
+        codec.capture(PROFILE.sizes, _silent)
+        engine = InflightEngine(
+            self.preparation,
+            stepper,
+            codec,
+            limits=Limits(slots=slots, positions=POSITIONS, queue=queue, queue_seconds=600, batch=slots),
+            profile=PROFILE,
+            guards=Guards(0),  # noise repeats itself, and may be silent
+            device=self.device,
+        )
+        try:
+            yield engine
+        finally:
+            engine.close()
+
+    def speak(self, engine: InflightEngine, index: int, frames: int) -> Listener:
+        """Ask for an utterance; the answer comes to the listener."""
+        utterance = self.preparation.utterance(self.request(index, frames))
+        listener = Listener()
+        try:
+            engine.speak(utterance, listener)
+        except Overloaded as error:
+            listener.fail(error)
+        return listener
+
+
+class Listener(Recording):
+    """Hears an utterance, and plays it from the first audio on as fast as it was spoken."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = time.monotonic()
+        self.ended = 0.0
+        self.silence = 0.0
+        """Seconds for which there was nothing to play before the end."""
+        self._played_until = 0.0
+
+    @property
+    def refused(self) -> bool:
+        """Whether there was no room."""
+        return isinstance(self.error, Overloaded)
+
+    @property
+    def to_first_audio(self) -> float:
+        """Seconds."""
+        assert self.first_audio is not None
+        return self.first_audio - self.asked
+
+    @property
+    def seconds(self) -> float:
+        """Of audio."""
+        return sum(len(chunk) for chunk in self.chunks) / SPEECH_RATE
+
+    def audio(self, samples: NDArray[np.float32]) -> None:
+        """Keep the next samples (n,), and take the time."""
+        super().audio(samples)
+        self.ended = time.monotonic()
+        late = self.ended - (self._played_until or self.ended)
+        self.silence += max(0.0, late)
+        self._played_until = max(self._played_until, self.ended) + len(samples) / SPEECH_RATE
+
+
+def buckets(most: int) -> tuple[int, ...]:
+    """Powers of two up to `most`."""
+    return tuple(1 << power for power in range(most.bit_length()) if 1 << power <= most)
+
+
+def write(size: str, options: Options) -> Path:
+    """The folder of the checkpoint of a size, made where it is not there."""
+    folder = options.folder / f"Qwen3-TTS-12Hz-{size}-CustomVoice"
+    if not (folder / "speech_tokenizer" / "model.safetensors").exists():
+        shape = SHAPES[options.shapes][size]  # type: ignore[index]
+        write_checkpoint(folder, "custom_voice", shape, device=options.device, endless=True)
+    return folder
+
+
+def audio_seconds(frames: int) -> float:
+    """Of so many frames."""
+    return frames * FRAME_SECONDS
+
+
+def heard(listeners: Sequence[Listener]) -> list[Listener]:
+    """Those that were not refused; raises what any other failed with."""
+    for listener in listeners:
+        if listener.error is not None and not listener.refused:
+            raise listener.error
+    return [listener for listener in listeners if not listener.refused]
+
+
+_silent: Callable[[int, int], None] = lambda done, of: None  # noqa: E731 - a name for nothing
