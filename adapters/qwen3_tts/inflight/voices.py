@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.codec import CodecDecoder
 from adapters.qwen3_tts.inflight.codec_state import CodecState
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
@@ -47,7 +47,7 @@ class VoiceEncoder:
     def __init__(self, weights: Weights, decoder: CodecDecoder) -> None:
         """`weights` are of a checkpoint that clones voices."""
         self._weights = weights
-        self._codec = StreamingCodec(decoder, slots=1)
+        self._decoder = decoder
         self._lock = threading.Lock()
 
     def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
@@ -57,9 +57,7 @@ class VoiceEncoder:
             voice = ClonedVoice(self._x_vector(samples))
             if not x_vector_only:
                 codes = self._codes(samples)
-                self._codec.reset(0)
-                self._codec.skip([0], codes[None])
-                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._codec.save(0))
+                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._decoder.state_after(codes))
             if self._weights.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()  # it will be read on other streams
             return voice
