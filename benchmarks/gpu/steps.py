@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,21 @@ class Options:
         """The precision that is measured."""
         return "float32" if self.device == "cpu" and self.shapes != "full" else "bfloat16"
 
+    @property
+    def text(self) -> str:
+        """For `options_from`, in another process."""
+        return json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()})
+
     def pick(self, usual: Any, quick: Any) -> Any:
         """One of two, by `quick`."""
         return quick if self.quick else usual
+
+
+def options_from(text: str) -> Options:
+    """What `Options.text` wrote."""
+    told = json.loads(text)
+    folders = {name: Path(told[name]) for name in ("folder", "out", "site", "faster_site") if told[name]}
+    return Options(**told | folders)
 
 
 Part = Callable[["Rig"], Iterator[Step]]
