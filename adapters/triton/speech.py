@@ -62,6 +62,7 @@ class SpeechRequest:
         options: SpeechOptions,
         model: SpeechDescription,
         max_chars: int,
+        *,
         ref_audio: NDArray[np.float32] | None = None,
         timeout: float = math.inf,
     ) -> SpeechRequest:
@@ -215,8 +216,8 @@ class SpeechModel(ABC):
                     options,
                     self._engine.description,
                     self._max_chars,
-                    _input(request, "ref_audio"),
-                    _timeout(request),
+                    ref_audio=_input(request, "ref_audio"),
+                    timeout=_timeout(request),
                 )
                 self._engine.submit(speech, reply)
             except Exception as error:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor
 
 
 def work_apart(device: torch.device) -> None:
@@ -20,13 +17,3 @@ def complete(device: torch.device) -> None:
         done = torch.cuda.Event(blocking=True)
         done.record()
         done.synchronize()
-
-
-def borrow(tensors: Iterable[Tensor]) -> None:
-    """Keep the memory of tensors that were made on another stream until this one has done what is issued by then.
-
-    Without it, the stream that made them may use the memory again as soon as the host forgets them.
-    """
-    for tensor in tensors:
-        if tensor.is_cuda:
-            tensor.record_stream(torch.cuda.current_stream())

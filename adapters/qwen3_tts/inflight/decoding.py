@@ -28,7 +28,7 @@ class _Issued(NamedTuple):
     frames: Sequence[int]
     """Of each stream; the chunk may be longer."""
     audio: Transfer
-    """(n or more, samples) float32."""
+    """(n, samples) float32."""
 
 
 class Decoding:
@@ -113,7 +113,7 @@ class Decoding:
         except Exception as error:
             self._fail_all(issued.streams, error)
             return
-        for stream, frames, samples in zip(issued.streams, issued.frames, audio, strict=False):  # rows may be padded
+        for stream, frames, samples in zip(issued.streams, issued.frames, audio, strict=True):
             stream.decoding -= 1
             if not stream.over:
                 self._speak(stream, samples[: frames * SAMPLES_PER_FRAME])

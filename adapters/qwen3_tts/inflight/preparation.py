@@ -57,7 +57,7 @@ class Preparation:
         if self._voices is None or utterance.reference is None:
             return self._prepared(utterance, None)
         voice = self._voices.find(*_reference(utterance))
-        return voice and self._prepared(utterance, voice)
+        return None if voice is None else self._prepared(utterance, voice)
 
     def prepare(self, utterance: Utterance) -> Prepared:
         """Build the prompt, with the voice from its reference, in any thread.

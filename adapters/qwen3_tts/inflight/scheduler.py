@@ -160,7 +160,6 @@ class Scheduler:
         with self._changed:
             return Load(len(self._active), len(self._waiting), len(self._free), self._reserved)
 
-
     def retry_after(self) -> int:
         """In how many seconds there will probably be a place: when the first of those that are spoken ends."""
         now = self._clock()
