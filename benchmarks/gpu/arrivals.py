@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.rig import Listener, Rig, heard
+from benchmarks.gpu.rig import Listener, Rig, heard, wait
 from benchmarks.gpu.steps import Step
 
 RATES = (10, 20, 1, 40, 5, 2)
@@ -40,8 +40,7 @@ def _measure(rig: Rig, engine: InflightEngine, rate: int) -> dict[str, Any]:
         time.sleep(max(0.0, started + at - time.monotonic()))
         late = max(late, time.monotonic() - started - at)
         listeners.append(rig.speak(engine, index, int(frames[index])))
-    for listener in listeners:
-        listener.wait()
+    wait(listeners)
     spoken = heard(listeners)
     first = np.percentile([each.to_first_audio for each in spoken], [50, 95, 99])
     silent = [each.silence for each in spoken if each.silence]

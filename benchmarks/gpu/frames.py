@@ -12,7 +12,7 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.weights import DecoderWeights
-from benchmarks.gpu.rig import PROFILE, Rig, audio_seconds, buckets
+from benchmarks.gpu.rig import PROFILE, Rig, audio_seconds, buckets, silent
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, host_milliseconds, kernels, milliseconds, synchronize
 
@@ -39,8 +39,8 @@ def steps(rig: Rig) -> Iterator[Step]:
 def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
     """All graphs, as at load."""
     codec = rig.codec(most)
-    frames = host_milliseconds(rig.device, lambda: stepper.capture(_silent), 1) / 1e3
-    audio = host_milliseconds(rig.device, lambda: codec.capture(PROFILE.sizes, _silent), 1) / 1e3
+    frames = host_milliseconds(rig.device, lambda: stepper.capture(silent), 1) / 1e3
+    audio = host_milliseconds(rig.device, lambda: codec.capture(PROFILE.sizes, silent), 1) / 1e3
     taken = torch.cuda.memory_reserved(rig.device) if rig.device.type == "cuda" else 0
     return {"frames_s": round(frames, 2), "codec_s": round(audio, 2), "reserved_gb": round(taken / 2**30, 2)}
 
@@ -135,7 +135,3 @@ def _kernels(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, Any]:
     trace = rig.options.out.with_name(f"{rig.options.out.stem}-{rig.size}-{rows}.trace.json")
     with _speaking(rig, stepper, rows) as slots:
         return kernels(rig.device, lambda: stepper.step(slots), None if rig.options.quick else trace)
-
-
-def _silent(done: int, of: int) -> None:
-    pass

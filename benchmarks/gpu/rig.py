@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +21,12 @@ from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.preparation import Preparation
 from adapters.qwen3_tts.inflight.profiles import PROFILES
 from adapters.qwen3_tts.inflight.recording import Recording
-from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.qwen3_tts.inflight.settings import Settings
 from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.triton.speech import SpeechRequest
 from benchmarks.gpu.steps import Options
+from benchmarks.gpu.timing import synchronize
 from tests.tiny_models.qwen3_tts import write_checkpoint
 from tests.tiny_models.shapes import SHAPES
 from tritone.contract import SPEECH_RATE, SpeechOptions
@@ -34,6 +35,9 @@ from tritone.errors import Overloaded
 POSITIONS = 512
 """Of a slot: a prompt, and 30 seconds of speech or more."""
 PROFILE = PROFILES["latency"]
+"""The engine's default."""
+_PATIENCE = 60
+"""Seconds for which anything is waited for."""
 _VOICES = ("ryan", "aiden", "eric", "serena")
 _TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
 
@@ -94,16 +98,20 @@ class Rig:
     @contextmanager
     def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
         """The engine, with everything captured."""
+        asked = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
+        settings = Settings.read(self.options.device, {name: str(value) for name, value in asked.items()})
         stepper, codec = self.stepper(slots), self.codec(slots)
-        stepper.capture(_silent)
-        codec.capture(PROFILE.sizes, _silent)
+        stepper.capture(silent)
+        codec.capture(settings.profile.sizes, silent)
+        synchronize(self.device)  # what was done here was done on another stream than the engine's
         engine = InflightEngine(
             self.preparation,
             stepper,
             codec,
-            limits=Limits(slots=slots, positions=POSITIONS, queue=queue, queue_seconds=600, batch=slots),
-            profile=PROFILE,
+            limits=settings.limits,
+            profile=settings.profile,
             guards=Guards(0),  # noise repeats itself, and may be silent
+            prefill_tokens=settings.prefill_tokens,
             device=self.device,
         )
         try:
@@ -177,6 +185,13 @@ def audio_seconds(frames: int) -> float:
     return frames * FRAME_SECONDS
 
 
+def wait(listeners: Sequence[Listener]) -> None:
+    """For the end of all; raises `TimeoutError` where the engine has come to a halt."""
+    for listener in listeners:
+        if not listener.wait(_PATIENCE):
+            raise TimeoutError(f"an utterance has not ended after {_PATIENCE} s")
+
+
 def heard(listeners: Sequence[Listener]) -> list[Listener]:
     """Those that were not refused; raises what any other failed with."""
     for listener in listeners:
@@ -185,4 +200,5 @@ def heard(listeners: Sequence[Listener]) -> list[Listener]:
     return [listener for listener in listeners if not listener.refused]
 
 
-_silent: Callable[[int, int], None] = lambda done, of: None  # noqa: E731 - a name for nothing
+def silent(done: int, of: int) -> None:
+    """Progress that nobody hears of."""

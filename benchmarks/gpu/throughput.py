@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.rig import Rig, heard
+from benchmarks.gpu.rig import Rig, heard, wait
 from benchmarks.gpu.steps import Step
 
 STREAMS = (1, 64, 8, 128, 16, 32)
@@ -34,8 +34,7 @@ def _measure(rig: Rig, engine: InflightEngine, n: int) -> dict[str, Any]:
 def _together(rig: Rig, engine: InflightEngine, n: int, frames: int) -> dict[str, float]:
     """`n` requests at the same moment, to the end of the last."""
     listeners = [rig.speak(engine, index, frames) for index in range(n)]
-    for listener in listeners:
-        listener.wait()
+    wait(listeners)
     listeners = heard(listeners)
     seconds = max(each.ended for each in listeners) - min(each.asked for each in listeners)
     p50, p95 = np.percentile([each.to_first_audio for each in listeners], [50, 95])

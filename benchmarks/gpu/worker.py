@@ -34,10 +34,10 @@ class Worker:
         for part, size, until in tasks:
             if rig is None or rig.size != size:
                 rig = None
-                _forget(self._options.device)
+                forget(self._options.device)
                 rig = Rig(size, self._options)
             self._part(part, rig, until)
-            _forget(self._options.device)
+            forget(self._options.device)
 
     def _part(self, part: str, rig: Any, until: float) -> None:
         key = {"part": part, "size": rig.size}
@@ -79,7 +79,7 @@ def _is_broken(error: BaseException) -> bool:
     return "CUDA error" in words or "device-side assert" in words or "illegal memory" in words
 
 
-def _forget(device: str) -> None:
+def forget(device: str) -> None:
     """Give back the memory of what is no longer used."""
     gc.collect()
     if device != "cpu":
