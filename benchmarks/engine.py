@@ -165,6 +165,7 @@ class Bench:
             limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
             profile=PROFILES[PROFILE],
             guards=Guards(0),  # greedy speech of random weights repeats itself
+            prefill_tokens=64,
         )
         yield engine
         engine.close()

@@ -52,15 +52,13 @@ def attend(queries: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> 
         num_warps=4,
     )
     if splits > 1:
-        _merge[(rows, heads)](
-            sums, totals, attended, HEADS=heads, DIM=dim, BLOCK=block, SPLITS=splits, num_warps=4
-        )
+        _merge[(rows, heads)](sums, totals, attended, HEADS=heads, DIM=dim, BLOCK=block, SPLITS=splits, num_warps=4)
     return attended
 
 
 def _splits(programs: int, positions: int) -> int:
     """Into how many parts the positions go, a power of two that depends on nothing but shapes."""
-    wanted = min(_PROGRAMS // programs, triton.cdiv(positions, _BLOCK))
+    wanted = min(_PROGRAMS // programs, -(-positions // _BLOCK))
     return 1 << max(wanted, 1).bit_length() - 1
 
 
@@ -85,55 +83,59 @@ def _attend(
     BLOCK: tl.constexpr,
 ):
     row, head, split = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.program_id(2)
-    member, column, lane = tl.arange(0, GROUP_BLOCK), tl.arange(0, DIM_BLOCK), tl.arange(0, BLOCK)
+    # A lane is a position and a member of the group: neighbouring lanes read the same key, in one access to memory.
+    lane = tl.arange(0, BLOCK * GROUP_BLOCK)
+    ahead, member = lane // GROUP_BLOCK, lane % GROUP_BLOCK
+    column = tl.arange(0, DIM_BLOCK)
     inside = (member < GROUP)[:, None] & (column < DIM)[None, :]
-    query = queries + row * query_stride + ((head * GROUP + member) * DIM)[:, None] + column[None, :]
-    query = tl.load(query, inside, 0.0).to(tl.float32) * scale
+    query = tl.load(
+        queries + row * query_stride + ((head * GROUP + member) * DIM)[:, None] + column[None, :], inside, 0.0
+    )
+    query = query.to(tl.float32) * scale
     keys = cache + tl.load(slots + row) * slot_stride + head * DIM
-
     length = tl.load(positions + row).to(tl.int32) + 1
     share = tl.cdiv(tl.cdiv(length, SPLITS), BLOCK) * BLOCK
     begin = split * share
     end = tl.minimum(begin + share, length)
-    # Each lane has sums of its own, so that lanes meet only after the loop. The least score is finite: no lane's
-    # difference is that of two infinities.
-    largest = tl.full((GROUP_BLOCK, BLOCK), -1e30, tl.float32)
-    total = tl.zeros((GROUP_BLOCK, BLOCK), tl.float32)
-    summed = tl.zeros((GROUP_BLOCK, BLOCK, DIM_BLOCK), tl.float32)
+
+    # Lanes have sums of their own, and meet after the loop. The least score is finite, so that of a lane that has seen
+    # no position nothing becomes a difference of infinities.
+    largest = tl.full((BLOCK * GROUP_BLOCK,), -1e30, tl.float32)
+    total = tl.zeros((BLOCK * GROUP_BLOCK,), tl.float32)
+    summed = tl.zeros((BLOCK * GROUP_BLOCK, DIM_BLOCK), tl.float32)
     for start in range(begin, end, BLOCK):
-        position = start + lane
+        position = start + ahead
+        there = position < end
         offset = position.to(tl.int64)[:, None] * position_stride + column[None, :]
-        there = (position < end)[:, None] & (column < DIM)[None, :]
-        key = tl.load(keys + offset, there, 0.0).to(tl.float32)
-        value = tl.load(keys + HEADS * DIM + offset, there, 0.0).to(tl.float32)
-        score = tl.sum(query[:, None, :] * key[None, :, :], 2)
-        score = tl.where((position < end)[None, :], score, -1e30)
+        key = tl.load(keys + offset, there[:, None] & inside, 0.0).to(tl.float32)
+        value = tl.load(keys + HEADS * DIM + offset, there[:, None] & inside, 0.0).to(tl.float32)
+        score = tl.where(there, tl.sum(query * key, 1), -1e30)
         larger = tl.maximum(largest, score)
         kept = tl.exp2(largest - larger)
-        weight = tl.where((position < end)[None, :], tl.exp2(score - larger), 0.0)
+        weight = tl.where(there, tl.exp2(score - larger), 0.0)
         total = total * kept + weight
-        summed = summed * kept[:, :, None] + weight[:, :, None] * value[None, :, :]
+        summed = summed * kept[:, None] + weight[:, None] * value
         largest = larger
 
-    most = tl.max(largest, 1)
-    kept = tl.exp2(largest - most[:, None])
-    total = tl.sum(total * kept, 1)
-    result = tl.sum(summed * kept[:, :, None], 1)
-    place = member * HEADS + head
-    target = sums + (row * SPLITS + split) * HEADS * GROUP * DIM + (place * DIM)[:, None] + column[None, :]
+    largest = tl.reshape(largest, (BLOCK, GROUP_BLOCK))
+    most = tl.max(largest, 0)
+    kept = tl.exp2(largest - most[None, :])
+    total = tl.sum(tl.reshape(total, (BLOCK, GROUP_BLOCK)) * kept, 0)
+    result = tl.sum(tl.reshape(summed, (BLOCK, GROUP_BLOCK, DIM_BLOCK)) * kept[:, :, None], 0)
+    member = tl.arange(0, GROUP_BLOCK)
+    inside = (member < GROUP)[:, None] & (column < DIM)[None, :]
+    line = (row * SPLITS + split) * HEADS * GROUP + member * HEADS + head
+    target = sums + line[:, None] * DIM + column[None, :]
     if SPLITS == 1:
         tl.store(target, (result / total[:, None]).to(sums.dtype.element_ty), inside)
     else:
         tl.store(target, result, inside)
-        target = totals + ((row * SPLITS + split) * HEADS * GROUP + place) * 2
-        tl.store(target, most, member < GROUP)
-        tl.store(target + 1, total, member < GROUP)
+        tl.store(totals + line * 2, most, member < GROUP)
+        tl.store(totals + line * 2 + 1, total, member < GROUP)
 
 
 @triton.jit
-def _merge(
-    sums, totals, attended, HEADS: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr
-):
+def _merge(sums, totals, attended, HEADS: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr):
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     split, column = tl.arange(0, SPLITS), tl.arange(0, BLOCK)
     inside = column < DIM

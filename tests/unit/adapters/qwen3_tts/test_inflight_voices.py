@@ -107,6 +107,19 @@ def test_the_second_request_for_a_voice_pays_nothing(encoder: VoiceEncoder, refe
     assert cache.nbytes == first.nbytes > first.codes.nbytes
 
 
+def test_only_a_voice_that_is_held_is_found() -> None:
+    cache = VoiceCache(FakeEncoder(), max_bytes=1000)
+    for by_colour in (False, True):
+        assert cache.find(recording(1), WORDS, by_colour) is None
+        voice = cache.get(recording(1), WORDS, by_colour)
+        assert cache.find(recording(1), WORDS, by_colour) is voice
+    cache.get(recording(2), WORDS, False)
+    cache.find(recording(1), "whatever was said", True)
+    cache.get(recording(3), WORDS, False)  # of 400 bytes each, two are held: what was found last stays
+    assert cache.find(recording(1), WORDS, False) is None
+    assert cache.find(recording(1), WORDS, True) is voice
+
+
 def test_another_recording_other_words_or_another_kind_is_another_voice() -> None:
     encoder = FakeEncoder()
     cache = VoiceCache(encoder, max_bytes=1 << 20)
