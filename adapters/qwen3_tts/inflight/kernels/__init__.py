@@ -20,7 +20,7 @@ def available(device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     try:
-        from adapters.qwen3_tts.inflight.kernels.activation import silu_mul
+        from adapters.qwen3_tts.inflight.kernels.activation import silu_mul  # noqa: PLC0415 - see above
 
         silu_mul(torch.zeros(1, 2, device=device))
         torch.cuda.synchronize(device)

@@ -13,7 +13,9 @@ def silu_mul(gate_up: Tensor) -> Tensor:
     """SiLU of the first half of `gate_up` (rows, 2 * size), rounded, times the second half; contiguous."""
     rows, size = gate_up.shape[0], gate_up.shape[1] // 2
     product = gate_up.new_empty(rows, size)
-    _silu_mul[(rows, triton.cdiv(size, _BLOCK))](gate_up, product, SIZE=size, BLOCK=_BLOCK, num_warps=4)
+    _silu_mul[(rows, triton.cdiv(size, _BLOCK))](
+        gate_up, product, SIZE=size, BLOCK=_BLOCK, num_warps=4, enable_fp_fusion=False
+    )
     return product
 
 

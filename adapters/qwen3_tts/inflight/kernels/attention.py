@@ -52,15 +52,13 @@ def attend(queries: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> 
         num_warps=4,
     )
     if splits > 1:
-        _merge[(rows, heads)](
-            sums, totals, attended, HEADS=heads, DIM=dim, BLOCK=block, SPLITS=splits, num_warps=4
-        )
+        _merge[(rows, heads)](sums, totals, attended, HEADS=heads, DIM=dim, BLOCK=block, SPLITS=splits, num_warps=4)
     return attended
 
 
 def _splits(programs: int, positions: int) -> int:
     """Into how many parts the positions go, a power of two that depends on nothing but shapes."""
-    wanted = min(_PROGRAMS // programs, triton.cdiv(positions, _BLOCK))
+    wanted = min(_PROGRAMS // programs, -(-positions // _BLOCK))
     return 1 << max(wanted, 1).bit_length() - 1
 
 
@@ -137,9 +135,7 @@ def _attend(
 
 
 @triton.jit
-def _merge(
-    sums, totals, attended, HEADS: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr
-):
+def _merge(sums, totals, attended, HEADS: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr, SPLITS: tl.constexpr):
     row, head = tl.program_id(0).to(tl.int64), tl.program_id(1)
     split, column = tl.arange(0, SPLITS), tl.arange(0, BLOCK)
     inside = column < DIM

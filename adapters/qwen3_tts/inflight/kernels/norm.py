@@ -18,7 +18,9 @@ def add_norm(x: Tensor, delta: Tensor | None, weight: Tensor, eps: float) -> tup
     total = x if delta is None else torch.empty_like(x)
     normed = torch.empty_like(x)
     block = triton.next_power_of_2(size)
-    _add_norm[(rows,)](x, delta, weight, total, normed, eps, SIZE=size, BLOCK=block, num_warps=_warps(block))
+    _add_norm[(rows,)](
+        x, delta, weight, total, normed, eps, SIZE=size, BLOCK=block, num_warps=_warps(block), enable_fp_fusion=False
+    )
     return total, normed
 
 

@@ -35,6 +35,7 @@ def rotate_and_store(
         HALF=half,
         BLOCK=triton.next_power_of_2(half),
         num_warps=1,
+        enable_fp_fusion=False,
     )
 
 

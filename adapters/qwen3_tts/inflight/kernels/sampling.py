@@ -78,6 +78,7 @@ class FusedSampler:
             VOCABULARY=vocabulary,
             BLOCK=triton.next_power_of_2(vocabulary),
             num_warps=8,
+            enable_fp_fusion=False,
         )
         return codes
 
@@ -111,7 +112,7 @@ def _draw(
     code = tl.arange(0, BLOCK)
     inside = code < VOCABULARY
     score = tl.load(scores + row * score_stride + code, inside, float("-inf")).to(tl.float32)
-    score = tl.where(score == score, score, float("-inf"))  # what is no number would win, and be no code
+    score = tl.where(score == score, score, float("-inf"))  # noqa: PLR0124 - no number is not itself, and no code
     if seen is not None:
         line = seen + tl.load(slots + row) * VOCABULARY
         factor = tl.load(penalty + row)
@@ -120,19 +121,25 @@ def _draw(
         too_soon = tl.load(drawn + row * drawn_stride) < tl.load(least + row)
         score = tl.where(((code >= CONTROL) & (code != END)) | (too_soon & (code == END)), float("-inf"), score)
     if tl.load(do_sample + row) != 0:
-        score = tl.div_rn(score, tl.load(temperature + row))
         kept = tl.load(last_kept + row) + 1
-        if kept < VOCABULARY:
-            score = tl.where(score >= _worst_kept(score, kept), score, float("-inf"))
-        left_out = tl.load(rest + row)
-        if left_out > 0:
-            score = tl.where(score >= _nucleus_edge(score, left_out), score, float("-inf"))
-        number = (tl.load(frames + row * frame_stride) * NUMBERS + place + code).to(tl.uint64, bitcast=True)
-        score += _gumbel(number, tl.load(keys + row).to(tl.uint64, bitcast=True))
+        score = _warped(score, tl.load(temperature + row), kept, tl.load(rest + row), VOCABULARY)
+        number = tl.load(frames + row * frame_stride) * NUMBERS + place + code
+        score += _gumbel(number, tl.load(keys + row))
     best = tl.argmax(score, 0)
     tl.store(codes + row, best.to(tl.int64))
     if seen is not None:
         tl.store(line + best, tl.full((), 1, tl.uint8))
+
+
+@triton.jit
+def _warped(score, temperature, kept, left_out, VOCABULARY: tl.constexpr):
+    """As `Sampler.warped`: temperature, top-k (so many are kept) and top-p (so much of the probability is left out)."""
+    score = tl.div_rn(score, temperature)
+    if kept < VOCABULARY:
+        score = tl.where(score >= _worst_kept(score, kept), score, float("-inf"))
+    if left_out > 0:
+        score = tl.where(score >= _nucleus_edge(score, left_out), score, float("-inf"))
+    return score
 
 
 @triton.jit
@@ -181,6 +188,7 @@ def _score_of(order):
 @triton.jit
 def _gumbel(number, key):
     """Gumbel noise, bit by bit that of `sampling.Noise`."""
+    number, key = number.to(tl.uint64, bitcast=True), key.to(tl.uint64, bitcast=True)
     bits = number * 0x9E3779B97F4A7C15 + key
     bits = (bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9
     bits = (bits ^ (bits >> 27)) * 0x94D049BB133111EB
