@@ -31,7 +31,10 @@ def _device(rig: Rig) -> dict[str, Any]:
 
         properties = torch.cuda.get_device_properties(rig.device)
         asked = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader"], capture_output=True, text=True, check=False
+            ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         told |= {
             "triton": triton.__version__,

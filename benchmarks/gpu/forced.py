@@ -1,4 +1,4 @@
-"""Scores that a model gives when it is told which codes it has drawn, so that two models can be compared frame by frame.
+"""Scores of a model that is told which codes it has drawn, so that two models can be compared frame by frame.
 
 The reference is the published package in float32. Its and our scores in the precision that is served are compared with
 it: both round, and ours are to be no further off.
@@ -61,6 +61,7 @@ def of_engine(stepper: FrameStepper, weights: Weights, prompt: Prompt, codes: Te
     """Ours, frame by frame as the stepper makes them."""
     device = stepper._device
     slot, scores, others = 0, [], []
+    prompt = Prompt(prompt.embeddings.to(weights.dtype), prompt.trailing.to(weights.dtype))
     stepper.prefill(slot, prompt, Sampling())
     batch = stepper._batch([slot])
     for number, frame in enumerate(codes):

@@ -64,7 +64,7 @@ class Rig:
     @cached_property
     def decoder(self) -> CodecDecoder:
         """The codec's."""
-        return CodecDecoder(self.weights.speech_tokenizer.decoder)
+        return CodecDecoder.of(self.weights)
 
     @cached_property
     def preparation(self) -> Preparation:

@@ -52,7 +52,9 @@ class Options:
     @property
     def text(self) -> str:
         """For `options_from`, in another process."""
-        return json.dumps({name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()})
+        return json.dumps(
+            {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        )
 
     def pick(self, usual: Any, quick: Any) -> Any:
         """One of two, by `quick`."""
