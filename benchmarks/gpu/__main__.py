@@ -1,6 +1,6 @@
 """`scripts/bench gpu [--minutes 9] [--json FILE] [--only PART...]`: the Qwen3-TTS engine on a GPU, with random weights.
 
-Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md beside this
+Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md beside it
 says what is measured. This process needs no torch: others work for it, and one that dies is replaced for the parts that
 are left.
 """

@@ -8,30 +8,32 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
-_STAND_INS = ("librosa", "librosa.filters", "soundfile")
+_STAND_INS = {"librosa": ("librosa", "librosa.filters"), "soundfile": ("soundfile",)}
+"""A package -> those of its modules that are imported, and not used here."""
 
 
 def prepare(site: Path | None) -> None:
     """Let `site`, a folder of carried packages, come before the Python's own, and stand in for what is missing."""
     sys.path[:0] = [str(path) for path in (site, ROOT, ROOT / "tests" / "stand_ins") if path]
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for name in _STAND_INS:
-        if name not in sys.modules and find_spec(name.partition(".")[0]) is None:
-            sys.modules[name] = _Nothing(name)
-    for name in _STAND_INS:  # after all are known: a module that is stood in for has no spec to look for
-        parent, _, child = name.rpartition(".")
-        if parent and isinstance(sys.modules.get(parent), _Nothing):
-            setattr(sys.modules[parent], child, sys.modules[name])
+    for package, modules in _STAND_INS.items():
+        if find_spec(package) is None:
+            sys.modules |= {name: _Nothing(name) for name in modules}
 
 
 class _Nothing(ModuleType):
     """A module whose every function says that it is not there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None)  # libraries look whether there is one
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

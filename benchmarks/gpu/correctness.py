@@ -1,4 +1,4 @@
-"""Whether what is fast is right: graphs equal what they were captured of, and nothing is rounded more than it must be."""
+"""Whether what is fast is right: graphs equal what they were captured of, and nothing is rounded more than need be."""
 
 from __future__ import annotations
 

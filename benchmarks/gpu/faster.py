@@ -1,4 +1,4 @@
-"""faster-qwen3-tts, one stream, on the same weights and for as many frames: in a process of its own, with its packages."""
+"""faster-qwen3-tts, one stream, on the same weights and for as many frames: a process with packages of its own."""
 
 from __future__ import annotations
 
