@@ -1,7 +1,8 @@
 """Makes a Python that has torch and little else import the engine and the published package.
 
 Stand-ins are taken for what is missing there and not used by what is measured: for the module that Triton's Python
-backend brings, the tests' own; for librosa and soundfile, which read references to clone, modules that can do nothing.
+backend brings, the tests' own; for librosa, soxr and soundfile, which read references to clone, modules that can do
+nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
-_STAND_INS = {"librosa": ("librosa", "librosa.filters"), "soundfile": ("soundfile",)}
+_STAND_INS = {"librosa": ("librosa", "librosa.filters"), "soxr": ("soxr",), "soundfile": ("soundfile",)}
 """A package -> those of its modules that are imported, and not used here."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+import transformers
 
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
@@ -25,7 +26,12 @@ def steps(rig: Rig) -> Iterator[Step]:
 
 
 def _device(rig: Rig) -> dict[str, Any]:
-    told: dict[str, Any] = {"torch": torch.__version__, "cuda": torch.version.cuda, "dtype": rig.options.dtype}
+    told: dict[str, Any] = {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "transformers": transformers.__version__,
+        "dtype": rig.options.dtype,
+    }
     if rig.device.type == "cuda":
         import triton  # noqa: PLC0415 - the language of the kernels, which a CPU need not have
 
