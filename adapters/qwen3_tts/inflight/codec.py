@@ -47,8 +47,6 @@ class CodecDecoder:
         self._blocks = factory.blocks()
         self._tail = factory.tail()
         self.layout, self._past = factory.layout, factory.past
-        self.nbytes = factory.nbytes
-        """The memory of its weights."""
 
     @classmethod
     def of(cls, weights: Weights) -> CodecDecoder:
@@ -66,11 +64,6 @@ class CodecDecoder:
     def dtype(self) -> torch.dtype:
         """What it computes in."""
         return self._codebooks.dtype
-
-    @property
-    def slot_nbytes(self) -> int:
-        """The memory of a stream's state."""
-        return self.layout.size * int(self.dtype.itemsize)
 
     @property
     def books(self) -> int:

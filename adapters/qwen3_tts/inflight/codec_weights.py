@@ -38,8 +38,6 @@ class LayerFactory:
     def __init__(self, decoder: Any, dtype: torch.dtype, *, fused: bool) -> None:
         """They compute in `dtype`; with kernels of their own if `fused`."""
         self.layout = Layout()
-        self.nbytes = 0
-        """The memory of all that was made."""
         self._decoder = decoder
         self._dtype = dtype
         self.past: type[Past] = Past
@@ -173,9 +171,7 @@ class LayerFactory:
         return Linear(self._ready(weight), None if bias is None else self._ready(bias))
 
     def _ready(self, tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        ready = tensor.detach().to(dtype or self._dtype).contiguous()
-        self.nbytes += ready.nbytes
-        return ready
+        return tensor.detach().to(dtype or self._dtype).contiguous()
 
 
 def _books(quantizer: Any) -> list[Tensor]:

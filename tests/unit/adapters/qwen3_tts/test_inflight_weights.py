@@ -43,7 +43,11 @@ def test_every_tensor_has_the_precision_that_was_asked_for(folder: Path) -> None
     assert weights.predictor_in is not None
     for tensor in (weights.talker.layers[0].qkv, weights.codec_head, *weights.code_embeddings, *weights.predictor_in):
         assert tensor.dtype == torch.bfloat16
-    assert next(weights.speech_tokenizer.parameters()).dtype == torch.bfloat16
+
+
+def test_the_speech_tokenizer_is_as_precise_as_it_was_published(folder: Path) -> None:
+    weights = Weights.load(folder, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in weights.speech_tokenizer.parameters()} == {torch.float32}
 
 
 def test_only_a_checkpoint_that_clones_voices_has_a_speaker_encoder(model_dir: Path) -> None:
