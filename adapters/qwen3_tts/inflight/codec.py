@@ -51,7 +51,7 @@ class CodecDecoder:
     @classmethod
     def of(cls, weights: Weights) -> CodecDecoder:
         """That of a checkpoint, from which the package's is taken: nobody else decodes, and its memory is wanted."""
-        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights))
+        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights.device, weights.dtype))
         del weights.speech_tokenizer.decoder
         return decoder
 

@@ -24,12 +24,11 @@ from adapters.qwen3_tts.inflight.codec_layers import (
     TransformerLayer,
 )
 from adapters.qwen3_tts.inflight.codec_state import Layout, Past
-from adapters.qwen3_tts.inflight.weights import Weights
 
 
-def working_dtype(weights: Weights) -> torch.dtype:
-    """What the codec of a checkpoint computes in."""
-    return torch.float16 if weights.device.type == "cuda" and weights.dtype.itemsize == 2 else torch.float32
+def working_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """What the codec computes in, where the engine computes in `dtype`."""
+    return torch.float16 if device.type == "cuda" and dtype.itemsize == 2 else torch.float32
 
 
 class LayerFactory:
