@@ -24,12 +24,11 @@ from adapters.qwen3_tts.inflight.codec_layers import (
     TransformerLayer,
 )
 from adapters.qwen3_tts.inflight.codec_state import Layout, Past
-from adapters.qwen3_tts.inflight.weights import Weights
 
 
-def working_dtype(weights: Weights) -> torch.dtype:
-    """What the codec of a checkpoint computes in."""
-    return torch.float16 if weights.device.type == "cuda" and weights.dtype.itemsize == 2 else torch.float32
+def working_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
+    """What the codec computes in, where the engine computes in `dtype`."""
+    return torch.float16 if device.type == "cuda" and dtype.itemsize == 2 else torch.float32
 
 
 class LayerFactory:
@@ -38,8 +37,6 @@ class LayerFactory:
     def __init__(self, decoder: Any, dtype: torch.dtype, *, fused: bool) -> None:
         """They compute in `dtype`; with kernels of their own if `fused`."""
         self.layout = Layout()
-        self.nbytes = 0
-        """The memory of all that was made."""
         self._decoder = decoder
         self._dtype = dtype
         self.past: type[Past] = Past
@@ -173,9 +170,7 @@ class LayerFactory:
         return Linear(self._ready(weight), None if bias is None else self._ready(bias))
 
     def _ready(self, tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        ready = tensor.detach().to(dtype or self._dtype).contiguous()
-        self.nbytes += ready.nbytes
-        return ready
+        return tensor.detach().to(dtype or self._dtype).contiguous()
 
 
 def _books(quantizer: Any) -> list[Tensor]:

@@ -58,7 +58,7 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
     with torch.cuda.device(device) if on_gpu else nullcontext():
         ledger = MemoryLedger() if on_gpu else None
         weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
-        decoder = CodecDecoder(weights.speech_tokenizer.decoder)
+        decoder = CodecDecoder.of(weights)
         voices = None
         if checkpoint.mode == "voice_clone":
             voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
