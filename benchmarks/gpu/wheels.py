@@ -14,9 +14,9 @@ PACKAGES = (
     *("requests", "urllib3", "certifi", "idna", "charset-normalizer", "tqdm", "PyYAML", "filelock", "fsspec"),
     *("packaging", "typing_extensions"),
 )
-"""All that importing and running qwen-tts needs beside torch and numpy; what reads recordings is stood in for (see `bare`)."""
-FASTER = ("faster-qwen3-tts==0.5.4", "qwen-tts-hf==0.1.1.post1")
-"""The same for faster-qwen3-tts, in a folder of their own: they want transformers 5.15 or later, and find it there."""
+"""All that qwen-tts needs beside torch and numpy, but for what reads recordings: that is stood in for (see `bare`)."""
+FASTER = ("faster-qwen3-tts==0.5.4", "qwen-tts-hf==0.1.1.post1", "transformers==5.16.1")
+"""For faster-qwen3-tts, in a folder of their own, on a Python that has transformers 5 already, and all that it needs."""
 _GLIBC = ("2_17", "2_26", "2_27", "2_28", "2_31", "2_34")
 _MOST = 50 << 20
 """Bytes that the wheels may take."""
