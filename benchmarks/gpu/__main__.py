@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import Options
@@ -39,8 +40,8 @@ SECONDS = {
 """That a part may take for a size; what it does not come to then is left out."""
 _ONCE = {"conditions", "sharing", "faster", "server"}
 """Parts that are measured with the first size alone."""
-_GRACE = 20
-"""Seconds after which a process that does not stop is killed."""
+_GRACE, _STOPPING = 15, 5
+"""Seconds that are left to a step when the time is over, and to a process that has no more to do."""
 _MEMORY_DISK = Path("/dev/shm")
 _ROOM = 14 << 30
 """Bytes that the full checkpoints take."""
@@ -62,6 +63,8 @@ class Run:
         self._results = results
         self._until = until
         self._now = "", "", ""
+        self._patience = until
+        """When what is done now hangs."""
 
     def all(self, left: list[Task]) -> None:
         """Work off the tasks, in their order."""
@@ -80,6 +83,7 @@ class Run:
         for part, size in left:
             at = min(at + SECONDS[part], self._until)
             deadlines.append((part, size, at))
+        self._patience = self._until
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.gpu.worker", self._options.text, str(writing), json.dumps(deadlines)],
             cwd=ROOT,
@@ -88,12 +92,14 @@ class Run:
         os.close(writing)
         done: list[Task] = []
         with os.fdopen(reading, "rb", buffering=0) as told:
-            for line in _lines(told, self._until + _GRACE):
+            for line in self._lines(told):
                 if finished := self._hear(json.loads(line)):
                     done.append(finished)
-        if process.poll() is None and time.time() > self._until:
+        try:
+            status = process.wait(_STOPPING)
+        except subprocess.TimeoutExpired:
             process.kill()
-        status = process.wait()
+            status = process.wait()
         yield from done
         part, size, step = self._now
         if status and (part, size) in left and (part, size) not in done:
@@ -109,6 +115,8 @@ class Run:
             return part, size
         if "begun" in told:
             self._now = part, size, str(told["begun"])
+            if not self._options.quick:
+                self._patience = time.time() + float(str(told["within"]))
             print(f"{where}: {told['begun']}", flush=True)
         elif "left_out" in told:
             self._results.leave_out(part, size, str(told["left_out"]))
@@ -119,20 +127,18 @@ class Run:
             print(f"{where}: {told['step']} ({told['seconds']} s): {json.dumps(told['figures'])[:400]}", flush=True)
         return None
 
-
-def _lines(told: object, until: float) -> Iterator[bytes]:
-    """Lines of a pipe until it ends, or it is late."""
-    rest = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(told, selectors.EVENT_READ)  # type: ignore[arg-type]
-        while time.time() < until:
-            if not selector.select(timeout=max(0.0, until - time.time())):
-                return
-            read = os.read(told.fileno(), 1 << 16)  # type: ignore[attr-defined]
-            if not read:
-                return
-            *lines, rest = (rest + read).split(b"\n")
-            yield from lines
+    def _lines(self, told: BinaryIO) -> Iterator[bytes]:
+        """What a process tells, until it ends or is late."""
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(told, selectors.EVENT_READ)
+            while (left := min(self._patience, self._until + _GRACE) - time.time()) > 0:
+                if selector.select(left):
+                    read = os.read(told.fileno(), 1 << 16)
+                    if not read:
+                        return
+                    *lines, rest = (rest + read).split(b"\n")
+                    yield from lines
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ PACKAGES = (
 )
 """All that qwen-tts needs beside torch and numpy, but for what reads recordings: that is stood in for (see `bare`)."""
 FASTER = ("faster-qwen3-tts==0.5.4", "qwen-tts-hf==0.1.1.post1", "transformers==5.16.1")
-"""For faster-qwen3-tts, in a folder of their own, on a Python that has transformers 5 already, and all that it needs."""
+"""For faster-qwen3-tts, in a folder of their own, on a Python that has what transformers 5 needs."""
 _GLIBC = ("2_17", "2_26", "2_27", "2_28", "2_31", "2_34")
 _MOST = 50 << 20
 """Bytes that the wheels may take."""

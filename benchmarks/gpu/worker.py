@@ -16,6 +16,9 @@ from benchmarks.gpu.steps import Options, Step
 
 _BROKEN = 75
 """The exit status after an error of the GPU: nothing that this process says of it afterwards can be believed."""
+_LOADING = 90
+"""Seconds in which anything is loaded; after them, or after `_PATIENCE` times what a step may take, it hangs."""
+_PATIENCE = 3
 
 
 class Worker:
@@ -41,7 +44,7 @@ class Worker:
 
     def _part(self, part: str, rig: Any, until: float) -> None:
         key = {"part": part, "size": rig.size}
-        self._say(begun="loading", **key)
+        self._say(begun="loading", within=_LOADING, **key)
         try:
             steps = import_module(f"benchmarks.gpu.{part}").steps(rig)
             for step in steps:
@@ -54,7 +57,7 @@ class Worker:
         self._say(done=True, **key)
 
     def _step(self, step: Step, key: dict[str, str]) -> None:
-        self._say(begun=step.name, **key)
+        self._say(begun=step.name, within=_PATIENCE * step.seconds + _LOADING, **key)
         started = time.perf_counter()
         try:
             figures = step.work()
