@@ -65,7 +65,9 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
 
         def make(graphs: bool) -> Parts:
             return Parts(
-                FrameStepper(weights, slots=limits.slots, positions=limits.positions),
+                FrameStepper(
+                    weights, slots=limits.slots, positions=limits.positions, graphs=Graphs(device, enabled=graphs)
+                ),
                 StreamingCodec(decoder, slots=limits.slots, graphs=Graphs(device, enabled=graphs)),
             )
 
