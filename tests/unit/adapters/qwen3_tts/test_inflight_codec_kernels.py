@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +14,7 @@ from adapters.qwen3_tts.inflight.codec_layers import NormedDepthwise, SnakeBeta
 from adapters.qwen3_tts.inflight.codec_state import Layout, Past, StateArena
 from adapters.qwen3_tts.inflight.kernels.codec import FusedNormedDepthwise, FusedPast, FusedSnakeBeta
 from adapters.qwen3_tts.package import core
+from tests.unit.adapters.qwen3_tts.codec_decoders import another_decoder
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPES = st.sampled_from([torch.float32, torch.float16])
@@ -101,18 +101,21 @@ def test_a_depthwise_convolution_is_normed_as_without_kernels(
     torch.testing.assert_close(normed.double(), expected, atol=2.0**-19 * 1e-3**-0.5, rtol=HALF_STEP[dtype])
 
 
-@pytest.fixture(scope="module")
-def package(model_dir: Path) -> object:
+def test_a_stream_that_is_decoded_by_kernels_sounds_the_same(model_dir: Path) -> None:
     folder = model_dir / "Qwen3-TTS-12Hz-0.6B-Base" / "speech_tokenizer"
-    return core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder.eval().to(DEVICE)
-
-
-def test_a_stream_that_is_decoded_by_kernels_sounds_the_same(package: object) -> None:
+    package = another_decoder(core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder).to(DEVICE)
     codes = torch.randint(0, 64, (2, 7, 16), generator=torch.Generator().manual_seed(0))
-    plain, fused = (CodecDecoder(package, fused=fused) for fused in (False, True))
-    codecs = [StreamingCodec(decoder, slots=3) for decoder in (plain, fused)]
-    for codec, decoder in zip(codecs, (plain, fused), strict=True):
+    heard: list[Tensor] = []
+    for dtype, fused in ((torch.float64, False), (torch.float32, False), (torch.float32, True)):
+        decoder = CodecDecoder(package, dtype, fused=fused)
+        codec = StreamingCodec(decoder, slots=3)
         codec.reset(2, decoder.state_after(codes[0, :2].to(DEVICE)))
-    for part in codes.split([1, 2, 4], dim=1):
-        expected, audio = (torch.from_numpy(codec.speak([2, 0], part.numpy()).wait()) for codec in codecs)
-        torch.testing.assert_close(audio, expected, atol=2e-5, rtol=0)
+        heard.append(
+            [torch.from_numpy(codec.speak([2, 0], part.numpy()).wait()) for part in codes.split([1, 2, 4], dim=1)]
+        )
+    exact, plain, by_kernels = (torch.cat(audio, dim=1).double() for audio in heard)
+    assert rms(by_kernels - exact) < 1.1 * rms(plain - exact)
+
+
+def rms(difference: Tensor) -> float:
+    return float(difference.square().mean().sqrt())

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -159,21 +158,17 @@ def test_attention_is_rounded_once(rows: int, dtype: torch.dtype) -> None:
     assert_rounded_alike(attend(queries, cache, *where), attended(queries, cache, *where).to(dtype))
 
 
-def test_offsets_may_be_beyond_32_bits() -> None:
-    slots, positions = torch.tensor([2], device=DEVICE), torch.tensor([1], device=DEVICE)
-    storage = np.empty(2**32 + 2**12, dtype=np.float32) if DEVICE == "cpu" else None  # of which few pages are touched
-    memory = torch.from_numpy(storage) if storage is not None else torch.empty(2**32 + 2**12, device=DEVICE)
-    cache = memory.as_strided((3, 2, 2, 8), (2**31, 16, 8, 1))
-    cache[2] = normal(2, 2, 8)
-    queries = normal(1, 1, 8, seed=1)
-    small = cache[2:].clone()
-    expected = attend(queries, small, slots - 2, positions)
-    assert torch.equal(attend(queries, cache, slots, positions), expected)
-    cos, sin = (table.squeeze(1) for table in rotation_tables(decoder_weights(8, torch.float32), 2))
-    for target, slot in ((cache, slots), (small, slots - 2)):
-        rotate_and_store(
-            normal(1, 3, 8, seed=2), torch.ones(2, 8, device=DEVICE), cos, sin, target, slot, positions, EPS
-        )
+def test_offsets_may_be_beyond_31_bits() -> None:
+    memory = torch.empty(2**31 + 64, device=DEVICE, dtype=torch.float16)  # of which few pages are touched
+    cache = memory.as_strided((3, 2, 2, 8), (2**30, 16, 8, 1))
+    cache[2] = normal(2, 2, 8, dtype=torch.float16)
+    small, last, first = cache[2:].clone(), torch.tensor([2], device=DEVICE), torch.tensor([0], device=DEVICE)
+    position, queries = torch.tensor([1], device=DEVICE), normal(1, 1, 8, seed=1, dtype=torch.float16)
+    assert torch.equal(attend(queries, cache, last, position), attend(queries, small, first, position))
+    cos, sin = (table.squeeze(1) for table in rotation_tables(decoder_weights(8, torch.float16), 2))
+    weight = torch.ones(2, 8, device=DEVICE, dtype=torch.float16)
+    for target, slot in ((cache, last), (small, first)):
+        rotate_and_store(normal(1, 3, 8, seed=2, dtype=torch.float16), weight, cos, sin, target, slot, position, EPS)
     assert torch.equal(cache[2], small[0])
 
 
