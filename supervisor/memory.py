@@ -10,6 +10,8 @@ from adapters.settings import DTYPE, QWEN_ENGINE, QWEN_KV_POSITIONS, QWEN_SLOTS,
 from tritone.catalogue import Shape
 
 _GB = 1 << 30
+_FULL = 4
+"""Bytes of a number in float32."""
 _CONTEXT = 0.6
 """GB of a process that uses CUDA: its context, the libraries' kernels and their working memory; an allowance."""
 _GRAPHS = 0.4
@@ -52,13 +54,14 @@ class EngineMemory:
         return cls(
             slots=QWEN_SLOTS.read(environ),
             positions=QWEN_KV_POSITIONS.read(environ) if environ.get(QWEN_KV_POSITIONS.name) else 0,
-            number=4 if DTYPE.read(environ) == "float32" else 2,
+            number=_FULL if DTYPE.read(environ) == "float32" else 2,
             voices=QWEN_VOICE_CACHE_MB.read(environ) << 20,
         )
 
     def without_streams(self, shape: Shape, *, clones: bool) -> float:
         """GB of a checkpoint of this shape, before it keeps anything of a stream."""
-        weights = (shape.parameters + shape.speech_tokenizer) * 1e6 * self.number / _GB
+        encoder = shape.codec_encoder * _FULL  # a recording's codes are found in float32
+        weights = ((shape.parameters + shape.codec_decoder) * self.number + encoder) * 1e6 / _GB
         return weights + _CONTEXT + _GRAPHS + (_ENCODING + self.voices / _GB if clones else 0)
 
     def of_streams(self, shape: Shape, arena: Arena) -> float:

@@ -61,8 +61,10 @@ class Shape:
 
     parameters: float
     """Millions of weights, without the speech tokenizer's."""
-    speech_tokenizer: float
-    """Millions of the speech tokenizer's."""
+    codec_encoder: float
+    """Millions of the speech tokenizer's that make codes of recordings."""
+    codec_decoder: float
+    """Millions of those that make samples of codes, as the engine arranges them."""
     hidden: int
     """Width of the talker, as its layers, heads and their width are."""
     layers: int

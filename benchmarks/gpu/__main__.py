@@ -28,8 +28,8 @@ PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "packa
 """In the order of their value."""
 SECONDS = {
     "conditions": 40,
-    "correctness": 110,
-    "frames": 100,
+    "correctness": 200,
+    "frames": 120,
     "throughput": 70,
     "arrivals": 110,
     "package": 90,

@@ -27,7 +27,7 @@ _CONTROL = "nvidia-cuda-mps-control"
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """The same load each time; this process gives back the GPU's memory first."""
+    """The same load each time, on processes that have nothing else to do; this one idles meanwhile."""
     pair = [rig.size, "0.6B" if rig.size != "0.6B" else "1.7B"]
     for size in pair:
         write(size, rig.options)

@@ -59,7 +59,7 @@ def test_a_gpu_serves_what_fits_and_the_choice_is_told(
     plan = Plan.make(settings())
     assert plan.device == "cuda"
     assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-large-v3-turbo"]
-    assert "38.2 GB on NVIDIA A100-SXM4-40GB (39.1 GB free), with 16 streams" in plan.notes[0]
+    assert "38.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free), with 16 streams" in plan.notes[0]
     assert (plan.variables()["QWEN_SLOTS"], plan.variables()["QWEN_KV_POSITIONS"]) == ("16", "6144")
 
 

@@ -34,7 +34,7 @@ def test_the_catalogue_has_the_published_shapes(size: str, tmp_path: Path) -> No
 def test_a_slot_takes_what_is_counted(model_dir: Path) -> None:
     weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     talker = SHAPES["tiny"]["0.6B"].talker
-    shape = Shape(0, 0, talker.hidden, talker.layers, talker.key_value_heads, talker.head_dim)
+    shape = Shape(0, 0, 0, talker.hidden, talker.layers, talker.key_value_heads, talker.head_dim)
     engine = EngineMemory(number=4)
 
     def counted(positions: int) -> float:
