@@ -22,7 +22,11 @@ class Graphs:
 
     def __init__(self, device: torch.device, *, enabled: bool = True) -> None:
         self.enabled = enabled and device.type == "cuda"
-        self._pool = torch.cuda.graph_pool_handle() if self.enabled else None
+        if self.enabled:
+            self._pool = torch.cuda.graph_pool_handle()
+            # Libraries have scratch memory for each stream, which graphs go on using. Those of another stream, which
+            # run at the same time, must not use the same.
+            self._stream = torch.cuda.Stream(device)
         self._captured: dict[Hashable, tuple[torch.cuda.CUDAGraph, Any]] = {}
 
     def __len__(self) -> int:
@@ -39,13 +43,13 @@ class Graphs:
         return result  # type: ignore[no-any-return]
 
     def _capture(self, work: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        current = torch.cuda.current_stream()
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
             for _ in range(_WARM_UPS):
                 work()
-        torch.cuda.current_stream().wait_stream(stream)
+        current.wait_stream(self._stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
             result = work()
         return graph, result

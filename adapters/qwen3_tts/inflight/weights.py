@@ -79,7 +79,7 @@ class Weights:
     text_projection: tuple[Tensor, Tensor, Tensor, Tensor]
     """Weight and bias of the two layers from the text's width to the talker's."""
     speech_tokenizer: Any
-    """The package's `Qwen3TTSTokenizerV2Model`, in `dtype`: the codec's `encoder` and `decoder`."""
+    """The package's `Qwen3TTSTokenizerV2Model`, in float32 as published: the codec's `encoder` and `decoder`."""
     speaker_encoder: Any
     """The package's `Qwen3TTSSpeakerEncoder`, in `dtype`; None where no voice is cloned."""
 
@@ -112,7 +112,7 @@ class Weights:
                 *tensors.linear("talker.text_projection.linear_fc2"),
             ),
             speech_tokenizer=core.Qwen3TTSTokenizerV2Model.from_pretrained(
-                str(folder / "speech_tokenizer"), device_map=device, dtype=dtype
+                str(folder / "speech_tokenizer"), device_map=device, dtype=torch.float32
             ),
             speaker_encoder=_speaker_encoder(tensors, config, device, dtype),
         )
