@@ -18,13 +18,15 @@ _BLOCK = 1024
 class FusedPast(Past):
     """Reads a stream's past where it is joined to the present, and gathers nothing before."""
 
-    def _joined(self, part: int, x: Tensor, before: SnakeBeta | None) -> Tensor:
+    def _joined(self, part: int, x: Tensor, before: FusedSnakeBeta | None) -> Tensor:  # type: ignore[override]
         return behind(self._tails[part], self._slots, x, before)
 
 
 @dataclass(frozen=True, eq=False)
 class FusedSnakeBeta(SnakeBeta):
-    """The same in one kernel."""
+    """The same in one kernel, and of x + shift, because it costs nothing there."""
+
+    shift: Tensor | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Shapes stay."""
@@ -54,7 +56,7 @@ class FusedNormedDepthwise(NormedDepthwise):
         return normed
 
 
-def behind(tails: Tensor | None, slots: Tensor | None, x: Tensor, snake: SnakeBeta | None) -> Tensor:
+def behind(tails: Tensor | None, slots: Tensor | None, x: Tensor, snake: FusedSnakeBeta | None) -> Tensor:
     """`x` (rows, time, width), through `snake` if there is one, behind its rows' tails: (rows, length + time, width).
 
     `tails` (all slots, length, width), of which each slot's is contiguous; `slots` (rows,) int64. Without them, `x`
@@ -69,6 +71,7 @@ def behind(tails: Tensor | None, slots: Tensor | None, x: Tensor, snake: SnakeBe
         x.contiguous(),
         None if snake is None else snake.frequency,
         None if snake is None else snake.magnitude,
+        None if snake is None else snake.shift,
         whole,
         0 if tails is None else tails.stride(0),
         time,
@@ -87,6 +90,7 @@ def _behind(
     x,
     frequency,
     magnitude,
+    shift,
     whole,
     slot_stride,
     time,
@@ -102,6 +106,8 @@ def _behind(
     if frequency is not None:
         channel = place % WIDTH
         wide = value.to(tl.float32)
+        if shift is not None:
+            wide += tl.load(shift + channel)
         wave = tl.sin(wide * tl.load(frequency + channel))
         value = (wide + wave * wave * tl.load(magnitude + channel)).to(value.dtype)
     if tails is not None:
