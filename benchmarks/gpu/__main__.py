@@ -46,6 +46,8 @@ _MEMORY_DISK = Path("/dev/shm")
 _ROOM = 14 << 30
 """Bytes that the full checkpoints take."""
 
+_WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")
+
 Task = tuple[str, str]
 
 
@@ -58,7 +60,9 @@ def tasks(sizes: Sequence[str], only: Sequence[str]) -> list[Task]:
 class Run:
     """Has tasks worked off until the time is over."""
 
-    def __init__(self, options: Options, results: Results, until: float) -> None:
+    def __init__(self, options: Options, results: Results, until: float, worker: Sequence[str] = _WORKER) -> None:
+        """`until` as `time.time` counts; `worker`: a command that does as `benchmarks.gpu.worker`."""
+        self._worker = worker
         self._options = options
         self._results = results
         self._until = until
@@ -85,7 +89,7 @@ class Run:
             deadlines.append((part, size, at))
         self._patience = self._until
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.gpu.worker", self._options.text, str(writing), json.dumps(deadlines)],
+            [*self._worker, self._options.text, str(writing), json.dumps(deadlines)],
             cwd=ROOT,
             pass_fds=[writing],
         )

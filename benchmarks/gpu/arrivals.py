@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.rig import Listener, Rig, heard, wait
+from benchmarks.gpu.listener import Listener, heard, wait
+from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
 RATES = (10, 20, 1, 40, 5, 2)

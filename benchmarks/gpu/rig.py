@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
@@ -20,24 +17,22 @@ from adapters.qwen3_tts.inflight.graphs import Graphs
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.preparation import Preparation
 from adapters.qwen3_tts.inflight.profiles import PROFILES
-from adapters.qwen3_tts.inflight.recording import Recording
 from adapters.qwen3_tts.inflight.settings import Settings
 from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.triton.speech import SpeechRequest
+from benchmarks.gpu.listener import Listener
 from benchmarks.gpu.steps import Options
 from benchmarks.gpu.timing import synchronize
 from tests.tiny_models.qwen3_tts import write_checkpoint
 from tests.tiny_models.shapes import SHAPES
-from tritone.contract import SPEECH_RATE, SpeechOptions
+from tritone.contract import SpeechOptions
 from tritone.errors import Overloaded
 
 POSITIONS = 512
 """Of a slot: a prompt, and 30 seconds of speech or more."""
 PROFILE = PROFILES["latency"]
 """The engine's default."""
-_PATIENCE = 60
-"""Seconds for which anything is waited for."""
 _VOICES = ("ryan", "aiden", "eric", "serena")
 _TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
 
@@ -130,42 +125,6 @@ class Rig:
         return listener
 
 
-class Listener(Recording):
-    """Hears an utterance, and plays it from the first audio on as fast as it was spoken."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = time.monotonic()
-        self.ended = 0.0
-        self.silence = 0.0
-        """Seconds for which there was nothing to play before the end."""
-        self._played_until = 0.0
-
-    @property
-    def refused(self) -> bool:
-        """Whether there was no room."""
-        return isinstance(self.error, Overloaded)
-
-    @property
-    def to_first_audio(self) -> float:
-        """Seconds."""
-        assert self.first_audio is not None
-        return self.first_audio - self.asked
-
-    @property
-    def seconds(self) -> float:
-        """Of audio."""
-        return sum(len(chunk) for chunk in self.chunks) / SPEECH_RATE
-
-    def audio(self, samples: NDArray[np.float32]) -> None:
-        """Keep the next samples (n,), and take the time."""
-        super().audio(samples)
-        self.ended = time.monotonic()
-        late = self.ended - (self._played_until or self.ended)
-        self.silence += max(0.0, late)
-        self._played_until = max(self._played_until, self.ended) + len(samples) / SPEECH_RATE
-
-
 def buckets(most: int) -> tuple[int, ...]:
     """Powers of two up to `most`."""
     return tuple(1 << power for power in range(most.bit_length()) if 1 << power <= most)
@@ -183,21 +142,6 @@ def write(size: str, options: Options) -> Path:
 def audio_seconds(frames: int) -> float:
     """Of so many frames."""
     return frames * FRAME_SECONDS
-
-
-def wait(listeners: Sequence[Listener]) -> None:
-    """For the end of all; raises `TimeoutError` where the engine has come to a halt."""
-    for listener in listeners:
-        if not listener.wait(_PATIENCE):
-            raise TimeoutError(f"an utterance has not ended after {_PATIENCE} s")
-
-
-def heard(listeners: Sequence[Listener]) -> list[Listener]:
-    """Those that were not refused; raises what any other failed with."""
-    for listener in listeners:
-        if listener.error is not None and not listener.refused:
-            raise listener.error
-    return [listener for listener in listeners if not listener.refused]
 
 
 def silent(done: int, of: int) -> None:

@@ -22,7 +22,8 @@ def main() -> None:
     options = options_from(told)
     prepare(options.site)
 
-    from benchmarks.gpu.rig import Listener, Rig, heard, wait  # noqa: PLC0415 - only now can it be imported
+    from benchmarks.gpu.listener import Listener, heard, wait  # noqa: PLC0415 - only now can it be imported
+    from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - only now can it be imported
 
     def busy(rig: Rig, engine: Any, until: float, done: list[Listener]) -> None:
         """One stream after the other."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.rig import Rig, heard, wait
+from benchmarks.gpu.listener import heard, wait
+from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
 STREAMS = (1, 64, 8, 128, 16, 32)

@@ -87,10 +87,9 @@ def kernels(device: torch.device, work: Callable[[], Any], trace: Path | None = 
     microseconds: Counter[str] = Counter()
     for event in profiler.events():
         if event.device_type == kind:
+            on_gpu = device.type == "cuda"
             count[event.name] += 1
-            microseconds[event.name] += (
-                event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-            )
+            microseconds[event.name] += event.time_range.elapsed_us() if on_gpu else event.self_cpu_time_total
     return {
         "count": count.total(),
         "busy_ms": round(microseconds.total() / 1e3, 4),
