@@ -28,7 +28,7 @@ PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "packa
 """In the order of their value."""
 SECONDS = {
     "conditions": 40,
-    "correctness": 200,
+    "correctness": 280,
     "frames": 120,
     "throughput": 70,
     "arrivals": 110,

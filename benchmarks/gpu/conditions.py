@@ -36,21 +36,24 @@ def _device(rig: Rig) -> dict[str, Any]:
         import triton  # noqa: PLC0415 - the language of the kernels, which a CPU need not have
 
         properties = torch.cuda.get_device_properties(rig.device)
-        asked = subprocess.run(
-            ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
         told |= {
             "triton": triton.__version__,
             "name": properties.name,
             "capability": f"{properties.major}.{properties.minor}",
             "memory_gb": round(properties.total_memory / 2**30, 1),
             "multiprocessors": properties.multi_processor_count,
-            "nvidia_smi": dict(zip(_ASKED.split(","), map(str.strip, asked.stdout.split(",")), strict=False)),
+            "nvidia_smi": _nvidia_smi(),
         }
     return told
+
+
+def _nvidia_smi() -> dict[str, str]:
+    command = ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return {"error": str(error)}
+    return dict(zip(_ASKED.split(","), map(str.strip, asked.stdout.split(",")), strict=False))
 
 
 def _copy(rig: Rig) -> float:
