@@ -81,8 +81,8 @@ QWEN_SLOTS = Setting(
 QWEN_KV_POSITIONS = Setting(
     "QWEN_KV_POSITIONS",
     6144,
-    "What a slot holds, in prompt tokens and frames of 80 ms; a position takes 112 KiB in 16 bits. Unless it is set, fewer "
-    "on a GPU with little memory.",
+    "What a slot holds, in prompt tokens and frames of 80 ms; a position takes 112 KiB in 16 bits. Unless it is set, "
+    "fewer on a GPU with little memory.",
     least=64,
 )
 QWEN_QUEUE = Setting("QWEN_QUEUE", 16, "Requests that may wait for a slot.", least=0)

@@ -153,6 +153,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="1.7B,0.6B", help="the first is measured first, and most fully")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--dtype", choices=("bfloat16", "float16", "float32"), help="bfloat16 on a GPU, else float32")
     parser.add_argument("--size", default="full", choices=("full", "thin", "tiny"), help="of the random weights")
     parser.add_argument("--quick", action="store_true", help="a rehearsal: few streams, few rounds")
     parser.add_argument("--folder", type=Path, help="for the checkpoints, which stay there; else a temporary one")
@@ -170,6 +171,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=_roomy(arguments.size)) as temporary:
         options = Options(
             device=arguments.device,
+            dtype=arguments.dtype or ("float32" if arguments.device == "cpu" else "bfloat16"),
             shapes=arguments.size,
             quick=arguments.quick,
             folder=(arguments.folder or Path(temporary)).resolve(),
@@ -181,8 +183,7 @@ def main() -> None:
         told = {"weights": f"random, {arguments.size}", "quick": arguments.quick, "device": arguments.device}
         results = Results(options.out, {**told, "sizes": sizes})
         Run(options, results, started + 60 * arguments.minutes).all(tasks(sizes, arguments.only))
-    results.content["run"]["seconds"] = round(time.time() - started)
-    results.write()
+    results.finish(time.time() - started)
     subprocess.run([sys.executable, "-m", "benchmarks.gpu.plots", options.out], cwd=ROOT, check=False)
     print(f"written: {options.out}")
     if not results.content["valid"]:

@@ -77,14 +77,15 @@ def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
 
 
 def _rounding(rig: Rig) -> dict[str, Any]:
-    """Teacher-forced scores in bfloat16, ours and the package's, against the package's in float32."""
+    """Teacher-forced scores in 16 bits, ours and the package's, against the package's in float32."""
     frames = rig.options.pick(48, 12)
     folder, device = rig.checkpoint.folder, rig.options.device
-    weights = rig.weights if rig.dtype == torch.bfloat16 else Weights.load(folder, device, torch.bfloat16)
+    dtype = rig.dtype if rig.dtype.itemsize == 2 else torch.bfloat16
+    weights = rig.weights if rig.dtype == dtype else Weights.load(folder, device, dtype)
     prompt, codes = rig.prepared(0).prompt, forced.codes_for(weights, frames, seed=1)
     with torch.inference_mode():
-        reference = forced.of_package(_package(rig, "float32"), prompt, codes)
-        scores = {"package": forced.of_package(_package(rig, "bfloat16"), prompt, codes)}
+        reference = forced.of_package(_package(rig, torch.float32), prompt, codes)
+        scores = {"package": forced.of_package(_package(rig, dtype), prompt, codes)}
         for name, fused in {"plain": False, "fused": True}.items():
             if fused and rig.device.type == "cpu":
                 continue
@@ -95,11 +96,12 @@ def _rounding(rig: Rig) -> dict[str, Any]:
     told: dict[str, Any] = {name: each.against(reference) for name, each in scores.items()}
     ours = told.get("fused", told["plain"])
     right = all(ours[part] <= SLACK * told["package"][part] for part in ("talker_error", "predictor_error"))
-    return {"right": right, "frames": frames, **told}
+    return {"right": right, "dtype": str(dtype), "frames": frames, **told}
 
 
-def _package(rig: Rig, dtype: str) -> Any:
-    return StockModel.load(rig.checkpoint, Runtime(rig.options.device, dtype, "sdpa")).model
+def _package(rig: Rig, dtype: torch.dtype) -> Any:
+    name = str(dtype).removeprefix("torch.")
+    return StockModel.load(rig.checkpoint, Runtime(rig.options.device, name, "sdpa")).model
 
 
 def _codec(rig: Rig) -> dict[str, Any]:

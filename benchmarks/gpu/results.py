@@ -37,6 +37,17 @@ class Results:
         self.content["left_out"].append(" ".join(filter(None, (size, part, step))))
         self.write()
 
+    def finish(self, seconds: float) -> None:
+        """The run is over after `seconds`: tell how near each frame is to the reading of its bytes."""
+        self.content["run"]["seconds"] = round(seconds)
+        rate = self.content.get("conditions", {}).get("copy_bytes_per_second")
+        for figures in self.content.get("sizes", {}).values():
+            for frame in figures.get("frames", {}).values():
+                if rate and "bytes" in frame:
+                    frame["floor_ms"] = round(1e3 * frame["bytes"] / rate, 4)
+                    frame["times_floor"] = round(frame["frame_ms"] / frame["floor_ms"], 2)
+        self.write()
+
     def write(self) -> None:
         """Replace the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

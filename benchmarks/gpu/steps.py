@@ -31,6 +31,8 @@ class Options:
 
     device: str
     """As torch names it."""
+    dtype: str
+    """Likewise, the precision that is measured."""
     shapes: str
     """Of `tests.tiny_models`: full, thin or tiny."""
     quick: bool
@@ -43,11 +45,6 @@ class Options:
     """Carried packages."""
     faster_site: Path | None
     """Those that faster-qwen3-tts runs with."""
-
-    @property
-    def dtype(self) -> str:
-        """The precision that is measured."""
-        return "float32" if self.device == "cpu" and self.shapes != "full" else "bfloat16"
 
     @property
     def text(self) -> str:

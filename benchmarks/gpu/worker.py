@@ -16,7 +16,7 @@ from benchmarks.gpu.steps import Options, Step
 
 _BROKEN = 75
 """The exit status after an error of the GPU: nothing that this process says of it afterwards can be believed."""
-_LOADING = 90
+_LOADING = 150
 """Seconds in which anything is loaded; after them, or after `_PATIENCE` times what a step may take, it hangs."""
 _PATIENCE = 3
 

@@ -34,7 +34,10 @@ for part, size, until in json.loads(tasks):
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options("cuda:0", "full", False, tmp_path, tmp_path / "out" / "gpu.json", None, None)
+    return Options(
+        device="cuda:0", dtype="bfloat16", shapes="full", quick=False, folder=tmp_path, out=tmp_path / "out" / "gpu.json",
+        site=None, faster_site=None,
+    )  # fmt: skip
 
 
 def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -60,6 +63,15 @@ def test_a_process_that_dies_or_hangs_is_replaced_for_the_parts_that_are_left(
 def test_a_wrong_result_makes_the_run_worthless(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(options, ["first"], monkeypatch=monkeypatch)["valid"]
     assert not run(options, ["wrong", "second"], monkeypatch=monkeypatch)["valid"]
+
+
+def test_a_frame_is_compared_with_the_reading_of_its_bytes(options: Options) -> None:
+    results = Results(options.out, {})
+    results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
+    results.add("frames", "1.7B", "1", {"frame_ms": 2.5, "bytes": 5_000_000_000})
+    results.finish(1.0)
+    frame = json.loads(options.out.read_text())["sizes"]["1.7B"]["frames"]["1"]
+    assert (frame["floor_ms"], frame["times_floor"]) == (1.25, 2.0)
 
 
 def test_what_there_is_no_time_for_is_told(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
