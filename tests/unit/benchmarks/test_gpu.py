@@ -35,9 +35,15 @@ for part, size, until in json.loads(tasks):
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
     return Options(
-        device="cuda:0", dtype="bfloat16", shapes="full", quick=False, folder=tmp_path, out=tmp_path / "out" / "gpu.json",
-        site=None, faster_site=None,
-    )  # fmt: skip
+        device="cuda:0",
+        dtype="bfloat16",
+        shapes="full",
+        quick=False,
+        folder=tmp_path,
+        out=tmp_path / "out" / "gpu.json",
+        site=None,
+        faster_site=None,
+    )
 
 
 def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
