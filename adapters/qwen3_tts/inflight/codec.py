@@ -47,13 +47,11 @@ class CodecDecoder:
         self._blocks = factory.blocks()
         self._tail = factory.tail()
         self.layout, self._past = factory.layout, factory.past
-        self.nbytes = factory.nbytes
-        """The memory of its weights."""
 
     @classmethod
     def of(cls, weights: Weights) -> CodecDecoder:
         """That of a checkpoint, from which the package's is taken: nobody else decodes, and its memory is wanted."""
-        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights))
+        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights.device, weights.dtype))
         del weights.speech_tokenizer.decoder
         return decoder
 
@@ -66,11 +64,6 @@ class CodecDecoder:
     def dtype(self) -> torch.dtype:
         """What it computes in."""
         return self._codebooks.dtype
-
-    @property
-    def slot_nbytes(self) -> int:
-        """The memory of a stream's state."""
-        return self.layout.size * int(self.dtype.itemsize)
 
     @property
     def books(self) -> int:

@@ -28,8 +28,11 @@ class Linear:
         return F.linear(x, self.weight, self.bias)
 
     def add(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual` + x W^T, both (rows, channels), in one operation; for layers without bias."""
-        return torch.addmm(residual, x, self.weight.t())
+        """`residual` + what `x` becomes, both (..., channels); in one operation if there is no bias."""
+        if self.bias is not None:
+            return residual + self(x)
+        rows = residual.flatten(0, -2)
+        return torch.addmm(rows, x.flatten(0, -2), self.weight.t()).view(residual.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class CausalConv:
 
     weight: Tensor
     """(out, in, 1, taps), channels last; the last tap is the present."""
-    bias: Tensor
+    bias: Tensor | None
     part: int
     """Of the state: the last `reach` inputs."""
     dilation: int = 1
@@ -105,7 +108,7 @@ class ConvNeXt:
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        return x + self.narrow(F.gelu(self.widen(self.depthwise(x, past))))
+        return self.narrow.add(x, F.gelu(self.widen(self.depthwise(x, past))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +121,7 @@ class ResidualUnit:
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        return x + self.narrow(self.between(self.wide(x, past)))
+        return self.narrow.add(x, self.between(self.wide(x, past)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,4 +237,6 @@ def _as_sequence(image: Tensor) -> Tensor:
 
 
 def _rms_norm(x: Tensor, eps: float) -> Tensor:
-    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).to(x.dtype)
+    """In float32, whatever `x` is, as in the package; of what is narrower torch widens it itself."""
+    wide = x.float() if x.dtype == torch.float64 else x
+    return F.rms_norm(wide, x.shape[-1:], eps=eps).to(x.dtype)

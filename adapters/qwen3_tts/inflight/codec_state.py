@@ -35,11 +35,6 @@ class Layout:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, int]] = []
 
-    @property
-    def size(self) -> int:
-        """Numbers of a row."""
-        return sum(length * width for length, width in self.shapes)
-
     def reserve(self, length: int, width: int) -> int:
         """Room for the last `length` inputs of `width` channels; returns the number by which it is used."""
         self.shapes.append((length, width))
@@ -51,7 +46,8 @@ class StateArena:
 
     def __init__(self, layout: Layout, slots: int, *, device: torch.device, dtype: torch.dtype) -> None:
         self._shapes = layout.shapes
-        self.values = torch.zeros(slots, layout.size, device=device, dtype=dtype)
+        numbers = sum(length * width for length, width in layout.shapes)
+        self.values = torch.zeros(slots, numbers, device=device, dtype=dtype)
         self.frames = torch.zeros(slots, device=device, dtype=torch.int64)
         self.tails = self.divided(self.values)
         """Views (slots, length, width) of `values`, by part."""

@@ -26,7 +26,7 @@ _SPAN = 64
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A frame of each of some slots."""
+    """A frame of each of some slots. Its tensors are good until the stepper is next asked for anything."""
 
     codes: Tensor
     """(n, 16) int64, on the device; of a row that ended they are 0, and no frame."""

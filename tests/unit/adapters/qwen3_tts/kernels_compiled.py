@@ -17,8 +17,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.runtime.jit import JITFunction
 
+from adapters.qwen3_tts.inflight.codec_state import Layout, StateArena
 from adapters.qwen3_tts.inflight.kernels.activation import silu_mul
 from adapters.qwen3_tts.inflight.kernels.attention import attend
+from adapters.qwen3_tts.inflight.kernels.codec import FusedNormedDepthwise, FusedPast, FusedSnakeBeta
 from adapters.qwen3_tts.inflight.kernels.norm import add_norm
 from adapters.qwen3_tts.inflight.kernels.rotary import rotate_and_store
 from adapters.qwen3_tts.inflight.kernels.sampling import FusedSampler, Rules
@@ -52,6 +54,22 @@ def launch_all(dtype: torch.dtype) -> None:
             penalty = torch.ones(rows, 1)
             rules = Rules(seen, slots, penalty, counters[:, 2], slots, end=2150, control=vocabulary - 1024)
             sampler.draw(scores, counters[:, 1], 15 * 2048, rules)
+        launch_codec(rows, dtype)
+
+
+def launch_codec(rows: int, dtype: torch.dtype) -> None:
+    """The codec's kernels, in the shapes of its first and last layers."""
+    for width, taps, time in ((1024, 7, 8), (1536, 2, 8), (96, 7, 3840)):
+        layout = Layout()
+        part = layout.reserve(taps - 1, width)
+        arena = StateArena(layout, SLOTS, device=torch.device("cpu"), dtype=dtype)
+        slots, x = torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, time, width, dtype=dtype)
+        past = FusedPast(arena, slots, 2)
+        number = torch.zeros(width)
+        FusedNormedDepthwise(torch.zeros(taps, width, dtype=dtype), number.to(dtype), part, 1e-6)(x, past)
+        for snake in (FusedSnakeBeta(number, number), FusedSnakeBeta(number, number, number)):
+            past.extend(part, x, snake)
+            snake(x)
 
 
 def main(capability: str, kind: str) -> None:

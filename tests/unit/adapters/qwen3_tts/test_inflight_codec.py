@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.codec_weights import working_dtype
+from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
+from tests.unit.adapters.qwen3_tts.codec_decoders import another_decoder
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 STREAMS, FRAMES = 3, 100
@@ -107,37 +112,65 @@ def test_in_single_precision_it_is_the_packages_audio_to_less_than_a_16_bit_step
     assert rms(samples - exact) < 1.1 * rms(expected - exact)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_in_half_precision_it_is_as_near_to_the_truth_as_the_package(
-    package: Callable[[torch.dtype], Any], recordings: tuple[Tensor, Tensor]
+    package: Callable[[torch.dtype], Any], recordings: tuple[Tensor, Tensor], dtype: torch.dtype
 ) -> None:
     codes, exact = recordings
-    stock = package(torch.bfloat16)
-    decoder = CodecDecoder(stock)
-    assert decoder.dtype == torch.bfloat16
+    decoder = CodecDecoder(package(torch.float32), dtype)
+    assert decoder.dtype == dtype
     samples = spoken(StreamingCodec(decoder, slots=STREAMS), range(STREAMS), codes)
-    assert rms(samples - exact) < 1.1 * rms(whole(stock, codes) - exact)
+    assert rms(samples - exact) < 1.1 * rms(whole(package(dtype), codes) - exact)
+
+
+def test_float16_is_nearer_to_the_truth_than_bfloat16_by_its_three_bits(
+    package: Callable[[torch.dtype], Any], recordings: tuple[Tensor, Tensor]
+) -> None:
+    """Each bit halves what a rounding takes away; of the three, one is left to chance."""
+    codes, exact = recordings
+    errors = {}
+    for dtype in (torch.bfloat16, torch.float16):
+        codec = StreamingCodec(CodecDecoder(package(torch.float32), dtype), slots=STREAMS)
+        errors[dtype] = rms(spoken(codec, range(STREAMS), codes) - exact)
+    assert errors[torch.float16] < errors[torch.bfloat16] / 4
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [
+        ("cuda", torch.bfloat16, torch.float16),
+        ("cuda", torch.float16, torch.float16),
+        ("cuda", torch.float32, torch.float32),
+        ("cpu", torch.bfloat16, torch.float32),
+        ("cpu", torch.float32, torch.float32),
+    ],
+)
+def test_a_gpu_with_an_engine_of_16_bits_decodes_in_float16(
+    device: str, dtype: torch.dtype, expected: torch.dtype
+) -> None:
+    assert working_dtype(torch.device(device), dtype) == expected
+
+
+def test_a_checkpoint_gives_its_decoder_away(model_dir: Path, package: Callable[[torch.dtype], Any]) -> None:
+    weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
+    original = weakref.ref(weights.speech_tokenizer.decoder)
+    decoder = CodecDecoder.of(weights)
+    gc.collect()
+    assert original() is None
+    assert decoder.dtype == torch.float32
+    codes = random_codes(1, 2)
+    expected = spoken(StreamingCodec(CodecDecoder(package(torch.float32)), slots=1), [0], codes)
+    assert torch.equal(spoken(StreamingCodec(decoder, slots=1), [0], codes), expected)
 
 
 def test_scales_norms_and_proportions_are_as_the_decoder_has_them(package: Callable[[torch.dtype], Any]) -> None:
-    """As in the published one, heads are wider than the layers; beyond it, they share keys, and the window is short."""
-    config = copy.deepcopy(package(torch.float64).config)
-    config.num_attention_heads, config.num_key_value_heads, config.head_dim, config.sliding_window = 6, 2, 4, 9
-    torch.manual_seed(0)
-    stock = type(package(torch.float64))._from_config(config).double().eval()
-    for weight in stock.parameters():  # every scale and norm is another number
-        if weight.dim() == 1:
-            torch.nn.init.uniform_(weight, 0.2, 1)
-        else:
-            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-    book = stock.quantizer.rvq_first.vq.layers[0]._codebook
-    book.cluster_usage.data[:2] = 0  # entries that training never used
-    book.embedding_sum.data[:2] *= book.epsilon
+    stock = another_decoder(package(torch.float64))
     codes = random_codes(2, 30)
     codes[:, ::3, 0] = 1
     expected = whole(stock, codes)
     codec = StreamingCodec(CodecDecoder(stock), slots=2)
     samples = torch.cat([spoken(codec, [1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
-    assert 0.01 < rms(expected) < 1
+    assert 0.1 < expected.abs().max() < 1
     torch.testing.assert_close(samples, expected, **EXACT)
 
 

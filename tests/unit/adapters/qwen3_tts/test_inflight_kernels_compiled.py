@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-KERNELS = {"_add_norm", "_silu_mul", "_rotate_and_store", "_attend", "_merge", "_draw"}
+KERNELS = {"_add_norm", "_silu_mul", "_rotate_and_store", "_attend", "_merge", "_draw", "_behind", "_normed_depthwise"}
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [("90", "bf16"), ("75", "fp16")], ids=["Hopper", "Turing"])
