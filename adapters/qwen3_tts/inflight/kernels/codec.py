@@ -108,13 +108,28 @@ def _behind(
         wide = value.to(tl.float32)
         if shift is not None:
             wide += tl.load(shift + channel)
-        wave = tl.sin(wide * tl.load(frequency + channel))
-        value = (wide + wave * wave * tl.load(magnitude + channel)).to(value.dtype)
+        wave = _sine_squared(wide * tl.load(frequency + channel))
+        value = (wide + wave * tl.load(magnitude + channel)).to(value.dtype)
     if tails is not None:
         slot = tl.load(slots + row)
         past = tl.load(tails + slot * slot_stride + place, present < 0, 0.0)
         value = tl.where(present < 0, past, value)
     tl.store(whole + row * (LENGTH + time) * WIDTH + place, value, inside)
+
+
+@triton.jit
+def _sine_squared(angle):
+    """To 1e-7, for angles that are as exact themselves; the language's own sine takes thrice the instructions."""
+    turns = angle * 0.3183098861837907  # half ones, of which any number leaves the square as it is
+    turns -= tl.floor(turns + 0.5)
+    square = turns * turns
+    sine = -0.007370430945714350 * square + 0.08214588661112823  # Taylor's, of pi times what is left
+    sine = sine * square - 0.5992645293207921
+    sine = sine * square + 2.550164039877345
+    sine = sine * square - 5.167712780049970
+    sine = sine * square + 3.141592653589793
+    sine *= turns
+    return sine * sine
 
 
 @triton.jit
