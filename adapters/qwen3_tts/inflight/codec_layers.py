@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 from adapters.qwen3_tts.inflight.codec_state import Past
 
+_ALIGNED = 8
+"""Rows of a mask lie this many numbers apart, or a multiple: a GPU's attention copies any other before it reads it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Linear:
@@ -27,12 +30,12 @@ class Linear:
         """(..., in) to (..., out)."""
         return F.linear(x, self.weight, self.bias)
 
-    def add(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual` + what `x` becomes, both (..., channels); in one operation if there is no bias."""
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """Add what `x` becomes to `residual`, both (..., channels), and return it; without a bias in one operation."""
         if self.bias is not None:
-            return residual + self(x)
-        rows = residual.flatten(0, -2)
-        return torch.addmm(rows, x.flatten(0, -2), self.weight.t()).view(residual.shape)
+            return residual.add_(self(x))
+        residual.view(-1, residual.shape[-1]).addmm_(x.flatten(0, -2), self.weight.t())
+        return residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +110,8 @@ class ConvNeXt:
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        return self.narrow.add(x, F.gelu(self.widen(self.depthwise(x, past))))
+        """In place."""
+        return self.narrow.add_to(x, F.gelu(self.widen(self.depthwise(x, past))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +123,8 @@ class ResidualUnit:
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        return self.narrow.add(x, self.between(self.wide(x, past)))
+        """In place."""
+        return self.narrow.add_to(x, self.between(self.wide(x, past)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,7 @@ class TransformerLayer:
     """Of the state: keys, already rotated, and values of the last window - 1 frames."""
 
     def __call__(self, x: Tensor, around: Surroundings, past: Past) -> Tensor:
-        """`x` is (streams * time, channels)."""
+        """Of `x` (streams * time, channels), in place."""
         streams, time = around.cos.shape[:2]
         qkv = self.qkv(_rms_norm(x, self.eps)).view(streams, time, -1, self.head_dim)
         rotated = qkv[:, :, : self.heads + self.key_value_heads]
@@ -186,9 +189,9 @@ class TransformerLayer:
             attn_mask=around.mask,
             enable_gqa=self.heads != self.key_value_heads,
         )
-        x = self.out.add(x, seen.transpose(1, 2).reshape(streams * time, -1))
+        x = self.out.add_to(x, seen.transpose(1, 2).reshape(streams * time, -1))
         gate, up = self.gate_up(_rms_norm(x, self.eps)).chunk(2, dim=-1)
-        return self.down.add(x, F.silu(gate) * up)
+        return self.down.add_to(x, F.silu(gate) * up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,14 +214,15 @@ class Transformer:
 
     def _surroundings(self, start: Tensor, time: int, dtype: torch.dtype) -> Surroundings:
         before = self.window - 1
-        frame = torch.arange(time, device=start.device)
-        key = torch.arange(before + time, device=start.device) - before  # relative to the chunk's first frame
-        position = start[:, None] + frame
-        angles = position[:, :, None, None] * self.rotation
-        in_window = (key <= frame[:, None]) & (key > frame[:, None] - self.window)
-        begun = start[:, None] + key >= 0
-        mask = torch.zeros((), device=start.device, dtype=dtype).where(begun[:, None, None] & in_window, -torch.inf)
-        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask)
+        seen = before + time
+        frame = torch.arange(time, device=start.device)[:, None]
+        key = torch.arange(-(-seen // _ALIGNED) * _ALIGNED, device=start.device) - before  # 0: the chunk's first frame
+        angles = (start[:, None, None, None] + frame[:, None]) * self.rotation
+        hidden = (key > frame) | (key <= frame - self.window)
+        not_begun = start[:, None] + key < 0
+        mask = torch.zeros(len(start), 1, time, len(key), device=start.device, dtype=dtype)
+        mask.masked_fill_(not_begun[:, None, None] | hidden, -torch.inf)
+        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask[..., :seen])
 
 
 def upsampled(x: Tensor, rate: int) -> Tensor:

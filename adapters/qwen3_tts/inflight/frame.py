@@ -26,7 +26,7 @@ _SPAN = 64
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A frame of each of some slots."""
+    """A frame of each of some slots. Its tensors are good until the stepper is next asked for anything."""
 
     codes: Tensor
     """(n, 16) int64, on the device; of a row that ended they are 0, and no frame."""
@@ -191,11 +191,12 @@ class FrameStepper:
         """The batch of so many rows. Capturing its work does it more than once, so its first is nobody's."""
         batch = self._batches.get(rows)
         if batch is None:
-            batch = self._batches[rows] = Batch(self._weights, rows)
+            batch = Batch(self._weights, rows)
             if self._fused:
                 batch.load((self.slots,) * rows, (Sampling(),) * rows)
                 self._device.begin(batch)
                 self._device.advance(batch, self.positions)
+            self._batches[rows] = batch
         return batch
 
     def _stream(self, slot: int) -> _Stream:

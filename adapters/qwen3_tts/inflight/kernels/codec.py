@@ -83,7 +83,7 @@ def behind(tails: Tensor | None, slots: Tensor | None, x: Tensor, snake: FusedSn
     return whole
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["time"])
 def _behind(
     tails,
     slots,
@@ -132,7 +132,7 @@ def _sine_squared(angle):
     return sine * sine
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["time"])
 def _normed_depthwise(
     whole,
     weight,
