@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 
+from adapters.qwen3_tts.inflight.kernels import available
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, milliseconds
@@ -31,6 +32,8 @@ def _device(rig: Rig) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "transformers": transformers.__version__,
         "dtype": rig.options.dtype,
+        "fused_kernels": available(rig.device),
+        "graphs": rig.graphs(enabled=True).enabled,
     }
     if rig.device.type == "cuda":
         import triton  # noqa: PLC0415 - the language of the kernels, which a CPU need not have

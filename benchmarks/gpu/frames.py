@@ -42,7 +42,12 @@ def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
     frames = host_milliseconds(rig.device, lambda: stepper.capture(silent), 1) / 1e3
     audio = host_milliseconds(rig.device, lambda: codec.capture(PROFILE.sizes, silent), 1) / 1e3
     taken = torch.cuda.memory_reserved(rig.device) if rig.device.type == "cuda" else 0
-    return {"frames_s": round(frames, 2), "codec_s": round(audio, 2), "reserved_gb": round(taken / 2**30, 2)}
+    return {
+        "graphs": len(stepper._device._graphs) + len(codec._graphs),
+        "frames_s": round(frames, 2),
+        "codec_s": round(audio, 2),
+        "reserved_gb": round(taken / 2**30, 2),
+    }
 
 
 @contextmanager
