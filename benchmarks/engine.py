@@ -1,5 +1,7 @@
 """`scripts/bench engine [--quick] [--json FILE]`: the in-flight engine against the published package, on the CPU.
 
+Takes two to five minutes on two cores: after `ROUNDS_SECONDS` of a size no round is begun, and at least one is made.
+
 Both speak the same texts with the same random weights, greedily, to the same number of frames, from text to audio: the
 codes must be equal. `tiny` has few layers; `thin` has as many as the real models and the same operations a frame, so
 that it shows what launching them costs. Every speed is a ratio to the package in the same run:
@@ -61,6 +63,8 @@ STREAMS = (1, 4, 8, 16)
 VOICES = ("ryan", "aiden", "eric", "serena")
 TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
 PROFILE = "latency"
+ROUNDS_SECONDS = 90
+"""For the rounds of one size, beside which its codes are compared and its operations counted."""
 _VIEWS = {
     "view", "_unsafe_view", "expand", "slice", "transpose", "unsqueeze", "squeeze", "select", "t", "permute", "alias",
     "split", "as_strided", "reshape", "detach", "unbind", "split_with_sizes", "lift_fresh",
@@ -111,9 +115,9 @@ class TappedStepper(FrameStepper):
         super().__init__(**arguments)
         self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
 
-    def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """As ever."""
-        super().prefill(slot, prompt, sampling)
+        super().open(slot, prompt, sampling)
         self._by_slot[slot] = []
         self._taken.append(self._by_slot[slot])
 
@@ -165,6 +169,7 @@ class Bench:
             limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
             profile=PROFILES[PROFILE],
             guards=Guards(0),  # greedy speech of random weights repeats itself
+            prefill_tokens=64,
         )
         yield engine
         engine.close()
@@ -210,7 +215,10 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
             "engine_together": digest(bench.codes_of(inflight, asked, counts, together=True)),
         }
         speedup, static, ttfa = defaultdict(list), defaultdict(list), defaultdict(list)
+        until = time.perf_counter() + ROUNDS_SECONDS
         for turn in range(rounds):
+            if turn and time.perf_counter() > until:
+                break
             picked = range(turn % 4, len(asked), 4)
             callers = [speak(alone, [asked[i]])[0] for i in picked]
             stock_seconds = [seconds([caller]) for caller in callers]
@@ -223,10 +231,11 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
                     ttfa["engine"].append(callers[0].first - callers[0].asked)
                 gap = median(stock_seconds) / n
                 static[n].append(seconds(speak(batched, asked[:n], gap)) / seconds(speak(inflight, asked[:n], gap)))
-            print(f"\r  {turn + 1}/{rounds}", end="\n" if turn + 1 == rounds else "", flush=True)
+            print(f"  round {turn + 1} of {rounds}", flush=True)
         cancel_ms = round(1e3 * median(seconds_to_free(inflight, asked[3]) for _ in range(5)), 1)
     return {
         "frames": counts,
+        "rounds": len(ttfa["engine"]),
         "speedup": {str(n): round(median(speedup[n]), 2) for n in STREAMS},
         "static_batch_speedup": {str(n): round(median(static[n]), 2) for n in STREAMS},
         "ops_per_frame": ops_per_frame(bench),
@@ -318,7 +327,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     frames, rounds = (24, 1) if arguments.quick else (40, 3)
     runtime = Runtime.choose(Hardware("cpu", None, flash_attention=False), {})
-    conditions = {"threads": arguments.threads, "dtype": runtime.dtype, "profile": PROFILE, "rounds": rounds}
+    conditions = {"threads": arguments.threads, "dtype": runtime.dtype, "profile": PROFILE}
     figures: dict[str, Any] = {}
     for size in ("thin", "tiny"):
         print(f"{size}: {rounds} rounds of {max(STREAMS)} utterances")

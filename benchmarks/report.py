@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 SPEECH = ("ctranslate2", "faster-whisper", "onnxruntime", "torch", "transformers", "qwen-tts")
-PACKAGES = (*SPEECH, "numpy", "grpcio", "fastapi", "av")
+PACKAGES = (*SPEECH, "triton", "numpy", "grpcio", "fastapi", "av")
 """Those of them that are installed are told."""
 
 
@@ -22,14 +22,22 @@ def machine() -> dict[str, Any]:
     """The hardware, the software and the commit that were measured."""
     with Path("/proc/cpuinfo").open() as lines:
         cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "packages": {each.name: each.version for each in distributions() if each.name in PACKAGES},
-        "commit": commit.stdout.strip() or None,
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """None where this is no clone, or git is not there."""
+    try:
+        asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return asked.stdout.strip()
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
+from adapters.settings import UnusableSettingError
 from supervisor import preflight
 from supervisor.console import complain, say
 from supervisor.plan import Plan
@@ -73,7 +74,7 @@ def main() -> int:
             setting = "".join(f"{str(name).upper()}={problem['input']}: " for name in problem["loc"][:1])
             complain(setting + problem["msg"].removeprefix("Value error, "))
         return BAD_SETTINGS
-    except UnknownModelError as error:
+    except (UnknownModelError, UnusableSettingError) as error:
         complain(str(error))
         return BAD_SETTINGS
     if impossible := list(preflight.impossible(plan)):

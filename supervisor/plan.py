@@ -10,6 +10,7 @@ from typing import Literal
 from supervisor import extra, gpus
 from supervisor.environments import ROOT
 from supervisor.fitting import fit, without_gpu
+from supervisor.memory import Arena, EngineMemory
 from supervisor.settings import Settings, inherited, reachable
 from tritone.catalogue import Catalogue, Model, UnknownModelError
 
@@ -35,8 +36,8 @@ class Plan:
     """A further model's id -> its checkpoint's folder."""
     compute_type: str = ""
     """WHISPER_COMPUTE_TYPE, where the GPU's memory decides it."""
-    slots: int = 0
-    """QWEN_SLOTS, where the GPU's memory decides it."""
+    arena: Arena | None = None
+    """QWEN_SLOTS and QWEN_KV_POSITIONS, where the GPU's memory decides them."""
     fitted: bool = False
     """Whether the GPU's memory chose any of the models."""
     notes: Sequence[str] = ()
@@ -46,7 +47,8 @@ class Plan:
     def make(cls, settings: Settings, repository: Path = REPOSITORY) -> Plan:
         """What the settings ask for, and where they ask for nothing, what the machine can.
 
-        Made once a run: the models that it loads take of the memory that is looked at here. Raises `UnknownModelError`.
+        Made once a run: the models that it loads take of the memory that is looked at here. Raises `UnknownModelError`
+        and `UnusableSettingError`.
         """
         catalogue = Catalogue.load()
         checkpoints = extra.find(settings, repository)
@@ -58,7 +60,8 @@ class Plan:
         further = [catalogue.models[id_] for id_ in like]
         if device == "cuda" and visible:
             compute_type = environ.get("WHISPER_COMPUTE_TYPE", "").lower()
-            found = fit(catalogue, settings, visible, further=further, compute_type=compute_type)
+            engine = EngineMemory.read(environ)
+            found = fit(catalogue, settings, visible, further=further, compute_type=compute_type, engine=engine)
             if not found.fits and settings.device == "auto" and not found.asked:
                 device = "cpu"
                 found = without_gpu(catalogue, settings, *found.notes, "the models run on the CPU")
@@ -74,15 +77,15 @@ class Plan:
         if unknown := settings.model_instances.keys() - {model.id for model in models}:
             raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
         fitted = device == "cuda" and not ((settings.tts_modes or settings.model_type) and settings.stt_models)
-        slots = found.slots if device == "cuda" else 0
-        decided = replace(plan, models=models, compute_type=found.compute_type, slots=slots)
+        arena = found.arena if device == "cuda" else None
+        decided = replace(plan, models=models, compute_type=found.compute_type, arena=arena)
         return replace(decided, fitted=fitted, notes=found.notes)
 
     def with_embedded_defaults(self) -> Plan:
         """This plan with the defaults of a machine without GPU in place of the models that no setting asks for."""
         settings = self.settings
         models = self.catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
-        return replace(self, models=self._and_further(models), compute_type="", slots=0, fitted=False)
+        return replace(self, models=self._and_further(models), compute_type="", arena=None, fitted=False)
 
     @property
     def environments(self) -> list[str]:
@@ -104,9 +107,10 @@ class Plan:
             settled["EXTRA_MODELS_LIKE"] = ",".join(f"{id_}={twin}" for id_, twin in self.like.items())
         if self.compute_type:
             settled["WHISPER_COMPUTE_TYPE"] = self.compute_type
-        defaults = {"QWEN_SLOTS": str(self.slots)} if self.slots else {}
+        if self.arena:
+            settled |= {"QWEN_SLOTS": str(self.arena.slots), "QWEN_KV_POSITIONS": str(self.arena.positions)}
         # CUDA_VISIBLE_DEVICES counts GPUs as nvidia-smi does, not by their speed.
-        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **defaults, **inherited(), **settled}
+        return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **inherited(), **settled}
 
     def _and_further(self, models: Sequence[Model]) -> list[Model]:
         """The models and the further ones, in the catalogue's order."""

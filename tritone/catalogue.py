@@ -33,7 +33,8 @@ class Model:
     voices: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice name -> this model's own."""
     gpu_memory: float = 0.0
-    """GB of GPU memory that it takes, on every GPU that it runs on; 0: it computes on the CPU."""
+    """GB of GPU memory that it takes, on every GPU that it runs on; 0: it computes on the CPU. Of Qwen3-TTS, with
+    QWEN_ENGINE=stock."""
     gpu_memory_int8: float | None = None
     """The same with int8 weights; None: it has no such form."""
     gpu_capability: tuple[int, ...] = (0, 0)
@@ -55,6 +56,23 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a size of Qwen3-TTS consists of, as far as its memory depends on it."""
+
+    parameters: float
+    """Millions of weights, without the speech tokenizer's."""
+    codec_encoder: float
+    """Millions of the speech tokenizer's that make codes of recordings."""
+    codec_decoder: float
+    """Millions of those that make samples of codes, as the engine arranges them."""
+    hidden: int
+    """Width of the talker, as its layers, heads and their width are."""
+    layers: int
+    key_value_heads: int
+    head_dim: int
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The content of `catalogue.toml`."""
 
@@ -68,6 +86,8 @@ class Catalogue:
     """The modes that the word `all` stands for."""
     model_types: Mapping[str, tuple[str, ...]]
     """What MODEL_TYPE may say -> the sizes that it stands for."""
+    shapes: Mapping[str, Shape]
+    """A size -> what its checkpoints consist of."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Catalogue:
@@ -77,7 +97,8 @@ class Catalogue:
         preferences = {kind: tuple(map(tuple, sets)) for kind, sets in data["defaults"].pop("cuda").items()}
         defaults = {where: _tuples(chosen) for where, chosen in data["defaults"].items()}
         all_, model_types = _tuples(data["all"]), _tuples(data["model_types"])
-        return cls(models, _tuples(data["aliases"]), defaults, preferences, all_, model_types)
+        shapes = {size: Shape(**shape) for size, shape in data["shapes"].items()}
+        return cls(models, _tuples(data["aliases"]), defaults, preferences, all_, model_types, shapes)
 
     def with_extra(self, like: Mapping[str, str], checkpoints: Mapping[str, str] | None = None) -> Catalogue:
         """This catalogue with further checkpoints: id -> the id of the model that each is like, and its folder.

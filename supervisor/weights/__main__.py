@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
+from adapters.settings import UnusableSettingError
 from supervisor.environments import Environment
 from supervisor.plan import Plan
 from supervisor.settings import Settings, inherited
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.optional:  # why no source served them was told above
             progress.say(str(error))
         return 1
-    except (FetchError, UnknownModelError, UnusableCheckpointError) as error:
+    except (FetchError, UnknownModelError, UnusableCheckpointError, UnusableSettingError) as error:
         progress.say(str(error))
         return 1
     except ValidationError as error:

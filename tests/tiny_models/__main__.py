@@ -22,9 +22,12 @@ def main() -> None:
         default="tiny",
         help="tiny: about 1 MB each; thin: as many layers as the real ones, but narrow; full: 1.8 to 4.5 GB each",
     )
+    parser.add_argument("--only", choices=CHECKPOINTS, action="append", help="of these checkpoints, one an option")
+    parser.add_argument("--device", default="cpu", help="where the weights are drawn: cuda takes seconds for full")
     arguments = parser.parse_args()
-    for name, (kind, parameters) in CHECKPOINTS.items():
-        write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters])
+    for name in arguments.only or CHECKPOINTS:
+        kind, parameters = CHECKPOINTS[name]
+        write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)
         print(arguments.dir / name)
     write_speech_tokenizer(arguments.dir / TOKENIZER, SHAPES[arguments.size]["0.6B"].codec)
     print(arguments.dir / TOKENIZER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from adapters.qwen3_tts.package import core
+from tests.tiny_models.files import write_safetensors
 from tests.tiny_models.shapes import Codec, Parameters, Shape
 from tests.tiny_models.tokenizer import TextTokenizer, write_tokenizer
 
@@ -64,7 +65,7 @@ _SPEAKERS = {
     "vivian": 3065,
 }
 _SPEAKS_DIALECT = {"dylan": "beijing_dialect", "eric": "sichuan_dialect"}
-_SAMPLING = {
+_SAMPLING: Mapping[str, Any] = {
     "do_sample": True,
     "temperature": 0.9,
     "top_k": 50,
@@ -78,12 +79,19 @@ _SAMPLING = {
 }
 
 
-def write_checkpoint(folder: Path, kind: Kind, shape: Shape, *, seed: int = 0) -> None:
-    """Write a checkpoint of `kind` into `folder`, which is made."""
+def write_checkpoint(
+    folder: Path, kind: Kind, shape: Shape, *, seed: int = 0, device: str = "cpu", endless: bool = False
+) -> None:
+    """Write a checkpoint of `kind` into `folder`, which is made; its weights are drawn on `device`.
+
+    `endless`: the end scores 0, and is so never among the best codes that are drawn from: an utterance has as many
+    frames as it is given.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = make_config(kind, shape, write_tokenizer(folder))
     _write(folder / "config.json", config)
-    _write(folder / "generation_config.json", _SAMPLING)
+    top_k = min(_SAMPLING["top_k"], shape.codec.codes // 8) if endless else _SAMPLING["top_k"]
+    _write(folder / "generation_config.json", {**_SAMPLING, "top_k": top_k})
     _write(
         folder / "preprocessor_config.json",
         {
@@ -93,10 +101,14 @@ def write_checkpoint(folder: Path, kind: Kind, shape: Shape, *, seed: int = 0) -
             "return_attention_mask": True,
         },
     )
-    dtype = getattr(torch, shape.dtype)
-    model = skeleton(config).to_empty(device="cpu").to(dtype)
-    _randomise(model, torch.Generator().manual_seed(seed))
-    _save(model, folder, dtype)
+    end = config["talker_config"]["codec_eos_token_id"] if endless else None
+    weights = dict(skeleton(config).named_parameters())
+    write_safetensors(
+        folder / "model.safetensors",
+        {name: tuple(weight.shape) for name, weight in weights.items()},
+        getattr(torch, shape.dtype),
+        _drawn(weights, torch.Generator(device).manual_seed(seed), end),
+    )
     write_speech_tokenizer(folder / "speech_tokenizer", shape.codec, seed=seed)
 
 
@@ -123,7 +135,7 @@ def write_speech_tokenizer(folder: Path, codec: Codec, *, seed: int = 0) -> None
     model = core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**config)).float().eval()
     _randomise(model, generator)
     _level(model, torch.randint(0, codec.codes, (1, 16, 12), generator=generator))
-    _save(model, folder, torch.float32)
+    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def skeleton(config: dict[str, Any]) -> nn.Module:
@@ -270,25 +282,40 @@ def _codec_config(codec: Codec) -> dict[str, Any]:
     }
 
 
+def _drawn(
+    weights: Mapping[str, torch.Tensor], generator: torch.Generator, end: int | None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """The values of a model's weights, on the generator's device; of the code `end`, a score of 0."""
+    for name, weight in weights.items():
+        value = _value(name, weight, generator)
+        if name == "talker.codec_head.weight" and end is not None:
+            value[end] = 0
+        yield name, value
+
+
 @torch.no_grad()
-def _randomise(model: nn.Module, generator: torch.Generator) -> None:
-    """Weights whose outputs keep the spread of their inputs: N(0, 1 / fan in); embeddings and codebooks N(0, 1)."""
-    for name, weight in [*model.named_parameters(), *model.named_buffers()]:
-        leaf = name.rpartition(".")[2]
-        if leaf in ("cluster_usage", "initialized"):
-            weight.fill_(1)
-        elif leaf in ("embed_sum", "embedding_sum") or "embedding" in name or "embed" in leaf:
-            weight.copy_(torch.randn(weight.shape, generator=generator))
-        elif not isinstance(weight, nn.Parameter):
-            continue  # the rotary frequencies, and sizes
-        elif leaf in ("alpha", "beta"):
-            weight.zero_()
-        elif leaf in ("scale", "gamma"):
-            weight.fill_(0.1)
-        elif weight.dim() == 1:
-            weight.fill_(float(leaf == "weight"))
-        else:
-            weight.copy_(torch.randn(weight.shape, generator=generator) / math.sqrt(weight[0].numel()))
+def _randomise(codec: nn.Module, generator: torch.Generator) -> None:
+    for name, weight in codec.named_parameters():
+        weight.copy_(_value(name, weight, generator))
+    for name, buffer in codec.named_buffers():
+        if "embed" in name or name.endswith((".cluster_usage", ".initialized")):  # not rotary frequencies and sizes
+            buffer.copy_(_value(name, buffer, generator))
+
+
+def _value(name: str, weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Numbers that keep the spread of a layer's inputs: N(0, 1 / fan in); of embeddings and codebooks, N(0, 1)."""
+    leaf, device = name.rpartition(".")[2], generator.device
+    if leaf in ("cluster_usage", "initialized"):
+        return torch.ones(weight.shape, device=device)
+    if "embed" in name:
+        return torch.randn(weight.shape, generator=generator, device=device)
+    if leaf in ("alpha", "beta"):
+        return torch.zeros(weight.shape, device=device)
+    if leaf in ("scale", "gamma"):
+        return torch.full(weight.shape, 0.1, device=device)
+    if weight.dim() == 1:
+        return torch.full(weight.shape, float(leaf == "weight"), device=device)
+    return torch.randn(weight.shape, generator=generator, device=device) / math.sqrt(weight[0].numel())
 
 
 @torch.no_grad()
@@ -297,14 +324,6 @@ def _level(codec: nn.Module, codes: torch.Tensor) -> None:
     last = codec.decoder.decoder[-1].conv
     for _ in range(3):  # what is clipped hides how far off it is
         last.weight.mul_(0.1 / codec.decoder(codes).abs().mean())
-
-
-def _save(model: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous().clone()
-        for name, tensor in model.state_dict().items()
-    }
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

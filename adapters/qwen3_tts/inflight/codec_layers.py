@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 from adapters.qwen3_tts.inflight.codec_state import Past
 
+_ALIGNED = 8
+"""Rows of a mask lie this many numbers apart, or a multiple: a GPU's attention copies any other before it reads it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Linear:
@@ -27,9 +30,25 @@ class Linear:
         """(..., in) to (..., out)."""
         return F.linear(x, self.weight, self.bias)
 
-    def add(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual` + x W^T, both (rows, channels), in one operation; for layers without bias."""
-        return torch.addmm(residual, x, self.weight.t())
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """Add what `x` becomes to `residual`, both (..., channels), and return it; without a bias in one operation."""
+        if self.bias is not None:
+            return residual.add_(self(x))
+        residual.view(-1, residual.shape[-1]).addmm_(x.flatten(0, -2), self.weight.t())
+        return residual
+
+
+@dataclass(frozen=True, eq=False)
+class SnakeBeta:
+    """x + m sin(f x)^2, with a frequency and a magnitude a channel; in float32 or better, and rounded once."""
+
+    frequency: Tensor
+    magnitude: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Shapes stay."""
+        wave = (x * self.frequency).sin_()
+        return torch.addcmul(x, wave.square_(), self.magnitude).to(x.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +56,13 @@ class CausalConv:
     """A convolution that sees the present and the past."""
 
     weight: Tensor
-    """(out, in / groups, 1, taps), channels last; the last tap is the present."""
-    bias: Tensor
+    """(out, in, 1, taps), channels last; the last tap is the present."""
+    bias: Tensor | None
     part: int
     """Of the state: the last `reach` inputs."""
     dilation: int = 1
-    groups: int = 1
+    before: SnakeBeta | None = None
+    """What the input goes through first."""
 
     @property
     def reach(self) -> int:
@@ -51,65 +71,73 @@ class CausalConv:
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """(streams, time, in) to (streams, time, out)."""
-        image = past.extend(self.part, x).transpose(1, 2).unsqueeze(2)
-        out = F.conv2d(image, self.weight, self.bias, dilation=(1, self.dilation), groups=self.groups)
-        return out.squeeze(2).transpose(1, 2)
+        whole = past.extend(self.part, x, self.before)
+        return _as_sequence(F.conv2d(_as_image(whole), self.weight, self.bias, dilation=(1, self.dilation)))
 
 
 @dataclass(frozen=True, eq=False)
-class SnakeBeta:
-    """x + m sin(f x)^2, with a frequency and a magnitude a channel."""
+class NormedDepthwise:
+    """A causal convolution of each channel by itself, and then a layer norm without weights."""
 
-    frequency: Tensor
-    magnitude: Tensor
+    weight: Tensor
+    """(taps, channels); the last tap is the present."""
+    bias: Tensor
+    part: int
+    """Of the state: the last `reach` inputs."""
+    eps: float
 
-    def __call__(self, x: Tensor) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """How many inputs before the present one it sees."""
+        return len(self.weight) - 1
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        wave = (x * self.frequency).sin_()
-        return torch.addcmul(x, wave.square_(), self.magnitude)
+        channels = x.shape[-1]
+        weight = self.weight.t()[:, None, None]
+        image = _as_image(past.extend(self.part, x))
+        return F.layer_norm(
+            _as_sequence(F.conv2d(image, weight, self.bias, groups=channels)), (channels,), eps=self.eps
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class ConvNeXt:
     """A depthwise convolution, then a feed-forward layer for every moment; the norm's weights are in `widen`."""
 
-    depthwise: CausalConv
+    depthwise: NormedDepthwise
     widen: Linear
     narrow: Linear
-    eps: float
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        y = F.layer_norm(self.depthwise(x, past), x.shape[-1:], eps=self.eps)
-        return x + self.narrow(F.gelu(self.widen(y)))
+        """In place."""
+        return self.narrow.add_to(x, F.gelu(self.widen(self.depthwise(x, past))))
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualUnit:
     """Two convolutions, the second of one tap."""
 
-    before: SnakeBeta
     wide: CausalConv
     between: SnakeBeta
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        return x + self.narrow(self.between(self.wide(self.before(x), past)))
+        """In place."""
+        return self.narrow.add_to(x, self.between(self.wide(x, past)))
 
 
 @dataclass(frozen=True, eq=False)
 class DecoderBlock:
     """Upsampling by `rate`, and residual units of growing reach."""
 
-    before: SnakeBeta
     expand: CausalConv
     rate: int
     units: tuple[ResidualUnit, ...]
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """(streams, time, channels) to (streams, time * rate, channels / 2)."""
-        x = upsampled(self.expand(self.before(x), past), self.rate)
+        x = upsampled(self.expand(x, past), self.rate)
         for unit in self.units:
             x = unit(x, past)
         return x
@@ -143,7 +171,7 @@ class TransformerLayer:
     """Of the state: keys, already rotated, and values of the last window - 1 frames."""
 
     def __call__(self, x: Tensor, around: Surroundings, past: Past) -> Tensor:
-        """`x` is (streams * time, channels)."""
+        """Of `x` (streams * time, channels), in place."""
         streams, time = around.cos.shape[:2]
         qkv = self.qkv(_rms_norm(x, self.eps)).view(streams, time, -1, self.head_dim)
         rotated = qkv[:, :, : self.heads + self.key_value_heads]
@@ -161,9 +189,9 @@ class TransformerLayer:
             attn_mask=around.mask,
             enable_gqa=self.heads != self.key_value_heads,
         )
-        x = self.out.add(x, seen.transpose(1, 2).reshape(streams * time, -1))
+        x = self.out.add_to(x, seen.transpose(1, 2).reshape(streams * time, -1))
         gate, up = self.gate_up(_rms_norm(x, self.eps)).chunk(2, dim=-1)
-        return self.down.add(x, F.silu(gate) * up)
+        return self.down.add_to(x, F.silu(gate) * up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,9 +204,9 @@ class Transformer:
     window: int
     """Frames that a frame sees, itself included."""
 
-    def __call__(self, x: Tensor, start: Tensor, past: Past) -> Tensor:
-        """`x` (streams, time, channels), of which each stream's begins at frame `start` (streams,) int64."""
-        around = self._surroundings(start, x.shape[1], x.dtype)
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """`x` is (streams, time, channels)."""
+        around = self._surroundings(past.start, x.shape[1], x.dtype)
         flat = x.flatten(0, 1)
         for layer in self.layers:
             flat = layer(flat, around, past)
@@ -186,14 +214,15 @@ class Transformer:
 
     def _surroundings(self, start: Tensor, time: int, dtype: torch.dtype) -> Surroundings:
         before = self.window - 1
-        frame = torch.arange(time, device=start.device)
-        key = torch.arange(before + time, device=start.device) - before  # relative to the chunk's first frame
-        position = start[:, None] + frame
-        angles = position[:, :, None, None] * self.rotation
-        in_window = (key <= frame[:, None]) & (key > frame[:, None] - self.window)
-        begun = start[:, None] + key >= 0
-        mask = torch.zeros((), device=start.device, dtype=dtype).where(begun[:, None, None] & in_window, -torch.inf)
-        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask)
+        seen = before + time
+        frame = torch.arange(time, device=start.device)[:, None]
+        key = torch.arange(-(-seen // _ALIGNED) * _ALIGNED, device=start.device) - before  # 0: the chunk's first frame
+        angles = (start[:, None, None, None] + frame[:, None]) * self.rotation
+        hidden = (key > frame) | (key <= frame - self.window)
+        not_begun = start[:, None] + key < 0
+        mask = torch.zeros(len(start), 1, time, len(key), device=start.device, dtype=dtype)
+        mask.masked_fill_(not_begun[:, None, None] | hidden, -torch.inf)
+        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask[..., :seen])
 
 
 def upsampled(x: Tensor, rate: int) -> Tensor:
@@ -201,5 +230,17 @@ def upsampled(x: Tensor, rate: int) -> Tensor:
     return x.reshape(x.shape[0], x.shape[1] * rate, -1)
 
 
+def _as_image(x: Tensor) -> Tensor:
+    """(streams, time, channels) as (streams, channels, 1, time), channels last."""
+    return x.transpose(1, 2).unsqueeze(2)
+
+
+def _as_sequence(image: Tensor) -> Tensor:
+    """What `_as_image` was made of."""
+    return image.squeeze(2).transpose(1, 2)
+
+
 def _rms_norm(x: Tensor, eps: float) -> Tensor:
-    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).to(x.dtype)
+    """In float32, whatever `x` is, as in the package; of what is narrower torch widens it itself."""
+    wide = x.float() if x.dtype == torch.float64 else x
+    return F.rms_norm(wide, x.shape[-1:], eps=eps).to(x.dtype)

@@ -75,7 +75,7 @@ class Decoder:
         self._heads = weights.heads, 2 * weights.key_value_heads
         self._rotated = weights.heads + weights.key_value_heads
         self._dim = weights.head_dim
-        self._cos, self._sin = _rotations(weights, positions)
+        self._cos, self._sin = rotation_tables(weights, positions)
         rounds = weights.norm.dtype != torch.float32
         self._residual = _rounded_addmm if rounds else torch.addmm
         self._sum = _rounded_addcmul if rounds else torch.addcmul
@@ -119,9 +119,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
     return attended.transpose(1, 2).reshape(queries.shape[0], -1)
 
 
-def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The `mask` of `attend` for tokens at the positions 0, 1, 2..., (1, 1, tokens * group, tokens)."""
-    mask = torch.full((tokens, tokens), -torch.inf, device=device, dtype=dtype).triu_(1)
+def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtype, *, before: int = 0) -> Tensor:
+    """The `mask` of `attend` for tokens that follow `before` others, (1, 1, tokens * group, before + tokens)."""
+    mask = torch.full((tokens, before + tokens), -torch.inf, device=device, dtype=dtype).triu_(before + 1)
     return mask.repeat_interleave(group, 0)[None, None]
 
 
@@ -135,7 +135,7 @@ def _rounded_addcmul(x: Tensor, y: Tensor, z: Tensor, *, out: Tensor) -> Tensor:
     return torch.add(x, y * z, out=out)
 
 
-def _rotations(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:
+def rotation_tables(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (positions, 1, dim), the sines with the signs of a rotation of the two halves."""
     device, dtype = weights.norm.device, weights.norm.dtype
     exponents = torch.arange(0, weights.head_dim, 2, device=device).float() / weights.head_dim

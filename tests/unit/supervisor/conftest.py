@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Makes settings out of what a test says alone, with free ports, whatever the caller's environment has."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    ports = {name.lower(): free_port() for name in Settings(_env_file=None).ports}
+    names = Settings(_env_file=None).ports
+    with ExitStack() as stack:  # all are held at once, so that none is given twice
+        sockets = {name.lower(): stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+        ports = {name: each.getsockname()[1] for name, each in sockets.items()}
     return lambda **given: Settings(_env_file=None, **ports | given)
 
 

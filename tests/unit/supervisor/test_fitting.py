@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.fitting import fit
+from supervisor.fitting import Fit, fit
 from supervisor.gpus import Gpu
+from supervisor.memory import Arena, EngineMemory
 from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
 
@@ -18,6 +19,8 @@ CATALOGUE = replace(FULL, preferences={**FULL.preferences, "stt": (("whisper-bas
 LARGE = ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
 SMALL = ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone", "whisper-base"]
 MODEST = ["kokoro-82m", "whisper-base"]
+ENGINE = EngineMemory()
+"""The in-flight engine, of which no setting says anything. Without it, the published package speaks."""
 
 
 def gpu(free: float, capability: tuple[int, int] = (8, 0)) -> Gpu:
@@ -67,16 +70,76 @@ def test_whisper_goes_to_int8_and_then_to_a_smaller_one(
     assert found.compute_type == compute_type
 
 
-@pytest.mark.parametrize(("free", "slots"), [(80.0, 16), (24.0, 8), (16.0, 2), (12.0, 1)])
-def test_the_memory_that_is_left_is_for_streams(settings: Callable[..., Settings], free: float, slots: int) -> None:
-    assert fit(CATALOGUE, settings(), [gpu(free)]).slots == slots
+def told(found: Fit) -> tuple[str, int, int, str]:
+    """The size of Qwen3-TTS, its streams, what each holds, and Whisper."""
+    assert found.arena is not None
+    assert found.fits
+    return found.models[0].size, found.arena.slots, found.arena.positions, found.models[-1].id
 
 
-def test_without_an_engine_there_is_nothing_to_leave_memory_for(settings: Callable[..., Settings]) -> None:
-    assert fit(CATALOGUE, settings(tts_modes=("kokoro",)), [gpu(24)]).slots == 0
+@pytest.mark.parametrize(
+    ("free", "expected"),
+    [
+        (139.0, ("1.7b", 16, 6144, "whisper-large-v3-turbo")),
+        (23.6, ("1.7b", 5, 6144, "whisper-large-v3-turbo")),
+        (19.2, ("1.7b", 4, 4096, "whisper-large-v3-turbo")),
+        (15.2, ("1.7b", 4, 2048, "whisper-small")),
+        (11.5, ("0.6b", 4, 2048, "whisper-small")),
+    ],
+)
+def test_the_engine_has_a_few_streams_first_then_long_ones_then_many(
+    settings: Callable[..., Settings], free: float, expected: tuple[str, int, int, str]
+) -> None:
+    assert told(fit(FULL, settings(), [gpu(free)], engine=ENGINE)) == expected
 
 
-def test_the_figures_are_those_that_operators_know(settings: Callable[..., Settings]) -> None:
+def test_models_that_leave_no_room_for_a_few_streams_give_way(settings: Callable[..., Settings]) -> None:
+    found = fit(FULL, settings(), [gpu(7.6)], engine=ENGINE)
+    assert [model.id for model in found.models] == ["kokoro-82m", "whisper-large-v3-turbo"]
+    assert found.arena is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "arena"),
+    [
+        (EngineMemory(slots=2), Arena(2, 6144)),
+        (EngineMemory(positions=1000), Arena(16, 1000)),
+        (EngineMemory(slots=20, positions=512), Arena(20, 512)),
+        (EngineMemory(number=4, voices=0), Arena(5, 4096)),
+    ],
+)
+def test_room_is_made_for_the_streams_that_the_settings_ask_for(
+    settings: Callable[..., Settings], engine: EngineMemory, arena: Arena
+) -> None:
+    asked = settings(tts_modes=("voice_clone",), model_type="1.7b", stt_models=("none",))
+    assert fit(FULL, asked, [gpu(16.0)], engine=engine).arena == arena
+
+
+def test_more_streams_than_there_is_room_for_are_made_with_a_warning(settings: Callable[..., Settings]) -> None:
+    asked = settings(tts_modes=("custom_voice",), model_type="1.7b", stt_models=("none",))
+    found = fit(FULL, asked, [gpu(16.0)], engine=EngineMemory(slots=64, positions=6144))
+    assert (found.fits, found.arena) == (False, Arena(64, 6144))
+    assert "52.0 GB needed" in found.notes[0]
+
+
+def test_an_instance_more_takes_streams_of_its_own(settings: Callable[..., Settings]) -> None:
+    asked = settings(
+        tts_modes=("custom_voice",), model_type="1.7b", stt_models=("none",), model_instances="qwen3-tts-1.7b=2"
+    )
+    assert fit(FULL, asked, [gpu(23.6)], engine=ENGINE).arena == Arena(8, 6144)
+
+
+def test_the_streams_are_told(settings: Callable[..., Settings]) -> None:
+    (note,) = fit(FULL, settings(), [gpu(23.6)], engine=ENGINE).notes
+    assert note.endswith("22.3 GB on GPU (23.6 GB free), with 5 streams a Qwen3-TTS model, of 6144 frames at most")
+
+
+def test_without_the_engine_there_is_nothing_to_leave_memory_for(settings: Callable[..., Settings]) -> None:
+    assert fit(CATALOGUE, settings(tts_modes=("kokoro",)), [gpu(24)], engine=ENGINE).arena is None
+    assert fit(CATALOGUE, settings(), [gpu(24)]).arena is None
+
+
+def test_the_figures_of_the_package_are_those_that_operators_know(settings: Callable[..., Settings]) -> None:
     def needed(modes: str, size: str) -> str:
         chosen = settings(tts_modes=modes.split(), model_type=size, stt_models=("none",))
         return fit(CATALOGUE, chosen, [gpu(80)]).notes[0].partition(": ")[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.settings import UnusableSettingError
 from supervisor import gpus
 from supervisor import settings as settings_module
 from supervisor.plan import Plan
@@ -22,7 +23,8 @@ CONFIG = '{"tts_model_type": "%s", "tts_model_size": "%s", "talker_config": {"co
 @pytest.fixture(autouse=True)
 def no_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(settings_module, "ENV_FILE", tmp_path / ".env")
-    monkeypatch.delenv("WHISPER_COMPUTE_TYPE", raising=False)
+    for name in ("WHISPER_COMPUTE_TYPE", "DTYPE", "QWEN_ENGINE", "QWEN_SLOTS", "QWEN_KV_POSITIONS"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -57,8 +59,34 @@ def test_a_gpu_serves_what_fits_and_the_choice_is_told(
     plan = Plan.make(settings())
     assert plan.device == "cuda"
     assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-large-v3-turbo"]
-    assert "12.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free)" in plan.notes[0]
-    assert plan.variables()["QWEN_SLOTS"] == "16"
+    assert "38.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free), with 16 streams" in plan.notes[0]
+    assert (plan.variables()["QWEN_SLOTS"], plan.variables()["QWEN_KV_POSITIONS"]) == ("16", "6144")
+
+
+@pytest.mark.parametrize(
+    ("card", "size", "slots", "positions"),
+    [
+        ("11900, 8.6, NVIDIA GeForce RTX 3060", "0.6b", "4", "2048"),
+        ("23900, 8.6, NVIDIA GeForce RTX 3090", "1.7b", "5", "6144"),
+    ],
+)
+def test_a_small_gpu_has_fewer_and_shorter_streams(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, card: str, size: str, slots: str, positions: str
+) -> None:
+    nvidia_smi(card)
+    plan = Plan.make(settings())
+    assert ids(plan)[:2] == [f"qwen3-tts-{size}", f"qwen3-tts-{size}-clone"]
+    assert (plan.variables()["QWEN_SLOTS"], plan.variables()["QWEN_KV_POSITIONS"]) == (slots, positions)
+
+
+def test_the_published_package_is_fitted_by_its_own_figures(
+    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvidia_smi(A100)
+    monkeypatch.setenv("QWEN_ENGINE", "stock")
+    plan = Plan.make(settings())
+    assert "12.0 GB on NVIDIA A100-SXM4-40GB" in plan.notes[0]
+    assert "QWEN_SLOTS" not in plan.variables()
 
 
 def test_a_setting_says_more_than_the_memory_about_streams(
@@ -67,6 +95,9 @@ def test_a_setting_says_more_than_the_memory_about_streams(
     nvidia_smi(A100)
     monkeypatch.setenv("QWEN_SLOTS", "3")
     assert Plan.make(settings()).variables()["QWEN_SLOTS"] == "3"
+    monkeypatch.setenv("QWEN_SLOTS", "three")
+    with pytest.raises(UnusableSettingError, match="QWEN_SLOTS=three must be a whole number"):
+        Plan.make(settings())
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])

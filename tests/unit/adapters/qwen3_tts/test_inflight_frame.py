@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.prompt import Prompt
-from adapters.qwen3_tts.inflight.sampling import Sampling
+from tests.unit.adapters.qwen3_tts.company import SAMPLINGS, TOKENS, Alone, speak_in_company, streams_of
 from tests.unit.adapters.qwen3_tts.oracle import (
     GREEDY,
+    LONG,
     UTTERANCES,
     Oracle,
     SharedNoise,
@@ -27,20 +27,10 @@ from tests.unit.adapters.qwen3_tts.oracle import (
     step_alone,
 )
 
-TOKENS = 14
 PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
 LARGE = UTTERANCES["large, voice by colour"]
 ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
-
-SAMPLINGS = {
-    "as the reference does by default": Sampling(seed=1),
-    "few candidates, hot": Sampling(top_k=5, temperature=1.4, subtalker_top_k=3, subtalker_temperature=1.2, seed=2),
-    "top-p without top-k": Sampling(top_k=0, top_p=0.7, subtalker_top_k=0, subtalker_top_p=0.5, seed=3),
-    "top-p and top-k": Sampling(top_k=100, top_p=0.9, subtalker_top_k=20, subtalker_top_p=0.8, seed=-4),
-    "a strong penalty": Sampling(repetition_penalty=1.7, temperature=0.6, seed=2**70),
-    "only codebook 0": Sampling(subtalker_dosample=False, seed=6),
-    "all but codebook 0": Sampling(do_sample=False, seed=7),
-}
+BOOK = Utterance("1.7B-Base", LONG * 16, "english", reference_text="")
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +39,8 @@ def oracle(model_dir: Path) -> Oracle:
 
 
 @pytest.fixture(scope="module")
-def alone(oracle: Oracle) -> list[tuple[Prompt, Sampling, Tensor]]:
-    """Streams of one checkpoint with different prompts and parameters, and the codes of each when it is alone."""
-    utterances = [utterance for utterance in UTTERANCES.values() if utterance.checkpoint == LARGE.checkpoint]
-    prompts = [oracle.prompt(each, streaming_text=streaming) for each in utterances for streaming in (True, False)]
-    streams = zip(prompts, [*SAMPLINGS.values(), GREEDY], strict=False)
-    return [(prompt, sampling, oracle.codes(prompt, sampling, frames=TOKENS)) for prompt, sampling in streams]
+def alone(oracle: Oracle) -> list[Alone]:
+    return streams_of(oracle, LARGE.checkpoint)
 
 
 @pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])
@@ -115,33 +101,20 @@ def test_an_end_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
     assert min(at_once for _, at_once in lengths) == 0
 
 
-@given(random=st.randoms(use_true_random=False), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
+def test_a_prompt_of_any_length_is_read_to_the_codes_of_the_package(oracle: Oracle) -> None:
+    package = oracle.package_codes(BOOK, streaming_text=False, max_new_tokens=4)
+    prompt = oracle.prompt(BOOK)
+    assert len(prompt.embeddings) > 300  # more than goes through the layers at once
+    assert torch.equal(oracle.codes(prompt, frames=3), package)
+
+
+@given(random=st.integers(0, 2**32 - 1).map(Random), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
 @settings(max_examples=15, deadline=None, database=None)
-def test_a_stream_is_the_same_whoever_joins_and_leaves(
-    alone: list[tuple[Prompt, Sampling, Tensor]], oracle: Oracle, random: Random, buckets: tuple[int, ...]
+def test_a_stream_is_the_same_whoever_joins_and_leaves_and_however_its_prompt_is_divided(
+    alone: list[Alone], oracle: Oracle, random: Random, buckets: tuple[int, ...]
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128, buckets=buckets)
-    waiting = random.sample(range(len(alone)), len(alone))
-    wanted = {stream: random.randint(0, TOKENS) for stream in waiting}  # then its caller has gone
-    running: dict[int, int] = {}
-    spoken: dict[int, list[Tensor]] = {stream: [] for stream in waiting}
-    while waiting or running:
-        while waiting and len(running) < 4 and (not running or random.random() < 0.5):
-            slot = random.choice([slot for slot in range(4) if slot not in running])
-            running[slot] = waiting.pop()
-            stepper.prefill(slot, *alone[running[slot]][:2])
-        slots = random.sample(list(running), random.randint(1, len(running)))
-        frames = stepper.step(slots)
-        for slot, codes, ended in zip(slots, frames.codes, frames.ended.tolist(), strict=True):
-            if not ended:
-                spoken[running[slot]].append(codes)
-            if ended or len(spoken[running[slot]]) >= wanted[running[slot]]:
-                stepper.release(slot)
-                del running[slot]
-    for stream, frames_of in spoken.items():
-        expected = alone[stream][2]
-        assert len(frames_of) == min(len(expected), max(1, wanted[stream]))
-        assert torch.equal(torch.stack(frames_of), expected[: len(frames_of)])
+    speak_in_company(stepper, alone, random)
 
 
 class Operations(TorchDispatchMode):
@@ -172,13 +145,17 @@ def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(o
     assert not names & {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero"}
 
 
-def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle) -> None:
-    prompt = oracle.prompt(LARGE)
+@pytest.mark.parametrize("left", ["after its prompt", "in the middle of its prompt"])
+def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle, left: str) -> None:
+    prompt, longer = oracle.prompt(LARGE, streaming_text=True), oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=1, positions=128)
-    stepper.prefill(0, replace(prompt, embeddings=torch.full_like(prompt.embeddings, torch.nan)), GREEDY)
-    stepper.step([0])
+    stepper.open(0, replace(longer, embeddings=torch.full_like(longer.embeddings, torch.nan)), GREEDY)
+    stepper.read({0: len(longer.embeddings) - (left == "in the middle of its prompt")})
+    if not stepper.unread(0):
+        stepper.step([0])
     stepper.release(0)
     stepper.prefill(0, prompt, GREEDY)
+    assert len(prompt.embeddings) < len(longer.embeddings) - 1
     assert torch.equal(torch.stack(list(step_alone(stepper, 0, 3))), oracle.codes(prompt, frames=3))
 
 
@@ -212,3 +189,23 @@ def test_only_a_free_slot_is_prefilled(oracle: Oracle, slot: int) -> None:
 def test_only_a_slot_in_use_is_stepped(oracle: Oracle) -> None:
     with pytest.raises(ValueError, match="not in use"):
         FrameStepper(oracle.weights, slots=2, positions=128).step([0])
+
+
+def test_only_a_stream_whose_prompt_is_read_is_stepped(oracle: Oracle) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=1, positions=128)
+    stepper.open(0, prompt, GREEDY)
+    stepper.read({0: len(prompt.embeddings) - 2})
+    with pytest.raises(ValueError, match="2 tokens of its prompt"):
+        stepper.step([0])
+
+
+@pytest.mark.parametrize("tokens", [-1, 0, 10_000])
+def test_only_what_is_left_of_a_prompt_is_read_and_before_that_nothing(oracle: Oracle, tokens: int) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=2, positions=128)
+    for slot in (0, 1):
+        stepper.open(slot, prompt, GREEDY)
+    with pytest.raises(ValueError, match="slot 1 has"):
+        stepper.read({0: 1, 1: tokens})
+    assert [stepper.unread(slot) for slot in (0, 1)] == [len(prompt.embeddings)] * 2

@@ -61,6 +61,15 @@ def test_a_voice_is_what_the_package_makes_of_the_recording(
     assert voice.text == WORDS
 
 
+def test_an_engine_of_16_bits_hears_the_same_codes(
+    model_dir: Path, encoder: VoiceEncoder, reference: np.ndarray
+) -> None:
+    weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
+    voice = VoiceEncoder(weights, CodecDecoder.of(weights)).encode(reference, WORDS, False)
+    assert voice.x_vector.dtype == torch.bfloat16
+    assert torch.equal(voice.codes, encoder.encode(reference, WORDS, False).codes)
+
+
 def test_a_voice_by_its_colour_alone_has_no_codes(encoder: VoiceEncoder, reference: np.ndarray) -> None:
     voice = encoder.encode(reference, "", True)
     assert torch.equal(voice.x_vector, encoder.encode(reference, WORDS, False).x_vector)
@@ -81,7 +90,8 @@ def test_speech_goes_on_from_the_recording_without_its_being_decoded_again(
     spoken = torch.randint(0, 64, (40, 16), generator=torch.Generator().manual_seed(1))
     codec = StreamingCodec(decoder, slots=2)
     codec.reset(1, voice.codec_state)
-    samples = torch.cat([codec.decode([1], part[None])[0] for part in spoken.split([2, 4, 8, 12, 14])])
+    parts = [codec.speak([1], part[None].numpy()).wait()[0] for part in spoken.split([2, 4, 8, 12, 14])]
+    samples = torch.from_numpy(np.concatenate(parts))
 
     together = torch.cat([voice.codes, spoken])
     (wave,), _ = voice_clone._model.model.speech_tokenizer.decode([{"audio_codes": together}])
@@ -104,6 +114,19 @@ def test_the_second_request_for_a_voice_pays_nothing(encoder: VoiceEncoder, refe
     assert cache.get(reference.copy(), WORDS, False) is first
     assert calls == 1
     assert cache.nbytes == first.nbytes > first.codes.nbytes
+
+
+def test_only_a_voice_that_is_held_is_found() -> None:
+    cache = VoiceCache(FakeEncoder(), max_bytes=1000)
+    for by_colour in (False, True):
+        assert cache.find(recording(1), WORDS, by_colour) is None
+        voice = cache.get(recording(1), WORDS, by_colour)
+        assert cache.find(recording(1), WORDS, by_colour) is voice
+    cache.get(recording(2), WORDS, False)
+    cache.find(recording(1), "whatever was said", True)
+    cache.get(recording(3), WORDS, False)  # of 400 bytes each, two are held: what was found last stays
+    assert cache.find(recording(1), WORDS, False) is None
+    assert cache.find(recording(1), WORDS, True) is voice
 
 
 def test_another_recording_other_words_or_another_kind_is_another_voice() -> None:
@@ -169,6 +192,29 @@ def test_a_voice_in_work_holds_up_no_other() -> None:
         assert not slow.done()
         finish.set()
         assert slow.result(WAIT).x_vector[0] == 1
+
+
+def test_a_voice_that_is_held_passes_by_those_in_work() -> None:
+    both, finish = threading.Barrier(3), threading.Event()
+
+    class Slow(FakeEncoder):
+        def encode(self, ref_audio: np.ndarray, *arguments: object) -> ClonedVoice:
+            if ref_audio[0] > 1:
+                both.wait(WAIT)
+                assert finish.wait(WAIT)
+            return super().encode(ref_audio, *arguments)
+
+    cache = VoiceCache(Slow(), max_bytes=1 << 20)
+    held = cache.get(recording(1), WORDS, False)
+    with ThreadPoolExecutor(2) as callers:
+        others = [callers.submit(cache.get, recording(number), WORDS, False) for number in (2, 3)]
+        both.wait(WAIT)
+        assert cache.get(recording(1), WORDS, False) is held
+        assert cache.find(recording(1), WORDS, False) is held
+        assert cache.find(recording(2), WORDS, False) is None
+        finish.set()
+        assert [other.result(WAIT).x_vector[0] for other in others] == [2, 3]
+    assert cache.nbytes == 3 * held.nbytes
 
 
 def test_what_failed_is_told_and_may_be_tried_again() -> None:

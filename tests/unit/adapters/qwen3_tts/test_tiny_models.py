@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from tests.tiny_models.qwen3_tts import make_config, skeleton
+from adapters.qwen3_tts.inflight.frame import FrameStepper
+from adapters.qwen3_tts.inflight.prompt import PromptBuilder
+from adapters.qwen3_tts.inflight.sampling import Sampling
+from adapters.qwen3_tts.inflight.weights import Weights
+from tests.tiny_models.qwen3_tts import make_config, skeleton, write_checkpoint
 from tests.tiny_models.shapes import SHAPES, Parameters
 from tests.tiny_models.tokenizer import write_tokenizer
 
@@ -53,3 +57,13 @@ def test_a_checkpoint_has_the_published_files(model_dir: Path) -> None:
     }
     config = json.loads((model_dir / folder / "config.json").read_text())
     assert config["speaker_encoder_config"]["enc_dim"] == config["talker_config"]["hidden_size"]
+
+
+def test_an_endless_checkpoint_never_draws_the_end(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, "custom_voice", SHAPES["tiny"]["0.6B"], endless=True)
+    weights = Weights.load(tmp_path)
+    stepper = FrameStepper(weights, slots=4, positions=256)
+    prompt = PromptBuilder(weights).build("Please speak slowly.", speaker="ryan")
+    for slot in range(4):
+        stepper.prefill(slot, prompt, Sampling.of(weights.generation, {"seed": slot}))
+    assert not any(stepper.step(range(4)).ended.any() for _ in range(200))

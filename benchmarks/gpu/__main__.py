@@ -1,0 +1,200 @@
+"""`scripts/bench gpu [--minutes 9] [--json FILE] [--only PART...]`: the Qwen3-TTS engine on a GPU, with random weights.
+
+Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md beside it
+says what is measured. This process needs no torch: others work for it, and one that dies is replaced for the parts that
+are left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import selectors
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from benchmarks.gpu.results import Results
+from benchmarks.gpu.steps import Options
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "package", "sharing", "faster", "server")
+"""In the order of their value."""
+SECONDS = {
+    "conditions": 40,
+    "correctness": 280,
+    "frames": 120,
+    "throughput": 70,
+    "arrivals": 110,
+    "package": 90,
+    "sharing": 150,
+    "faster": 60,
+    "server": 90,
+}
+"""That a part may take for a size; what it does not come to then is left out."""
+_ONCE = {"conditions", "sharing", "faster", "server"}
+"""Parts that are measured with the first size alone."""
+_GRACE, _STOPPING = 15, 5
+"""Seconds that are left to a step when the time is over, and to a process that has no more to do."""
+_MEMORY_DISK = Path("/dev/shm")
+_ROOM = 14 << 30
+"""Bytes that the full checkpoints take."""
+
+_WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")
+
+Task = tuple[str, str]
+
+
+def tasks(sizes: Sequence[str], only: Sequence[str]) -> list[Task]:
+    """Parts by size: all of the first one, then the others."""
+    wanted = [part for part in PARTS if not only or part in only]
+    return [(part, size) for size in sizes for part in wanted if size == sizes[0] or part not in _ONCE]
+
+
+class Run:
+    """Has tasks worked off until the time is over."""
+
+    def __init__(self, options: Options, results: Results, until: float, worker: Sequence[str] = _WORKER) -> None:
+        """`until` as `time.time` counts; `worker`: a command that does as `benchmarks.gpu.worker`."""
+        self._worker = worker
+        self._options = options
+        self._results = results
+        self._until = until
+        self._now = "", "", ""
+        self._patience = until
+        """When what is done now hangs."""
+
+    def all(self, left: list[Task]) -> None:
+        """Work off the tasks, in their order."""
+        while left:
+            if time.time() + 5 > self._until:
+                for part, size in left:
+                    self._results.leave_out(part, size)
+                return
+            for part, size in self._process(left):
+                left.remove((part, size))
+
+    def _process(self, left: Sequence[Task]) -> Iterator[Task]:
+        """Start a process on the tasks, and give back those that it has done; the one that it dies of is done too."""
+        reading, writing = os.pipe()
+        deadlines, at = [], time.time()
+        for part, size in left:
+            at = min(at + SECONDS[part], self._until)
+            deadlines.append((part, size, at))
+        self._patience = self._until
+        process = subprocess.Popen(
+            [*self._worker, self._options.text, str(writing), json.dumps(deadlines)],
+            cwd=ROOT,
+            pass_fds=[writing],
+        )
+        os.close(writing)
+        done: list[Task] = []
+        with os.fdopen(reading, "rb", buffering=0) as told:
+            for line in self._lines(told):
+                if finished := self._hear(json.loads(line)):
+                    done.append(finished)
+        try:
+            status = process.wait(_STOPPING)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        yield from done
+        part, size, step = self._now
+        if status and (part, size) in left and (part, size) not in done:
+            self._results.fail(part, size, step, f"the process ended with status {status}")
+            yield part, size
+        elif status and not done:
+            raise SystemExit(f"the worker could not be started: status {status}")
+
+    def _hear(self, told: dict[str, object]) -> Task | None:
+        part, size = str(told["part"]), str(told["size"])
+        where = f"{self._until - time.time():5.0f} s left  {size} {part}"
+        if told.get("done"):
+            return part, size
+        if "begun" in told:
+            self._now = part, size, str(told["begun"])
+            if not self._options.quick:
+                self._patience = time.time() + float(str(told["within"]))
+            print(f"{where}: {told['begun']}", flush=True)
+        elif "left_out" in told:
+            self._results.leave_out(part, size, str(told["left_out"]))
+        elif "error" in told:
+            self._results.fail(part, size, str(told["step"]), str(told["error"]))
+        else:
+            self._results.add(part, size, str(told["step"]), told["figures"])
+            print(f"{where}: {told['step']} ({told['seconds']} s): {json.dumps(told['figures'])[:400]}", flush=True)
+        return None
+
+    def _lines(self, told: BinaryIO) -> Iterator[bytes]:
+        """What a process tells, until it ends or is late."""
+        rest = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(told, selectors.EVENT_READ)
+            while (left := min(self._patience, self._until + _GRACE) - time.time()) > 0:
+                if selector.select(left):
+                    read = os.read(told.fileno(), 1 << 16)
+                    if not read:
+                        return
+                    *lines, rest = (rest + read).split(b"\n")
+                    yield from lines
+
+
+def main() -> None:
+    """Run, and write."""
+    parser = argparse.ArgumentParser(prog="scripts/bench gpu", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=9, help="after which it stops, with what it has")
+    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")
+    parser.add_argument("--sizes", default="1.7B,0.6B", help="the first is measured first, and most fully")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--dtype", choices=("bfloat16", "float16", "float32"), help="bfloat16 on a GPU, else float32")
+    parser.add_argument("--size", default="full", choices=("full", "thin", "tiny"), help="of the random weights")
+    parser.add_argument("--quick", action="store_true", help="a rehearsal: few streams, few rounds")
+    parser.add_argument("--folder", type=Path, help="for the checkpoints, which stay there; else a temporary one")
+    parser.add_argument("--site", type=Path, help="carried packages, which come before the Python's own")
+    parser.add_argument("--faster-site", type=Path, help="the packages of faster-qwen3-tts")
+    parser.add_argument("--wheels", type=Path, help="measure nothing: download what is to be carried into this folder")
+    parser.add_argument("--python-version", default="3.12", help="of the machine that the wheels are for")
+    arguments = parser.parse_args()
+    if arguments.wheels:
+        from benchmarks.gpu.wheels import download  # noqa: PLC0415
+
+        download(arguments.wheels, arguments.python_version)
+        return
+    started = time.time()
+    with tempfile.TemporaryDirectory(dir=_roomy(arguments.size)) as temporary:
+        options = Options(
+            device=arguments.device,
+            dtype=arguments.dtype or ("float32" if arguments.device == "cpu" else "bfloat16"),
+            shapes=arguments.size,
+            quick=arguments.quick,
+            folder=(arguments.folder or Path(temporary)).resolve(),
+            out=arguments.json.resolve(),
+            site=arguments.site and arguments.site.resolve(),
+            faster_site=arguments.faster_site and arguments.faster_site.resolve(),
+        )
+        sizes = arguments.sizes.split(",")
+        told = {"weights": f"random, {arguments.size}", "quick": arguments.quick, "device": arguments.device}
+        results = Results(options.out, {**told, "sizes": sizes})
+        Run(options, results, started + 60 * arguments.minutes).all(tasks(sizes, arguments.only))
+    results.finish(time.time() - started)
+    subprocess.run([sys.executable, "-m", "benchmarks.gpu.plots", options.out], cwd=ROOT, check=False)
+    print(f"written: {options.out}")
+    if not results.content["valid"]:
+        raise SystemExit("a result is wrong (see `correctness`): no figure of this run is worth anything")
+
+
+def _roomy(shapes: str) -> Path | None:
+    """Where checkpoints are best put: in memory, where there is room; None: wherever temporary files go."""
+    there = shapes == "full" and _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > _ROOM
+    return _MEMORY_DISK if there else None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""The JSON file: complete after every figure, so that a run that is killed keeps what it had."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import machine
+
+
+class Results:
+    """Figures by size and part."""
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        """`run`: how it is run."""
+        self._path = path
+        self.content: dict[str, Any] = {"machine": machine(), "run": run, "valid": True, "left_out": []}
+
+    def add(self, part: str, size: str, step: str, figures: Any) -> None:
+        """A measurement; one that says that it is not `right` makes all others doubtful."""
+        place = self.content.setdefault(part, {}) if part == "conditions" else self._of(size).setdefault(part, {})
+        place[step] = figures
+        if isinstance(figures, dict) and figures.get("right") is False:
+            self.content["valid"] = False
+        self.write()
+
+    def fail(self, part: str, size: str, step: str, error: str) -> None:
+        """A measurement that could not be made."""
+        self.content.setdefault("errors", []).append({"part": part, "size": size, "step": step, "error": error})
+        if part == "correctness":
+            self.content["valid"] = False
+        self.write()
+
+    def leave_out(self, part: str, size: str, step: str = "") -> None:
+        """A measurement that there was no time for; without `step`, a whole part."""
+        self.content["left_out"].append(" ".join(filter(None, (size, part, step))))
+        self.write()
+
+    def finish(self, seconds: float) -> None:
+        """The run is over after `seconds`: tell how near each frame is to the reading of its bytes."""
+        self.content["run"]["seconds"] = round(seconds)
+        rate = self.content.get("conditions", {}).get("copy_bytes_per_second")
+        for figures in self.content.get("sizes", {}).values():
+            for frame in figures.get("frames", {}).values():
+                if rate and "bytes" in frame:
+                    frame["floor_ms"] = round(1e3 * frame["bytes"] / rate, 4)
+                    frame["times_floor"] = round(frame["frame_ms"] / frame["floor_ms"], 2)
+        self.write()
+
+    def write(self) -> None:
+        """Replace the file."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(".part")
+        fresh.write_text(json.dumps(self.content, indent=2) + "\n")
+        fresh.replace(self._path)
+
+    def _of(self, size: str) -> dict[str, Any]:
+        of: dict[str, Any] = self.content.setdefault("sizes", {}).setdefault(size, {})
+        return of

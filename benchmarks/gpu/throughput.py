@@ -1,0 +1,48 @@
+"""How fast so many streams are spoken at once, through the whole engine, the codec's work included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from adapters.qwen3_tts.inflight.engine import InflightEngine
+from benchmarks.gpu.listener import heard, wait
+from benchmarks.gpu.rig import Rig
+from benchmarks.gpu.steps import Step
+
+STREAMS = (1, 64, 8, 128, 16, 32)
+"""In the order of their value."""
+
+
+def steps(rig: Rig) -> Iterator[Step]:
+    """All by one engine."""
+    streams = rig.options.pick(STREAMS, (1, 4))
+    with rig.engine(max(streams)) as engine:
+        _together(rig, engine, 1, 25)
+        for n in streams:
+            yield Step(f"{n}", 5, lambda n=n: _measure(rig, engine, n))
+
+
+def _measure(rig: Rig, engine: InflightEngine, n: int) -> dict[str, Any]:
+    frames = rig.options.pick(125, 25)
+    rounds = [_together(rig, engine, n, frames) for _ in range(rig.options.pick(3, 1))]
+    return {key: round(median(each[key] for each in rounds), 5) for key in rounds[0]}
+
+
+def _together(rig: Rig, engine: InflightEngine, n: int, frames: int) -> dict[str, float]:
+    """`n` requests at the same moment, to the end of the last."""
+    listeners = [rig.speak(engine, index, frames) for index in range(n)]
+    wait(listeners)
+    listeners = heard(listeners)
+    seconds = max(each.ended for each in listeners) - min(each.asked for each in listeners)
+    p50, p95 = np.percentile([each.to_first_audio for each in listeners], [50, 95])
+    return {
+        "times_real_time": sum(each.seconds for each in listeners) / seconds,
+        "rtf": median((each.ended - each.asked) / each.seconds for each in listeners),
+        "ttfa_p50_ms": 1e3 * float(p50),
+        "ttfa_p95_ms": 1e3 * float(p95),
+        "silent": sum(each.silence > 0 for each in listeners),
+    }

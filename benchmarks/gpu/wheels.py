@@ -1,0 +1,40 @@
+"""What a machine with torch and without a package index lacks, as wheels in a folder to be carried there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_LOCKS = (_ROOT / "requirements" / "qwen.txt", _ROOT / "requirements" / "no-deps" / "qwen.txt")
+PACKAGES = (
+    *("qwen-tts", "transformers", "tokenizers", "huggingface_hub", "accelerate", "safetensors", "regex", "psutil"),
+    *("requests", "urllib3", "certifi", "idna", "charset-normalizer", "tqdm", "PyYAML", "filelock", "fsspec"),
+    *("packaging", "typing_extensions"),
+)
+"""All that qwen-tts needs beside torch and numpy, but for what reads recordings: that is stood in for (see `bare`)."""
+FASTER = ("faster-qwen3-tts==0.5.4", "qwen-tts-hf==0.1.1.post1", "transformers==5.16.1")
+"""For faster-qwen3-tts, in a folder of their own, on a Python that has what transformers 5 needs."""
+_GLIBC = ("2_17", "2_26", "2_27", "2_28", "2_31", "2_34")
+_MOST = 50 << 20
+"""Bytes that the wheels may take."""
+
+
+def download(folder: Path, python_version: str) -> None:
+    """Fetch the wheels of the versions that are locked, for x86_64 Linux; raises what pip fails with."""
+    pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", "\n".join(lock.read_text() for lock in _LOCKS), re.MULTILINE))
+    _fetch(folder, [f"{name}=={pins[name]}" for name in PACKAGES], python_version)
+    _fetch(folder / "faster", FASTER, python_version)
+
+
+def _fetch(folder: Path, packages: tuple[str, ...] | list[str], python_version: str) -> None:
+    platforms = [f"--platform=manylinux_{glibc}_x86_64" for glibc in _GLIBC] + ["--platform=manylinux2014_x86_64"]
+    options = ["--no-deps", "--only-binary=:all:", f"--python-version={python_version}", "--implementation=cp"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", *options, *platforms, f"--dest={folder}", *packages]
+    subprocess.run(command, check=True)
+    size = sum(wheel.stat().st_size for wheel in folder.glob("*.whl"))
+    print(f"{folder}: {len(packages)} wheels, {size / 2**20:.1f} MB")
+    if size > _MOST:
+        raise SystemExit(f"{folder} is larger than {_MOST >> 20} MB")

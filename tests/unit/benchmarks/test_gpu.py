@@ -1,0 +1,119 @@
+"""The GPU benchmark's bookkeeping: what it keeps of a run that goes wrong, and what a listener hears."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.gpu.__main__ import Run, tasks
+from benchmarks.gpu.listener import Listener
+from benchmarks.gpu.results import Results
+from benchmarks.gpu.steps import Options, options_from
+from tritone.contract import SPEECH_RATE
+
+WORKER = """
+import json, os, signal, sys
+_, told, descriptor, tasks = sys.argv
+def say(**line): os.write(int(descriptor), json.dumps(line).encode() + b"\\n")
+for part, size, until in json.loads(tasks):
+    key = {"part": part, "size": size}
+    say(begun="one", within=60 if part != "hangs" else 0.01, **key)
+    if part == "dies": os.abort()
+    if part == "hangs": signal.pause()
+    say(step="one", figures={"right": part != "wrong"}, seconds=1, **key)
+    say(done=True, **key)
+"""
+"""Stands in for the process with the GPU: a part's name says how it goes."""
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    return Options(
+        device="cuda:0",
+        dtype="bfloat16",
+        shapes="full",
+        quick=False,
+        folder=tmp_path,
+        out=tmp_path / "out" / "gpu.json",
+        site=None,
+        faster_site=None,
+    )
+
+
+def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What is written of a run of these parts."""
+    monkeypatch.setattr("benchmarks.gpu.__main__.SECONDS", dict.fromkeys(parts, 10))
+    monkeypatch.setattr("benchmarks.gpu.__main__._STOPPING", 0.1)
+    results = Results(options.out, {})
+    worker = (sys.executable, "-c", WORKER)
+    Run(options, results, time.time() + seconds, worker).all([(part, "1.7B") for part in parts])
+    written: dict[str, Any] = json.loads(options.out.read_text())
+    return written
+
+
+def test_a_process_that_dies_or_hangs_is_replaced_for_the_parts_that_are_left(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = run(options, ["first", "dies", "second", "hangs", "third"], monkeypatch=monkeypatch)
+    assert [*written["sizes"]["1.7B"]] == ["first", "second", "third"]
+    assert [(error["part"], error["step"]) for error in written["errors"]] == [("dies", "one"), ("hangs", "one")]
+    assert written["valid"]
+
+
+def test_a_wrong_result_makes_the_run_worthless(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(options, ["first"], monkeypatch=monkeypatch)["valid"]
+    assert not run(options, ["wrong", "second"], monkeypatch=monkeypatch)["valid"]
+
+
+def test_a_frame_is_compared_with_the_reading_of_its_bytes(options: Options) -> None:
+    results = Results(options.out, {})
+    results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
+    results.add("frames", "1.7B", "1", {"frame_ms": 2.5, "bytes": 5_000_000_000})
+    results.finish(1.0)
+    frame = json.loads(options.out.read_text())["sizes"]["1.7B"]["frames"]["1"]
+    assert (frame["floor_ms"], frame["times_floor"]) == (1.25, 2.0)
+
+
+def test_what_there_is_no_time_for_is_told(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = run(options, ["first", "second"], seconds=0, monkeypatch=monkeypatch)
+    assert written["left_out"] == ["1.7B first", "1.7B second"]
+
+
+def test_a_size_is_measured_to_the_end_before_the_next() -> None:
+    asked = tasks(["1.7B", "0.6B"], ["sharing", "frames", "arrivals"])
+    assert asked == [
+        ("frames", "1.7B"),
+        ("arrivals", "1.7B"),
+        ("sharing", "1.7B"),
+        ("frames", "0.6B"),
+        ("arrivals", "0.6B"),
+    ]
+
+
+def test_options_reach_another_process(options: Options) -> None:
+    assert options_from(options.text) == options
+
+
+@pytest.mark.parametrize(
+    ("chunks", "silence"),
+    [
+        ([(1.0, 0.5), (1.4, 0.5), (1.9, 0.5)], 0.0),
+        ([(1.0, 0.5), (1.75, 0.5), (2.0, 0.5)], 0.25),
+        ([(1.0, 0.5), (1.75, 0.5), (2.5, 0.5)], 0.5),
+    ],
+)
+def test_a_listener_hears_silence_when_audio_comes_later_than_it_is_played(
+    chunks: list[tuple[float, float]], silence: float
+) -> None:
+    times = iter([0.0, *(at for at, _ in chunks)])
+    listener = Listener(lambda: next(times))
+    for _, seconds in chunks:
+        listener.audio(np.zeros(round(seconds * SPEECH_RATE), np.float32))
+    assert listener.silence == pytest.approx(silence)
+    assert listener.seconds == 1.5
