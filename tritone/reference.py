@@ -43,8 +43,8 @@ A unary call ends with the status; a stream carries the text alone, in `error_me
 | gRPC status | meaning |
 |---|---|
 | `INVALID_ARGUMENT` | the caller's fault; the message begins with the tensor's or the parameter's name and a colon |
-| `UNAVAILABLE` | the model takes no more at present (`overloaded: ...`); try again, with a growing delay |
-| `CANCELLED` | the caller cancelled, or its deadline passed |
+| `UNAVAILABLE` | the model takes no more at present, or not in time (`overloaded: ...`); nothing was spoken or heard. Try again: where the message ends in `; try again in N s`, after so long, else with a growing delay |
+| `CANCELLED` | the caller cancelled, or its deadline passed; `deadline: ...` where it was the request's own `timeout` |
 | `INTERNAL` | the model's own fault; its log says more |
 """
 

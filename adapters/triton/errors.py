@@ -6,9 +6,14 @@ import traceback
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, InvalidInput, Overloaded
+from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
 
-_CODES = {InvalidInput: "INVALID_ARG", Overloaded: "UNAVAILABLE", Cancelled: "CANCELLED"}
+_CODES = {
+    InvalidInput: "INVALID_ARG",
+    Overloaded: "UNAVAILABLE",
+    DeadlinePassed: "CANCELLED",  # Triton has no code of its own for it
+    Cancelled: "CANCELLED",
+}
 """By name, because the stub gives its module `TritonError` only after it has imported the model."""
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, InvalidInput, Overloaded
+from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
 
 _TTFA_BUCKETS = [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
 _FINISHES = ("stop", "length", "runaway")
-_REASONS: dict[type[BaseException], str] = {InvalidInput: "invalid", Overloaded: "overloaded", Cancelled: "cancelled"}
+_REASONS: dict[type[BaseException], str] = {
+    InvalidInput: "invalid",
+    Overloaded: "overloaded",
+    DeadlinePassed: "deadline",
+    Cancelled: "cancelled",
+}
 
 
 class Metrics:
@@ -16,7 +21,7 @@ class Metrics:
 
     `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio spoken or
     heard), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
-    reason: invalid, overloaded, cancelled, internal), each by model.
+    reason: invalid, overloaded, deadline, cancelled, internal), each by model.
     """
 
     def __init__(self, model: str) -> None:

@@ -19,7 +19,7 @@ from tritone.contract import (
     TranscriptionOptions,
     Voice,
 )
-from tritone.errors import InvalidInput, Overloaded, from_text
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = sorted(ROOT.glob("model_repository/*/config.pbtxt")) + sorted(ROOT.glob("model_repository/*/configs/*.pbtxt"))
@@ -144,11 +144,25 @@ def test_a_wrong_parameter_is_refused_by_name(parameters: dict[str, object], fie
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("error", [InvalidInput("text", "is empty: say something"), Overloaded("two at a time")])
-def test_an_error_keeps_its_kind_when_it_crosses_as_text(error: InvalidInput | Overloaded) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidInput("text", "is empty: say something"),
+        Overloaded("two at a time"),
+        Overloaded("two at a time; no more", 7),
+        DeadlinePassed("its 2 s are over"),
+    ],
+    ids=str,
+)
+def test_an_error_keeps_its_kind_when_it_crosses_as_text(error: InvalidInput | Overloaded | DeadlinePassed) -> None:
     crossed = from_text(str(error))
     assert type(crossed) is type(error)
     assert str(crossed) == str(error)
+    assert vars(crossed) == vars(error)
+
+
+def test_a_full_model_says_when_to_try_again_in_words_and_as_a_number() -> None:
+    assert str(Overloaded("16 are spoken", 3)) == "overloaded: 16 are spoken; try again in 3 s"
 
 
 @pytest.mark.parametrize("text", ["Unexpected shape: 3", "the model failed on this request; its log says why", ""])
