@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import re
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ from tritonclient.utils import (
 
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions
-from tritone.errors import InvalidInput, Overloaded, from_text
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
 from tritone.parameters import Value
 
 Tensors = dict[str, NDArray[Any]]
@@ -45,8 +46,12 @@ _OPTIONS = [
     # A `dns:///` name that stands for several servers: a connection to each.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
 ]
+_DESCRIPTION_SECONDS = 60.0
+"""How long a model's description holds: its server may come back with another checkpoint, other voices."""
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
+_RETRY_SECONDS = 1
+"""When to try again where a full model does not say."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
 }
@@ -68,7 +73,7 @@ class Triton:
         self._channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for address in addresses]
         self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(addresses)))
-        self._descriptions: dict[str, SpeechDescription] = {}
+        self._descriptions: dict[str, tuple[float, SpeechDescription]] = {}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -112,11 +117,14 @@ class Triton:
     async def _ask(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
         """Send one request on a stream of its own, whether one answer comes or many.
 
+        The model is told the deadline too: it may then drop the request before gRPC does, or not even begin.
+
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
         stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
         keeps a model loaded for ever whose stream is left between an error and its end.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
+        request.parameters["timeout"].int64_param = round(timeout * 1e6)
         call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
         final = False
         failure = None
@@ -146,8 +154,8 @@ class Triton:
         return any(not isinstance(answer, BaseException) and answer.ready for answer in answers)
 
     async def describe(self, model: str) -> SpeechDescription:
-        """What a speech model says of itself; asked once."""
-        if model not in self._descriptions:
+        """What a speech model says of itself, or said within the last `_DESCRIPTION_SECONDS`."""
+        if time.monotonic() >= self._descriptions.get(model, (0.0, None))[0]:
             answers = self.stream(
                 model,
                 {"text": np.array([b""], dtype=np.object_)},
@@ -157,8 +165,9 @@ class Triton:
             )
             async for tensors in answers:
                 if "description" in tensors:
-                    self._descriptions[model] = SpeechDescription.from_json(tensors["description"].item())
-        return self._descriptions[model]
+                    description = SpeechDescription.from_json(tensors["description"].item())
+                    self._descriptions[model] = time.monotonic() + _DESCRIPTION_SECONDS, description
+        return self._descriptions[model][1]
 
     def _stub(self) -> Any:
         """The next server in turn that is not known to be out of reach."""
@@ -212,7 +221,11 @@ def _from_text(text: str, model: str) -> ApiError:
         return BadRequest(f"{field}: {error.problem}", param=field)
     if isinstance(error, Overloaded):
         logger.warning("%s is full: %s", model, error)
-        return Unavailable(f"model {model!r} takes no more requests at present; try again")
+        told = f"model {model!r} takes no more requests at present; try again"
+        return Unavailable(told, retry_after=error.retry_after or _RETRY_SECONDS)
+    if isinstance(error, DeadlinePassed):
+        logger.warning("%s did not finish: %s", model, error)
+        return GatewayTimeout(f"model {model!r} did not finish in time")
     if text.startswith("Request for unknown model"):
         logger.warning("%s is not loaded: %s", model, text)
         return Unavailable(f"model {model!r} is not loaded at present; try again")

@@ -243,10 +243,13 @@ async def test_what_the_model_refuses_is_a_400_in_the_words_of_http(gateway: Gat
     assert "input: nothing here can be spoken" in caught.value.message
 
 
-async def test_a_full_model_is_a_503_that_says_when_to_try_again(gateway: Gateway, kokoro: FakeSpeech) -> None:
-    kokoro.chunks, kokoro.failure = [], Overloaded("no slot")
+@pytest.mark.parametrize(("hint", "told"), [(None, "1"), (17, "17")])
+async def test_a_full_model_is_a_503_that_says_when_to_try_again(
+    gateway: Gateway, kokoro: FakeSpeech, hint: int | None, told: str
+) -> None:
+    kokoro.chunks, kokoro.failure = [], Overloaded("no slot", hint)
     answer = await gateway.http.post(SPEECH, json=HELLO)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, told)
     assert answer.json()["error"]["type"] == "server_error"
 
 

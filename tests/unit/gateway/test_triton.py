@@ -14,8 +14,8 @@ from grpc import StatusCode
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from gateway.triton import Triton
 from tests.fake_triton import Call, FakeTriton, Status
-from tests.unit.gateway.conftest import FakeSpeech
-from tritone.errors import InvalidInput, Overloaded, TritoneError
+from tests.unit.gateway.conftest import DESCRIPTION, QWEN, FakeSpeech
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, TritoneError
 
 INPUTS = {
     "audio": np.linspace(-1, 1, 5, dtype=np.float32).reshape(1, 5),
@@ -37,7 +37,7 @@ async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton
     call = triton.calls[0]
     assert (call.request_id, call.parameters) == (
         "r1",
-        {**parameters, "priority": 2},
+        {**parameters, "priority": 2, "timeout": 5_000_000},
     )
     np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
     assert answer["words"].tolist() == [b"a", "ü".encode(), b""]
@@ -75,6 +75,7 @@ OURS = "the server failed on this request; its log says why"
         (TritoneError("device: /secret"), ServerError, OURS, None),
         (TritoneError("unexpected shape of /secret"), ServerError, OURS, None),
         (Overloaded("2"), Unavailable, "model 'm' takes no more requests at present; try again", None),
+        (DeadlinePassed("2 s"), GatewayTimeout, "model 'm' did not finish in time", None),
         (
             TritoneError("Request for unknown model: 'm' is not found"),
             Unavailable,
@@ -161,6 +162,15 @@ async def test_a_description_that_failed_is_asked_for_again(
     with pytest.raises(Unavailable):
         await client.describe("kokoro-82m")
     triton.handlers["kokoro-82m"] = kokoro
+    assert await client.describe("kokoro-82m") == kokoro.description
+
+
+async def test_a_description_is_asked_for_again_after_a_while(
+    client: Triton, kokoro: FakeSpeech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton._DESCRIPTION_SECONDS", 0.0)
+    assert await client.describe("kokoro-82m") == DESCRIPTION
+    kokoro.description = QWEN["qwen3-tts-0.6b"]
     assert await client.describe("kokoro-82m") == kokoro.description
 
 
