@@ -226,7 +226,7 @@ def _from_text(text: str, model: str) -> ApiError:
     if isinstance(error, DeadlinePassed):
         logger.warning("%s did not finish: %s", model, error)
         return GatewayTimeout(f"model {model!r} did not finish in time")
-    if text.startswith("Request for unknown model"):
+    if text.startswith(("Request for unknown model", "Stub process")):  # the latter is one that died
         logger.warning("%s is not loaded: %s", model, text)
         return Unavailable(f"model {model!r} is not loaded at present; try again")
     logger.error("%s failed: %s", model, text)

@@ -82,6 +82,12 @@ OURS = "the server failed on this request; its log says why"
             "model 'm' is not loaded at present; try again",
             None,
         ),
+        (
+            TritoneError("Stub process 'm_0_0' is not healthy."),
+            Unavailable,
+            "model 'm' is not loaded at present; try again",
+            None,
+        ),
         (TritoneError("unexpected: /secret"), ServerError, OURS, None),
         (Status(StatusCode.UNAVAILABLE, "x"), Unavailable, "model 'm' is out of reach at present; try again", None),
         (Status(StatusCode.INTERNAL, "/secret"), ServerError, OURS, None),
