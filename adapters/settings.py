@@ -85,7 +85,23 @@ QWEN_KV_POSITIONS = Setting(
     least=64,
 )
 QWEN_QUEUE = Setting("QWEN_QUEUE", 16, "Requests that may wait for a slot.", least=0)
-QWEN_QUEUE_SECONDS = Setting("QWEN_QUEUE_SECONDS", 30, "Seconds that a request may wait for a slot.", least=0)
+QWEN_QUEUE_SECONDS = Setting(
+    "QWEN_QUEUE_SECONDS", 30, "Seconds that a request may wait for a slot, if its own `timeout` is not less.", least=0
+)
+QWEN_PREFILL_TOKENS = Setting(
+    "QWEN_PREFILL_TOKENS",
+    0,
+    "Prompt tokens that Qwen3-TTS reads between two frames of those that are spoken; 0: about as many as delay them by "
+    "one frame, 64 on a CPU and 256 on a GPU.",
+    least=0,
+)
+QWEN_GRAPHS = Setting(
+    "QWEN_GRAPHS",
+    "auto",
+    "CUDA graphs of Qwen3-TTS: `auto`, captured at load where they can be, or `off`, for a slower model that loads "
+    "sooner and takes less memory.",
+    choices=("auto", "off"),
+)
 QWEN_PROFILE = Setting(
     "QWEN_PROFILE",
     "latency",
@@ -121,9 +137,11 @@ ALL: tuple[Setting[str] | Setting[int], ...] = (
     QWEN_KV_POSITIONS,
     QWEN_QUEUE,
     QWEN_QUEUE_SECONDS,
+    QWEN_PREFILL_TOKENS,
     QWEN_PROFILE,
     QWEN_RUNAWAY_SECONDS,
     QWEN_VOICE_CACHE_MB,
+    QWEN_GRAPHS,
     QWEN_MAX_REQUESTS,
     QWEN_MAX_BATCH,
     KOKORO_MAX_REQUESTS,

@@ -111,9 +111,9 @@ class TappedStepper(FrameStepper):
         super().__init__(**arguments)
         self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
 
-    def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """As ever."""
-        super().prefill(slot, prompt, sampling)
+        super().open(slot, prompt, sampling)
         self._by_slot[slot] = []
         self._taken.append(self._by_slot[slot])
 
@@ -165,6 +165,7 @@ class Bench:
             limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
             profile=PROFILES[PROFILE],
             guards=Guards(0),  # greedy speech of random weights repeats itself
+            prefill_tokens=64,
         )
         yield engine
         engine.close()

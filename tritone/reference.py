@@ -26,7 +26,10 @@ perf_analyzer. A model's folder below `model_repository/` is its name. What a ca
   shape below. Triton pools the windows of different callers by itself. Send a recording's first window with priority
   1 and the others with 2 (the default), and at most four at once, so that long recordings do not block short ones.
 - **Set a deadline.** A model answers late when it has much to do, and nothing in Triton ends a call for you. A call
-  whose deadline passes is cancelled, and its work is dropped.
+  whose deadline passes is cancelled, and its work is dropped. Where your client cannot set one, Qwen3-TTS keeps
+  Triton's own request parameter `timeout` (int64, microseconds from the request's arrival to its last response): a
+  request that still waits then is refused as overloaded, and one that is being spoken ends in `deadline: ...`. The
+  other models pass over it.
 - **Cancel what you no longer need**: cancel the gRPC call. The model looks before every piece of work.
 - **Mind Triton 2.51**, the embedded server: two things can crash it, and every model with it. Never open a stream with
   the metadata `triton_grpc_error: true`: an error that a model sends at once ends the process. And a unary `ModelInfer`
@@ -43,9 +46,12 @@ A unary call ends with the status; a stream carries the text alone, in `error_me
 | gRPC status | meaning |
 |---|---|
 | `INVALID_ARGUMENT` | the caller's fault; the message begins with the tensor's or the parameter's name and a colon |
-| `UNAVAILABLE` | the model takes no more at present, or not in time (`overloaded: ...`); nothing was spoken or heard. Try again: where the message ends in `; try again in N s`, after so long, else with a growing delay |
+| `UNAVAILABLE` | the model takes no more, or not in time (`overloaded: ...`), and has done nothing; try again later |
 | `CANCELLED` | the caller cancelled, or its deadline passed; `deadline: ...` where it was the request's own `timeout` |
 | `INTERNAL` | the model's own fault; its log says more |
+
+A text that begins with `overloaded:` may end in `; try again in N s`, N a whole number: there will probably be room by
+then. Where it does not, let the delay grow from one try to the next.
 """
 
 _LONG_INTRODUCTION = """\

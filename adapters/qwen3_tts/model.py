@@ -10,6 +10,7 @@ import triton_python_backend_utils as pb_utils
 from adapters.qwen3_tts.checkpoint import Checkpoint, choose
 from adapters.qwen3_tts.engine import QwenEngine
 from adapters.qwen3_tts.inflight.engine import InflightEngine
+from adapters.qwen3_tts.inflight.loading import load_engine
 from adapters.qwen3_tts.inflight.settings import Settings
 from adapters.qwen3_tts.runtime import Hardware, Runtime
 from adapters.qwen3_tts.stock import StockModel
@@ -33,7 +34,7 @@ class TritonPythonModel(SpeechModel):
 
 
 def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:
-    engine = InflightEngine.load(checkpoint, runtime, Settings.read(runtime.device), **_defaults())
+    engine = load_engine(checkpoint, runtime, Settings.read(runtime.device), **_defaults())
     try:
         engine.prove(PROOF)
     except BaseException:

@@ -6,6 +6,7 @@ A model family gives an `Engine`; its `TritonPythonModel` is a `SpeechModel` tha
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -51,6 +52,8 @@ class SpeechRequest:
     """Everything else that the caller asked for, none of which the model does not follow."""
     ref_audio: NDArray[np.float32] | None = field(default=None, compare=False)
     """The voice to clone: mono samples (n,) at `SPEECH_RATE`; only voice clone models get one."""
+    timeout: float = math.inf
+    """Seconds from arrival after which the caller has no use for the rest; an engine may pass it over."""
 
     @classmethod
     def read(
@@ -59,7 +62,9 @@ class SpeechRequest:
         options: SpeechOptions,
         model: SpeechDescription,
         max_chars: int,
+        *,
         ref_audio: NDArray[np.float32] | None = None,
+        timeout: float = math.inf,
     ) -> SpeechRequest:
         """Check what came over the wire; raises `InvalidInput` naming the tensor or parameter at fault."""
         _followed(options, model)
@@ -72,6 +77,7 @@ class SpeechRequest:
             speed=_speed(options.speed, model),
             options=options,
             ref_audio=ref_audio,
+            timeout=timeout,
         )
 
 
@@ -206,7 +212,12 @@ class SpeechModel(ABC):
                 text = _input(request, "text")
                 assert text is not None, "Triton refuses a request without it"
                 speech = SpeechRequest.read(
-                    text[0], options, self._engine.description, self._max_chars, _input(request, "ref_audio")
+                    text[0],
+                    options,
+                    self._engine.description,
+                    self._max_chars,
+                    ref_audio=_input(request, "ref_audio"),
+                    timeout=_timeout(request),
                 )
                 self._engine.submit(speech, reply)
             except Exception as error:
@@ -234,6 +245,11 @@ def to_int16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
 def _response(outputs: Mapping[str, Any]) -> Any:
     tensors = [pb_utils.Tensor(name, np.asarray(values, dtype=_OUTPUTS[name])) for name, values in outputs.items()]
     return pb_utils.InferenceResponse(output_tensors=tensors)
+
+
+def _timeout(request: Any) -> float:
+    """Triton's request parameter `timeout`, which it leaves to the model to keep, in seconds; none is 0 there."""
+    return request.timeout() / 1e6 or math.inf
 
 
 def _input(request: Any, name: str) -> NDArray[Any] | None:

@@ -80,9 +80,11 @@ class ResponseSender:
 class InferenceRequest:
     """Its inputs and its parameters, the latter as the JSON text that the backend gives."""
 
-    def __init__(self, inputs: Mapping[str, NDArray[Any]], parameters: str = "", request_id: str = "") -> None:
+    def __init__(
+        self, inputs: Mapping[str, NDArray[Any]], parameters: str = "", request_id: str = "", timeout: int = 0
+    ) -> None:
         self._inputs = [Tensor(name, values) for name, values in inputs.items()]
-        self._parameters, self._request_id = parameters, request_id
+        self._parameters, self._request_id, self._timeout = parameters, request_id, timeout
         self.sender = ResponseSender()
         self.cancelled = False
 
@@ -94,6 +96,10 @@ class InferenceRequest:
 
     def request_id(self) -> str:
         return self._request_id
+
+    def timeout(self) -> int:
+        """In microseconds; 0: none was asked for."""
+        return self._timeout
 
     def get_response_sender(self) -> ResponseSender:
         return self.sender

@@ -7,15 +7,21 @@ decoded in one piece, whatever its chunks were: there is no seam, and no context
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count, takewhile
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec_layers import upsampled
 from adapters.qwen3_tts.inflight.codec_state import CodecState, Past, StateArena
 from adapters.qwen3_tts.inflight.codec_weights import LayerFactory
+from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.transfer import Transfer
 
 __all__ = ["CodecDecoder", "CodecState", "StreamingCodec"]
 
@@ -47,7 +53,12 @@ class CodecDecoder:
         return self._codebooks.dtype
 
     @property
-    def reach(self) -> int:
+    def books(self) -> int:
+        """Codes of a frame."""
+        return len(self._first)
+
+    @property
+    def _reach(self) -> int:
         """How many latents, this one included, the samples of a frame and the state behind them depend on."""
         frames, rate = 0.0, 1
         for _, expansion, block in self._expansions:
@@ -60,13 +71,30 @@ class CodecDecoder:
             frames += sum(unit.wide.reach for unit in decoder_block.units) / rate
         return 1 + math.ceil(frames + self._last_conv.reach / rate)
 
-    def latents(self, codes: Tensor, start: Tensor, past: Past) -> Tensor:
-        """What samples are made of, (n, frames, channels): of codes (n, frames, 16) from frames `start` (n,) on."""
-        embedded = self._codebooks[codes + self._first].sum(2)
-        return self._transformer(self._entry(embedded, past), start, past)
+    def decode(self, arena: StateArena, slots: Tensor, codes: Tensor) -> Tensor:
+        """The next samples (n, frames * 1920) of an arena's slots (n,) int64, of their next codes (n, frames, 16).
 
-    def samples(self, latents: Tensor, past: Past) -> Tensor:
-        """Samples (n, frames * 1920) of latents (n, frames, channels)."""
+        What is done depends on shapes alone, and nothing waits for the device.
+        """
+        past = arena.open(slots, codes.shape[1])
+        return self._samples(self._latents(codes, past), past)
+
+    def state_after(self, codes: Tensor) -> CodecState:
+        """Where a stream stands that has decoded codes (frames, 16), for a fraction of the work.
+
+        Only the transformer looks back far; what follows it depends on the last few frames.
+        """
+        arena = StateArena(self.layout, 1, device=self.device, dtype=self.dtype)
+        past = arena.open(torch.zeros(1, dtype=torch.int64, device=self.device), len(codes))
+        self._samples(self._latents(codes[None], past)[:, -self._reach :], past)
+        return arena.save(0)
+
+    def _latents(self, codes: Tensor, past: Past) -> Tensor:
+        """What samples are made of, (n, frames, channels)."""
+        embedded = self._codebooks[codes + self._first].sum(2)
+        return self._transformer(self._entry(embedded, past), past)
+
+    def _samples(self, latents: Tensor, past: Past) -> Tensor:
         x = latents
         for expand, rate, block in self._expansions:
             x = block(upsampled(expand(x), rate), past)
@@ -77,46 +105,89 @@ class CodecDecoder:
 
 
 class StreamingCodec:
-    """`slots` streams of audio. For one thread at a time; nothing here waits for the device."""
+    """`slots` streams of audio. For one thread at a time; nothing here waits for the device.
 
-    def __init__(self, decoder: CodecDecoder, *, slots: int) -> None:
+    On CUDA all of it happens on a stream of its own, so that frames are made meanwhile, and one graph a shape: rows are
+    filled up to a power of two with a spare slot, which is nobody's.
+    """
+
+    def __init__(self, decoder: CodecDecoder, *, slots: int, graphs: Graphs | None = None) -> None:
+        """`graphs`: of this codec alone; if None, as the device has them."""
+        device = decoder.device
         self._decoder = decoder
-        self._arena = StateArena(decoder.layout, slots, device=decoder.device, dtype=decoder.dtype)
+        self._arena = StateArena(decoder.layout, slots + 1, device=device, dtype=decoder.dtype)
+        self.slots = slots
+        self._graphs = Graphs(device) if graphs is None else graphs
+        self._buckets = [*takewhile(lambda rows: rows < slots, (1 << power for power in count())), slots]
+        self._inputs: dict[tuple[int, int], Tensor] = {}
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        if self._stream is not None:
+            self._stream.wait_stream(torch.cuda.current_stream(device))  # by it the weights were made
+
+    def capture(self, sizes: Sequence[int], progress: Callable[[int, int], None]) -> None:
+        """Capture all that `speak` does with chunks of these sizes, in frames; `progress` hears (done, of how many).
+
+        No slot changes by it. Where there are no graphs, there is nothing to do.
+        """
+        if not self._graphs.enabled:
+            return
+        shapes = [(rows, frames) for rows in self._buckets for frames in sizes]
+        with self._on_stream():
+            for done, shape in enumerate(
+                sorted(shapes, key=math.prod, reverse=True), 1
+            ):  # small ones fit where large ones were
+                self._input(*shape)
+                progress(done, len(shapes))
 
     def reset(self, slot: int, state: CodecState | None = None) -> None:
         """Begin a new stream in a slot; with `state`, one that goes on from there."""
-        self._arena.restore(slot, state)
+        with self._on_stream():
+            self._arena.restore(slot, state)
 
-    def save(self, slot: int) -> CodecState:
-        """A copy of where a slot's stream stands, for `reset` of any codec with the same decoder."""
-        return self._arena.save(slot)
+    def speak(self, slots: Sequence[int], codes: NDArray[np.int64]) -> Transfer:
+        """The next samples of some slots, made of their next codes (n, frames, 16), on their way to the host.
 
-    def decode(self, slots: Sequence[int], codes: Tensor) -> Tensor:
-        """The next samples of some slots, (n, frames * 1920) from -1 to 1, of their next codes (n, frames, 16) int64.
-
-        The codes may be in the host's memory. No slot may be named twice. What is done depends on their shape alone.
+        They are (n, frames * 1920) from -1 to 1, in float32; in float64 if the decoder is. No slot may be named twice.
         """
-        with torch.inference_mode():
-            latents, past = self._read(self._on_device(slots), codes)
-            return self._decoder.samples(latents, past)
+        n, frames, _ = codes.shape
+        rows = next(rows for rows in self._buckets if rows >= n) if self._graphs.enabled else n
+        with self._on_stream():
+            lines = self._blank(rows, frames)
+            values = lines.numpy()
+            values[:n, 0] = slots
+            values[:n, 1:] = codes.reshape(n, -1)
+            device_lines = self._input(rows, frames)
+            device_lines.copy_(lines, non_blocking=True)
+            return Transfer(self._spoken(device_lines)[:n])
 
-    def skip(self, slots: Sequence[int], codes: Tensor) -> None:
-        """As `decode`, for codes that need not be heard: the same state, for a fraction of the work.
+    def _blank(self, rows: int, frames: int) -> Tensor:
+        """On the host, what is decoded: a line a row, its slot and then its codes; as yet all of the spare slot."""
+        pinned = self._stream is not None  # copies from any other memory wait for all that the device has in work
+        lines = torch.zeros(rows, 1 + frames * self._decoder.books, dtype=torch.int64, pin_memory=pinned)
+        lines[:, 0] = self.slots  # the one after the last
+        return lines
 
-        Only the transformer looks back far; what follows it depends on the last few frames.
-        """
-        with torch.inference_mode():
-            latents, past = self._read(self._on_device(slots), codes)
-            self._decoder.samples(latents[:, -self._decoder.reach :], past)
+    def _input(self, rows: int, frames: int) -> Tensor:
+        """Where the lines of a shape are decoded from. Capturing decodes more than once, so the first are blank."""
+        lines = self._inputs.get((rows, frames))
+        if lines is None:
+            lines = self._blank(rows, frames).to(self._decoder.device)
+            if self._graphs.enabled:
+                self._spoken(lines)
+            self._inputs[rows, frames] = lines
+        return lines
 
-    def _read(self, slots: Tensor, codes: Tensor) -> tuple[Tensor, Past]:
-        codes = codes.to(self._decoder.device, non_blocking=True)
-        start = self._arena.frames.index_select(0, slots)
-        self._arena.frames.index_copy_(0, slots, start + codes.shape[1])
-        past = self._arena.open(slots)
-        return self._decoder.latents(codes, start, past), past
+    def _spoken(self, lines: Tensor) -> Tensor:
+        """The samples of a shape's lines, which stay where they are."""
 
-    def _on_device(self, slots: Sequence[int]) -> Tensor:
-        """From pinned memory: a copy from any other would wait for all that the device has in work."""
-        device = self._decoder.device
-        return torch.tensor(slots, pin_memory=device.type == "cuda").to(device, non_blocking=True)
+        def decode() -> Tensor:
+            codes = lines[:, 1:].unflatten(1, (-1, self._decoder.books))
+            samples = self._decoder.decode(self._arena, lines[:, 0].contiguous(), codes)
+            return samples.to(torch.promote_types(samples.dtype, torch.float32))
+
+        return self._graphs.run(lines.shape, decode)
+
+    @contextmanager
+    def _on_stream(self) -> Iterator[None]:
+        with torch.cuda.stream(self._stream), torch.inference_mode():
+            yield

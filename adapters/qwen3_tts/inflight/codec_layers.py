@@ -176,9 +176,9 @@ class Transformer:
     window: int
     """Frames that a frame sees, itself included."""
 
-    def __call__(self, x: Tensor, start: Tensor, past: Past) -> Tensor:
-        """`x` (streams, time, channels), of which each stream's begins at frame `start` (streams,) int64."""
-        around = self._surroundings(start, x.shape[1], x.dtype)
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
+        """`x` is (streams, time, channels)."""
+        around = self._surroundings(past.start, x.shape[1], x.dtype)
         flat = x.flatten(0, 1)
         for layer in self.layers:
             flat = layer(flat, around, past)

@@ -55,19 +55,25 @@ class StateArena:
         if state is None:
             self.values[slot].zero_()
             self.frames[slot].zero_()
-        else:
-            self.values[slot].copy_(state.values)
-            self.frames[slot].copy_(state.frames)
+            return
+        for mine, saved in ((self.values, state.values), (self.frames, state.frames)):
+            mine[slot].copy_(saved)
+            if saved.is_cuda:  # who forgets it meanwhile must not give its memory away before it is read
+                saved.record_stream(torch.cuda.current_stream(saved.device))
 
-    def open(self, slots: Tensor) -> Past:
-        """The pasts of `slots`, (n,) int64 and all different."""
-        return Past(slots, self._tails, _divided(self.values.index_select(0, slots), self._shapes))
+    def open(self, slots: Tensor, frames: int) -> Past:
+        """The pasts of `slots`, (n,) int64, for their next `frames`. Of a slot that is named twice, any row stays."""
+        start = self.frames.index_select(0, slots)
+        self.frames.index_copy_(0, slots, start + frames)
+        return Past(start, slots, self._tails, _divided(self.values.index_select(0, slots), self._shapes))
 
 
 class Past:
     """The pasts of some streams while one chunk of each goes through the layers."""
 
-    def __init__(self, slots: Tensor, tails: Sequence[Tensor], taken: Sequence[Tensor]) -> None:
+    def __init__(self, start: Tensor, slots: Tensor, tails: Sequence[Tensor], taken: Sequence[Tensor]) -> None:
+        self.start = start
+        """The frame, (n,) int64, with which each stream's chunk begins."""
         self._slots = slots
         self._tails = tails
         self._taken = taken

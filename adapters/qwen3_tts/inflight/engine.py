@@ -1,17 +1,19 @@
-"""The in-flight engine: a thread that makes frames, one that sends audio, and one that prepares what comes."""
+"""The in-flight engine: a thread that makes frames, one that sends audio, and two that prepare what comes."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 
-from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.codec import StreamingCodec
+from adapters.qwen3_tts.inflight.cuda import complete, work_apart
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.loop import FrameLoop
@@ -20,15 +22,15 @@ from adapters.qwen3_tts.inflight.profiles import Profile
 from adapters.qwen3_tts.inflight.recording import Recording
 from adapters.qwen3_tts.inflight.scheduler import Limits, Load, Scheduler
 from adapters.qwen3_tts.inflight.sending import Sender
-from adapters.qwen3_tts.inflight.settings import Settings
-from adapters.qwen3_tts.inflight.stream import Stream, Way
-from adapters.qwen3_tts.inflight.voices import VoiceCache, VoiceEncoder
-from adapters.qwen3_tts.inflight.weights import Weights
-from adapters.qwen3_tts.runtime import Runtime
+from adapters.qwen3_tts.inflight.stream import Prepared, Stream, Way
 from adapters.qwen3_tts.utterance import Utterance
 from adapters.triton.speech import Reply, SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import Overloaded
+
+_CPU = torch.device("cpu")
+_BEHIND = 1
+"""Frames by which the host stays behind a GPU: it is told of the next one before it has ended this one."""
 
 
 @dataclass(frozen=True)
@@ -54,51 +56,44 @@ class InflightEngine:
         limits: Limits,
         profile: Profile,
         guards: Guards,
+        prefill_tokens: int,
+        device: torch.device = _CPU,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`prefill_tokens` as in `FrameLoop`; `device` is where the model is."""
         self.description: SpeechDescription = preparation.description
         self._preparation = preparation
         self._guards = guards
+        self._device = device
         self._clock = clock
         self._scheduler = Scheduler(limits, clock)
-        self._loop = FrameLoop(self._scheduler, stepper, codec, profile, clock)
+        self._loop = FrameLoop(
+            self._scheduler,
+            stepper,
+            codec,
+            profile,
+            prefill_tokens=prefill_tokens,
+            behind=_BEHIND if device.type == "cuda" else 0,
+            clock=clock,
+        )
         self._sender = Sender(self._scheduler.wake)
-        self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing")  # a new voice takes longer than many frames
+        self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", work_apart, (device,))
+        self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", work_apart, (device,))
         self._stepping = threading.Thread(target=self._step, name="qwen3-tts-stepping", daemon=True)
         self._stepping.start()
-
-    @classmethod
-    def load(cls, checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **defaults: str) -> InflightEngine:
-        """The engine of a checkpoint; `defaults` are those of `Preparation`. Raises what is wrong with its files."""
-        weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
-        decoder = CodecDecoder(weights.speech_tokenizer.decoder)
-        voices = None
-        if checkpoint.mode == "voice_clone":
-            voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
-        limits = settings.limits
-        return cls(
-            Preparation(checkpoint, weights, voices, **defaults),
-            FrameStepper(weights, slots=limits.slots, positions=limits.positions),
-            StreamingCodec(decoder, slots=limits.slots),
-            limits=limits,
-            profile=settings.profile,
-            guards=settings.guards,
-        )
 
     def submit(self, request: SpeechRequest, reply: Reply) -> None:
         """Take a request; raises `InvalidInput` for what this checkpoint cannot speak, `Overloaded` when full."""
         outlet = self._sender.outlet(reply)
-        self.speak(self._preparation.utterance(request), outlet)
+        self.speak(self._preparation.utterance(request), outlet, timeout=request.timeout)
         outlet.open()
 
-    def speak(self, utterance: Utterance, way: Way) -> None:
-        """Take an utterance, whose audio leaves by `way`; raises `Overloaded` when full."""
-        stream = Stream(utterance, way, arrived=self._clock(), watch=self._guards.watch())
+    def speak(self, utterance: Utterance, way: Way, *, timeout: float = math.inf) -> None:
+        """Take an utterance, whose audio leaves by `way` within `timeout` seconds; raises `Overloaded` when full."""
+        now = self._clock()
+        stream = Stream(utterance, way, arrived=now, deadline=now + timeout, watch=self._guards.watch())
         self._scheduler.admit(stream)
-        try:
-            self._preparing.submit(self._prepare, stream)
-        except RuntimeError:  # closed since; the stream is ended with the others
-            return
+        self._hand_over(self._preparing, self._prepare_soon, stream)
 
     def prove(self, request: SpeechRequest) -> None:
         """Speak a request to nobody; raises what the engine fails with, and `RuntimeError` if no audio comes of it."""
@@ -115,22 +110,41 @@ class InflightEngine:
     def close(self) -> None:
         """Take no more; what is open fails after the frame in work."""
         self._scheduler.close()
-        self._preparing.shutdown(cancel_futures=True)
+        for executor in (self._preparing, self._encoding):
+            executor.shutdown(cancel_futures=True)
         self._stepping.join()
         self._sender.close()
 
+    def _prepare_soon(self, stream: Stream) -> None:
+        if not self._make_ready(stream, self._preparation.prepare_soon):
+            self._hand_over(self._encoding, self._prepare, stream)
+
     def _prepare(self, stream: Stream) -> None:
-        if stream.way.gone:
-            return
+        """The same for a voice that is new: it takes as long as many frames, and others do not wait for it."""
+        self._make_ready(stream, self._preparation.prepare)
+
+    def _make_ready(self, stream: Stream, prepare: Callable[[Utterance], Prepared | None]) -> bool:
+        """Prepare a stream; False where `prepare` leaves that to another."""
+        if stream.way.gone or stream.over:
+            return True
         try:
             with torch.inference_mode():
-                prepared = self._preparation.prepare(stream.utterance)
+                prepared = prepare(stream.utterance)
+            if prepared is None:
+                return False
+            complete(self._device)
             self._scheduler.ready(stream, prepared)
         except Exception as error:
             if self._scheduler.remove(stream):
                 stream.way.fail(error)
+        return True
+
+    def _hand_over(self, executor: ThreadPoolExecutor, work: Callable[[Stream], None], stream: Stream) -> None:
+        with suppress(RuntimeError):  # it was shut down; the stream is ended with all others
+            executor.submit(work, stream)
 
     def _step(self) -> None:
+        work_apart(self._device)
         while self._scheduler.wait():
             try:
                 with torch.inference_mode():

@@ -119,9 +119,9 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -
     return attended.transpose(1, 2).reshape(queries.shape[0], -1)
 
 
-def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The `mask` of `attend` for tokens at the positions 0, 1, 2..., (1, 1, tokens * group, tokens)."""
-    mask = torch.full((tokens, tokens), -torch.inf, device=device, dtype=dtype).triu_(1)
+def causal_mask(tokens: int, group: int, device: torch.device, dtype: torch.dtype, *, before: int = 0) -> Tensor:
+    """The `mask` of `attend` for tokens that follow `before` others, (1, 1, tokens * group, before + tokens)."""
+    mask = torch.full((tokens, before + tokens), -torch.inf, device=device, dtype=dtype).triu_(before + 1)
     return mask.repeat_interleave(group, 0)[None, None]
 
 

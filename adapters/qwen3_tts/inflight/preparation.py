@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.sampling import Sampling
@@ -49,13 +52,24 @@ class Preparation:
             max_new_tokens=int(self._weights.generation.get("max_new_tokens", 2048)),
         )
 
+    def prepare_soon(self, utterance: Utterance) -> Prepared | None:
+        """As `prepare`, but None where a voice must first be taken from its recording, which takes many frames."""
+        if self._voices is None or utterance.reference is None:
+            return self._prepared(utterance, None)
+        voice = self._voices.find(*_reference(utterance))
+        return None if voice is None else self._prepared(utterance, voice)
+
     def prepare(self, utterance: Utterance) -> Prepared:
-        """Build the prompt, and take the voice from its reference where it is new; in one thread at a time.
+        """Build the prompt, with the voice from its reference, in any thread.
 
         Where the request does not say, a cloned voice reads its text frame by frame, as in the package, and the others
         have all of it before they speak.
         """
-        voice = self._voice(utterance)
+        if self._voices is None or utterance.reference is None:
+            return self._prepared(utterance, None)
+        return self._prepared(utterance, self._voices.get(*_reference(utterance)))
+
+    def _prepared(self, utterance: Utterance, voice: ClonedVoice | None) -> Prepared:
         streaming = utterance.sampling.streaming_text
         prompt = self._prompts.build(
             utterance.text,
@@ -69,8 +83,9 @@ class Preparation:
         sampling = Sampling.of(self._weights.generation, utterance.sampling.arguments(), {"seed": seed})
         return Prepared(prompt, sampling, voice.codec_state if voice else None)
 
-    def _voice(self, utterance: Utterance) -> ClonedVoice | None:
-        if self._voices is None or utterance.reference is None:
-            return None
-        words = utterance.reference_text
-        return self._voices.get(utterance.reference, words or "", x_vector_only=words is None)
+
+def _reference(utterance: Utterance) -> tuple[NDArray[np.float32], str, bool]:
+    """A recording, its words, and whether its colour alone is taken."""
+    assert utterance.reference is not None
+    words = utterance.reference_text
+    return utterance.reference, words or "", words is None

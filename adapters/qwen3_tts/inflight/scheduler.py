@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from adapters.qwen3_tts.inflight.stream import Prepared, Stream
 from tritone.errors import InvalidInput, Overloaded
 
-_AGAIN = "try again in a second"
+_LONGEST_HINT = 60
+"""Seconds; whoever waits for longer had better ask another server."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,17 @@ class Scheduler:
         """Take a stream to be prepared; raises `Overloaded` when full."""
         limits = self._limits
         stream.reserved = min(stream.utterance.max_tokens, limits.positions)
+        stream.patience = min(stream.deadline, stream.arrived + limits.queue_seconds)
         with self._changed:
             if self._closing:
                 raise Overloaded("the model is shutting down; try another server")
             if len(self._waiting) + len(self._active) >= limits.slots + limits.queue:
-                raise Overloaded(f"{limits.slots} requests are spoken and {limits.queue} wait; {_AGAIN}")
+                raise Overloaded(f"{limits.slots} requests are spoken and {limits.queue} wait", self.retry_after())
             if self._reserved + stream.reserved > limits.reservable:
-                raise Overloaded(f"no room is left for a text of this length; {_AGAIN}")
+                raise Overloaded("no room is left for a text of this length", self.retry_after())
             self._reserved += stream.reserved
             self._waiting.append(stream)
+            self._changed.notify_all()
 
     def ready(self, stream: Stream, prepared: Prepared) -> None:
         """Let a prepared stream take a slot; raises `InvalidInput` where none would hold it."""
@@ -92,9 +96,13 @@ class Scheduler:
             self._changed.notify_all()
 
     def wait(self) -> bool:
-        """Wait for work; False once the engine closes."""
+        """Wait for work, or for somebody's patience to end; False once the engine closes."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing or self._active or any(map(_runnable, self._waiting)))
+            while not (self._closing or self._active or any(map(_runnable, self._waiting))):
+                patience = min((stream.patience for stream in self._waiting), default=math.inf) - self._clock()
+                if patience <= 0:
+                    break
+                self._changed.wait(min(patience, threading.TIMEOUT_MAX))
             return not self._closing
 
     def close(self) -> None:
@@ -112,6 +120,7 @@ class Scheduler:
             self._waiting.remove(stream)
             self._active.append(stream)
             stream.slot = heapq.heappop(self._free)
+            stream.joined = self._clock()
             return stream
 
     def remove(self, stream: Stream) -> bool:
@@ -125,6 +134,7 @@ class Scheduler:
             else:
                 return False
             self._reserved -= stream.reserved
+            stream.over = True
             return True
 
     def open(self) -> list[Stream]:
@@ -133,21 +143,15 @@ class Scheduler:
             return [*self._active, *self._waiting]
 
     def active(self) -> list[Stream]:
-        """The streams that have a slot."""
+        """The streams that have a slot, in the order in which they got it."""
         with self._changed:
             return list(self._active)
-
-    def late(self) -> list[Stream]:
-        """The streams that have waited for a slot for too long."""
-        arrived = self._clock() - self._limits.queue_seconds
-        with self._changed:
-            return [stream for stream in self._waiting if stream.arrived < arrived]
 
     def batch(self) -> list[Stream]:
         """The streams to make a frame of, by slot: where there are too many, those whose listeners run dry first."""
         now = self._clock()
         with self._changed:
-            speaking = [stream for stream in self._active if stream.reason is None]
+            speaking = [stream for stream in self._active if stream.speaks]
         chosen = heapq.nsmallest(self._limits.batch, speaking, key=lambda stream: stream.credit(now))
         return sorted(chosen, key=lambda stream: stream.slot)
 
@@ -155,6 +159,13 @@ class Scheduler:
         """What is in work."""
         with self._changed:
             return Load(len(self._active), len(self._waiting), len(self._free), self._reserved)
+
+    def retry_after(self) -> int:
+        """In how many seconds there will probably be a place: when the first of those that are spoken ends."""
+        now = self._clock()
+        with self._changed:
+            soonest = min((stream.seconds_left(now) for stream in self._active), default=0.0)
+        return min(max(1, math.ceil(soonest)), _LONGEST_HINT)
 
 
 def _runnable(stream: Stream) -> bool:

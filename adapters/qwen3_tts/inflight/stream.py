@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +20,10 @@ from adapters.triton.speech import FinishReason
 from tritone.contract import SPEECH_RATE
 
 FRAME_SECONDS = SAMPLES_PER_FRAME / SPEECH_RATE
+_USUAL_FRAMES = 4
+"""For a token of text: about what people need to say it."""
+_LAST_FRAMES = 12
+"""What a stream that was expected to be over is expected to come to yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +57,16 @@ class Way(Protocol):
 
 @dataclass(eq=False)
 class Stream:
-    """An utterance, its place in the engine, and what has been made of it so far."""
+    """An utterance, its place in the engine, and what has been made of it so far. Moments are the engine's clock's."""
 
     utterance: Utterance
     way: Way
     arrived: float
     watch: Watch
+    deadline: float = math.inf
+    """When its caller has no more use for it."""
+    patience: float = math.inf
+    """Until when it waits for a slot."""
     reserved: int = 0
     """Frames that it may come to."""
     prepared: Prepared | None = None
@@ -68,19 +77,43 @@ class Stream:
     """What it is called if that happens."""
     slot: int = -1
     """-1: none yet."""
+    joined: float = 0.0
+    """When it got its slot."""
+    unread: int = 0
+    """Tokens of its prompt that are still to be read, once it has a slot."""
+    issued: int = 0
+    """Codec tokens that are drawn or being drawn."""
     tokens: int = 0
-    """Codec tokens drawn, the end token among them."""
+    """Codec tokens of which the host knows, the end token among them."""
     reason: FinishReason | None = None
     """Why no more are drawn; what is in `codes` is still to be heard."""
     codes: deque[NDArray[np.int64]] = field(default_factory=deque)
     """Frames (16,) that are made and not yet decoded."""
     chunks: int = 0
+    """Chunks that are decoded or being decoded."""
+    decoding: int = 0
+    """Those of them that are being decoded."""
     decoded: int = 0
     """Frames that have left as audio."""
     first_audio: float | None = None
+    over: bool = False
+    """It holds nothing any more: what still arrives of it is nobody's."""
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it takes part in the next frame."""
+        return self.slot >= 0 and not self.unread and self.reason is None and self.issued < self.limit
 
     def credit(self, now: float) -> tuple[float, float]:
         """Seconds of audio that the listener still has, less than anybody's before the first; then by arrival."""
         if self.first_audio is None:
             return float("-inf"), self.arrived
         return self.decoded * FRAME_SECONDS - (now - self.first_audio), self.arrived
+
+    def seconds_left(self, now: float) -> float:
+        """How long it will probably hold its slot: by the length of its text, at the pace that it has had."""
+        if self.reason:
+            return 0.0
+        expected = min(self.limit, _USUAL_FRAMES * self.utterance.text_tokens) - self.tokens
+        pace = (now - self.joined) / self.tokens if self.tokens else FRAME_SECONDS
+        return max(expected, min(_LAST_FRAMES, self.limit - self.tokens)) * pace

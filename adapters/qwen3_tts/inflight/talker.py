@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.layers import Decoder, attend, causal_mask, keys_and_values
 from adapters.qwen3_tts.inflight.weights import Weights
+
+
+class Piece(NamedTuple):
+    """Tokens of a prompt that are read at once."""
+
+    slot: int
+    start: int
+    """The first one's position."""
+    stop: int
+    """The position after the last one."""
 
 
 class Talker:
@@ -24,18 +37,30 @@ class Talker:
         self._lines = self._arena.flatten(1, 2).unbind(0)
         self._ahead = torch.arange(positions, device=weights.device)
 
-    def prefill(self, slot: int, x: Tensor) -> Tensor:
-        """Read `x` (tokens, hidden) into the slot, from position 0; the last token's hidden state (1, hidden)."""
-        tokens = x.shape[0]
-        mask = causal_mask(tokens, self._group, x.device, x.dtype)
+    def read(self, x: Tensor, pieces: Sequence[Piece]) -> Tensor:
+        """Read `x` (tokens, hidden), the pieces' tokens one after the other; their last hidden states (pieces, hidden).
 
-        def attend_prompt(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
-            cache = self._arena[layer, slot : slot + 1, :tokens]
-            cache[0].copy_(keys_values)
-            return attend(queries, *keys_and_values(cache), mask)
+        A piece goes on where the slot's last one ended, and attends to all that was read before it.
+        """
+        counts = [piece.stop - piece.start for piece in pieces]
+        masks = [
+            causal_mask(count, self._group, x.device, x.dtype, before=piece.start)
+            for piece, count in zip(pieces, counts, strict=True)
+        ]
 
-        rotations = self._decoder.rotations(self._ahead[:tokens])
-        return self._decoder.norm(self._decoder(x, rotations, attend_prompt)[-1:])
+        def attend_pieces(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
+            attended = []
+            for piece, mask, asking, new in zip(
+                pieces, masks, queries.split(counts), keys_values.split(counts), strict=True
+            ):
+                cache = self._arena[layer, piece.slot : piece.slot + 1, : piece.stop]
+                cache[0, piece.start :].copy_(new)
+                attended.append(attend(asking, *keys_and_values(cache), mask))
+            return torch.cat(attended)
+
+        positions = torch.cat([self._ahead[piece.start : piece.stop] for piece in pieces])
+        x = self._decoder(x, self._decoder.rotations(positions), attend_pieces)
+        return self._decoder.norm(torch.stack([tokens[-1] for tokens in x.split(counts)]))
 
     def step(self, x: Tensor, slots: Tensor, positions: Tensor, span: int, first: int | None) -> Tensor:
         """One token `x` (rows, hidden) for each of `slots`, at its of `positions`, all (rows,) and below `span`.

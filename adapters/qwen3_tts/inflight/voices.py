@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.codec import CodecDecoder
 from adapters.qwen3_tts.inflight.codec_state import CodecState
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
@@ -47,7 +47,7 @@ class VoiceEncoder:
     def __init__(self, weights: Weights, decoder: CodecDecoder) -> None:
         """`weights` are of a checkpoint that clones voices."""
         self._weights = weights
-        self._codec = StreamingCodec(decoder, slots=1)
+        self._decoder = decoder
         self._lock = threading.Lock()
 
     def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
@@ -57,9 +57,7 @@ class VoiceEncoder:
             voice = ClonedVoice(self._x_vector(samples))
             if not x_vector_only:
                 codes = self._codes(samples)
-                self._codec.reset(0)
-                self._codec.skip([0], codes[None])
-                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._codec.save(0))
+                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._decoder.state_after(codes))
             if self._weights.device.type == "cuda":
                 torch.cuda.current_stream().synchronize()  # it will be read on other streams
             return voice
@@ -106,17 +104,26 @@ class VoiceCache:
         self.nbytes = 0
         """What is held at present."""
 
+    def find(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice | None:
+        """The voice of a recording, where it is held."""
+        key = _key(ref_audio, ref_text, x_vector_only)
+        with self._lock:
+            voice = self._voices.get(key)
+            if voice is None or not voice.done():
+                return None
+            self._voices.move_to_end(key)
+            return voice.result()
+
     def get(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
         """The voice of a recording; one that is in work is waited for. Raises what the encoder raises."""
-        text = "" if x_vector_only else ref_text
-        key = _key(ref_audio, text, x_vector_only)
+        key = _key(ref_audio, ref_text, x_vector_only)
         with self._lock:
             voice = self._voices.get(key)
             if is_new := voice is None:
                 voice = self._voices[key] = Future()
             self._voices.move_to_end(key)
         if is_new:
-            self._encode(key, voice, ref_audio, text, x_vector_only)
+            self._encode(key, voice, ref_audio, "" if x_vector_only else ref_text, x_vector_only)
         return voice.result()
 
     def _encode(
@@ -144,9 +151,9 @@ class VoiceCache:
                 self.nbytes -= voice.result().nbytes
 
 
-def _key(ref_audio: NDArray[np.float32], text: str, x_vector_only: bool) -> bytes:
+def _key(ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> bytes:
     digest = hashlib.blake2b(b"\1" if x_vector_only else b"\0", digest_size=32)
     digest.update(len(ref_audio).to_bytes(8, "little"))
     digest.update(np.ascontiguousarray(ref_audio, dtype=np.float32).data)
-    digest.update(text.encode())
+    digest.update(b"" if x_vector_only else ref_text.encode())
     return digest.digest()

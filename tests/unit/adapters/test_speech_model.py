@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import triton_python_backend_utils as pb_utils
 from adapters.triton.instance import Instance
 from adapters.triton.speech import Engine, Reply, SpeechModel, SpeechRequest, to_int16
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
-from tritone.errors import Cancelled, Overloaded
+from tritone.errors import Cancelled, DeadlinePassed, Overloaded
 
 ARGS = {
     "model_name": "a-voice",
@@ -64,9 +65,11 @@ def model() -> Iterator[AVoice]:
     model.finalize()
 
 
-def ask(model: AVoice, text: str | bytes = "Hello.", **parameters: object) -> pb_utils.ResponseSender:
+def ask(
+    model: AVoice, text: str | bytes = "Hello.", *, timeout: int = 0, **parameters: object
+) -> pb_utils.ResponseSender:
     raw = text.encode() if isinstance(text, str) else text
-    request = pb_utils.InferenceRequest({"text": np.array([raw], np.object_)}, json.dumps(parameters), "r1")
+    request = pb_utils.InferenceRequest({"text": np.array([raw], np.object_)}, json.dumps(parameters), "r1", timeout)
     model.execute([request])
     return request.sender
 
@@ -103,6 +106,12 @@ def test_a_request_reaches_the_engine_checked_and_in_the_models_own_words(model:
 def test_what_the_caller_left_out_is_the_models_to_choose(model: AVoice) -> None:
     ask(model)
     assert model.engine.requests == [SpeechRequest(text="Hello.", voice="", language="auto", speed=1.0)]
+
+
+def test_the_time_that_a_request_is_given_reaches_the_engine_in_seconds(model: AVoice) -> None:
+    ask(model, timeout=1_500_000)
+    ask(model)
+    assert [request.timeout for request in model.engine.requests] == [1.5, math.inf]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +151,7 @@ def test_describe_answers_with_the_description_alone(model: AVoice) -> None:
     [
         (Overloaded("full"), pb_utils.TritonError.UNAVAILABLE),
         (Cancelled("gone"), pb_utils.TritonError.CANCELLED),
+        (DeadlinePassed("too late"), pb_utils.TritonError.CANCELLED),
         (ValueError("a secret of ours"), pb_utils.TritonError.INTERNAL),
     ],
 )

@@ -6,7 +6,7 @@ They stand in for the stepper and the codec, refuse what those could not do, and
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from adapters.qwen3_tts.inflight.frame import Frames
 from adapters.qwen3_tts.inflight.prompt import Prompt
 from adapters.qwen3_tts.inflight.sampling import Sampling
 from adapters.qwen3_tts.inflight.stream import Prepared
+from adapters.qwen3_tts.inflight.transfer import Transfer
 from adapters.qwen3_tts.utterance import Sampling as Asked
 from adapters.qwen3_tts.utterance import Utterance
 from adapters.triton.speech import SpeechRequest
@@ -26,7 +27,7 @@ from tritone.errors import InvalidInput
 WAIT = 20
 DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
 PROMPT = 5
-"""Positions of every prompt."""
+"""Positions of a prompt, if it is not said otherwise."""
 
 
 def codes_of(key: int, frame: int) -> list[int]:
@@ -48,8 +49,14 @@ def _level(codes: int, frame: int) -> float:
 class FakePreparation:
     description: SpeechDescription = DESCRIPTION
     breaks_on: str | None = None
+    prompts: dict[int, int] = field(default_factory=dict)
+    """Key -> tokens of its prompt."""
     held: threading.Event | None = None
     """Not set: preparing waits for it."""
+    new_voices: frozenset[int] = frozenset()
+    """The keys of utterances in voices that must first be taken from a recording."""
+    encoding: threading.Event = field(default_factory=threading.Event)
+    """That waits for it."""
 
     def utterance(self, asked: SpeechRequest) -> Utterance:
         if asked.text == "?":
@@ -62,14 +69,41 @@ class FakePreparation:
             cut="length" if limit else "runaway",
         )  # fmt: skip
 
-    def prepare(self, utterance: Utterance) -> Prepared:
+    def prepare_soon(self, utterance: Utterance) -> Prepared | None:
         if self.held:
             assert self.held.wait(WAIT)
+        return None if utterance.sampling.seed in self.new_voices else self._prepared(utterance)
+
+    def prepare(self, utterance: Utterance) -> Prepared:
+        assert self.encoding.wait(WAIT)
+        return self._prepared(utterance)
+
+    def _prepared(self, utterance: Utterance) -> Prepared:
         if utterance.text == self.breaks_on:
             raise RuntimeError("no such word")
-        embeddings = torch.zeros(PROMPT, 2)
+        embeddings = torch.zeros(self.prompts.get(utterance.sampling.seed or 0, PROMPT), 2)
         embeddings[0] = torch.tensor([float(utterance.text_tokens), float(utterance.sampling.seed or 0)])
         return Prepared(Prompt(embeddings, torch.zeros(0, 2)), Sampling(), None)
+
+
+class LateTransfer(Transfer):
+    """Has arrived when it has been asked for so many times; `wait` does not need to ask."""
+
+    def __init__(self, tensor: Tensor, asked: int) -> None:
+        super().__init__(tensor)
+        self._asked = asked
+
+    @property
+    def arrived(self) -> bool:
+        self._asked -= 1
+        return self._asked < 0
+
+
+class LostTransfer(Transfer):
+    """Will never arrive."""
+
+    def wait(self) -> np.ndarray:
+        raise RuntimeError("an illegal memory access was encountered")
 
 
 @dataclass
@@ -77,25 +111,38 @@ class FakeStepper:
     slots: int
     positions: int = 100
     ends: bool = True
-    stuck: bool = False
-    """Draws the same codes for ever."""
+    issued_ahead: int = 0
+    """How many frames a stream may be stepped after its end."""
+    stuck: dict[int, int] = field(default_factory=dict)
+    """Key -> the frame from which on it draws the same codes for ever."""
+    silent: dict[int, int] = field(default_factory=dict)
+    """Key -> the frame from which on it draws codes of silence."""
     breaks: Exception | None = None
     steps: list[list[int]] = field(default_factory=list)
     """The keys in each batch."""
-    prefills: list[int] = field(default_factory=list)
-    """How many steps had been made before each prefill."""
+    reads: list[tuple[int, dict[int, int]]] = field(default_factory=list)
+    """How many steps had been made before each reading, and which keys read how many tokens."""
     gate: threading.Semaphore | None = None
     """If given, each step takes one of it."""
     began: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     made: dict[int, list[int]] = field(default_factory=dict)
-    """Slot -> key, frames that it comes to, frames made."""
+    """Slot -> key, frames that it comes to, frames made, tokens still to be read."""
 
-    def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         assert 0 <= slot < self.slots
         assert slot not in self.made
         frames, key = (int(value) for value in prompt.embeddings[0])
-        self.made[slot] = [key, frames, 0]
-        self.prefills.append(len(self.steps))
+        self.made[slot] = [key, frames, 0, len(prompt.embeddings)]
+
+    def unread(self, slot: int) -> int:
+        return self.made[slot][3]
+
+    def read(self, portions: Mapping[int, int]) -> None:
+        assert portions
+        for slot, tokens in portions.items():
+            assert 0 < tokens <= self.made[slot][3]
+            self.made[slot][3] -= tokens
+        self.reads.append((len(self.steps), {self.made[slot][0]: tokens for slot, tokens in portions.items()}))
 
     def step(self, slots: Sequence[int]) -> Frames:
         assert len(set(slots)) == len(slots) > 0
@@ -107,10 +154,12 @@ class FakeStepper:
             raise self.breaks
         codes, ended = [], []
         for slot in slots:
-            key, frames, made = self.made[slot]
-            assert made <= frames or not self.ends, "stepped after its end"
+            key, frames, made, unread = self.made[slot]
+            assert not unread, "stepped before its prompt was read"
+            assert made <= frames + self.issued_ahead or not self.ends, "stepped after its end"
             assert PROMPT + made < self.positions, "stepped beyond its slot"
-            codes.append(codes_of(key, 0 if self.stuck else made))
+            row = codes_of(key, min(made, self.stuck.get(key, made)))
+            codes.append([row[0], *[0] * 15] if made >= self.silent.get(key, made + 1) else row)
             ended.append(self.ends and made == frames)
             self.made[slot][2] += 1
         return Frames(torch.tensor(codes), torch.tensor(ended))
@@ -124,6 +173,8 @@ class FakeCodec:
     breaks_on_key: int | None = None
     level: float | None = None
     """If given, all audio has it."""
+    transfer: Callable[[Tensor], Transfer] = Transfer
+    """How audio reaches the host."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Streams and frames of each batch."""
     frames: dict[int, int] = field(default_factory=dict)
@@ -131,7 +182,7 @@ class FakeCodec:
     def reset(self, slot: int, state: object = None) -> None:
         self.frames[slot] = 0
 
-    def decode(self, slots: Sequence[int], codes: Tensor) -> Tensor:
+    def speak(self, slots: Sequence[int], codes: np.ndarray) -> Transfer:
         assert len(set(slots)) == len(slots) > 0
         self.sizes.append((codes.shape[0], codes.shape[1]))
         rows = []
@@ -140,7 +191,11 @@ class FakeCodec:
                 raise RuntimeError("out of memory")
             start = self.frames[slot]
             self.frames[slot] += len(row)
-            levels = [_level(sum(frame), start + index) if self.level is None else self.level
-                      for index, frame in enumerate(row)]  # fmt: skip
+            levels = [self._level(frame, start + index) for index, frame in enumerate(row)]
             rows.append(np.repeat(np.array(levels, np.float32), 1920))
-        return torch.from_numpy(np.stack(rows))
+        return self.transfer(torch.from_numpy(np.stack(rows)))
+
+    def _level(self, codes: list[int], frame: int) -> float:
+        if not any(codes[1:]):
+            return 0.0
+        return _level(sum(codes), frame) if self.level is None else self.level

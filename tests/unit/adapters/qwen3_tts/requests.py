@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from adapters.triton.speech import SpeechRequest
@@ -14,9 +15,16 @@ def request(
     voice: str = "",
     language: str = "auto",
     ref_audio: Any = None,
+    timeout: float = math.inf,
     **options: Any,
 ) -> SpeechRequest:
     """A request; `options` are those of `SpeechOptions`."""
     return SpeechRequest(
-        text=text, voice=voice, language=language, speed=1.0, options=SpeechOptions(**options), ref_audio=ref_audio
+        text=text,
+        voice=voice,
+        language=language,
+        speed=1.0,
+        options=SpeechOptions(**options),
+        ref_audio=ref_audio,
+        timeout=timeout,
     )

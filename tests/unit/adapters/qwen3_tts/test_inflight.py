@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.guards import Guards
+from adapters.qwen3_tts.inflight.loading import load_engine
 from adapters.qwen3_tts.inflight.loop import FrameLoop
 from adapters.qwen3_tts.inflight.preparation import Preparation
 from adapters.qwen3_tts.inflight.profiles import PROFILES
@@ -38,6 +38,8 @@ SETTINGS = Settings(
     profile=PROFILES["latency"],
     guards=Guards(0),  # random weights repeat themselves
     voice_cache_bytes=1 << 20,
+    prefill_tokens=20,
+    graphs=True,
 )
 
 
@@ -53,7 +55,9 @@ class Turns:
         self.stepper = FrameStepper(weights, slots=settings.limits.slots, positions=settings.limits.positions)
         self.codec = StreamingCodec(decoder, slots=settings.limits.slots)
         self.scheduler = Scheduler(settings.limits)
-        self.loop = FrameLoop(self.scheduler, self.stepper, self.codec, settings.profile)
+        self.loop = FrameLoop(
+            self.scheduler, self.stepper, self.codec, settings.profile, prefill_tokens=settings.prefill_tokens
+        )
 
     def join(self, asked: SpeechRequest) -> Recording:
         recording = Recording()
@@ -188,7 +192,7 @@ def test_a_prompt_that_no_slot_holds_is_refused(turns: Turns) -> None:
 
 def test_a_known_sentence_is_spoken_at_load_on_every_kind_of_checkpoint(model_dir: Path) -> None:
     for folder in model_dir.iterdir():
-        engine = InflightEngine.load(Checkpoint.read(folder), Runtime("cpu", "float32", "sdpa"), SETTINGS)
+        engine = load_engine(Checkpoint.read(folder), Runtime("cpu", "float32", "sdpa"), SETTINGS)
         try:
             engine.prove(PROOF)
         finally:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
 from adapters.qwen3_tts.package import core
+from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 STREAMS, FRAMES = 3, 100
 EXACT = {"atol": 1e-10, "rtol": 0}
@@ -43,9 +45,14 @@ def whole(package_decoder: Any, codes: Tensor) -> Tensor:
         return package_decoder(codes.transpose(1, 2))[:, 0]
 
 
+def spoken(codec: StreamingCodec, slots: Sequence[int], codes: Tensor) -> Tensor:
+    """The next samples of some slots."""
+    return torch.from_numpy(codec.speak(slots, codes.numpy()).wait())
+
+
 def in_chunks(codec: StreamingCodec, slot: int, codes: Tensor, *sizes: int) -> Tensor:
     """The samples of one stream's codes (frames, 16)."""
-    return torch.cat([codec.decode([slot], part[None])[0] for part in codes.split(sizes)])
+    return torch.cat([spoken(codec, [slot], part[None])[0] for part in codes.split(sizes)])
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,7 @@ def test_a_stream_in_any_chunks_and_any_company_is_as_in_one_piece(
         if streams:
             size = min(frames, *(FRAMES - done[stream] for stream in streams))
             part = torch.stack([codes[stream, done[stream] : done[stream] + size] for stream in streams])
-            for stream, audio in zip(streams, codec.decode([slots[stream] for stream in streams], part), strict=True):
+            for stream, audio in zip(streams, spoken(codec, [slots[stream] for stream in streams], part), strict=True):
                 heard[stream].append(audio)
                 done[stream] += size
     for audio, expected in zip(heard, samples, strict=True):
@@ -94,7 +101,7 @@ def test_in_single_precision_it_is_the_packages_audio_to_less_than_a_16_bit_step
     codes, exact = recordings
     stock = package(torch.float32)
     expected = whole(stock, codes)
-    samples = StreamingCodec(CodecDecoder(stock), slots=STREAMS).decode(range(STREAMS), codes)
+    samples = spoken(StreamingCodec(CodecDecoder(stock), slots=STREAMS), range(STREAMS), codes)
     torch.testing.assert_close(samples, expected, atol=2e-5, rtol=0)
     assert rms(samples - expected) < 1e-6
     assert rms(samples - exact) < 1.1 * rms(expected - exact)
@@ -105,8 +112,9 @@ def test_in_half_precision_it_is_as_near_to_the_truth_as_the_package(
 ) -> None:
     codes, exact = recordings
     stock = package(torch.bfloat16)
-    samples = StreamingCodec(CodecDecoder(stock), slots=STREAMS).decode(range(STREAMS), codes)
-    assert samples.dtype == torch.bfloat16
+    decoder = CodecDecoder(stock)
+    assert decoder.dtype == torch.bfloat16
+    samples = spoken(StreamingCodec(decoder, slots=STREAMS), range(STREAMS), codes)
     assert rms(samples - exact) < 1.1 * rms(whole(stock, codes) - exact)
 
 
@@ -128,7 +136,7 @@ def test_scales_norms_and_proportions_are_as_the_decoder_has_them(package: Calla
     codes[:, ::3, 0] = 1
     expected = whole(stock, codes)
     codec = StreamingCodec(CodecDecoder(stock), slots=2)
-    samples = torch.cat([codec.decode([1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
+    samples = torch.cat([spoken(codec, [1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
     assert 0.01 < rms(expected) < 1
     torch.testing.assert_close(samples, expected, **EXACT)
 
@@ -142,51 +150,95 @@ def test_a_slot_that_is_reset_knows_nothing_of_its_last_stream_and_others_do_not
 ) -> None:
     codes, samples = recordings
     codec = StreamingCodec(decoder, slots=2)
-    codec.decode([0, 1], codes[:2, :50])
+    spoken(codec, [0, 1], codes[:2, :50])
     codec.reset(0)
-    torch.testing.assert_close(codec.decode([0], codes[2:])[0], samples[2], **EXACT)
-    torch.testing.assert_close(codec.decode([1], codes[1:2, 50:])[0], samples[1, 50 * 1920 :], **EXACT)
+    torch.testing.assert_close(spoken(codec, [0], codes[2:])[0], samples[2], **EXACT)
+    torch.testing.assert_close(spoken(codec, [1], codes[1:2, 50:])[0], samples[1, 50 * 1920 :], **EXACT)
 
 
-def test_a_saved_state_goes_on_in_any_slot_of_any_codec_and_as_often_as_wanted(
+def test_a_state_goes_on_in_any_slot_of_any_codec_and_as_often_as_wanted(
     decoder: CodecDecoder, recordings: tuple[Tensor, Tensor]
 ) -> None:
     codes, samples = recordings
-    codec, other = StreamingCodec(decoder, slots=1), StreamingCodec(decoder, slots=3)
-    codec.decode([0], codes[:1, :80])
-    state = codec.save(0)
-    codec.decode([0], codes[:1])
-    for slot in (2, 0):
-        other.decode([slot], codes[1:2, :7])
-        other.reset(slot, state)
-        torch.testing.assert_close(other.decode([slot], codes[:1, 80:])[0], samples[0, 80 * 1920 :], **EXACT)
+    state = decoder.state_after(codes[0, :80])
+    for codec in (StreamingCodec(decoder, slots=1), StreamingCodec(decoder, slots=3)):
+        for slot in (0, codec.slots - 1):
+            spoken(codec, [slot], codes[1:2, :7])
+            codec.reset(slot, state)
+            torch.testing.assert_close(spoken(codec, [slot], codes[:1, 80:])[0], samples[0, 80 * 1920 :], **EXACT)
 
 
-def test_a_saved_state_says_what_it_holds(decoder: CodecDecoder) -> None:
-    state = StreamingCodec(decoder, slots=1).save(0)
-    assert state.nbytes == state.values.numel() * 8 + 8
-
-
-@pytest.mark.parametrize("before", [1, 20])
-@pytest.mark.parametrize("skipped", [1, 9, 10, 11, 60])
-def test_skipped_codes_leave_the_state_that_decoded_ones_do(
-    decoder: CodecDecoder, recordings: tuple[Tensor, Tensor], before: int, skipped: int
+@pytest.mark.parametrize("frames", [1, 9, 10, 11, 60])
+def test_the_state_after_some_codes_is_that_of_a_stream_that_was_decoded(
+    decoder: CodecDecoder, recordings: tuple[Tensor, Tensor], frames: int
 ) -> None:
     codes, samples = recordings
     codec = StreamingCodec(decoder, slots=2)
-    codec.decode([1], codes[:1, :before])
-    codec.skip([1], codes[:1, before : before + skipped])
-    audio = codec.decode([1], codes[:1, before + skipped :])
-    torch.testing.assert_close(audio[0], samples[0, (before + skipped) * 1920 :], **EXACT)
+    codec.reset(1, decoder.state_after(codes[0, :frames]))
+    audio = spoken(codec, [1], codes[:1, frames:])
+    torch.testing.assert_close(audio[0], samples[0, frames * 1920 :], **EXACT)
+
+
+def test_a_state_says_what_it_holds(decoder: CodecDecoder) -> None:
+    state = decoder.state_after(random_codes(1, 1)[0])
+    assert state.nbytes == state.values.numel() * 8 + 8
+
+
+@pytest.mark.parametrize(("streams", "rows"), [(1, 1), (2, 2), (3, 4), (4, 4), (5, 6), (6, 6)])
+def test_rows_that_fill_a_batch_up_are_neighbours_like_any(decoder: CodecDecoder, streams: int, rows: int) -> None:
+    """To the bit: a batch that is filled up gives what one with as many real streams does."""
+    codes, slots = random_codes(6, 6), [5, 0, 3, 1, 4, 2]
+    filled, full = StreamingCodec(decoder, slots=6, graphs=TracedGraphs()), StreamingCodec(decoder, slots=6)
+    for part in codes.split([2, 4], dim=1):
+        audio = spoken(filled, slots[:streams], part[:streams])
+        assert torch.equal(audio, spoken(full, slots[:rows], part[:rows])[:streams])
+
+
+def test_all_that_is_spoken_has_been_captured_before_and_no_slot_knows_of_it(
+    decoder: CodecDecoder, recordings: tuple[Tensor, Tensor]
+) -> None:
+    codes, samples = recordings
+    graphs = TracedGraphs()
+    codec = StreamingCodec(decoder, slots=6, graphs=graphs)
+    codec.reset(4, decoder.state_after(codes[0, :20]))
+    heard: list[tuple[int, int]] = []
+    codec.capture([3, 2], lambda done, of: heard.append((done, of)))
+    assert heard == [(number, 8) for number in range(1, 9)]  # 1, 2, 4 and 6 rows
+    assert len(graphs) == 8
+    audio = [spoken(codec, [4, 1, 0], torch.stack([codes[0, 20:22], codes[1, :2], codes[2, :2]]))]
+    audio.append(spoken(codec, [4], codes[:1, 22:25]))
+    torch.testing.assert_close(
+        audio[0], torch.stack([samples[0, 20 * 1920 : 22 * 1920], *samples[1:, : 2 * 1920]]), **EXACT
+    )
+    torch.testing.assert_close(audio[1][0], samples[0, 22 * 1920 : 25 * 1920], **EXACT)
+    assert len(graphs) == 8
+
+
+def test_a_shape_that_was_not_captured_is_when_it_is_first_spoken(
+    decoder: CodecDecoder, recordings: tuple[Tensor, Tensor]
+) -> None:
+    codes, samples = recordings
+    codec = StreamingCodec(decoder, slots=3, graphs=TracedGraphs())
+    torch.testing.assert_close(in_chunks(codec, 2, codes[0], 10, 20, 20, 50), samples[0], **EXACT)
+
+
+def test_audio_on_its_way_is_not_overwritten_by_what_is_spoken_next(
+    decoder: CodecDecoder, recordings: tuple[Tensor, Tensor]
+) -> None:
+    codes, samples = recordings
+    codec = StreamingCodec(decoder, slots=1, graphs=TracedGraphs())
+    on_their_way = [codec.speak([0], part.numpy()) for part in codes[:1].split([1, 2, 1, 96], dim=1)]
+    audio = np.concatenate([transfer.wait() for transfer in on_their_way], axis=1)
+    torch.testing.assert_close(torch.from_numpy(audio), samples[:1], **EXACT)
 
 
 def test_nothing_is_read_back_from_the_device(package: Callable[[torch.dtype], Any]) -> None:
     """Tensors of the device `meta` have shapes and no numbers: whoever asks for one of those fails."""
-    codec = StreamingCodec(CodecDecoder(package(torch.float32).to("meta")), slots=4)
-    codes = random_codes(2, 5).to("meta")
-    assert codec.decode([3, 1], codes).shape == (2, 5 * 1920)
-    codec.skip([0, 2], codes)
-    codec.reset(1, codec.save(3))
+    decoder = CodecDecoder(package(torch.float32).to("meta"))
+    codec = StreamingCodec(decoder, slots=4)
+    codes = random_codes(2, 5)
+    codec.speak([3, 1], codes.numpy())
+    codec.reset(1, decoder.state_after(codes[0].to("meta")))
     codec.reset(2)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -53,12 +54,15 @@ class Model:
     preparation: FakePreparation = field(default_factory=FakePreparation)
     codec: FakeCodec = field(default_factory=FakeCodec)
     gated: bool = False
+    ahead: float = 0.0
+    """By so many seconds the engine's clock is ahead of time."""
 
     def __post_init__(self) -> None:
         self.stepper = FakeStepper(self.limits.slots, gate=threading.Semaphore(0) if self.gated else None)
         self.engine = InflightEngine(
             self.preparation, self.stepper, self.codec,
-            limits=self.limits, profile=PROFILES["latency"], guards=Guards(0),
+            limits=self.limits, profile=PROFILES["latency"], guards=Guards(0), prefill_tokens=64,
+            clock=lambda: time.monotonic() + self.ahead,
         )  # fmt: skip
 
     def ask(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
@@ -177,12 +181,12 @@ def test_a_caller_that_leaves_while_its_voice_is_prepared_is_forgotten(model: Mo
         sender.ended.wait(0.001)
         model.engine._scheduler.wake()
     model.preparation.held.set()
-    assert not model.stepper.prefills
+    assert not model.stepper.reads
 
 
 def test_when_full_it_says_so_at_once(held: Model) -> None:
     senders = [held.ask(5, key) for key in range(3)]
-    with pytest.raises(Overloaded, match="2 requests are spoken and 1 wait; try again in a second"):
+    with pytest.raises(Overloaded, match=r"2 requests are spoken and 1 wait; try again in [0-9]+ s"):
         held.ask(5)
     held.let_go()
     assert ended(*senders) == [None] * 3
@@ -206,6 +210,34 @@ def test_what_cannot_be_spoken_is_refused_at_once(model: Model) -> None:
         model.engine.submit(request("?"), Reply(sender, Metrics("qwen")))
     assert not sender.sent
     assert model.is_idle()
+
+
+def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_those_with_another(model: Model) -> None:
+    model.preparation.new_voices = frozenset({1, 2})
+    new = [model.ask(5, key) for key in (1, 2)]
+    assert ended(model.ask(5, 3)) == [None]
+    assert not any(sender.sent for sender in new)
+    model.preparation.encoding.set()
+    assert ended(*new) == [None, None]
+
+
+def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_nothing_else_happens() -> None:
+    model = Model()
+    model.preparation.held = threading.Event()
+    assert ended(model.ask(5, timeout=0.05)) == [pb_utils.TritonError.UNAVAILABLE]
+    model.preparation.held.set()
+    assert ended(model.ask(5)) == [None]
+    model.engine.close()
+    assert len(model.stepper.reads) == 1
+
+
+def test_a_request_whose_time_runs_out_while_it_is_spoken_is_ended(held: Model) -> None:
+    sender = held.ask(60, timeout=1.0)
+    assert held.stepper.began.acquire(timeout=WAIT)
+    held.ahead = 1.0
+    held.let_go()
+    assert ended(sender) == [pb_utils.TritonError.CANCELLED]
+    assert sender.sent[-1].error().message().startswith("deadline: ")
 
 
 def test_a_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:

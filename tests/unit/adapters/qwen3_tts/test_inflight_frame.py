@@ -19,6 +19,7 @@ from adapters.qwen3_tts.inflight.prompt import Prompt
 from adapters.qwen3_tts.inflight.sampling import Sampling
 from tests.unit.adapters.qwen3_tts.oracle import (
     GREEDY,
+    LONG,
     UTTERANCES,
     Oracle,
     SharedNoise,
@@ -31,6 +32,7 @@ TOKENS = 14
 PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
 LARGE = UTTERANCES["large, voice by colour"]
 ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
+BOOK = Utterance("1.7B-Base", LONG * 16, "english", reference_text="")
 
 SAMPLINGS = {
     "as the reference does by default": Sampling(seed=1),
@@ -115,9 +117,16 @@ def test_an_end_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
     assert min(at_once for _, at_once in lengths) == 0
 
 
+def test_a_prompt_of_any_length_is_read_to_the_codes_of_the_package(oracle: Oracle) -> None:
+    package = oracle.package_codes(BOOK, streaming_text=False, max_new_tokens=4)
+    prompt = oracle.prompt(BOOK)
+    assert len(prompt.embeddings) > 300  # more than goes through the layers at once
+    assert torch.equal(oracle.codes(prompt, frames=3), package)
+
+
 @given(random=st.randoms(use_true_random=False), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
 @settings(max_examples=15, deadline=None, database=None)
-def test_a_stream_is_the_same_whoever_joins_and_leaves(
+def test_a_stream_is_the_same_whoever_joins_and_leaves_and_however_its_prompt_is_divided(
     alone: list[tuple[Prompt, Sampling, Tensor]], oracle: Oracle, random: Random, buckets: tuple[int, ...]
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128, buckets=buckets)
@@ -129,8 +138,16 @@ def test_a_stream_is_the_same_whoever_joins_and_leaves(
         while waiting and len(running) < 4 and (not running or random.random() < 0.5):
             slot = random.choice([slot for slot in range(4) if slot not in running])
             running[slot] = waiting.pop()
-            stepper.prefill(slot, *alone[running[slot]][:2])
-        slots = random.sample(list(running), random.randint(1, len(running)))
+            stepper.open(slot, *alone[running[slot]][:2])
+        reading = [slot for slot in running if stepper.unread(slot)]
+        portions = {slot: random.randint(1, stepper.unread(slot)) for slot in reading if random.random() < 0.7}
+        left = {slot: stepper.unread(slot) - portions.get(slot, 0) for slot in reading}
+        stepper.read(portions)
+        assert {slot: stepper.unread(slot) for slot in reading} == left
+        speaking = [slot for slot in running if not stepper.unread(slot)]
+        if not speaking:
+            continue
+        slots = random.sample(speaking, random.randint(1, len(speaking)))
         frames = stepper.step(slots)
         for slot, codes, ended in zip(slots, frames.codes, frames.ended.tolist(), strict=True):
             if not ended:
@@ -172,13 +189,17 @@ def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(o
     assert not names & {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero"}
 
 
-def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle) -> None:
-    prompt = oracle.prompt(LARGE)
+@pytest.mark.parametrize("left", ["after its prompt", "in the middle of its prompt"])
+def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle, left: str) -> None:
+    prompt, longer = oracle.prompt(LARGE, streaming_text=True), oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=1, positions=128)
-    stepper.prefill(0, replace(prompt, embeddings=torch.full_like(prompt.embeddings, torch.nan)), GREEDY)
-    stepper.step([0])
+    stepper.open(0, replace(longer, embeddings=torch.full_like(longer.embeddings, torch.nan)), GREEDY)
+    stepper.read({0: len(longer.embeddings) - (left == "in the middle of its prompt")})
+    if not stepper.unread(0):
+        stepper.step([0])
     stepper.release(0)
     stepper.prefill(0, prompt, GREEDY)
+    assert len(prompt.embeddings) < len(longer.embeddings) - 1
     assert torch.equal(torch.stack(list(step_alone(stepper, 0, 3))), oracle.codes(prompt, frames=3))
 
 
@@ -212,3 +233,23 @@ def test_only_a_free_slot_is_prefilled(oracle: Oracle, slot: int) -> None:
 def test_only_a_slot_in_use_is_stepped(oracle: Oracle) -> None:
     with pytest.raises(ValueError, match="not in use"):
         FrameStepper(oracle.weights, slots=2, positions=128).step([0])
+
+
+def test_only_a_stream_whose_prompt_is_read_is_stepped(oracle: Oracle) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=1, positions=128)
+    stepper.open(0, prompt, GREEDY)
+    stepper.read({0: len(prompt.embeddings) - 2})
+    with pytest.raises(ValueError, match="2 tokens of its prompt"):
+        stepper.step([0])
+
+
+@pytest.mark.parametrize("tokens", [-1, 0, 10_000])
+def test_only_what_is_left_of_a_prompt_is_read_and_before_that_nothing(oracle: Oracle, tokens: int) -> None:
+    prompt = oracle.prompt(LARGE)
+    stepper = FrameStepper(oracle.weights, slots=2, positions=128)
+    for slot in (0, 1):
+        stepper.open(slot, prompt, GREEDY)
+    with pytest.raises(ValueError, match="slot 1 has"):
+        stepper.read({0: 1, 1: tokens})
+    assert [stepper.unread(slot) for slot in (0, 1)] == [len(prompt.embeddings)] * 2

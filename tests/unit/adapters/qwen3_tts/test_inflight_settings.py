@@ -15,13 +15,17 @@ def test_what_is_not_set_suits_the_device() -> None:
     assert cpu.limits.queue == gpu.limits.queue == 16
     assert cpu.profile == PROFILES["latency"]
     assert cpu.guards.frames == 100
+    assert 0 < cpu.prefill_tokens < gpu.prefill_tokens
+    assert cpu.graphs
 
 
 def test_what_is_set_is_taken() -> None:
-    settings = Settings.read("cpu", {"QWEN_SLOTS": "9", "QWEN_PROFILE": "throughput", "QWEN_RUNAWAY_SECONDS": "0"})
+    asked = {"QWEN_SLOTS": "9", "QWEN_PROFILE": "throughput", "QWEN_RUNAWAY_SECONDS": "0"}
+    settings = Settings.read("cpu", {**asked, "QWEN_PREFILL_TOKENS": "7", "QWEN_GRAPHS": "OFF"})
     assert (settings.limits.slots, settings.limits.batch) == (9, 9)
     assert settings.profile == PROFILES["throughput"]
     assert settings.guards.frames == 0
+    assert (settings.prefill_tokens, settings.graphs) == (7, False)
 
 
 @pytest.mark.parametrize(

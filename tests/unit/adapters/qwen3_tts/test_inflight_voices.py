@@ -81,7 +81,8 @@ def test_speech_goes_on_from_the_recording_without_its_being_decoded_again(
     spoken = torch.randint(0, 64, (40, 16), generator=torch.Generator().manual_seed(1))
     codec = StreamingCodec(decoder, slots=2)
     codec.reset(1, voice.codec_state)
-    samples = torch.cat([codec.decode([1], part[None])[0] for part in spoken.split([2, 4, 8, 12, 14])])
+    parts = [codec.speak([1], part[None].numpy()).wait()[0] for part in spoken.split([2, 4, 8, 12, 14])]
+    samples = torch.from_numpy(np.concatenate(parts))
 
     together = torch.cat([voice.codes, spoken])
     (wave,), _ = voice_clone._model.model.speech_tokenizer.decode([{"audio_codes": together}])
@@ -104,6 +105,19 @@ def test_the_second_request_for_a_voice_pays_nothing(encoder: VoiceEncoder, refe
     assert cache.get(reference.copy(), WORDS, False) is first
     assert calls == 1
     assert cache.nbytes == first.nbytes > first.codes.nbytes
+
+
+def test_only_a_voice_that_is_held_is_found() -> None:
+    cache = VoiceCache(FakeEncoder(), max_bytes=1000)
+    for by_colour in (False, True):
+        assert cache.find(recording(1), WORDS, by_colour) is None
+        voice = cache.get(recording(1), WORDS, by_colour)
+        assert cache.find(recording(1), WORDS, by_colour) is voice
+    cache.get(recording(2), WORDS, False)
+    cache.find(recording(1), "whatever was said", True)
+    cache.get(recording(3), WORDS, False)  # of 400 bytes each, two are held: what was found last stays
+    assert cache.find(recording(1), WORDS, False) is None
+    assert cache.find(recording(1), WORDS, True) is voice
 
 
 def test_another_recording_other_words_or_another_kind_is_another_voice() -> None:

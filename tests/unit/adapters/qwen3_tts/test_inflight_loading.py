@@ -1,0 +1,81 @@
+"""How an engine is loaded on a GPU, without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.qwen3_tts.inflight.loading import MemoryLedger, Parts, parts_on_gpu
+from adapters.qwen3_tts.inflight.settings import Settings
+
+AUTO = Settings.read("cuda:0", {"QWEN_SLOTS": "8", "QWEN_KV_POSITIONS": "100"})
+OFF = Settings.read("cuda:0", {"QWEN_GRAPHS": "off"})
+
+
+@dataclass
+class Part:
+    """A stepper or a codec that has two graphs, or cannot be captured."""
+
+    breaks: bool = False
+    captured: list[object] = field(default_factory=list)
+
+    def capture(self, *arguments: object) -> None:
+        *sizes, progress = arguments
+        if self.breaks:
+            raise RuntimeError("CUDA error: out of memory")
+        for done in (1, 2):
+            progress(done, 2)  # type: ignore[operator]
+        self.captured += sizes or ["frames"]
+
+
+@dataclass
+class Maker:
+    """Counts what it made, and how much memory is left: a part takes a gigabyte."""
+
+    breaks: bool = False
+    made: list[bool] = field(default_factory=list)
+
+    def __call__(self, graphs: bool) -> Parts:
+        self.made.append(graphs)
+        return Parts(Part(self.breaks), Part(self.breaks))  # type: ignore[arg-type]
+
+    def memory(self) -> tuple[int, int]:
+        return (80 - 2 * len(self.made)) * 10**9, 80 * 10**9
+
+
+@pytest.fixture(autouse=True)
+def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    monkeypatch.setattr("torch.cuda.empty_cache", lambda: None)
+    monkeypatch.setattr(pb_utils.Logger, "lines", [])
+    return pb_utils.Logger.lines
+
+
+def test_graphs_are_captured_for_every_chunk_of_the_profile_and_progress_is_told(lines: list[tuple[str, str]]) -> None:
+    maker = Maker()
+    stepper, codec = parts_on_gpu(maker, AUTO, MemoryLedger(maker.memory))
+    assert (stepper.captured, codec.captured) == (["frames"], [AUTO.profile.sizes])  # type: ignore[attr-defined]
+    assert lines == [("info", f"CUDA graphs of {what}: 2 of 2 captured") for what in ("frames", "audio")]
+
+
+def test_a_capture_that_fails_is_told_once_and_the_model_speaks_without(lines: list[tuple[str, str]]) -> None:
+    maker = Maker(breaks=True)
+    parts_on_gpu(maker, AUTO, MemoryLedger(maker.memory))
+    assert maker.made == [True, False]
+    assert lines == [("warn", "no CUDA graphs, so that speech takes longer: CUDA error: out of memory")]
+
+
+def test_graphs_that_are_not_wanted_are_not_captured(lines: list[tuple[str, str]]) -> None:
+    maker = Maker()
+    parts = parts_on_gpu(maker, OFF, MemoryLedger(maker.memory))
+    assert maker.made == [False]
+    assert [part.captured for part in parts] == [[], []]  # type: ignore[attr-defined]
+    assert not lines
+
+
+def test_memory_is_told_by_what_took_it() -> None:
+    maker = Maker()
+    ledger = MemoryLedger(maker.memory)
+    parts_on_gpu(maker, AUTO, ledger)
+    assert str(ledger) == "8 streams of 100 positions 2.0 GB, graphs 0.0 GB; 78.0 GB of the GPU are free"
