@@ -12,7 +12,15 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import ApiError, GatewayTimeout, PayloadTooLarge, RateLimited, ServerError, Unauthorized
+from gateway.errors import (
+    ApiError,
+    GatewayTimeout,
+    PayloadTooLarge,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    Unavailable,
+)
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"})
 """What probes, scrapers and readers need, without a key: states and numbers, no content."""
@@ -71,6 +79,9 @@ class Errors:
             return
         except ApiError as caught:
             error = caught
+        except asyncio.CancelledError:
+            # The time to drain is over; nobody else cancels what the server below runs.
+            error = Unavailable("this server is stopping; try again")
         except Exception as caught:
             if isinstance(caught, TimeoutError) and deadline.expired():
                 error = GatewayTimeout(f"the request took longer than {self.timeout:g} s")

@@ -57,7 +57,7 @@ class SpeechRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     input: Text = Field(description="The text to speak, at most MAX_INPUT_CHARS characters.")
-    model: Text = Field(description="A speech model's id or alias; `GET /v1/models` lists the ids.")
+    model: Text = Field(max_length=256, description="A speech model's id or alias; `GET /v1/models` lists the ids.")
     voice: Given | VoiceId = Field(
         None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
     )

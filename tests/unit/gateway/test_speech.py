@@ -184,6 +184,7 @@ async def test_a_model_that_does_not_speak_here_is_a_404_with_those_that_do(gate
         ({"input": "x" * 4097}, "input"),
         ({"model": None}, "model"),
         ({"model": ""}, "model"),
+        ({"model": "x" * 257}, "model"),
         ({"voice": 3}, "voice"),
         ({"voice": {"name": "x"}}, "voice"),
         ({"response_format": "midi"}, "response_format"),
