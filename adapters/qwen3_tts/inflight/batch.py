@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 
-from adapters.qwen3_tts.inflight.sampling import Plan, Sampler, Sampling, noise_key, upload
+from adapters.qwen3_tts.inflight.sampling import Sampler, Sampling, noise_key, upload
 from adapters.qwen3_tts.inflight.weights import Weights
-
-
-class Shape(NamedTuple):
-    """All that decides which operations a frame consists of."""
-
-    rows: int
-    span: int
-    """How many positions the talker attends to."""
-    first_slot: int | None
-    """Where the slots are neighbours in rising order, the first of them."""
-    talker: Plan
-    predictor: Plan
 
 
 class Batch:
@@ -37,6 +24,8 @@ class Batch:
         """How many codes come before an end is allowed."""
         self.talker = Sampler(rows, len(weights.codec_head), device)
         self.predictor = Sampler(rows, len(weights.predictor_heads[0]), device)
+        self.first_slot: int | None = None
+        """Where the slots are neighbours in rising order, the first of them."""
         self._loaded: tuple[Sequence[int], Sequence[Sampling]] = (), ()
 
     def load(self, slots: Sequence[int], samplings: Sequence[Sampling]) -> None:
@@ -50,15 +39,11 @@ class Batch:
         upload(self.least, [sampling.min_new_tokens for sampling in samplings])
         self.talker.load([sampling.talker for sampling in samplings])
         self.predictor.load([sampling.predictor for sampling in samplings])
+        first = slots[0]
+        self.first_slot = first if list(slots) == list(range(first, first + self.rows)) else None
         self._loaded = slots, samplings
 
     @property
     def samples(self) -> bool:
         """Whether any code is drawn by chance."""
         return self.talker.plan.sampled or self.predictor.plan.sampled
-
-    def shape(self, span: int) -> Shape:
-        """The shape of a frame of these rows."""
-        slots = self._loaded[0]
-        neighbours = list(slots) == list(range(slots[0], slots[0] + self.rows))
-        return Shape(self.rows, span, slots[0] if neighbours else None, self.talker.plan, self.predictor.plan)

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec_layers import upsampled
 from adapters.qwen3_tts.inflight.codec_state import CodecState, Past, StateArena
-from adapters.qwen3_tts.inflight.codec_weights import LayerFactory
+from adapters.qwen3_tts.inflight.codec_weights import LayerFactory, working_dtype
 from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.kernels import available
 from adapters.qwen3_tts.inflight.transfer import Transfer
+from adapters.qwen3_tts.inflight.weights import Weights
 
 __all__ = ["CodecDecoder", "CodecState", "StreamingCodec"]
 
@@ -29,9 +31,13 @@ __all__ = ["CodecDecoder", "CodecState", "StreamingCodec"]
 class CodecDecoder:
     """The decoder's layers, made ready once; any number of `StreamingCodec` share them."""
 
-    def __init__(self, decoder: Any) -> None:
-        """`decoder`: the package's `Qwen3TTSTokenizerV2Decoder`, on the device and in the precision that are wanted."""
-        factory = LayerFactory(decoder)
+    def __init__(self, decoder: Any, dtype: torch.dtype | None = None, *, fused: bool | None = None) -> None:
+        """`decoder`: the package's `Qwen3TTSTokenizerV2Decoder`, on the device that is wanted.
+
+        `dtype`: what to compute in, if not in the decoder's own. `fused`: with the kernels; if None, where they run.
+        """
+        fused = available(decoder.device) if fused is None else fused
+        factory = LayerFactory(decoder, dtype or decoder.dtype, fused=fused)
         self._codebooks = factory.codebooks()
         self._first = torch.arange(decoder.config.num_quantizers, device=self.device) * decoder.config.codebook_size
         self._entry = factory.entry()
@@ -39,8 +45,15 @@ class CodecDecoder:
         self._expansions = factory.expansions()
         self._head = factory.head()
         self._blocks = factory.blocks()
-        self._last_snake, self._last_conv = factory.tail()
-        self.layout = factory.layout
+        self._tail = factory.tail()
+        self.layout, self._past = factory.layout, factory.past
+
+    @classmethod
+    def of(cls, weights: Weights) -> CodecDecoder:
+        """That of a checkpoint, from which the package's is taken: nobody else decodes, and its memory is wanted."""
+        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights.device, weights.dtype))
+        del weights.speech_tokenizer.decoder
+        return decoder
 
     @property
     def device(self) -> torch.device:
@@ -69,14 +82,14 @@ class CodecDecoder:
             frames += decoder_block.expand.reach / rate
             rate *= decoder_block.rate
             frames += sum(unit.wide.reach for unit in decoder_block.units) / rate
-        return 1 + math.ceil(frames + self._last_conv.reach / rate)
+        return 1 + math.ceil(frames + self._tail.reach / rate)
 
     def decode(self, arena: StateArena, slots: Tensor, codes: Tensor) -> Tensor:
         """The next samples (n, frames * 1920) of an arena's slots (n,) int64, of their next codes (n, frames, 16).
 
         What is done depends on shapes alone, and nothing waits for the device.
         """
-        past = arena.open(slots, codes.shape[1])
+        past = self._past(arena, slots, codes.shape[1])
         return self._samples(self._latents(codes, past), past)
 
     def state_after(self, codes: Tensor) -> CodecState:
@@ -85,7 +98,7 @@ class CodecDecoder:
         Only the transformer looks back far; what follows it depends on the last few frames.
         """
         arena = StateArena(self.layout, 1, device=self.device, dtype=self.dtype)
-        past = arena.open(torch.zeros(1, dtype=torch.int64, device=self.device), len(codes))
+        past = self._past(arena, torch.zeros(1, dtype=torch.int64, device=self.device), len(codes))
         self._samples(self._latents(codes[None], past)[:, -self._reach :], past)
         return arena.save(0)
 
@@ -101,7 +114,7 @@ class CodecDecoder:
         x = self._head(x, past)
         for decoder_block in self._blocks:
             x = decoder_block(x, past)
-        return self._last_conv(self._last_snake(x), past).flatten(1).clamp(-1, 1)
+        return self._tail(x, past).flatten(1).clamp(-1, 1)
 
 
 class StreamingCodec:

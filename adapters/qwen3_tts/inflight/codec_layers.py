@@ -33,16 +33,30 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
+class SnakeBeta:
+    """x + m sin(f x)^2, with a frequency and a magnitude a channel; in float32 or better, and rounded once."""
+
+    frequency: Tensor
+    magnitude: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Shapes stay."""
+        wave = (x * self.frequency).sin_()
+        return torch.addcmul(x, wave.square_(), self.magnitude).to(x.dtype)
+
+
+@dataclass(frozen=True, eq=False)
 class CausalConv:
     """A convolution that sees the present and the past."""
 
     weight: Tensor
-    """(out, in / groups, 1, taps), channels last; the last tap is the present."""
+    """(out, in, 1, taps), channels last; the last tap is the present."""
     bias: Tensor
     part: int
     """Of the state: the last `reach` inputs."""
     dilation: int = 1
-    groups: int = 1
+    before: SnakeBeta | None = None
+    """What the input goes through first."""
 
     @property
     def reach(self) -> int:
@@ -51,65 +65,73 @@ class CausalConv:
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """(streams, time, in) to (streams, time, out)."""
-        image = past.extend(self.part, x).transpose(1, 2).unsqueeze(2)
-        out = F.conv2d(image, self.weight, self.bias, dilation=(1, self.dilation), groups=self.groups)
-        return out.squeeze(2).transpose(1, 2)
+        whole = past.extend(self.part, x, self.before)
+        return _as_sequence(F.conv2d(_as_image(whole), self.weight, self.bias, dilation=(1, self.dilation)))
 
 
 @dataclass(frozen=True, eq=False)
-class SnakeBeta:
-    """x + m sin(f x)^2, with a frequency and a magnitude a channel."""
+class NormedDepthwise:
+    """A causal convolution of each channel by itself, and then a layer norm without weights."""
 
-    frequency: Tensor
-    magnitude: Tensor
+    weight: Tensor
+    """(taps, channels); the last tap is the present."""
+    bias: Tensor
+    part: int
+    """Of the state: the last `reach` inputs."""
+    eps: float
 
-    def __call__(self, x: Tensor) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """How many inputs before the present one it sees."""
+        return len(self.weight) - 1
+
+    def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        wave = (x * self.frequency).sin_()
-        return torch.addcmul(x, wave.square_(), self.magnitude)
+        channels = x.shape[-1]
+        weight = self.weight.t()[:, None, None]
+        image = _as_image(past.extend(self.part, x))
+        return F.layer_norm(
+            _as_sequence(F.conv2d(image, weight, self.bias, groups=channels)), (channels,), eps=self.eps
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class ConvNeXt:
     """A depthwise convolution, then a feed-forward layer for every moment; the norm's weights are in `widen`."""
 
-    depthwise: CausalConv
+    depthwise: NormedDepthwise
     widen: Linear
     narrow: Linear
-    eps: float
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        y = F.layer_norm(self.depthwise(x, past), x.shape[-1:], eps=self.eps)
-        return x + self.narrow(F.gelu(self.widen(y)))
+        return x + self.narrow(F.gelu(self.widen(self.depthwise(x, past))))
 
 
 @dataclass(frozen=True, eq=False)
 class ResidualUnit:
     """Two convolutions, the second of one tap."""
 
-    before: SnakeBeta
     wide: CausalConv
     between: SnakeBeta
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """Shapes stay."""
-        return x + self.narrow(self.between(self.wide(self.before(x), past)))
+        return x + self.narrow(self.between(self.wide(x, past)))
 
 
 @dataclass(frozen=True, eq=False)
 class DecoderBlock:
     """Upsampling by `rate`, and residual units of growing reach."""
 
-    before: SnakeBeta
     expand: CausalConv
     rate: int
     units: tuple[ResidualUnit, ...]
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
         """(streams, time, channels) to (streams, time * rate, channels / 2)."""
-        x = upsampled(self.expand(self.before(x), past), self.rate)
+        x = upsampled(self.expand(x, past), self.rate)
         for unit in self.units:
             x = unit(x, past)
         return x
@@ -199,6 +221,16 @@ class Transformer:
 def upsampled(x: Tensor, rate: int) -> Tensor:
     """Channels read as time: (streams, time, rate * channels) becomes (streams, time * rate, channels)."""
     return x.reshape(x.shape[0], x.shape[1] * rate, -1)
+
+
+def _as_image(x: Tensor) -> Tensor:
+    """(streams, time, channels) as (streams, channels, 1, time), channels last."""
+    return x.transpose(1, 2).unsqueeze(2)
+
+
+def _as_sequence(image: Tensor) -> Tensor:
+    """What `_as_image` was made of."""
+    return image.squeeze(2).transpose(1, 2)
 
 
 def _rms_norm(x: Tensor, eps: float) -> Tensor:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count, takewhile
 
 import torch
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.batch import Batch
 from adapters.qwen3_tts.inflight.device import Device
+from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.kernels import available
 from adapters.qwen3_tts.inflight.prompt import Prompt
 from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.talker import Piece
+from adapters.qwen3_tts.inflight.talker import PORTIONS, Piece
 from adapters.qwen3_tts.inflight.weights import Weights
 
 _SPAN = 64
 """Positions are attended to in multiples of it, so that there are few shapes."""
-_TOKENS = 256
-"""Of prompts, that go through the layers at once, at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,15 +64,50 @@ class _Stream:
 class FrameStepper:
     """One checkpoint, with `slots` streams of at most `positions` prompt tokens and frames each. For one thread."""
 
-    def __init__(self, weights: Weights, *, slots: int, positions: int, buckets: Sequence[int] = ()) -> None:
-        """`buckets`: the batch sizes that there are, in rising order; without any, a batch is as large as asked."""
+    def __init__(
+        self,
+        weights: Weights,
+        *,
+        slots: int,
+        positions: int,
+        buckets: Sequence[int] = (),
+        fused: bool | None = None,
+        graphs: Graphs | None = None,
+    ) -> None:
+        """`fused`: by kernels, or in plain torch; if None, by kernels where the device runs them.
+
+        `buckets`: the batch sizes that there are, in rising order. Without any, a batch is as large as asked; by
+        kernels, filled up to a power of two or `slots`. `graphs`: of this stepper alone; if None, as the device has
+        them. They capture what kernels do, and are not for plain torch.
+        """
         self.slots = slots
         self.positions = positions
+        fused = available(weights.device) if fused is None else fused
         self._weights = weights
-        self._buckets = buckets
+        self._fused = fused
+        self._buckets = buckets or (_powers_of_two(slots) if fused else ())
         self._streams: dict[int, _Stream] = {}
         self._batches: dict[int, Batch] = {}
-        self._device = Device(weights, slots + 1, positions, max([slots, *buckets]))
+        rows = max([slots, *self._buckets])
+        self._device = (
+            Device.fused(
+                weights, slots=slots + 1, positions=positions, rows=rows, graphs=graphs or Graphs(weights.device)
+            )
+            if fused
+            else Device.plain(weights, slots=slots + 1, positions=positions, rows=rows)
+        )  # the slot after the last is nobody's
+
+    def capture(self, progress: Callable[[int, int], None]) -> None:
+        """Do all that will ever be done once, for nobody: kernels are compiled, and graphs captured; no slot changes.
+
+        `progress` hears (done, of how many). In plain torch there is nothing to do.
+        """
+        works: list[Callable[[], object]] = [partial(self._batch_of, rows) for rows in reversed(self._buckets)]
+        works += self._device.preparations()
+        with torch.inference_mode():
+            for done, work in enumerate(works, start=1):
+                work()
+                progress(done, len(works))
 
     def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """Start a stream in a free slot; its prompt, whose tensors are computed already, is yet to be read.
@@ -106,8 +143,8 @@ class FrameStepper:
             for slot, tokens in portions.items()
         ]
         with torch.inference_mode():
-            for packed in _packed(pieces):
-                self._read(packed)
+            for together in _packed(pieces):
+                self._read(together)
 
     def prefill(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """Start a stream and read all of its prompt; raises as `open` does."""
@@ -126,7 +163,7 @@ class FrameStepper:
             stream.position += 1
         with torch.inference_mode():
             batch = self._batch(slots)
-            codes, ended = self._device.advance(batch, batch.shape(span))
+            codes, ended = self._device.advance(batch, span)
         return Frames(codes[: len(slots)], ended[: len(slots)])
 
     def release(self, slot: int) -> None:
@@ -138,21 +175,29 @@ class FrameStepper:
 
     def _read(self, pieces: Sequence[Piece]) -> None:
         """Read pieces that go through the layers together."""
-        x = torch.cat([self._streams[piece.slot].take(piece) for piece in pieces])
-        self._device.read(x, pieces)
+        self._device.read([self._streams[piece.slot].take(piece) for piece in pieces], pieces)
         complete = [piece.slot for piece in pieces if not self._streams[piece.slot].unread]
         if complete:
             self._device.begin(self._batch(complete))
 
     def _batch(self, slots: Sequence[int]) -> Batch:
-        """A batch of these slots, filled up to a size that there is."""
+        """A batch of these slots, filled up to a size that there is with the slot that is nobody's."""
         rows = next((bucket for bucket in self._buckets if bucket >= len(slots)), len(slots))
+        batch = self._batch_of(rows)
         padding = rows - len(slots)
-        batch = self._batches.get(rows) or self._batches.setdefault(rows, Batch(self._weights, rows))
         samplings = [self._streams[slot].sampling for slot in slots]
-        batch.load(
-            (*slots, *[self.slots] * padding), (*samplings, *samplings[:1] * padding)
-        )  # the last slot is nobody's
+        batch.load((*slots, *[self.slots] * padding), (*samplings, *samplings[:1] * padding))
+        return batch
+
+    def _batch_of(self, rows: int) -> Batch:
+        """The batch of so many rows. Capturing its work does it more than once, so its first is nobody's."""
+        batch = self._batches.get(rows)
+        if batch is None:
+            batch = self._batches[rows] = Batch(self._weights, rows)
+            if self._fused:
+                batch.load((self.slots,) * rows, (Sampling(),) * rows)
+                self._device.begin(batch)
+                self._device.advance(batch, self.positions)
         return batch
 
     def _stream(self, slot: int) -> _Stream:
@@ -171,10 +216,10 @@ class FrameStepper:
 
 
 def _packed(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """The pieces, divided where they must be, in lists of at most `_TOKENS` tokens."""
+    """The pieces, divided where they must be, in lists of as many tokens as are read together."""
     left = deque(pieces)
     packed: list[Piece] = []
-    room = _TOKENS
+    room = PORTIONS[-1]
     while left:
         slot, start, stop = left.popleft()
         end = min(stop, start + room)
@@ -184,4 +229,9 @@ def _packed(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
             left.appendleft(Piece(slot, end, stop))
         if not room or not left:
             yield packed
-            packed, room = [], _TOKENS
+            packed, room = [], PORTIONS[-1]
+
+
+def _powers_of_two(most: int) -> Sequence[int]:
+    """1, 2, 4... below `most`, and `most`."""
+    return [*takewhile(lambda power: power < most, (1 << exponent for exponent in count())), most]

@@ -23,6 +23,9 @@ class Graphs:
     def __init__(self, device: torch.device, *, enabled: bool = True) -> None:
         self.enabled = enabled and device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self.enabled else None
+        # Matrix libraries work in memory that belongs to the stream they are captured on: with one of their own, these
+        # graphs may run beside others. It is one for all of them, because torch deals out the same few again and again.
+        self._side = torch.cuda.Stream(device) if self.enabled else None
         self._captured: dict[Hashable, tuple[torch.cuda.CUDAGraph, Any]] = {}
 
     def __len__(self) -> int:
@@ -39,13 +42,14 @@ class Graphs:
         return result  # type: ignore[no-any-return]
 
     def _capture(self, work: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        assert self._side is not None
+        current = torch.cuda.current_stream()
+        self._side.wait_stream(current)
+        with torch.cuda.stream(self._side):
             for _ in range(_WARM_UPS):
                 work()
-        torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._side, capture_error_mode="thread_local"):
             result = work()
+        current.wait_stream(self._side)
         return graph, result

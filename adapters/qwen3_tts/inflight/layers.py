@@ -75,7 +75,7 @@ class Decoder:
         self._heads = weights.heads, 2 * weights.key_value_heads
         self._rotated = weights.heads + weights.key_value_heads
         self._dim = weights.head_dim
-        self._cos, self._sin = _rotations(weights, positions)
+        self._cos, self._sin = rotation_tables(weights, positions)
         rounds = weights.norm.dtype != torch.float32
         self._residual = _rounded_addmm if rounds else torch.addmm
         self._sum = _rounded_addcmul if rounds else torch.addcmul
@@ -135,7 +135,7 @@ def _rounded_addcmul(x: Tensor, y: Tensor, z: Tensor, *, out: Tensor) -> Tensor:
     return torch.add(x, y * z, out=out)
 
 
-def _rotations(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:
+def rotation_tables(weights: DecoderWeights, positions: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines (positions, 1, dim), the sines with the signs of a rotation of the two halves."""
     device, dtype = weights.norm.device, weights.norm.dtype
     exponents = torch.arange(0, weights.head_dim, 2, device=device).float() / weights.head_dim

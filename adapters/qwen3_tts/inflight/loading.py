@@ -23,7 +23,7 @@ from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.runtime import Runtime
 
 _NEWS_SECONDS = 5.0
-"""Between two lines about the progress of a capture."""
+"""Between two lines about progress."""
 
 
 class Parts(NamedTuple):
@@ -58,14 +58,19 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
     with torch.cuda.device(device) if on_gpu else nullcontext():
         ledger = MemoryLedger() if on_gpu else None
         weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
-        decoder = CodecDecoder(weights.speech_tokenizer.decoder)
+        decoder = CodecDecoder.of(weights)
         voices = None
         if checkpoint.mode == "voice_clone":
             voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
 
         def make(graphs: bool) -> Parts:
             return Parts(
-                FrameStepper(weights, slots=limits.slots, positions=limits.positions),
+                FrameStepper(
+                    weights,
+                    slots=limits.slots,
+                    positions=limits.positions,
+                    graphs=Graphs(device, enabled=graphs),
+                ),
                 StreamingCodec(decoder, slots=limits.slots, graphs=Graphs(device, enabled=graphs)),
             )
 
@@ -88,32 +93,31 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
 
 
 def parts_on_gpu(make: Callable[[bool], Parts], settings: Settings, ledger: MemoryLedger) -> Parts:
-    """The parts that `make` makes, with all graphs captured where they are wanted and can be, and without elsewhere."""
+    """The parts that `make` makes, with graphs where they are wanted and can be, and with all done once."""
     parts = make(settings.graphs)
     ledger.enter(f"{settings.limits.slots} streams of {settings.limits.positions} positions")
-    if settings.graphs:
-        if not _capture(parts, settings.profile.sizes):
-            del parts  # there may be no room for both
-            gc.collect()
-            torch.cuda.empty_cache()
-            parts = make(False)
-        ledger.enter("graphs")
+    if not _capture(parts, settings.profile.sizes):
+        del parts  # there may be no room for both
+        gc.collect()
+        torch.cuda.empty_cache()
+        parts = make(False)
+    ledger.enter("graphs" if settings.graphs else "kernels")
     return parts
 
 
 def _capture(parts: Parts, sizes: Sequence[int]) -> bool:
-    """Capture all graphs, the codec's for chunks of `sizes`; whether that went well."""
+    """Compile all kernels and capture all graphs, the codec's for chunks of `sizes`; whether that went well."""
     try:
         parts.stepper.capture(_Progress("frames"))
         parts.codec.capture(sizes, _Progress("audio"))
     except Exception as error:
-        pb_utils.Logger.log_warn(f"no CUDA graphs, so that speech takes longer: {error}")
+        pb_utils.Logger.log_warn(f"the model speaks without CUDA graphs, and slower: {error}")
         return False
     return True
 
 
 class _Progress:
-    """Tells how far a capture is, a line every few seconds."""
+    """Tells how far it has come, a line every few seconds."""
 
     def __init__(self, what: str) -> None:
         self._what = what
@@ -123,4 +127,4 @@ class _Progress:
         now = time.monotonic()
         if done == of or now - self._told >= _NEWS_SECONDS:
             self._told = now
-            pb_utils.Logger.log_info(f"CUDA graphs of {self._what}: {done} of {of} captured")
+            pb_utils.Logger.log_info(f"preparing the GPU for {self._what}: {done} of {of} shapes")

@@ -79,10 +79,12 @@ class Sampler:
 
     def __init__(self, rows: int, vocabulary: int, device: torch.device) -> None:
         self._vocabulary = vocabulary
-        self._do_sample = torch.zeros(rows, dtype=torch.bool, device=device)
-        self._temperature = torch.zeros(rows, 1, device=device)
-        self._last_kept = torch.zeros(rows, 1, dtype=torch.int64, device=device)
-        self._rest = torch.zeros(rows, 1, device=device)
+        self.do_sample = torch.zeros(rows, dtype=torch.bool, device=device)
+        self.temperature = torch.zeros(rows, 1, device=device)
+        self.last_kept = torch.zeros(rows, 1, dtype=torch.int64, device=device)
+        """One less than are kept of the best scores."""
+        self.rest = torch.zeros(rows, 1, device=device)
+        """The probability that top-p leaves out at most."""
         self.plan = Plan(sampled=False, greedy=True, candidates=vocabulary, nucleus=False)
 
     def load(self, warps: Sequence[Warp]) -> None:
@@ -95,28 +97,28 @@ class Sampler:
             candidates=_NARROW if narrow else self._vocabulary,
             nucleus=any(warp.do_sample and warp.top_p < 1 for warp in warps),
         )
-        upload(self._do_sample, [warp.do_sample for warp in warps])
-        upload(self._temperature, [[warp.temperature if warp.do_sample else 1] for warp in warps])
-        upload(self._last_kept, [[keep - 1] for keep in kept])
-        upload(self._rest, [[1 - warp.top_p] for warp in warps])
+        upload(self.do_sample, [warp.do_sample for warp in warps])
+        upload(self.temperature, [[warp.temperature if warp.do_sample else 1] for warp in warps])
+        upload(self.last_kept, [[keep - 1] for keep in kept])
+        upload(self.rest, [[1 - warp.top_p] for warp in warps])
 
     def draw(self, scores: Tensor, noise: Tensor | None) -> Tensor:
         """Codes (rows,) for `scores` (rows, vocabulary) in float32, by Gumbel noise of that shape."""
         if noise is None or not self.plan.sampled:
             return scores.argmax(-1)
         drawn = self.warped(scores).add_(noise).argmax(-1)
-        return torch.where(self._do_sample, drawn, scores.argmax(-1)) if self.plan.greedy else drawn
+        return torch.where(self.do_sample, drawn, scores.argmax(-1)) if self.plan.greedy else drawn
 
     def warped(self, scores: Tensor) -> Tensor:
         """Temperature, top-k and top-p: the scores of what remains, minus infinity for the rest."""
-        scores = scores / self._temperature
-        worst_kept = scores.topk(self.plan.candidates).values.gather(1, self._last_kept)
+        scores = scores / self.temperature
+        worst_kept = scores.topk(self.plan.candidates).values.gather(1, self.last_kept)
         scores.masked_fill_(scores < worst_kept, -torch.inf)
         return self._nucleus(scores) if self.plan.nucleus else scores
 
     def _nucleus(self, scores: Tensor) -> Tensor:
         ascending, order = scores.sort(-1)
-        dropped = (ascending.softmax(-1).cumsum_(-1) <= self._rest) & (self._rest > 0)
+        dropped = (ascending.softmax(-1).cumsum_(-1) <= self.rest) & (self.rest > 0)
         dropped[:, -1] = False
         return scores.masked_fill_(dropped.scatter(1, order, dropped), -torch.inf)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec import CodecDecoder
 from adapters.qwen3_tts.inflight.codec_state import CodecState
+from adapters.qwen3_tts.inflight.cuda import complete
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
 from tritone.contract import SPEECH_RATE
@@ -40,6 +41,13 @@ class ClonedVoice:
         parts = (self.x_vector, self.codes, self.codec_state)
         return sum(int(part.nbytes) for part in parts if part is not None)
 
+    def in_use(self) -> ClonedVoice:
+        """The same. The current stream reads it: who forgets it meanwhile must not give its memory away before that."""
+        for tensor in (self.x_vector, self.codes):
+            if tensor is not None and tensor.is_cuda:
+                tensor.record_stream(torch.cuda.current_stream(tensor.device))
+        return self
+
 
 class VoiceEncoder:
     """Takes voices from recordings, with the package's own encoders. One at a time: it is not the hot path."""
@@ -58,8 +66,7 @@ class VoiceEncoder:
             if not x_vector_only:
                 codes = self._codes(samples)
                 voice = replace(voice, codes=codes, text=ref_text, codec_state=self._decoder.state_after(codes))
-            if self._weights.device.type == "cuda":
-                torch.cuda.current_stream().synchronize()  # it will be read on other streams
+            complete(self._weights.device)
             return voice
 
     def _x_vector(self, samples: Tensor) -> Tensor:
@@ -73,17 +80,14 @@ class VoiceEncoder:
             fmin=0,
             fmax=12000,
         )
-        return self._weights.speaker_encoder(self._ready(mels.transpose(1, 2)))[0]
+        return self._weights.speaker_encoder(mels.transpose(1, 2).to(self._weights.device, self._weights.dtype))[0]
 
     def _codes(self, samples: Tensor) -> Tensor:
-        samples = self._ready(samples)
+        samples = samples.to(self._weights.device)
         (codes,) = self._weights.speech_tokenizer.encode(
             samples, torch.ones_like(samples, dtype=torch.int64)
         ).audio_codes
         return codes
-
-    def _ready(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._weights.device, self._weights.dtype)
 
 
 class Encoder(Protocol):
@@ -112,7 +116,7 @@ class VoiceCache:
             if voice is None or not voice.done():
                 return None
             self._voices.move_to_end(key)
-            return voice.result()
+            return voice.result().in_use()
 
     def get(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
         """The voice of a recording; one that is in work is waited for. Raises what the encoder raises."""
@@ -124,7 +128,7 @@ class VoiceCache:
             self._voices.move_to_end(key)
         if is_new:
             self._encode(key, voice, ref_audio, "" if x_vector_only else ref_text, x_vector_only)
-        return voice.result()
+        return voice.result().in_use()
 
     def _encode(
         self, key: bytes, voice: Future[ClonedVoice], ref_audio: NDArray[np.float32], text: str, x_vector_only: bool

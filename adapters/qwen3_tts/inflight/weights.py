@@ -79,7 +79,8 @@ class Weights:
     text_projection: tuple[Tensor, Tensor, Tensor, Tensor]
     """Weight and bias of the two layers from the text's width to the talker's."""
     speech_tokenizer: Any
-    """The package's `Qwen3TTSTokenizerV2Model`, in `dtype`: the codec's `encoder` and `decoder`."""
+    """The package's `Qwen3TTSTokenizerV2Model`, in float32 as published: the codec's `decoder`, and its `encoder` where
+    voices are cloned."""
     speaker_encoder: Any
     """The package's `Qwen3TTSSpeakerEncoder`, in `dtype`; None where no voice is cloned."""
 
@@ -111,9 +112,7 @@ class Weights:
                 *tensors.linear("talker.text_projection.linear_fc1"),
                 *tensors.linear("talker.text_projection.linear_fc2"),
             ),
-            speech_tokenizer=core.Qwen3TTSTokenizerV2Model.from_pretrained(
-                str(folder / "speech_tokenizer"), device_map=device, dtype=dtype
-            ),
+            speech_tokenizer=_speech_tokenizer(folder, config, device),
             speaker_encoder=_speaker_encoder(tensors, config, device, dtype),
         )
         tensors.check_all_taken()
@@ -196,6 +195,15 @@ def _check_decoder(config: Mapping[str, Any]) -> None:
     for name, (value, right) in asked.items():
         if value != right:
             raise UnreadableCheckpointError(f"{name} is {value}; only {right} is known of Qwen3-TTS")
+
+
+def _speech_tokenizer(folder: Path, config: Mapping[str, Any], device: str) -> Any:
+    tokenizer = core.Qwen3TTSTokenizerV2Model.from_pretrained(
+        str(folder / "speech_tokenizer"), device_map=device, dtype=torch.float32
+    )
+    if config["tts_model_type"] != "base":
+        del tokenizer.encoder
+    return tokenizer
 
 
 def _speaker_encoder(tensors: _Tensors, config: Mapping[str, Any], device: str, dtype: torch.dtype) -> Any:

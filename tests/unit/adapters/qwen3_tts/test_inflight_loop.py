@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.qwen3_tts.inflight import loop
@@ -95,6 +95,7 @@ class Bench:
 
 
 @pytest.mark.parametrize("behind", [0, 1, 2])
+@settings(deadline=None)
 @given(
     profile=st.sampled_from(list(PROFILES.values())),
     batch=st.integers(1, 3),
@@ -142,6 +143,7 @@ def test_each_stream_is_what_it_is_alone_and_whoever_leaves_leaves_nothing(
 
 
 @pytest.mark.parametrize(("behind", "late"), [(0, 0), (1, 0), (1, 3)])
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(["stuck", "silent"]),
     since=st.integers(0, 40),

@@ -43,12 +43,19 @@ def test_every_tensor_has_the_precision_that_was_asked_for(folder: Path) -> None
     assert weights.predictor_in is not None
     for tensor in (weights.talker.layers[0].qkv, weights.codec_head, *weights.code_embeddings, *weights.predictor_in):
         assert tensor.dtype == torch.bfloat16
-    assert next(weights.speech_tokenizer.parameters()).dtype == torch.bfloat16
 
 
-def test_only_a_checkpoint_that_clones_voices_has_a_speaker_encoder(model_dir: Path) -> None:
-    assert Weights.load(model_dir / CHECKPOINT).speaker_encoder is None
-    assert Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base").speaker_encoder is not None
+def test_the_speech_tokenizer_is_as_precise_as_it_was_published(folder: Path) -> None:
+    weights = Weights.load(folder, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in weights.speech_tokenizer.parameters()} == {torch.float32}
+
+
+def test_only_a_checkpoint_that_clones_voices_has_encoders(model_dir: Path) -> None:
+    clones, speaks = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base"), Weights.load(model_dir / CHECKPOINT)
+    assert speaks.speaker_encoder is None
+    assert clones.speaker_encoder is not None
+    assert not hasattr(speaks.speech_tokenizer, "encoder")
+    assert hasattr(clones.speech_tokenizer, "encoder")
 
 
 def test_a_missing_tensor_is_named(folder: Path) -> None:

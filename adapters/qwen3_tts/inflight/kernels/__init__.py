@@ -1,0 +1,30 @@
+"""What the decoders and the sampler do, as kernels for a GPU, written in the Triton language.
+
+Importing this needs no more than torch; `decoder` and `sampling` need the language.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+log = logging.getLogger(__name__)
+
+
+def available(device: torch.device) -> bool:
+    """Whether the kernels run there: on a GPU that the language knows, with what it needs to compile them.
+
+    Tells by trying one, and logs why not. On other devices the language's interpreter runs them, for tests alone.
+    """
+    if device.type != "cuda":
+        return False
+    try:
+        from adapters.qwen3_tts.inflight.kernels.activation import silu_mul  # noqa: PLC0415 - see above
+
+        silu_mul(torch.zeros(1, 2, device=device))
+        torch.cuda.synchronize(device)
+    except Exception as error:  # the compiler's own errors have no common type
+        log.warning("no fused kernels on %s: %s: %s", device, type(error).__name__, error)
+        return False
+    return True

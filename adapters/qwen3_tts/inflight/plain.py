@@ -1,0 +1,137 @@
+"""The engine's mathematics in plain torch, on any device: what is proven, and what runs on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from adapters.qwen3_tts.inflight.batch import Batch
+from adapters.qwen3_tts.inflight.drawing import Drawing
+from adapters.qwen3_tts.inflight.layers import Attend, Decoder, attend, causal_mask, keys_and_values
+from adapters.qwen3_tts.inflight.sampling import Noise, penalised
+from adapters.qwen3_tts.inflight.talker import Piece, Talker
+from adapters.qwen3_tts.inflight.weights import DecoderWeights, Weights
+
+
+class PlainTalker(Talker):
+    """Attends to a span of positions, masked where a slot has not come to them."""
+
+    def __init__(self, weights: Weights, *, slots: int, positions: int) -> None:
+        super().__init__(weights, slots=slots, positions=positions)
+        self._decoder = Decoder(weights.talker, positions)
+        self._group = weights.talker.heads // weights.talker.key_value_heads
+        self._lines = self._arena.flatten(1, 2).unbind(0)
+        self._ahead = torch.arange(positions, device=weights.device)
+
+    def read(self, parts: Sequence[Tensor], pieces: Sequence[Piece]) -> None:
+        """See `Talker`; attention is each piece's own, the rest goes through the layers' matrices together."""
+        counts = [len(part) for part in parts]
+        x = torch.cat(list(parts))
+        masks = [
+            causal_mask(count, self._group, x.device, x.dtype, before=piece.start)
+            for piece, count in zip(pieces, counts, strict=True)
+        ]
+
+        def attend_pieces(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
+            attended = []
+            of_each = zip(pieces, masks, queries.split(counts), keys_values.split(counts), strict=True)
+            for piece, mask, asking, new in of_each:
+                cache = self._arena[layer, piece.slot : piece.slot + 1, : piece.stop]
+                cache[0, piece.start :].copy_(new)
+                attended.append(attend(asking, *keys_and_values(cache), mask))
+            return torch.cat(attended)
+
+        positions = torch.cat([self._ahead[piece.start : piece.stop] for piece in pieces])
+        x = self._decoder(x, self._decoder.rotations(positions), attend_pieces)
+        last = self._decoder.norm(torch.stack([tokens[-1] for tokens in x.split(counts)]))
+        for piece, hidden in zip(pieces, last, strict=True):
+            self._hidden[piece.slot].copy_(hidden)
+
+    def step(self, x: Tensor, batch: Batch, positions: Tensor, span: int) -> Tensor:
+        """See `Talker`; the keys of slots that are neighbours are read in place."""
+        slots, first = batch.slots, batch.first_slot
+        lines = slots * self._positions + positions
+        mask = torch.zeros(batch.rows, 1, 1, span, device=x.device, dtype=x.dtype)
+        mask.masked_fill_((self._ahead[:span] > positions[:, None])[:, None, None], -torch.inf)
+        arena = self._arena[:, :, :span] if first is None else self._arena[:, first : first + batch.rows, :span]
+        caches = arena.unbind(0)
+
+        def attend_slots(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
+            self._lines[layer].index_copy_(0, lines, keys_values)
+            cache = caches[layer].index_select(0, slots) if first is None else caches[layer]
+            return attend(queries, *keys_and_values(cache), mask)
+
+        hidden = self._decoder.norm(self._decoder(x, self._decoder.rotations(positions), attend_slots))
+        self._hidden.index_copy_(0, slots, hidden)
+        return hidden
+
+
+class PlainContext:
+    """Where all rows are at the same position, nothing need be looked up."""
+
+    def __init__(self, stack: DecoderWeights, *, rows: int, positions: int) -> None:
+        """`rows`: of the largest batch."""
+        self._decoder = Decoder(stack, positions)
+        device, dtype = stack.norm.device, stack.norm.dtype
+        each = torch.arange(positions, device=device)
+        self._first_two = [table.repeat(rows, 1, 1) for table in self._decoder.rotations(each[:2])]
+        self._later = [self._decoder.rotations(each[i : i + 1]) for i in range(2, positions)]
+        self._mask = causal_mask(2, stack.heads // stack.key_value_heads, device, dtype)
+        shape = len(stack.layers), rows, positions, 2 * stack.key_value_heads, stack.head_dim
+        self._cache = torch.zeros(shape, device=device, dtype=dtype)
+
+    def first_two(self, x: Tensor) -> Tensor:
+        """See `Context`."""
+        rows = len(x) // 2
+        cos, sin = self._first_two
+        x = self._decoder(x, (cos[: 2 * rows], sin[: 2 * rows]), self._attend(rows, slice(2), self._mask))
+        return self._decoder.norm(x.view(rows, 2, -1)[:, 1])
+
+    def next(self, x: Tensor, position: int) -> Tensor:
+        """See `Context`."""
+        attend_all = self._attend(len(x), slice(position, position + 1), None)
+        return self._decoder.norm(self._decoder(x, self._later[position - 2], attend_all))
+
+    def _attend(self, rows: int, positions: slice, mask: Tensor | None) -> Attend:
+        """Attention from these positions to all until them."""
+        targets = self._cache[:, :rows, positions].unbind(0)
+        keys, values = (each.unbind(0) for each in keys_and_values(self._cache[:, :rows, : positions.stop]))
+
+        def attend_all(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
+            targets[layer].copy_(keys_values.view(targets[layer].shape))
+            return attend(queries, keys[layer], values[layer], mask)
+
+        return attend_all
+
+
+class PlainDrawing(Drawing):
+    """Operations of all rows at once; which they are, the batch's plans say."""
+
+    def __init__(self, weights: Weights, slots: int) -> None:
+        super().__init__(weights, slots)
+        self._noise = Noise(self._numbers, weights.device)
+        ids = torch.arange(len(weights.codec_head), device=weights.device)
+        self._is_end = ids == self.end
+        self._suppressed = (ids >= self._control) & ~self._is_end
+        self._true = torch.ones((), dtype=torch.bool, device=weights.device)
+
+    def chance(self, batch: Batch, frames: Tensor) -> Tensor | None:
+        """The noise of all draws, which is made at once."""
+        return self._noise.gumbel(batch.keys, frames) if batch.samples else None
+
+    def first(self, batch: Batch, scores: Tensor, drawn: Tensor, chance: Tensor | None) -> Tensor:
+        """See `Drawing`."""
+        scores = penalised(scores.float(), self._seen.index_select(0, batch.slots), batch.penalty)
+        too_soon = self._is_end & (drawn < batch.least)[:, None]
+        scores.masked_fill_(too_soon.logical_or_(self._suppressed), -torch.inf)
+        codes = batch.talker.draw(scores, None if chance is None else chance[:, self._others :])
+        self._seen.index_put_((batch.slots, codes), self._true)
+        return codes
+
+    def other(self, batch: Batch, book: int, scores: Tensor, chance: Tensor | None) -> Tensor:
+        """See `Drawing`."""
+        place = self.place(book)
+        noise = None if chance is None else chance[:, place : place + self._codes]
+        return batch.predictor.draw(scores.float(), noise)
