@@ -154,20 +154,27 @@ class Triton:
         return any(not isinstance(answer, BaseException) and answer.ready for answer in answers)
 
     async def describe(self, model: str) -> SpeechDescription:
-        """What a speech model says of itself, or said within the last `_DESCRIPTION_SECONDS`."""
+        """What a speech model says of itself, or said within the last minute; what it last said where it is silent."""
         if time.monotonic() >= self._descriptions.get(model, (0.0, None))[0]:
-            answers = self.stream(
-                model,
-                {"text": np.array([b""], dtype=np.object_)},
-                SpeechOptions(describe=True).to_parameters(),
-                request_id="",
-                timeout=_PROBE_TIMEOUT,
-            )
-            async for tensors in answers:
-                if "description" in tensors:
-                    description = SpeechDescription.from_json(tensors["description"].item())
-                    self._descriptions[model] = time.monotonic() + _DESCRIPTION_SECONDS, description
+            try:
+                await self._ask_description(model)
+            except ApiError:
+                if model not in self._descriptions:
+                    raise
         return self._descriptions[model][1]
+
+    async def _ask_description(self, model: str) -> None:
+        answers = self.stream(
+            model,
+            {"text": np.array([b""], dtype=np.object_)},
+            SpeechOptions(describe=True).to_parameters(),
+            request_id="",
+            timeout=_PROBE_TIMEOUT,
+        )
+        async for tensors in answers:
+            if "description" in tensors:
+                description = SpeechDescription.from_json(tensors["description"].item())
+                self._descriptions[model] = time.monotonic() + _DESCRIPTION_SECONDS, description
 
     def _stub(self) -> Any:
         """The next server in turn that is not known to be out of reach."""

@@ -35,10 +35,7 @@ async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton
     parameters = {"flag": True, "count": 3, "ratio": 0.5, "word": "ö"}
     answer = await client.infer("echo", INPUTS, parameters, request_id="r1", priority=2, timeout=5)
     call = triton.calls[0]
-    assert (call.request_id, call.parameters) == (
-        "r1",
-        {**parameters, "priority": 2, "timeout": 5_000_000},
-    )
+    assert (call.request_id, call.parameters, call.timeout) == ("r1", {**parameters, "priority": 2}, 5)
     np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
     assert answer["words"].tolist() == [b"a", "ü".encode(), b""]
 
@@ -178,6 +175,15 @@ async def test_a_description_is_asked_for_again_after_a_while(
     assert await client.describe("kokoro-82m") == DESCRIPTION
     kokoro.description = QWEN["qwen3-tts-0.6b"]
     assert await client.describe("kokoro-82m") == kokoro.description
+
+
+async def test_a_description_holds_on_while_nobody_answers(
+    client: Triton, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton._DESCRIPTION_SECONDS", 0.0)
+    await client.describe("kokoro-82m")
+    del triton.handlers["kokoro-82m"]
+    assert await client.describe("kokoro-82m") == DESCRIPTION
 
 
 async def test_requests_go_to_every_server_in_turn_and_round_one_that_is_gone() -> None:
