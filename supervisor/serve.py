@@ -7,9 +7,8 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import httpx2
 
@@ -136,11 +135,10 @@ async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
         await _until_ok(client, f"/v2/models/{model}/ready")
 
 
-async def _revive(plan: Plan, secret: str, server: Process) -> NoReturn:
+async def _revive(plan: Plan, secret: str, server: Process) -> None:
     """Load every model again whose process dies. What it was speaking or hearing is lost: Triton does not end it."""
-    async with triton.control_client(plan.settings, secret) as client:
-        while True:
-            model = await stubs.death(server.pid)
+    async with triton.control_client(plan.settings, secret) as client, aclosing(stubs.deaths(server.pid)) as deaths:
+        async for model in deaths:
             say(f"the process of {model} died: loading it again")
             try:
                 await triton.unload(client, model)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 _POLL = 1.0
 """Seconds between two looks: kernels before 5.3 have no way to wait for a process that is not one's own child."""
 
 
-async def death(server: int) -> str:
-    """Wait until a stub dies that is now a child of process `server`; the model that ran in it."""
-    models = {pid: model for pid in _children(server) if (model := _model(pid))}
+async def deaths(server: int) -> AsyncGenerator[str]:
+    """The models of process `server` whose stub dies; who asks for the next has loaded the last one again."""
+    models = dict(_stubs(server))
     while True:
-        for pid, model in models.items():
-            if _parent(pid) != server:
-                return model
-        await asyncio.sleep(_POLL)
+        dead = next((model for pid, model in models.items() if _parent(pid) != server), None)
+        if dead is None:
+            await asyncio.sleep(_POLL)
+            continue
+        yield dead
+        models = {pid: model for pid, model in models.items() if model != dead} | dict(_stubs(server))
 
 
-def _children(parent: int) -> Iterator[int]:
-    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-    return (pid for pid in pids if _parent(pid) == parent)
+def _stubs(server: int) -> Iterator[tuple[int, str]]:
+    """The living stubs of a server: the process, and the model that runs in it."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and _parent(pid := int(entry.name)) == server and (model := _model(pid)):
+            yield pid, model
 
 
 def _parent(pid: int) -> int | None:

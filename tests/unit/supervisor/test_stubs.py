@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,19 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("model", ["speaks", "listens"])
 async def test_the_model_is_named_whose_process_died(server: tuple[int, dict[str, int]], model: str) -> None:
     pid, children = server
-    death = asyncio.create_task(stubs.death(pid))
-    await asyncio.sleep(0)  # it has looked who is there
-    os.kill(children[model], signal.SIGKILL)
-    assert await asyncio.wait_for(death, 20) == model
+    async with aclosing(stubs.deaths(pid)) as deaths:
+        death = asyncio.create_task(anext(deaths))
+        await asyncio.sleep(0)  # it has looked who is there
+        os.kill(children[model], signal.SIGKILL)
+        assert await asyncio.wait_for(death, 20) == model
+
+
+async def test_one_that_dies_while_another_is_loaded_again_is_not_missed(server: tuple[int, dict[str, int]]) -> None:
+    pid, children = server
+    async with aclosing(stubs.deaths(pid)) as deaths, asyncio.timeout(20):
+        first = asyncio.create_task(anext(deaths))
+        await asyncio.sleep(0)
+        os.kill(children["speaks"], signal.SIGKILL)
+        assert await first == "speaks"
+        os.kill(children["listens"], signal.SIGKILL)
+        assert await anext(deaths) == "listens"
