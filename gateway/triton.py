@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,8 @@ _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interf
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
 }
 """What a model may find fault with."""
+_DEAD = "Stub process"
+"""How Triton's words begin where the process that a model ran in has died."""
 _HTTP_NAMES = {"text": "input", "audio": "file"}
 """A tensor's name -> the field of the HTTP request that fills it."""
 
@@ -74,6 +77,8 @@ class Triton:
         self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(addresses)))
         self._descriptions: dict[str, tuple[float, SpeechDescription]] = {}
+        self._open: defaultdict[tuple[Any, str], set[Any]] = defaultdict(set)
+        """The calls that wait for an answer, by server and model."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -121,23 +126,36 @@ class Triton:
 
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
         stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
-        keeps a model loaded for ever whose stream is left between an error and its end.
+        keeps a model loaded for ever whose stream is left between an error and its end, and never ends those that a
+        dead process was answering: here they end as soon as another call learns of the death.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         request.parameters["timeout"].int64_param = round(timeout * 1e6)
-        call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
+        stub = self._stub()
+        call = stub.ModelStreamInfer(iter([request]), timeout=timeout)
+        fellows = self._open[stub, request.model_name]
+        fellows.add(call)
         final = False
         failure = None
         try:
             async for response in call:
                 if response.error_message:
                     failure = _from_text(response.error_message, request.model_name)
+                    if response.error_message.startswith(_DEAD):
+                        fellows.remove(call)
+                        while fellows:
+                            fellows.pop().cancel()
                 elif tensors := _tensors(response.infer_response):
                     yield tensors
                 final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _from_status(error, request.model_name) from error
+        except asyncio.CancelledError:
+            if call in fellows:
+                raise
+            raise _from_text(_DEAD, request.model_name) from None
         finally:
+            fellows.discard(call)
             call.cancel()
         if failure:
             raise failure
@@ -233,7 +251,7 @@ def _from_text(text: str, model: str) -> ApiError:
     if isinstance(error, DeadlinePassed):
         logger.warning("%s did not finish: %s", model, error)
         return GatewayTimeout(f"model {model!r} did not finish in time")
-    if text.startswith(("Request for unknown model", "Stub process")):  # the latter is one that died
+    if text.startswith(("Request for unknown model", _DEAD)):
         logger.warning("%s is not loaded: %s", model, text)
         return Unavailable(f"model {model!r} is not loaded at present; try again")
     logger.error("%s failed: %s", model, text)

@@ -153,6 +153,29 @@ async def test_cancelling_the_task_cancels_the_call_in_triton(
     await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
 
 
+async def test_the_death_of_a_models_process_ends_what_else_it_was_speaking_and_no_more(
+    client: Triton, triton: FakeTriton
+) -> None:
+    def dead(call: Call) -> Iterator[Any]:
+        raise TritoneError("Stub process 'm_0_0' is not healthy.")
+        yield
+
+    triton.handlers["dies"] = triton.handlers["lives"] = endless
+    lost, kept = (client.stream(name, {}, {}, request_id="r1", timeout=60) for name in ("dies", "lives"))
+    await anext(lost)
+    await anext(kept)
+    triton.handlers["dies"] = dead
+    for stream in (client.stream("dies", {}, {}, request_id="r2", timeout=60), lost):
+        with pytest.raises(Unavailable, match="not loaded"):
+            await asyncio.wait_for(anext(stream), 10)
+    waiting = asyncio.create_task(anext(kept))
+    await asyncio.wait({waiting}, timeout=0.1)
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_a_model_is_ready_where_it_says_so(client: Triton, triton: FakeTriton) -> None:
     assert await client.ready("kokoro-82m")
     assert not await client.ready("qwen3-tts-0.6b")
