@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -71,6 +71,7 @@ async def serve(plan: Plan) -> None:
             server = await stack.enter_async_context(_triton(plan, folder, secret))
             write_serving(folder, settings.triton_http_port, [name for model in plan.models for name in model.served])
             await server.during(_load(plan, secret))
+            loaded = stubs.living(server.pid)
             processes = [server]
             if settings.gateway:
                 gateway = await stack.enter_async_context(_gateway(plan))
@@ -80,7 +81,7 @@ async def serve(plan: Plan) -> None:
             process.grace = settings.drain_timeout + _IDLE_GRACE
         say(announcement(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(say, "stopping")
-        await server.during(processes[-1].during(_revive(plan, secret, server)))
+        await server.during(processes[-1].during(_revive(plan, secret, server, loaded)))
 
 
 async def _weights(plan: Plan) -> None:
@@ -135,9 +136,15 @@ async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
         await _until_ok(client, f"/v2/models/{model}/ready")
 
 
-async def _revive(plan: Plan, secret: str, server: Process) -> None:
-    """Load every model again whose process dies. What it was speaking or hearing is lost: Triton does not end it."""
-    async with triton.control_client(plan.settings, secret) as client, aclosing(stubs.deaths(server.pid)) as deaths:
+async def _revive(plan: Plan, secret: str, server: Process, loaded: Mapping[int, str]) -> None:
+    """Load every model again of whose processes in `loaded` one dies.
+
+    What that was speaking or hearing is lost: Triton does not end it.
+    """
+    async with (
+        triton.control_client(plan.settings, secret) as client,
+        aclosing(stubs.deaths(server.pid, loaded)) as deaths,
+    ):
         async for model in deaths:
             say(f"the process of {model} died: loading it again")
             try:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 _POLL = 1.0
 """Seconds between two looks: kernels before 5.3 have no way to wait for a process that is not one's own child."""
 
 
-async def deaths(server: int) -> AsyncGenerator[str]:
-    """The models of process `server` whose stub dies; who asks for the next has loaded the last one again."""
-    models = dict(_stubs(server))
+def living(server: int) -> dict[int, str]:
+    """The stubs of process `server`: process id -> the model that runs in it."""
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return {pid: model for pid in pids if _parent(pid) == server and (model := _model(pid))}
+
+
+async def deaths(server: int, stubs: Mapping[int, str]) -> AsyncGenerator[str]:
+    """The models of process `server` one of whose `stubs` dies; who asks for the next has loaded the last one again."""
     while True:
-        dead = next((model for pid, model in models.items() if _parent(pid) != server), None)
+        dead = next((model for pid, model in stubs.items() if _parent(pid) != server), None)
         if dead is None:
             await asyncio.sleep(_POLL)
             continue
         yield dead
-        models = {pid: model for pid, model in models.items() if model != dead} | dict(_stubs(server))
-
-
-def _stubs(server: int) -> Iterator[tuple[int, str]]:
-    """The living stubs of a server: the process, and the model that runs in it."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and _parent(pid := int(entry.name)) == server and (model := _model(pid)):
-            yield pid, model
+        stubs = {pid: model for pid, model in stubs.items() if model != dead} | living(server)
 
 
 def _parent(pid: int) -> int | None:

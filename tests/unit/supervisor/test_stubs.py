@@ -23,13 +23,14 @@ sys.stdin.read()
 for child in children:
     child.kill()
 """
+MODELS = ("speaks", "listens")
 SLEEPING = "import time; time.sleep(600)"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, dict[str, int]]]:
     """A process that has the stubs of two models and another child, whose status it never asks for; their pids."""
-    scripts = {name: tmp_path / name / "1" / "model.py" for name in ("speaks", "listens")}
+    scripts = {name: tmp_path / name / "1" / "model.py" for name in MODELS}
     for script in scripts.values():
         script.parent.mkdir(parents=True)
         script.write_text(SLEEPING)
@@ -49,22 +50,23 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stubs, "_POLL", 0.01)
 
 
-@pytest.mark.parametrize("model", ["speaks", "listens"])
+@pytest.mark.parametrize("model", MODELS)
 async def test_the_model_is_named_whose_process_died(server: tuple[int, dict[str, int]], model: str) -> None:
     pid, children = server
-    async with aclosing(stubs.deaths(pid)) as deaths:
-        death = asyncio.create_task(anext(deaths))
-        await asyncio.sleep(0)  # it has looked who is there
+    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
         os.kill(children[model], signal.SIGKILL)
-        assert await asyncio.wait_for(death, 20) == model
+        assert await anext(deaths) == model
 
 
 async def test_one_that_dies_while_another_is_loaded_again_is_not_missed(server: tuple[int, dict[str, int]]) -> None:
     pid, children = server
-    async with aclosing(stubs.deaths(pid)) as deaths, asyncio.timeout(20):
-        first = asyncio.create_task(anext(deaths))
-        await asyncio.sleep(0)
+    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
         os.kill(children["speaks"], signal.SIGKILL)
-        assert await first == "speaks"
+        assert await anext(deaths) == "speaks"
         os.kill(children["listens"], signal.SIGKILL)
         assert await anext(deaths) == "listens"
+
+
+def test_the_stubs_are_told_from_other_children(server: tuple[int, dict[str, int]]) -> None:
+    pid, children = server
+    assert stubs.living(pid) == {children[model]: model for model in MODELS}
