@@ -162,6 +162,11 @@ def test_what_a_model_cannot_do_is_refused_with_what_would_be_right(
         speak(model, **asked)
 
 
+def test_a_request_whose_own_time_is_over_is_refused(speak: Speak) -> None:
+    with pytest.raises(RefusedError, match=r"overloaded: no slot became free in time; try again in [0-9]+ s"):
+        speak("qwen3-tts-0.6b", timeout=1)  # microsecond
+
+
 def test_a_caller_that_leaves_gives_its_place_to_the_next(
     stub: service_pb2_grpc.GRPCInferenceServiceStub, speak: Speak, qwen: Server
 ) -> None:

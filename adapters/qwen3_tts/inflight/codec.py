@@ -145,10 +145,9 @@ class StreamingCodec:
         if not self._graphs.enabled:
             return
         shapes = [(rows, frames) for rows in self._buckets for frames in sizes]
+        shapes.sort(key=math.prod, reverse=True)  # small ones find room where large ones were
         with self._on_stream():
-            for done, shape in enumerate(
-                sorted(shapes, key=math.prod, reverse=True), 1
-            ):  # small ones fit where large ones were
+            for done, shape in enumerate(shapes, 1):
                 self._input(*shape)
                 progress(done, len(shapes))
 

@@ -14,6 +14,9 @@ from torch.nn import functional as F
 
 from adapters.qwen3_tts.inflight.codec_state import Past
 
+_ALIGNED = 8
+"""Rows of a mask lie this many numbers apart, or a multiple: a GPU's attention copies any other before it reads it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Linear:
@@ -27,9 +30,12 @@ class Linear:
         """(..., in) to (..., out)."""
         return F.linear(x, self.weight, self.bias)
 
-    def add(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual` + x W^T, both (rows, channels), in one operation; for layers without bias."""
-        return torch.addmm(residual, x, self.weight.t())
+    def add_to(self, residual: Tensor, x: Tensor) -> Tensor:
+        """Add what `x` becomes to `residual`, both (..., channels), and return it; without a bias in one operation."""
+        if self.bias is not None:
+            return residual.add_(self(x))
+        residual.view(-1, residual.shape[-1]).addmm_(x.flatten(0, -2), self.weight.t())
+        return residual
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +57,7 @@ class CausalConv:
 
     weight: Tensor
     """(out, in, 1, taps), channels last; the last tap is the present."""
-    bias: Tensor
+    bias: Tensor | None
     part: int
     """Of the state: the last `reach` inputs."""
     dilation: int = 1
@@ -104,8 +110,8 @@ class ConvNeXt:
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        return x + self.narrow(F.gelu(self.widen(self.depthwise(x, past))))
+        """In place."""
+        return self.narrow.add_to(x, F.gelu(self.widen(self.depthwise(x, past))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +123,8 @@ class ResidualUnit:
     narrow: Linear
 
     def __call__(self, x: Tensor, past: Past) -> Tensor:
-        """Shapes stay."""
-        return x + self.narrow(self.between(self.wide(x, past)))
+        """In place."""
+        return self.narrow.add_to(x, self.between(self.wide(x, past)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +171,7 @@ class TransformerLayer:
     """Of the state: keys, already rotated, and values of the last window - 1 frames."""
 
     def __call__(self, x: Tensor, around: Surroundings, past: Past) -> Tensor:
-        """`x` is (streams * time, channels)."""
+        """Of `x` (streams * time, channels), in place."""
         streams, time = around.cos.shape[:2]
         qkv = self.qkv(_rms_norm(x, self.eps)).view(streams, time, -1, self.head_dim)
         rotated = qkv[:, :, : self.heads + self.key_value_heads]
@@ -183,9 +189,9 @@ class TransformerLayer:
             attn_mask=around.mask,
             enable_gqa=self.heads != self.key_value_heads,
         )
-        x = self.out.add(x, seen.transpose(1, 2).reshape(streams * time, -1))
+        x = self.out.add_to(x, seen.transpose(1, 2).reshape(streams * time, -1))
         gate, up = self.gate_up(_rms_norm(x, self.eps)).chunk(2, dim=-1)
-        return self.down.add(x, F.silu(gate) * up)
+        return self.down.add_to(x, F.silu(gate) * up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,14 +214,15 @@ class Transformer:
 
     def _surroundings(self, start: Tensor, time: int, dtype: torch.dtype) -> Surroundings:
         before = self.window - 1
-        frame = torch.arange(time, device=start.device)
-        key = torch.arange(before + time, device=start.device) - before  # relative to the chunk's first frame
-        position = start[:, None] + frame
-        angles = position[:, :, None, None] * self.rotation
-        in_window = (key <= frame[:, None]) & (key > frame[:, None] - self.window)
-        begun = start[:, None] + key >= 0
-        mask = torch.zeros((), device=start.device, dtype=dtype).where(begun[:, None, None] & in_window, -torch.inf)
-        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask)
+        seen = before + time
+        frame = torch.arange(time, device=start.device)[:, None]
+        key = torch.arange(-(-seen // _ALIGNED) * _ALIGNED, device=start.device) - before  # 0: the chunk's first frame
+        angles = (start[:, None, None, None] + frame[:, None]) * self.rotation
+        hidden = (key > frame) | (key <= frame - self.window)
+        not_begun = start[:, None] + key < 0
+        mask = torch.zeros(len(start), 1, time, len(key), device=start.device, dtype=dtype)
+        mask.masked_fill_(not_begun[:, None, None] | hidden, -torch.inf)
+        return Surroundings(angles.cos().to(dtype), angles.sin().to(dtype), mask[..., :seen])
 
 
 def upsampled(x: Tensor, rate: int) -> Tensor:
@@ -234,4 +241,6 @@ def _as_sequence(image: Tensor) -> Tensor:
 
 
 def _rms_norm(x: Tensor, eps: float) -> Tensor:
-    return F.rms_norm(x.float(), x.shape[-1:], eps=eps).to(x.dtype)
+    """In float32, whatever `x` is, as in the package; of what is narrower torch widens it itself."""
+    wide = x.float() if x.dtype == torch.float64 else x
+    return F.rms_norm(wide, x.shape[-1:], eps=eps).to(x.dtype)

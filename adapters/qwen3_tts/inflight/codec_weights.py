@@ -32,13 +32,19 @@ def working_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
 
 
 class LayerFactory:
-    """Makes layers of the modules of one `Qwen3TTSTokenizerV2Decoder`; they keep their state by `layout`."""
+    """Makes layers of the modules of one `Qwen3TTSTokenizerV2Decoder`, in order; they keep their state by `layout`.
+
+    From the head on, what biases are added to goes through snakes alone, or is added to again. With kernels, whose
+    snakes add a shift at no cost, no bias is added before: all since the last expansion are in the shift.
+    """
 
     def __init__(self, decoder: Any, dtype: torch.dtype, *, fused: bool) -> None:
         """They compute in `dtype`; with kernels of their own if `fused`."""
         self.layout = Layout()
         self._decoder = decoder
         self._dtype = dtype
+        self._fused = fused
+        self._shift: Tensor | None = None
         self.past: type[Past] = Past
         """What remembers for them."""
         self._snake_type, self._depthwise_type = SnakeBeta, NormedDepthwise
@@ -79,6 +85,7 @@ class LayerFactory:
         stages = []
         for index, (expand, block) in enumerate(self._decoder.upsample):
             weight, bias, rate = _transposed(expand)
+            bias = bias.repeat(rate)
             weight = weight[:, :, 0]  # as many taps as samples: nothing overlaps here
             if index == 0:
                 bias = bias + weight @ pre.output_proj.bias.double()
@@ -88,7 +95,8 @@ class LayerFactory:
 
     def head(self) -> CausalConv:
         """The convolution in front of the decoder's blocks."""
-        return self._causal(self._decoder.decoder[0])
+        conv = self._decoder.decoder[0].conv
+        return self._conv(conv.weight, self._late(conv.bias))
 
     def blocks(self) -> list[DecoderBlock]:
         """The decoder's blocks."""
@@ -96,7 +104,8 @@ class LayerFactory:
 
     def tail(self) -> CausalConv:
         """What makes samples of the last block's channels."""
-        return self._causal(self._decoder.decoder[-1], before=self._decoder.decoder[-2])
+        before, last = self._decoder.decoder[-2:]
+        return self._conv(last.conv.weight, last.conv.bias, before=self._snake(before, self._shift))
 
     def _transformer_layer(self, layer: Any) -> TransformerLayer:
         attention, mlp = layer.self_attn, layer.mlp
@@ -135,42 +144,56 @@ class LayerFactory:
 
     def _block(self, before: Any, expand: Any, *units: Any) -> DecoderBlock:
         weight, bias, rate = _transposed(expand)
+        snake, self._shift = self._snake(before, self._shift), None
+        late = self._late(bias)
         return DecoderBlock(
-            expand=self._conv(weight, bias, before=before),
+            expand=self._conv(weight, None if late is None else late.repeat(rate), before=snake),
             rate=rate,
-            units=tuple(
-                ResidualUnit(
-                    wide=self._causal(unit.conv1, before=unit.act1),
-                    between=self._snake(unit.act2),
-                    narrow=self._linear(unit.conv2.conv.weight[:, :, 0], unit.conv2.conv.bias),
-                )
-                for unit in units
-            ),
+            units=tuple(self._unit(unit.act1, unit.conv1.conv, unit.act2, unit.conv2.conv) for unit in units),
         )
 
-    def _snake(self, module: Any) -> SnakeBeta:
+    def _unit(self, before: Any, wide: Any, between: Any, narrow: Any) -> ResidualUnit:
+        return ResidualUnit(
+            wide=self._conv(
+                wide.weight,
+                None if self._fused else wide.bias,
+                dilation=wide.dilation[0],
+                before=self._snake(before, self._shift),
+            ),
+            between=self._snake(between, wide.bias if self._fused else None),
+            narrow=self._linear(narrow.weight[:, :, 0], self._late(narrow.bias)),
+        )
+
+    def _late(self, bias: Tensor) -> Tensor | None:
+        """A bias that is added at once; None where the next snakes' shift has it from now on."""
+        if not self._fused:
+            return bias
+        self._shift = bias.double() if self._shift is None else self._shift + bias.double()
+        return None
+
+    def _snake(self, module: Any, shift: Tensor | None) -> SnakeBeta:
+        frequency, magnitude = module.alpha.double().exp(), 1 / (module.beta.double().exp() + module.no_div_by_zero)
         dtype = torch.promote_types(self._dtype, torch.float32)
-        magnitude = 1 / (module.beta.double().exp() + module.no_div_by_zero)
-        return self._snake_type(self._ready(module.alpha.double().exp(), dtype), self._ready(magnitude, dtype))
+        numbers = (frequency, magnitude) if shift is None else (frequency, magnitude, shift)
+        return self._snake_type(*(number.detach().to(dtype) for number in numbers))
 
-    def _causal(self, module: Any, *, before: Any = None) -> CausalConv:
-        return self._conv(module.conv.weight, module.conv.bias, dilation=module.conv.dilation[0], before=before)
-
-    def _conv(self, weight: Tensor, bias: Tensor, *, dilation: int = 1, before: Any = None) -> CausalConv:
+    def _conv(
+        self, weight: Tensor, bias: Tensor | None, *, dilation: int = 1, before: SnakeBeta | None = None
+    ) -> CausalConv:
         _, inputs, taps = weight.shape
         return CausalConv(
             weight=self._ready(weight.unsqueeze(2)).contiguous(memory_format=torch.channels_last),
-            bias=self._ready(bias),
+            bias=None if bias is None else self._ready(bias),
             part=self.layout.reserve((taps - 1) * dilation, inputs),
             dilation=dilation,
-            before=None if before is None else self._snake(before),
+            before=before,
         )
 
     def _linear(self, weight: Tensor, bias: Tensor | None = None) -> Linear:
         return Linear(self._ready(weight), None if bias is None else self._ready(bias))
 
-    def _ready(self, tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        return tensor.detach().to(dtype or self._dtype).contiguous()
+    def _ready(self, tensor: Tensor) -> Tensor:
+        return tensor.detach().to(self._dtype).contiguous()
 
 
 def _books(quantizer: Any) -> list[Tensor]:
@@ -187,9 +210,9 @@ def _books(quantizer: Any) -> list[Tensor]:
 def _transposed(module: Any) -> tuple[Tensor, Tensor, int]:
     """A transposed convolution as one that makes all samples between two inputs at once, as channels.
 
-    Its weight (rate * out, in, taps) and bias (rate * out,) in float64, and the rate.
+    Its weight (rate * out, in, taps) and bias (out,) in float64, and the rate.
     """
     weight, bias, rate = module.conv.weight.double(), module.conv.bias.double(), module.conv.stride[0]
     inputs, outputs, kernel = weight.shape
     taps = weight.view(inputs, outputs, kernel // rate, rate).flip(2)  # the present comes last
-    return taps.permute(3, 1, 0, 2).reshape(rate * outputs, inputs, kernel // rate), bias.repeat(rate), rate
+    return taps.permute(3, 1, 0, 2).reshape(rate * outputs, inputs, kernel // rate), bias, rate

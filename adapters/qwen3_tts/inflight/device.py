@@ -67,7 +67,7 @@ class Device:
         context = FusedContext(weights.predictor, rows=rows, positions=len(weights.code_embeddings))
         return cls(weights, talker, context, FusedDrawing(weights, slots), graphs, slots=slots, positions=positions)
 
-    def preparations(self) -> Sequence[Callable[[], None]]:
+    def preparations(self) -> Sequence[Callable[[], object]]:
         """What is to be done once, at load, besides a first use of each size of batch."""
         return self._talker.preparations()
 

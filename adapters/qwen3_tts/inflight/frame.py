@@ -26,7 +26,7 @@ _SPAN = 64
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """A frame of each of some slots."""
+    """A frame of each of some slots. Its tensors are good until the stepper is next asked for anything."""
 
     codes: Tensor
     """(n, 16) int64, on the device; of a row that ended they are 0, and no frame."""
@@ -88,14 +88,12 @@ class FrameStepper:
         self._buckets = buckets or (_powers_of_two(slots) if fused else ())
         self._streams: dict[int, _Stream] = {}
         self._batches: dict[int, Batch] = {}
-        rows = max([slots, *self._buckets])
-        self._device = (
-            Device.fused(
-                weights, slots=slots + 1, positions=positions, rows=rows, graphs=graphs or Graphs(weights.device)
-            )
-            if fused
-            else Device.plain(weights, slots=slots + 1, positions=positions, rows=rows)
-        )  # the slot after the last is nobody's
+        sizes = {"slots": slots + 1, "positions": positions, "rows": max([slots, *self._buckets])}  # a slot is nobody's
+        if fused:
+            graphs = Graphs(weights.device) if graphs is None else graphs
+            self._device = Device.fused(weights, graphs=graphs, **sizes)
+        else:
+            self._device = Device.plain(weights, **sizes)
 
     def capture(self, progress: Callable[[int, int], None]) -> None:
         """Do all that will ever be done once, for nobody: kernels are compiled, and graphs captured; no slot changes.

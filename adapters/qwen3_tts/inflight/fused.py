@@ -31,18 +31,16 @@ class FusedTalker(Talker):
         self._spare = slots - 1
         self._inputs: dict[int, _Input] = {}
 
-    def preparations(self) -> Sequence[Callable[[], None]]:
+    def preparations(self) -> Sequence[Callable[[], object]]:
         """See `Talker`; large portions first, whose memory small ones can share."""
-        return [partial(self._prepare, rows) for rows in reversed(PORTIONS)]
+        return [partial(self._input, rows) for rows in reversed(PORTIONS)]
 
     def read(self, parts: Sequence[Tensor], pieces: Sequence[Piece]) -> None:
         """See `Talker`."""
         tokens = sum(map(len, parts))
-        rows = next(rows for rows in PORTIONS if rows >= tokens)
-        if rows not in self._inputs:
-            self._prepare(rows)
-        self._inputs[rows].load(parts, pieces, self._spare)
-        self._run(rows)
+        together = self._input(next(rows for rows in PORTIONS if rows >= tokens))
+        together.load(parts, pieces, self._spare)
+        self._read(together)
 
     def step(self, x: Tensor, batch: Batch, positions: Tensor, span: int) -> Tensor:
         """See `Talker`; how far to attend is read on the device."""
@@ -50,20 +48,21 @@ class FusedTalker(Talker):
         self._hidden.index_copy_(0, batch.slots, hidden)
         return hidden
 
-    def _prepare(self, rows: int) -> None:
-        """Capture the reading of so many tokens: of nobody's, because capturing does it more than once."""
-        self._inputs[rows] = _Input(rows, self._hidden)
-        self._inputs[rows].load([], [], self._spare)
-        self._run(rows)
+    def _input(self, rows: int) -> _Input:
+        """Where so many tokens are read from. Capturing that does it more than once, so the first are nobody's."""
+        together = self._inputs.get(rows)
+        if together is None:
+            together = self._inputs[rows] = _Input(rows, self._hidden)
+            together.load([], [], self._spare)
+            self._read(together)
+        return together
 
-    def _run(self, rows: int) -> None:
-        tokens = self._inputs[rows]
-
+    def _read(self, together: _Input) -> None:
         def work() -> None:
-            hidden = self._decoder(tokens.x, self._arena, tokens.slots, tokens.positions)
-            self._hidden.index_copy_(0, tokens.targets, hidden)
+            hidden = self._decoder(together.x, self._arena, together.slots, together.positions)
+            self._hidden.index_copy_(0, together.targets, hidden)
 
-        self._graphs.run(("read", rows), work)
+        self._graphs.run(("read", len(together.x)), work)
 
 
 class _Input:

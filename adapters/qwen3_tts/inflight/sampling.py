@@ -119,7 +119,7 @@ class Sampler:
     def _nucleus(self, scores: Tensor) -> Tensor:
         ascending, order = scores.sort(-1)
         dropped = (ascending.softmax(-1).cumsum_(-1) <= self.rest) & (self.rest > 0)
-        dropped[:, -1] = False
+        dropped[:, -1].fill_(False)
         return scores.masked_fill_(dropped.scatter(1, order, dropped), -torch.inf)
 
 

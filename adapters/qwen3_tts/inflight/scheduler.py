@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.qwen3_tts.inflight.stream import Prepared, Stream
+from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared, Stream
 from tritone.errors import InvalidInput, Overloaded
 
 _LONGEST_HINT = 60
@@ -59,6 +59,7 @@ class Scheduler:
         self._waiting: list[Stream] = []  # in order of arrival
         self._active: list[Stream] = []
         self._reserved = 0
+        self._pace = FRAME_SECONDS  # of the stream that ended last, in seconds a frame
         self._closing = False
         self._changed = threading.Condition()
 
@@ -134,6 +135,7 @@ class Scheduler:
             else:
                 return False
             self._reserved -= stream.reserved
+            self._pace = stream.pace(self._clock()) or self._pace
             stream.over = True
             return True
 
@@ -164,7 +166,7 @@ class Scheduler:
         """In how many seconds there will probably be a place: when the first of those that are spoken ends."""
         now = self._clock()
         with self._changed:
-            soonest = min((stream.seconds_left(now) for stream in self._active), default=0.0)
+            soonest = min((stream.seconds_left(now, self._pace) for stream in self._active), default=0.0)
         return min(max(1, math.ceil(soonest)), _LONGEST_HINT)
 
 

@@ -110,10 +110,14 @@ class Stream:
             return float("-inf"), self.arrived
         return self.decoded * FRAME_SECONDS - (now - self.first_audio), self.arrived
 
-    def seconds_left(self, now: float) -> float:
-        """How long it will probably hold its slot: by the length of its text, at the pace that it has had."""
+    def pace(self, now: float) -> float | None:
+        """Seconds that a frame of it has taken since it got its slot; None: there is none yet."""
+        return (now - self.joined) / self.tokens if self.tokens else None
+
+    def seconds_left(self, now: float, usual_pace: float) -> float:
+        """How long it will probably hold its slot: by the length of its text, at its pace or else at `usual_pace`."""
         if self.reason:
             return 0.0
         expected = min(self.limit, _USUAL_FRAMES * self.utterance.text_tokens) - self.tokens
-        pace = (now - self.joined) / self.tokens if self.tokens else FRAME_SECONDS
-        return max(expected, min(_LAST_FRAMES, self.limit - self.tokens)) * pace
+        frames = max(expected, min(_LAST_FRAMES, self.limit - self.tokens))
+        return frames * (self.pace(now) or usual_pace)

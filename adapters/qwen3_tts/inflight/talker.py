@@ -38,7 +38,7 @@ class Talker(ABC):
         self._arena = torch.zeros(shape, device=weights.device, dtype=weights.dtype)
         self._hidden = torch.zeros(slots, self._head.shape[1], device=weights.device, dtype=weights.dtype)
 
-    def preparations(self) -> Sequence[Callable[[], None]]:
+    def preparations(self) -> Sequence[Callable[[], object]]:
         """What is to be done once, at load, so that reading is always as fast."""
         return ()
 

@@ -64,6 +64,8 @@ class FusedDecoder:
         which those before must be among the rows, or in the cache. Rows that pad a batch belong to a spare slot, where
         they may share a position too: what is in it is of no use to anyone.
         """
+        assert x.is_contiguous()
+        assert cache[0, 0, 0].is_contiguous()
         delta: Tensor | None = None
         for layer, lines in zip(self._layers, cache.unbind(0), strict=True):
             x, normed = add_norm(x, delta, layer.input_norm, self._eps)

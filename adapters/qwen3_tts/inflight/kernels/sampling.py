@@ -34,9 +34,8 @@ class Rules(NamedTuple):
 class FusedSampler:
     """Draws a code for each row of a batch in one kernel: codes that `Sampler` would draw by `Noise`.
 
-    But for two things, that are matters of rounding. Of codes that tie at the edge of top-p all are kept, where a sort
-    keeps some of them, which ones being its own affair; and the sums of probabilities, and logarithms of the noise, may
-    differ in the last place from those of torch.
+    Two things differ. Codes that tie at the edge of top-p are all kept, where the plain draw keeps those that its sort
+    puts last; and sums of probabilities and the noise's logarithms may be rounded otherwise in the last place.
     """
 
     def __init__(self, sampler: Sampler, keys: Tensor, numbers: int) -> None:
@@ -55,6 +54,8 @@ class FusedSampler:
         is `Noise.gumbel(keys, frames, slice(place, place + vocabulary))`. A row of scores that are no numbers draws
         a code of the vocabulary all the same.
         """
+        assert scores.stride(1) == 1
+        assert rules is None or rules.seen.is_contiguous()
         rows, vocabulary = scores.shape
         codes = torch.empty_like(self._keys)
         sampler = self._sampler

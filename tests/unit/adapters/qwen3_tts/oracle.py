@@ -73,9 +73,9 @@ class _Caught(Exception):
 class Oracle:
     """A checkpoint, loaded by the package and by us."""
 
-    def __init__(self, folder: Path) -> None:
-        self.stock = StockModel.load(Checkpoint.read(folder), Runtime("cpu", "float32", "sdpa"))
-        self.weights = Weights.load(folder)
+    def __init__(self, folder: Path, dtype: str = "float32") -> None:
+        self.stock = StockModel.load(Checkpoint.read(folder), Runtime("cpu", dtype, "sdpa"))
+        self.weights = Weights.load(folder, dtype=getattr(torch, dtype))
         self._prompts = PromptBuilder(self.weights)
         self._mode = Checkpoint.read(folder).mode
 
@@ -185,7 +185,7 @@ def step_alone(stepper: FrameStepper, slot: int, frames: int) -> Iterator[Tensor
         step = stepper.step([slot])
         if step.ended[0]:
             break
-        yield step.codes[0]
+        yield step.codes[0].clone()
 
 
 @cache

@@ -20,6 +20,7 @@ from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
 from adapters.qwen3_tts.inflight.codec_weights import working_dtype
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.package import core
+from tests.unit.adapters.qwen3_tts.codec_decoders import another_decoder
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 STREAMS, FRAMES = 3, 100
@@ -163,25 +164,13 @@ def test_a_checkpoint_gives_its_decoder_away(model_dir: Path, package: Callable[
 
 
 def test_scales_norms_and_proportions_are_as_the_decoder_has_them(package: Callable[[torch.dtype], Any]) -> None:
-    """As in the published one, heads are wider than the layers; beyond it, they share keys, and the window is short."""
-    config = copy.deepcopy(package(torch.float64).config)
-    config.num_attention_heads, config.num_key_value_heads, config.head_dim, config.sliding_window = 6, 2, 4, 9
-    torch.manual_seed(0)
-    stock = type(package(torch.float64))._from_config(config).double().eval()
-    for weight in stock.parameters():  # every scale and norm is another number
-        if weight.dim() == 1:
-            torch.nn.init.uniform_(weight, 0.2, 1)
-        else:
-            torch.nn.init.normal_(weight, std=weight[0].numel() ** -0.5)
-    book = stock.quantizer.rvq_first.vq.layers[0]._codebook
-    book.cluster_usage.data[:2] = 0  # entries that training never used
-    book.embedding_sum.data[:2] *= book.epsilon
+    stock = another_decoder(package(torch.float64))
     codes = random_codes(2, 30)
     codes[:, ::3, 0] = 1
     expected = whole(stock, codes)
     codec = StreamingCodec(CodecDecoder(stock), slots=2)
     samples = torch.cat([spoken(codec, [1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
-    assert 0.01 < rms(expected) < 1
+    assert 0.1 < expected.abs().max() < 1
     torch.testing.assert_close(samples, expected, **EXACT)
 
 

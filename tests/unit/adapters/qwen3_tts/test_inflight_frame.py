@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.prompt import Prompt
-from adapters.qwen3_tts.inflight.sampling import Sampling
+from tests.unit.adapters.qwen3_tts.company import SAMPLINGS, TOKENS, Alone, speak_in_company, streams_of
 from tests.unit.adapters.qwen3_tts.oracle import (
     GREEDY,
     LONG,
@@ -28,21 +27,10 @@ from tests.unit.adapters.qwen3_tts.oracle import (
     step_alone,
 )
 
-TOKENS = 14
 PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
 LARGE = UTTERANCES["large, voice by colour"]
 ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
 BOOK = Utterance("1.7B-Base", LONG * 16, "english", reference_text="")
-
-SAMPLINGS = {
-    "as the reference does by default": Sampling(seed=1),
-    "few candidates, hot": Sampling(top_k=5, temperature=1.4, subtalker_top_k=3, subtalker_temperature=1.2, seed=2),
-    "top-p without top-k": Sampling(top_k=0, top_p=0.7, subtalker_top_k=0, subtalker_top_p=0.5, seed=3),
-    "top-p and top-k": Sampling(top_k=100, top_p=0.9, subtalker_top_k=20, subtalker_top_p=0.8, seed=-4),
-    "a strong penalty": Sampling(repetition_penalty=1.7, temperature=0.6, seed=2**70),
-    "only codebook 0": Sampling(subtalker_dosample=False, seed=6),
-    "all but codebook 0": Sampling(do_sample=False, seed=7),
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +39,8 @@ def oracle(model_dir: Path) -> Oracle:
 
 
 @pytest.fixture(scope="module")
-def alone(oracle: Oracle) -> list[tuple[Prompt, Sampling, Tensor]]:
-    """Streams of one checkpoint with different prompts and parameters, and the codes of each when it is alone."""
-    utterances = [utterance for utterance in UTTERANCES.values() if utterance.checkpoint == LARGE.checkpoint]
-    prompts = [oracle.prompt(each, streaming_text=streaming) for each in utterances for streaming in (True, False)]
-    streams = zip(prompts, [*SAMPLINGS.values(), GREEDY], strict=False)
-    return [(prompt, sampling, oracle.codes(prompt, sampling, frames=TOKENS)) for prompt, sampling in streams]
+def alone(oracle: Oracle) -> list[Alone]:
+    return streams_of(oracle, LARGE.checkpoint)
 
 
 @pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])
@@ -124,41 +108,13 @@ def test_a_prompt_of_any_length_is_read_to_the_codes_of_the_package(oracle: Orac
     assert torch.equal(oracle.codes(prompt, frames=3), package)
 
 
-@given(random=st.randoms(use_true_random=False), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
+@given(random=st.integers(0, 2**32 - 1).map(Random), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
 @settings(max_examples=15, deadline=None, database=None)
 def test_a_stream_is_the_same_whoever_joins_and_leaves_and_however_its_prompt_is_divided(
-    alone: list[tuple[Prompt, Sampling, Tensor]], oracle: Oracle, random: Random, buckets: tuple[int, ...]
+    alone: list[Alone], oracle: Oracle, random: Random, buckets: tuple[int, ...]
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128, buckets=buckets)
-    waiting = random.sample(range(len(alone)), len(alone))
-    wanted = {stream: random.randint(0, TOKENS) for stream in waiting}  # then its caller has gone
-    running: dict[int, int] = {}
-    spoken: dict[int, list[Tensor]] = {stream: [] for stream in waiting}
-    while waiting or running:
-        while waiting and len(running) < 4 and (not running or random.random() < 0.5):
-            slot = random.choice([slot for slot in range(4) if slot not in running])
-            running[slot] = waiting.pop()
-            stepper.open(slot, *alone[running[slot]][:2])
-        reading = [slot for slot in running if stepper.unread(slot)]
-        portions = {slot: random.randint(1, stepper.unread(slot)) for slot in reading if random.random() < 0.7}
-        left = {slot: stepper.unread(slot) - portions.get(slot, 0) for slot in reading}
-        stepper.read(portions)
-        assert {slot: stepper.unread(slot) for slot in reading} == left
-        speaking = [slot for slot in running if not stepper.unread(slot)]
-        if not speaking:
-            continue
-        slots = random.sample(speaking, random.randint(1, len(speaking)))
-        frames = stepper.step(slots)
-        for slot, codes, ended in zip(slots, frames.codes, frames.ended.tolist(), strict=True):
-            if not ended:
-                spoken[running[slot]].append(codes)
-            if ended or len(spoken[running[slot]]) >= wanted[running[slot]]:
-                stepper.release(slot)
-                del running[slot]
-    for stream, frames_of in spoken.items():
-        expected = alone[stream][2]
-        assert len(frames_of) == min(len(expected), max(1, wanted[stream]))
-        assert torch.equal(torch.stack(frames_of), expected[: len(frames_of)])
+    speak_in_company(stepper, alone, random)
 
 
 class Operations(TorchDispatchMode):

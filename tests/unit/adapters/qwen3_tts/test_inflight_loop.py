@@ -492,6 +492,20 @@ def test_when_to_try_again_is_told_by_how_far_those_who_are_spoken_have_come() -
     assert full.value.retry_after == 6  # four frames a word: 12 of 20 are to come, at half a second each
 
 
+def test_before_a_stream_has_a_pace_the_last_one_tells_when_to_try_again() -> None:
+    bench = Bench(Limits(slots=1, positions=80, queue=0, queue_seconds=5.0, batch=1))
+    bench.join(1, 4)
+    for _ in range(5):
+        bench.turn()
+        bench.now += 0.5
+    bench.join(2, 10)
+    bench.turn()
+    with pytest.raises(Overloaded) as full:
+        bench.join(3, 1)
+    assert full.value.retry_after == 16  # 39 more frames; the four before, and their end, took 2 s
+    bench.run()
+
+
 @pytest.mark.parametrize("batch", [1, 2])
 def test_nobody_starves_where_more_are_open_than_a_batch_holds(batch: int) -> None:
     bench = Bench(Limits(slots=5, positions=80, queue=0, queue_seconds=5.0, batch=batch), Profile((2,)))

@@ -61,6 +61,15 @@ def test_a_voice_is_what_the_package_makes_of_the_recording(
     assert voice.text == WORDS
 
 
+def test_an_engine_of_16_bits_hears_the_same_codes(
+    model_dir: Path, encoder: VoiceEncoder, reference: np.ndarray
+) -> None:
+    weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
+    voice = VoiceEncoder(weights, CodecDecoder.of(weights)).encode(reference, WORDS, False)
+    assert voice.x_vector.dtype == torch.bfloat16
+    assert torch.equal(voice.codes, encoder.encode(reference, WORDS, False).codes)
+
+
 def test_a_voice_by_its_colour_alone_has_no_codes(encoder: VoiceEncoder, reference: np.ndarray) -> None:
     voice = encoder.encode(reference, "", True)
     assert torch.equal(voice.x_vector, encoder.encode(reference, WORDS, False).x_vector)
@@ -183,6 +192,29 @@ def test_a_voice_in_work_holds_up_no_other() -> None:
         assert not slow.done()
         finish.set()
         assert slow.result(WAIT).x_vector[0] == 1
+
+
+def test_a_voice_that_is_held_passes_by_those_in_work() -> None:
+    both, finish = threading.Barrier(3), threading.Event()
+
+    class Slow(FakeEncoder):
+        def encode(self, ref_audio: np.ndarray, *arguments: object) -> ClonedVoice:
+            if ref_audio[0] > 1:
+                both.wait(WAIT)
+                assert finish.wait(WAIT)
+            return super().encode(ref_audio, *arguments)
+
+    cache = VoiceCache(Slow(), max_bytes=1 << 20)
+    held = cache.get(recording(1), WORDS, False)
+    with ThreadPoolExecutor(2) as callers:
+        others = [callers.submit(cache.get, recording(number), WORDS, False) for number in (2, 3)]
+        both.wait(WAIT)
+        assert cache.get(recording(1), WORDS, False) is held
+        assert cache.find(recording(1), WORDS, False) is held
+        assert cache.find(recording(2), WORDS, False) is None
+        finish.set()
+        assert [other.result(WAIT).x_vector[0] for other in others] == [2, 3]
+    assert cache.nbytes == 3 * held.nbytes
 
 
 def test_what_failed_is_told_and_may_be_tried_again() -> None:

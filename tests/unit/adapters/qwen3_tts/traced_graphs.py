@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
+import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map_only
+from triton.runtime.interpreter import GridExecutor
 
 from adapters.qwen3_tts.inflight.graphs import Graphs
 
@@ -40,18 +43,19 @@ class TracedGraphs(Graphs):
         """Do the work: as often as a capture would, the first time, and else once, into the first result's memory."""
         if key not in self.traces:
             work()
-        with _Trace() as trace:
+        with _Trace() as trace, _launches_seen_by(trace):
             result = work()
         expected = self.traces.setdefault(key, trace.operations)
         for number, (operation, first) in enumerate(zip(trace.operations, expected, strict=False)):
             assert operation == first, f"operation {number} of {key} is {operation}; it was captured as {first}"
         assert len(trace.operations) == len(expected)
         for other in self._results.values():
-            tree_map(_spoil, other)
+            tree_map_only(Tensor, _spoil, other)
         kept = self._results.setdefault(key, result)
         if kept is not result:
             for mine, new in zip(tree_leaves(kept), tree_leaves(result), strict=True):
-                mine.copy_(new)
+                if isinstance(mine, Tensor):
+                    mine.copy_(new)
         return kept  # type: ignore[no-any-return]
 
 
@@ -73,15 +77,19 @@ class _Trace(TorchDispatchMode):
     ) -> Any:
         name = func.overloadpacket.__name__
         assert name not in WAITING, f"{name} waits for the device"
-        given = [self._described(argument) for argument in tree_leaves((args, kwargs))]
+        entry = self.entry(name, (args, kwargs))
         result = func(*args, **(kwargs or {}))
         inputs = {_address(leaf) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
         for made in tree_leaves(result):
             if isinstance(made, Tensor) and _address(made) not in inputs:
                 self._made.setdefault(_address(made), len(self._made))
                 self._kept.append(made)
-        self.operations.append((name, *given))
+        self.operations.append(entry)
         return result
+
+    def entry(self, name: str, arguments: object) -> tuple[object, ...]:
+        """An operation before it is done, when what it makes is not there yet."""
+        return (name, *(self._described(argument) for argument in tree_leaves(arguments)))
 
     def _described(self, argument: object) -> object:
         if not isinstance(argument, Tensor):
@@ -89,6 +97,21 @@ class _Trace(TorchDispatchMode):
         address = _address(argument)
         source = ("made", self._made[address]) if address in self._made else ("outside", address)
         return (*source, argument.storage_offset(), tuple(argument.shape), argument.stride(), argument.dtype)
+
+
+@contextmanager
+def _launches_seen_by(trace: _Trace) -> Iterator[None]:
+    """Have kernels of the Triton language noted too, of which torch knows nothing; the interpreter runs them."""
+    interpreted = GridExecutor.__call__
+
+    def launch(executor: GridExecutor, *args: Any, **kwargs: Any) -> None:
+        trace.operations.append(trace.entry(f"kernel {executor.fn.__name__}", (executor.grid, args, kwargs)))
+        with _disable_current_modes():
+            interpreted(executor, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(GridExecutor, "__call__", launch)
+        yield
 
 
 def _address(tensor: Tensor) -> int:
