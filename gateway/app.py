@@ -14,6 +14,7 @@ from gateway import errors, health, models
 from gateway.middleware import Admission, BodyLimit, Errors, Keys
 from gateway.realtime.router import router as realtime
 from gateway.settings import Settings
+from gateway.speech.router import ENDING
 from gateway.speech.router import router as speech
 from gateway.telemetry import Telemetry
 from gateway.transcription.router import router as transcription
@@ -76,7 +77,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["x-request-id", "x-tritone-model", "x-tritone-ignored", "retry-after"],
+                expose_headers=["x-request-id", "x-tritone-model", "x-tritone-ignored", "retry-after", *ENDING],
             )
         )
     stack.append(Middleware(Errors, timeout=settings.request_timeout))

@@ -12,7 +12,15 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import ApiError, GatewayTimeout, PayloadTooLarge, RateLimited, ServerError, Unauthorized
+from gateway.errors import (
+    ApiError,
+    GatewayTimeout,
+    PayloadTooLarge,
+    RateLimited,
+    ServerError,
+    Unauthorized,
+    Unavailable,
+)
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"})
 """What probes, scrapers and readers need, without a key: states and numbers, no content."""
@@ -22,7 +30,7 @@ LIST_PATHS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices")
 _KEY_PROTOCOL = "openai-insecure-api-key."
 
 LINGER_SECONDS = 2.0
-"""How long a client may go on sending a body that was refused."""
+"""How long a client may go on sending a body that was refused, or not take the error that ends its answer."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +38,8 @@ logger = logging.getLogger(__name__)
 class Errors:
     """Middleware: answers what was raised below it, and ends a request at its deadline of `timeout` seconds.
 
-    After the answer has begun an error can no longer be told: the connection is cut, so that nobody takes a part for
-    the whole.
+    After the answer has begun its status can no longer tell an error: it is the last of a stream's events, or the
+    connection is cut, so that nobody takes a part for the whole.
     """
 
     def __init__(self, app: ASGIApp, timeout: float) -> None:
@@ -48,7 +56,7 @@ class Errors:
             return
         headers = Headers(scope=scope)
         unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-        started = False
+        started = eventful = False
 
         async def reading() -> Message:
             nonlocal unread
@@ -57,8 +65,10 @@ class Errors:
             return message
 
         async def sending(message: Message) -> None:
-            nonlocal started
-            started = True
+            nonlocal started, eventful
+            if message["type"] == "http.response.start":
+                started = True
+                eventful = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
             await send(message)
 
         try:
@@ -69,6 +79,9 @@ class Errors:
             return
         except ApiError as caught:
             error = caught
+        except asyncio.CancelledError:
+            # The time to drain is over; nobody else cancels what the server below runs.
+            error = Unavailable("this server is stopping; try again")
         except Exception as caught:
             if isinstance(caught, TimeoutError) and deadline.expired():
                 error = GatewayTimeout(f"the request took longer than {self.timeout:g} s")
@@ -78,6 +91,8 @@ class Errors:
         if started:
             # An answer without its regular end makes the server close the connection.
             logger.error("answer cut: %s", error.message)
+            if eventful:
+                await _last_event(error, send)
         elif unread:
             await _answer_and_linger(error, reading, send)
         else:
@@ -98,6 +113,14 @@ class Errors:
             if accepted:
                 raise
             await error.response()(scope, receive, send)
+
+
+async def _last_event(error: ApiError, send: Send) -> None:
+    """End a stream of events with an error, unless the client has stopped reading."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            line = b"data: " + bytes(error.response().body) + b"\n\n"
+            await send({"type": "http.response.body", "body": line})
 
 
 async def _answer_and_linger(error: ApiError, receive: Receive, send: Send) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
@@ -10,9 +9,7 @@ from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from gateway.errors import ApiError
-
-logger = logging.getLogger(__name__)
+_SLICE_BYTES = 64 * 1024
 
 
 class Stream(StreamingResponse):
@@ -46,10 +43,21 @@ class Stream(StreamingResponse):
             yield piece
 
 
+class Whole(Stream):
+    """An answer that is all there, and still leaves as fast as the client takes it.
+
+    Sent at once, it would lie in the server's buffer while the request counts as over.
+    """
+
+    def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(_slices(content), media_type, {**headers, "content-length": str(len(content))})
+
+
 class Events(Stream):
     """Server-sent events as OpenAI's SDK reads them: one JSON object a `data:` line.
 
-    An error on the way is the last event, which the SDK raises; one before the first event has a status of its own.
+    An error on the way becomes the last event, which the SDK raises (`middleware.Errors`); one before the first event
+    has a status of its own.
     """
 
     def __init__(self, events: AsyncGenerator[BaseModel], headers: Mapping[str, str] | None = None) -> None:
@@ -58,15 +66,12 @@ class Events(Stream):
         super().__init__(_lines(events), "text/event-stream", {**unbuffered, **(headers or {})})
 
 
+async def _slices(content: bytes) -> AsyncGenerator[bytes]:
+    for start in range(0, len(content), _SLICE_BYTES):
+        yield content[start : start + _SLICE_BYTES]
+
+
 async def _lines(events: AsyncGenerator[BaseModel]) -> AsyncGenerator[bytes]:
-    begun = False
     async with aclosing(events):
-        try:
-            async for event in events:
-                yield f"data: {event.model_dump_json(exclude_none=True)}\n\n".encode()
-                begun = True
-        except ApiError as error:
-            if not begun:
-                raise
-            logger.error("event stream failed: %s", error.message)
-            yield b"data: " + bytes(error.response().body) + b"\n\n"
+        async for event in events:
+            yield f"data: {event.model_dump_json(exclude_none=True)}\n\n".encode()

@@ -8,6 +8,8 @@ import itertools
 import json
 import logging
 import re
+import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +26,7 @@ from tritonclient.utils import (
 
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions
-from tritone.errors import InvalidInput, Overloaded, from_text
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
 from tritone.parameters import Value
 
 Tensors = dict[str, NDArray[Any]]
@@ -45,12 +47,18 @@ _OPTIONS = [
     # A `dns:///` name that stands for several servers: a connection to each.
     ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
 ]
+_DESCRIPTION_SECONDS = 60.0
+"""How long a model's description holds: its server may come back with another checkpoint, other voices."""
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
+_RETRY_SECONDS = 1
+"""When to try again where a full model does not say."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
 }
 """What a model may find fault with."""
+_DEAD = "Stub process"
+"""How Triton's words begin where the process that a model ran in has died."""
 _HTTP_NAMES = {"text": "input", "audio": "file"}
 """A tensor's name -> the field of the HTTP request that fills it."""
 
@@ -68,7 +76,9 @@ class Triton:
         self._channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for address in addresses]
         self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(addresses)))
-        self._descriptions: dict[str, SpeechDescription] = {}
+        self._descriptions: dict[str, tuple[float, SpeechDescription]] = {}
+        self._open: defaultdict[tuple[Any, str], set[Any]] = defaultdict(set)
+        """The calls that wait for an answer, by server and model."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -112,24 +122,40 @@ class Triton:
     async def _ask(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
         """Send one request on a stream of its own, whether one answer comes or many.
 
+        The model is told the deadline too: it may then drop the request before gRPC does, or not even begin.
+
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
         stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
-        keeps a model loaded for ever whose stream is left between an error and its end.
+        keeps a model loaded for ever whose stream is left between an error and its end, and never ends those that a
+        dead process was answering: here they end as soon as another call learns of the death.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
-        call = self._stub().ModelStreamInfer(iter([request]), timeout=timeout)
+        request.parameters["timeout"].int64_param = round(timeout * 1e6)
+        stub = self._stub()
+        call = stub.ModelStreamInfer(iter([request]), timeout=timeout)
+        fellows = self._open[stub, request.model_name]
+        fellows.add(call)
         final = False
         failure = None
         try:
             async for response in call:
                 if response.error_message:
                     failure = _from_text(response.error_message, request.model_name)
+                    if response.error_message.startswith(_DEAD):
+                        fellows.remove(call)
+                        while fellows:
+                            fellows.pop().cancel()
                 elif tensors := _tensors(response.infer_response):
                     yield tensors
                 final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _from_status(error, request.model_name) from error
+        except asyncio.CancelledError:
+            if call in fellows:
+                raise
+            raise _from_text(_DEAD, request.model_name) from None
         finally:
+            fellows.discard(call)
             call.cancel()
         if failure:
             raise failure
@@ -146,19 +172,27 @@ class Triton:
         return any(not isinstance(answer, BaseException) and answer.ready for answer in answers)
 
     async def describe(self, model: str) -> SpeechDescription:
-        """What a speech model says of itself; asked once."""
-        if model not in self._descriptions:
-            answers = self.stream(
-                model,
-                {"text": np.array([b""], dtype=np.object_)},
-                SpeechOptions(describe=True).to_parameters(),
-                request_id="",
-                timeout=_PROBE_TIMEOUT,
-            )
-            async for tensors in answers:
-                if "description" in tensors:
-                    self._descriptions[model] = SpeechDescription.from_json(tensors["description"].item())
-        return self._descriptions[model]
+        """What a speech model says of itself, or said within the last minute; what it last said where it is silent."""
+        if time.monotonic() >= self._descriptions.get(model, (0.0, None))[0]:
+            try:
+                await self._ask_description(model)
+            except ApiError:
+                if model not in self._descriptions:
+                    raise
+        return self._descriptions[model][1]
+
+    async def _ask_description(self, model: str) -> None:
+        answers = self.stream(
+            model,
+            {"text": np.array([b""], dtype=np.object_)},
+            SpeechOptions(describe=True).to_parameters(),
+            request_id="",
+            timeout=_PROBE_TIMEOUT,
+        )
+        async for tensors in answers:
+            if "description" in tensors:
+                description = SpeechDescription.from_json(tensors["description"].item())
+                self._descriptions[model] = time.monotonic() + _DESCRIPTION_SECONDS, description
 
     def _stub(self) -> Any:
         """The next server in turn that is not known to be out of reach."""
@@ -212,8 +246,12 @@ def _from_text(text: str, model: str) -> ApiError:
         return BadRequest(f"{field}: {error.problem}", param=field)
     if isinstance(error, Overloaded):
         logger.warning("%s is full: %s", model, error)
-        return Unavailable(f"model {model!r} takes no more requests at present; try again")
-    if text.startswith("Request for unknown model"):
+        told = f"model {model!r} takes no more requests at present; try again"
+        return Unavailable(told, retry_after=error.retry_after or _RETRY_SECONDS)
+    if isinstance(error, DeadlinePassed):
+        logger.warning("%s did not finish: %s", model, error)
+        return GatewayTimeout(f"model {model!r} did not finish in time")
+    if text.startswith(("Request for unknown model", _DEAD)):
         logger.warning("%s is not loaded: %s", model, text)
         return Unavailable(f"model {model!r} is not loaded at present; try again")
     logger.error("%s failed: %s", model, text)

@@ -40,7 +40,8 @@ ROOM_NEEDED = 3 << 29
 MORE_ROOM_NEEDED = {"qwen": 8 << 30}
 """The same for those that take more: torch brings CUDA."""
 
-_MARKER = "complete"
+MARKER = "complete"
+"""A file that every whole environment holds; its time is that of the last use."""
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
 
 
@@ -105,16 +106,18 @@ class Environment:
     @property
     def stands(self) -> bool:
         """Whether it is whole: neither half-built nor left behind by an interpreter that is gone."""
-        return self.python.exists() and ((self.folder / _MARKER).exists() or self.folder == self.link)
+        return self.python.exists() and ((self.folder / MARKER).exists() or self.folder == self.link)
 
     def ensure(self) -> None:
-        """Build it where it does not stand, and point the link at it. Raises `BuildError`."""
+        """Build it where it does not stand, point the link at it, and note its use. Raises `BuildError`."""
         if not self.stands:
-            with self._locked() as lock:
+            with locked(self.folder) as lock:
                 if not self.stands:  # nobody built it while we waited
                     self._build(lock)
         if self.link.resolve() != self.folder.resolve():
             self._relink()
+        with contextlib.suppress(OSError):  # an image's own, or a cache that is not ours to write
+            os.utime(self.folder / MARKER)
 
     def _build(self, lock: IO[str]) -> None:
         needed = MORE_ROOM_NEEDED.get(self.name, ROOM_NEEDED)
@@ -136,7 +139,7 @@ class Environment:
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        (self.folder / _MARKER).touch()
+        (self.folder / MARKER).touch()
         say(f"environment {self.name}: built in {time.monotonic() - started:.0f} s")
 
     def _run(self, lock: IO[str], *command: str | Path) -> None:
@@ -169,22 +172,6 @@ class Environment:
         if step.returncode:
             raise BuildError(f"environment {self.name} could not be built:\n{''.join(tail).rstrip()}")
 
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[IO[str]]:
-        path = Path(f"{self.folder}.lock")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w")
-        except OSError as error:
-            raise BuildError(f"environment {self.name}: {error}: set TRITONE_CACHE to a writable folder") from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"environment {self.name}: waiting for another process that builds it")
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
-
     def _relink(self) -> None:
         fresh = self.link.with_name(f".{self.name}.{os.getpid()}")
         try:
@@ -193,6 +180,24 @@ class Environment:
             fresh.replace(self.link)
         except OSError as error:
             raise BuildError(f"environment {self.name} could not be linked into the clone: {error}") from None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[IO[str]]:
+    """Be the one process that changes the environment `folder`. Raises `BuildError`."""
+    path = Path(f"{folder}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise BuildError(f"environment {folder.name}: {error}: set TRITONE_CACHE to a writable folder") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"environment {folder.name}: waiting for another process that builds it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
 
 
 def pip_options(requirements: Path) -> list[str]:
@@ -253,7 +258,13 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _build_together(names: Sequence[str]) -> int:
-    missing = [name for name in names if not _settled(Environment(name))]
+    missing = []
+    for name in names:
+        environment = Environment(name)
+        if _settled(environment):
+            environment.ensure()
+        else:
+            missing.append(name)
     builds = [subprocess.Popen([sys.executable, "-m", __spec__.name, "--build", name]) for name in missing]
     try:
         return max((build.wait() for build in builds), default=0)

@@ -85,6 +85,11 @@ class Process:
         finally:
             await process._stop()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._child.pid
+
     async def wait(self) -> int:
         """Wait until it ends; its exit status, negative for a signal."""
         return await self._child.wait()

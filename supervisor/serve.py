@@ -6,20 +6,20 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx2
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
-from supervisor import triton, weights
+from supervisor import stubs, triton, weights
 from supervisor.announcement import announcement
 from supervisor.console import say
 from supervisor.environments import cache_folder
 from supervisor.log import Log
 from supervisor.plan import Plan
-from supervisor.processes import Process
+from supervisor.processes import Process, ProcessDiedError
 from supervisor.repository import lay_out
 from supervisor.run_folder import run_folder, shared_memory_prefix, write_serving
 from supervisor.settings import reachable
@@ -59,7 +59,8 @@ async def prepare(plan: Plan) -> Plan:
 async def serve(plan: Plan) -> None:
     """Start Triton, load the models, start the gateway, and go on until cancelled.
 
-    Raises `StartError`, or `ProcessDiedError` where a process ends by itself. However it is left, nothing stays.
+    A model whose process dies is loaded again. Raises `StartError`, or `ProcessDiedError` where Triton or the gateway
+    ends by itself, or a model cannot be loaded again. However it is left, nothing stays.
     """
     settings = plan.settings
     started = time.monotonic()
@@ -70,6 +71,7 @@ async def serve(plan: Plan) -> None:
             server = await stack.enter_async_context(_triton(plan, folder, secret))
             write_serving(folder, settings.triton_http_port, [name for model in plan.models for name in model.served])
             await server.during(_load(plan, secret))
+            loaded = stubs.living(server.pid)
             processes = [server]
             if settings.gateway:
                 gateway = await stack.enter_async_context(_gateway(plan))
@@ -79,7 +81,7 @@ async def serve(plan: Plan) -> None:
             process.grace = settings.drain_timeout + _IDLE_GRACE
         say(announcement(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(say, "stopping")
-        await server.during(processes[-1].watch())
+        await server.during(processes[-1].during(_revive(plan, secret, server, loaded)))
 
 
 async def _weights(plan: Plan) -> None:
@@ -132,6 +134,24 @@ async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
     async with _telling(f"loading {model}"):
         await triton.load(client, model)
         await _until_ok(client, f"/v2/models/{model}/ready")
+
+
+async def _revive(plan: Plan, secret: str, server: Process, loaded: Mapping[int, str]) -> None:
+    """Load every model again of whose processes in `loaded` one dies.
+
+    What that was speaking or hearing is lost: Triton does not end it.
+    """
+    async with (
+        triton.control_client(plan.settings, secret) as client,
+        aclosing(stubs.deaths(server.pid, loaded)) as deaths,
+    ):
+        async for model in deaths:
+            say(f"the process of {model} died: loading it again")
+            try:
+                await triton.unload(client, model)
+                await _load_one(client, model)
+            except triton.LoadError as error:
+                raise ProcessDiedError(f"{model} died, and could not be loaded again: {error}") from None
 
 
 def _gateway(plan: Plan) -> AbstractAsyncContextManager[Process]:

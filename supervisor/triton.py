@@ -9,6 +9,7 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import httpx2
 
@@ -27,7 +28,7 @@ _NO_NEWS = re.compile(r"CudaDriverHelper has not been initialized|Failed to crea
 
 
 class LoadError(Exception):
-    """Triton could not load a model; the message is its own."""
+    """Triton could not load or unload a model; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,18 @@ def control_client(settings: Settings, secret: str) -> httpx2.AsyncClient:
 
 async def load(client: httpx2.AsyncClient, model: str) -> None:
     """Have the server load a model, and wait until it is loaded. Raises `LoadError`."""
-    answer = await client.post(f"/v2/repository/models/{model}/load")
+    await _control(client, model, "load")
+
+
+async def unload(client: httpx2.AsyncClient, model: str) -> None:
+    """Have the server take no more requests for a model, and unload it when those that it has are done.
+
+    Raises `LoadError`.
+    """
+    await _control(client, model, "unload")
+
+
+async def _control(client: httpx2.AsyncClient, model: str, action: Literal["load", "unload"]) -> None:
+    answer = await client.post(f"/v2/repository/models/{model}/{action}")
     if answer.is_error:
         raise LoadError(answer.json()["error"].strip())

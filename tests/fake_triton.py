@@ -34,6 +34,8 @@ class Call:
     request_id: str
     inputs: dict[str, NDArray[Any]]
     parameters: dict[str, Any]
+    timeout: float | None = None
+    """Seconds; the real server, too, does not show it among the parameters."""
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the client cancelled the call, or left, before its end."""
 
@@ -93,7 +95,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             yield final
 
     async def _answer(self, request: Any) -> AsyncIterator[Tensors]:
-        call = Call(request.model_name, request.id, _inputs(request), _parameters(request))
+        parameters = _parameters(request)
+        microseconds = parameters.pop("timeout", None)
+        timeout = None if microseconds is None else microseconds / 1e6
+        call = Call(request.model_name, request.id, _inputs(request), parameters, timeout)
         self.calls.append(call)
         if call.model not in self.handlers:
             raise TritoneError(f"Request for unknown model: '{call.model}' is not found")

@@ -1,7 +1,8 @@
-"""Speech into the six formats of OpenAI's API, each byte as soon as it is there."""
+"""Speech into the six formats of OpenAI's API: each byte as soon as it is there, or a file that knows its length."""
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,13 +29,14 @@ class Codec:
 
 
 CODECS: Mapping[AudioFormat, Codec] = {
-    # A Xing header tells the length; it would have to be written last, at the front.
-    "mp3": Codec("libmp3lame", "mp3", bit_rate=96_000, options={"write_xing": "0", "id3v2_version": "0"}),
+    "mp3": Codec("libmp3lame", "mp3", bit_rate=96_000, options={"id3v2_version": "0"}),
     # Pages of 100 ms, where the container would gather a second. Opus knows five rates, 24 kHz among them.
     "opus": Codec("libopus", "ogg", bit_rate=48_000, rate=SPEECH_RATE, options={"page_duration": "100000"}),
     "aac": Codec("aac", "adts", bit_rate=64_000),
-    # The length in its header stays "unknown", as the format allows; libsndfile alone cannot read that.
+    # Streamed, the length in its header stays "unknown", as the format allows; libsndfile alone cannot read that.
     "flac": Codec("flac", "flac"),
+    # Streamed, `WavEncoder` makes it. Bit-exact: without the name of the program that wrote it.
+    "wav": Codec("pcm_s16le", "wav", options={"fflags": "+bitexact"}),
 }
 
 _WAV_BYTES = 2**30
@@ -58,28 +60,30 @@ class Encoder(Protocol):
         """What is left, the tail included."""
 
 
-def encoder(audio_format: AudioFormat, rate: int) -> Encoder:
-    """The encoder of one utterance at `rate` Hz; `pcm` comes out at 24 kHz, whatever `rate` is."""
-    match audio_format:
-        case "wav":
-            return WavEncoder(rate)
-        case "pcm":
-            return PcmEncoder(rate)
-    return AvEncoder(CODECS[audio_format], rate)
+def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False) -> Encoder:
+    """The encoder of one utterance at `rate` Hz; `pcm` comes out at 24 kHz, whatever `rate` is.
+
+    A `whole` file tells its length where its format has a place for it, so that nothing is ready before `finish`.
+    """
+    if audio_format == "pcm":
+        return PcmEncoder(rate)
+    if audio_format == "wav" and not whole:
+        return WavEncoder(rate)
+    return AvEncoder(CODECS[audio_format], rate, _File() if whole else _Sink())
 
 
 class AvEncoder:
-    """A compressed format, by PyAV."""
+    """A format that PyAV makes, into a sink."""
 
     costly = True
 
-    def __init__(self, codec: Codec, rate: int) -> None:
+    def __init__(self, codec: Codec, rate: int, sink: _Sink | _File) -> None:
         self._rate = rate
         self._position = 0
-        self._sink = _Sink()
+        self._sink = sink
         # Else the container gathers 32 KB, seconds of speech, before it writes.
         options = {"flush_packets": "1", **codec.options}
-        self._container = av.open(self._sink, "w", format=codec.container, options=options)
+        self._container = av.open(sink, "w", format=codec.container, options=options)
         # PyAV resamples and converts what it is given to what the encoder takes.
         stream = self._container.add_stream(codec.encoder, rate=codec.rate or rate, layout="mono")
         assert isinstance(stream, av.AudioStream)
@@ -91,13 +95,13 @@ class AvEncoder:
         """Encode `samples`, but for what does not fill a frame of the codec."""
         self._encode(frame(samples, self._rate, self._position))
         self._position += len(samples)
-        return self._sink.take()
+        return self._sink.ready()
 
     def finish(self) -> bytes:
-        """The last frames and what the container ends with."""
+        """The last frames and what the container ends with; of a whole file all of it."""
         self._encode(None)
         self._container.close()
-        return self._sink.take()
+        return self._sink.rest()
 
     def _encode(self, audio: av.AudioFrame | None) -> None:
         for packet in self._stream.encode(audio):
@@ -151,7 +155,7 @@ class PcmEncoder:
 
 
 class _Sink:
-    """Where PyAV writes to; without `seek`, so that containers know that nothing can be mended later."""
+    """Where PyAV writes what leaves at once; without `seek`, so that containers know that nothing is mended later."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -160,10 +164,21 @@ class _Sink:
         self._bytes += data
         return len(data)
 
-    def take(self) -> bytes:
+    def ready(self) -> bytes:
         taken = bytes(self._bytes)
         self._bytes.clear()
         return taken
+
+    rest = ready
+
+
+class _File(io.BytesIO):
+    """Where PyAV writes a whole file, and goes back to its head when it knows the length."""
+
+    def ready(self) -> bytes:
+        return b""
+
+    rest = io.BytesIO.getvalue
 
 
 def _bytes(frames: list[av.AudioFrame]) -> bytes:

@@ -11,10 +11,13 @@ from gateway.audio.tempo import Tempo
 
 
 class Renderer:
-    """Changes the tempo of int16 mono samples of `rate` Hz and encodes them; not for two threads at once."""
+    """Changes the tempo of int16 mono samples of `rate` Hz and encodes them; not for two threads at once.
 
-    def __init__(self, audio_format: AudioFormat, rate: int, tempo: float) -> None:
-        self._encoder = encoder(audio_format, rate)
+    A `whole` file is told its length, and comes with `finish`.
+    """
+
+    def __init__(self, audio_format: AudioFormat, rate: int, tempo: float, *, whole: bool) -> None:
+        self._encoder = encoder(audio_format, rate, whole=whole)
         self._tempo = Tempo(tempo, rate) if tempo != 1.0 else None
         self._rate = rate
         self._samples = 0

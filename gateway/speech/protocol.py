@@ -57,7 +57,7 @@ class SpeechRequest(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     input: Text = Field(description="The text to speak, at most MAX_INPUT_CHARS characters.")
-    model: Text = Field(description="A speech model's id or alias; `GET /v1/models` lists the ids.")
+    model: Text = Field(max_length=256, description="A speech model's id or alias; `GET /v1/models` lists the ids.")
     voice: Given | VoiceId = Field(
         None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
     )
@@ -67,7 +67,10 @@ class SpeechRequest(BaseModel):
     response_format: AudioFormat | None = Field(None, description="None: DEFAULT_RESPONSE_FORMAT.")
     speed: float = Field(1.0, ge=0.25, le=4.0, description="1 is the voice's own speed.")
     stream_format: Literal["audio", "sse"] = "audio"
-    stream: bool | None = Field(None, description="Accepted for other servers' clients: every answer is streamed.")
+    stream: bool | None = Field(
+        None,
+        description="`false`: the whole file at once, with its length, and with how the speech ended in its headers.",
+    )
     instruct: Given = Field(None, max_length=4096, description="The same as `instructions`.")
     language: Given = Field(None, max_length=64, description="ISO 639-1 code, BCP-47 tag or English name. None: Auto.")
     ref_audio: Given = Field(
@@ -90,6 +93,13 @@ class SpeechRequest(BaseModel):
         None, description="Read the text while speaking, which sounds sooner, or all of it before."
     )
     seed: Int64 | None = Field(None, description="The same seed and request give the same audio.")
+
+    @field_validator("stream")
+    @classmethod
+    def _not_against_events(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
+        if stream is False and info.data.get("stream_format") == "sse":
+            raise ValueError("stream_format sse is a stream; leave one of the two out")
+        return stream
 
     @field_validator("instruct")
     @classmethod

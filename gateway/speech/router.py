@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from urllib.parse import quote
@@ -12,20 +11,29 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from gateway.audio.formats import MEDIA_TYPES
-from gateway.errors import BadRequest, GatewayTimeout
+from gateway.errors import BadRequest
 from gateway.requests import resolve_model, until_disconnect
 from gateway.settings import Settings
 from gateway.speech.protocol import AudioDelta, AudioDone, SpeechRequest
 from gateway.speech.serving import Utterance, speak
-from gateway.streaming import Events, Stream
+from gateway.streaming import Events, Stream, Whole
 
 router = APIRouter(tags=["speech"])
 
+ENDING = {
+    "x-finish-reason": "Of a whole answer: `stop`, or why it was cut: `length`, `runaway`.",
+    "x-audio-duration": "Of a whole answer, in seconds.",
+    "x-engine-time": "Of a whole answer: what the model took for it, in seconds.",
+    "x-prompt-tokens": "Of a whole answer: tokens of the text.",
+    "x-completion-tokens": "Of a whole answer: frames of the audio in the model's own count.",
+}
+"""The headers that tell how a whole answer ended; the names are those of sglang-omni."""
 _SPOKEN = {
-    "description": "The audio file, or its parts as events, while it is spoken.",
+    "description": "The audio file, or its parts as events, while it is spoken; with `stream: false` at its end.",
     "headers": {
         "x-tritone-model": {"description": "The model that spoke.", "schema": {"type": "string"}},
         "x-tritone-ignored": {"description": "Fields that had no effect.", "schema": {"type": "string"}},
+        **{name: {"description": meaning, "schema": {"type": "string"}} for name, meaning in ENDING.items()},
     },
     "content": {
         **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
@@ -52,20 +60,27 @@ async def create_speech(request: Request, body: SpeechRequest) -> Stream:
         headers = {"x-tritone-model": model.id}
         if ignored := utterance.ignored[:_NAMED_FIELDS]:
             headers["x-tritone-ignored"] = ", ".join(quote(name[:64], errors="replace") for name in ignored)
-        answer = (
-            Events(_events(utterance), headers)
-            if body.stream_format == "sse"
-            else Stream(utterance.encoded(), MEDIA_TYPES[utterance.audio_format], headers)
-        )
-        try:
-            async with asyncio.timeout(settings.first_audio_timeout):
-                await answer.begin()
-        except TimeoutError:
-            problem = f"model {model.id!r} gave no audio within {settings.first_audio_timeout:g} s"
-            raise GatewayTimeout(problem) from None
+        media = MEDIA_TYPES[utterance.audio_format]
+        if utterance.whole:
+            audio = b"".join([piece async for piece in utterance.encoded()])
+            return Whole(audio, media, {**headers, **_ending(utterance)})
+        sse = body.stream_format == "sse"
+        answer = Events(_events(utterance), headers) if sse else Stream(utterance.encoded(), media, headers)
+        await answer.begin()
         return answer
 
     return await until_disconnect(request, begun())
+
+
+def _ending(utterance: Utterance) -> dict[str, str]:
+    values = (
+        utterance.finish_reason,
+        f"{utterance.audio_seconds:.3f}",
+        f"{utterance.engine_seconds:.3f}",
+        f"{utterance.usage.input_tokens}",
+        f"{utterance.usage.output_tokens}",
+    )
+    return dict(zip(ENDING, values, strict=True))
 
 
 async def _events(utterance: Utterance) -> AsyncGenerator[BaseModel]:

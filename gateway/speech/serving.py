@@ -12,6 +12,7 @@ from fastapi import Request
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.renderer import Renderer
+from gateway.errors import GatewayTimeout
 from gateway.requests import record
 from gateway.settings import Settings
 from gateway.speech.asking import Asked, check_mode
@@ -23,14 +24,18 @@ from tritone.catalogue import Model
 
 
 class Utterance:
-    """One text while it is spoken: `encoded` gives the bytes; `usage` and `finish_reason` stand when it has ended."""
+    """One text while it is spoken: `encoded` gives the bytes; how it ended is known after the last of them."""
 
     def __init__(
-        self, answers: AsyncGenerator[Tensors], audio_format: AudioFormat, asked: Asked, record: Record
+        self, answers: AsyncGenerator[Tensors], audio_format: AudioFormat, asked: Asked, record: Record, *, whole: bool
     ) -> None:
         self.usage = Usage()
         self.finish_reason = ""
+        self.engine_seconds = 0.0
+        """From the request's arrival in the model to its last audio."""
+        self.audio_seconds = 0.0
         self.audio_format = audio_format
+        self.whole = whole
         self.ignored = asked.ignored
         self._answers = answers
         self._tempo = asked.tempo
@@ -42,7 +47,8 @@ class Utterance:
         async with aclosing(self._answers) as answers:
             async for tensors in answers:
                 if renderer is None:
-                    renderer = Renderer(self.audio_format, int(tensors["sample_rate"].item()), self._tempo)
+                    rate = int(tensors["sample_rate"].item())
+                    renderer = Renderer(self.audio_format, rate, self._tempo, whole=self.whole)
                 if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
                     yield piece
                 if "finish_reason" in tensors:
@@ -53,11 +59,12 @@ class Utterance:
     async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
         """Encode without holding up the event loop: a second of mp3 takes milliseconds."""
         encoded = await asyncio.to_thread(work, *args) if renderer.costly else work(*args)
-        self._record.audio_seconds = renderer.seconds
+        self.audio_seconds = self._record.audio_seconds = renderer.seconds
         return encoded
 
     def _end(self, tensors: Tensors) -> None:
         self.finish_reason = tensors["finish_reason"].item().decode()
+        self.engine_seconds = float(tensors["total_seconds"].item())
         read, spoken = (int(tensors[name].item()) for name in ("text_tokens", "audio_frames"))
         self.usage = Usage(input_tokens=read, output_tokens=spoken, total_tokens=read + spoken)
 
@@ -82,4 +89,23 @@ async def speak(request: Request, model: Model, body: SpeechRequest) -> Utteranc
         request_id=told.request_id,
         timeout=settings.request_timeout,
     )
-    return Utterance(answers, body.response_format or settings.default_response_format, asked, told)
+    return Utterance(
+        _soon(answers, settings.first_audio_timeout, model.id),
+        body.response_format or settings.default_response_format,
+        asked,
+        told,
+        whole=body.stream is False,
+    )
+
+
+async def _soon(answers: AsyncGenerator[Tensors], seconds: float, model: str) -> AsyncGenerator[Tensors]:
+    """`answers`, of which the first must come within `seconds`. Raises `GatewayTimeout`."""
+    async with aclosing(answers):
+        try:
+            async with asyncio.timeout(seconds):
+                first = await anext(answers)
+        except TimeoutError:
+            raise GatewayTimeout(f"model {model!r} gave no audio within {seconds:g} s") from None
+        yield first
+        async for tensors in answers:
+            yield tensors

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import openai
 import psutil
 import pytest
 
@@ -23,6 +24,7 @@ NO_NETWORK = {
     "HF_HUB_OFFLINE": "1",
 }
 LISTENING_ONLY = {"TTS_MODES": "none"}
+SENTENCE = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
 
 
 def shared_memory(processes: list[psutil.Process]) -> set[Path]:
@@ -37,6 +39,20 @@ def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: 
         assert models[:2] == ["kokoro-82m", "whisper-base"]
         assert server.url in server.log.read_text()
         assert server.log.read_text().count("curl") >= 2
+
+
+def test_a_model_whose_process_dies_comes_back(tmp_path: Path) -> None:
+    with serve(tmp_path / "log", **LISTENING_ONLY, DRAIN_TIMEOUT="1") as server:
+        (stub,) = [one for one in descendants(server.process.pid) if "/whisper-base/1/" in " ".join(one.cmdline())]
+        stub.kill()
+        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
+            # Of a path the client tries nothing twice.
+            heard = client.audio.transcriptions.create(
+                model="whisper-base", file=(SENTENCE.name, SENTENCE.read_bytes())
+            )
+        assert heard.text
+        assert "the process of whisper-base died: loading it again" in server.log.read_text()
+        assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ class FakeSpeech:
             "finish_reason": np.array([self.finish_reason.encode()], np.object_),
             "text_tokens": np.array([7], np.int32),
             "audio_frames": np.array([30], np.int32),
+            "total_seconds": np.array([0.25], np.float32),
         }
 
     def _audio(self, samples: np.ndarray) -> Tensors:

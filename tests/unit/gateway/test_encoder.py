@@ -80,8 +80,44 @@ def test_small_chunks_are_gathered_not_lost(audio_format: str, chunk: int) -> No
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
-def test_no_samples_at_all_is_no_error(audio_format: Any) -> None:
-    encoder(audio_format, 24_000).finish()
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_samples_at_all_is_no_error(audio_format: Any, whole: bool) -> None:
+    encoder(audio_format, 24_000, whole=whole).finish()
+
+
+def whole(samples: np.ndarray, audio_format: Any) -> bytes:
+    made = encoder(audio_format, 24_000, whole=True)
+    pieces = [made.write(samples[start : start + 5000]) for start in range(0, len(samples), 5000)]
+    return b"".join([*pieces, made.finish()])
+
+
+@pytest.mark.parametrize("audio_format", ["wav", "flac"])
+def test_a_whole_file_tells_its_length_and_holds_every_sample(audio_format: str) -> None:
+    samples = np.random.default_rng(1).integers(-32768, 32767, 24_321, dtype=np.int16)
+    file = whole(samples, audio_format)
+    np.testing.assert_array_equal(soundfile.read(io.BytesIO(file), dtype="int16")[0], samples)
+    with av.open(io.BytesIO(file)) as container:
+        assert container.streams.audio[0].duration == len(samples)
+
+
+def test_a_whole_wav_declares_the_bytes_that_it_has() -> None:
+    file = whole(bursts(1.0, 24_000), "wav")
+    assert len(file) == 44 + 2 * 24_000
+    assert int.from_bytes(file[4:8], "little") == len(file) - 8
+    assert int.from_bytes(file[40:44], "little") == 2 * 24_000
+
+
+def test_a_whole_mp3_tells_what_the_encoder_put_around_the_sound() -> None:
+    assert len(decode(whole(bursts(1.0, 24_000), "mp3"), "mp3")[0]) == 24_000
+
+
+@pytest.mark.parametrize("audio_format", ["opus", "aac", "pcm"])
+def test_any_other_whole_file_is_the_streamed_one(audio_format: str) -> None:
+    samples = bursts(1.0, 24_000)
+    streamed = b"".join(encode(samples, audio_format, 24_000, 5000))
+    np.testing.assert_array_equal(
+        decode(whole(samples, audio_format), audio_format)[0], decode(streamed, audio_format)[0]
+    )
 
 
 def test_a_wav_ends_with_its_last_sample() -> None:

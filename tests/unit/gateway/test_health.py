@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fake_triton import FakeTriton
@@ -62,7 +63,7 @@ async def test_metrics_count_requests_audio_and_first_bytes(gateway: Gateway) ->
     assert grown("tritone_http_requests_total", route, "400") == 1
     assert grown("tritone_http_requests_total", "other", "404") == 1
     assert grown("tritone_http_first_byte_seconds_count", route) == 2
-    assert grown("tritone_http_audio_seconds_total", "kokoro-82m") == 1.2
+    assert grown("tritone_http_audio_seconds_total", "kokoro-82m") == pytest.approx(1.2)
     assert after["tritone_http_requests_in_flight",] == 1  # the request for the metrics
 
 

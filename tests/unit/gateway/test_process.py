@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fake_triton import FakeTriton
+from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech
 from tests.unit.gateway.process import running, until
 
@@ -20,6 +20,58 @@ from tests.unit.gateway.process import running, until
 async def process(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     async with running(triton.address, tmp_path, STT_MODELS="none") as started:
         yield started
+
+
+EVENTS = {"model": "tts-1", "input": "Hello.", "response_format": "pcm", "stream_format": "sse"}
+
+
+@pytest.fixture
+async def hasty(triton: FakeTriton, tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A gateway that lets nothing finish."""
+    async with running(triton.address, tmp_path, STT_MODELS="none", DRAIN_TIMEOUT="0") as started:
+        yield started
+
+
+async def test_a_stream_that_outlasts_the_drain_ends_with_an_error(
+    hasty: tuple[asyncio.subprocess.Process, str], kokoro: FakeSpeech
+) -> None:
+    process, url = hasty
+    first = asyncio.Event()
+    first.set()
+    kokoro.gates = [first, asyncio.Event()]
+    async with (
+        httpx.AsyncClient(base_url=url) as client,
+        client.stream("POST", "/v1/audio/speech", json=EVENTS) as answer,
+    ):
+        lines = answer.aiter_lines()
+        assert "speech.audio.delta" in await anext(lines)
+        process.send_signal(signal.SIGTERM)
+        end = json.loads([line async for line in lines if line][-1].removeprefix("data: "))
+    assert end["error"]["code"] == "unavailable"
+    assert process.stderr
+    assert "Traceback" not in (await asyncio.wait_for(process.stderr.read(), 20)).decode()
+
+
+async def test_a_request_that_outlasts_the_drain_before_its_answer_is_a_503(
+    hasty: tuple[asyncio.subprocess.Process, str], triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    process, url = hasty
+    speaking = asyncio.Event()
+
+    async def silent(call: Call) -> AsyncIterator[Tensors]:
+        if not call.parameters.get("describe"):
+            speaking.set()
+            await asyncio.Event().wait()
+        async for tensors in kokoro(call):
+            yield tensors
+
+    triton.handlers["kokoro-82m"] = silent
+    async with httpx.AsyncClient(base_url=url) as client:
+        asked = asyncio.create_task(client.post("/v1/audio/speech", json=EVENTS))
+        await asyncio.wait_for(speaking.wait(), 20)
+        process.send_signal(signal.SIGTERM)
+        answer = await asyncio.wait_for(asked, 20)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 async def test_sigterm_lets_the_open_request_finish(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -14,7 +15,8 @@ import numpy as np
 import openai
 import pytest
 
-from tests.fake_triton import FakeTriton, Status
+from gateway.speech.router import ENDING
+from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, tone
 from tests.unit.gateway.sound import decode
 from tritone.errors import InvalidInput, Overloaded
@@ -88,6 +90,53 @@ async def sse(gateway: Gateway, body: dict[str, Any]) -> openai.AsyncStream[Any]
     return stream
 
 
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
+async def test_a_whole_answer_tells_in_its_headers_how_it_ended(
+    gateway: Gateway, kokoro: FakeSpeech, response_format: Any
+) -> None:
+    kokoro.finish_reason = "length"
+    answer = await gateway.openai.audio.speech.with_raw_response.create(
+        **HELLO, response_format=response_format, speed=2.0, extra_body={"stream": False}
+    )
+    content = answer.parse().content
+    samples, rate = decode(content, response_format)
+    told = {name: answer.headers[name] for name in ENDING}
+    assert told == {
+        "x-finish-reason": "length",
+        "x-audio-duration": "1.200",
+        "x-engine-time": "0.250",
+        "x-prompt-tokens": "7",
+        "x-completion-tokens": "30",
+    }
+    assert len(samples) / rate == pytest.approx(1.2, abs=0.1)
+    assert answer.headers["content-length"] == str(len(content))
+    assert answer.headers["x-tritone-model"] == "kokoro-82m"
+    assert "x-tritone-ignored" not in answer.headers
+
+
+@pytest.mark.parametrize("stream", [True, None])
+async def test_a_streamed_answer_does_not_know_its_end(gateway: Gateway, stream: bool | None) -> None:
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "stream": stream})
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert not ENDING.keys() & answer.headers.keys()
+
+
+async def test_a_failure_of_a_whole_answer_has_a_status_whenever_it_comes(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.failure = Overloaded("lost")
+    assert (await error_of(gateway, stream=False))[0] == 503
+
+
+async def test_a_whole_answer_is_in_work_until_its_client_has_taken_it(serve: Serve, kokoro: FakeSpeech) -> None:
+    kokoro.chunks = [tone(60)] * 6  # 17 MB, more than sockets hold
+    body = {**HELLO, "response_format": "wav", "stream": False}
+    async with serve(max_requests=1) as gateway:
+        async with gateway.http.stream("POST", SPEECH, json=body) as unread:
+            assert unread.headers["x-finish-reason"] == "stop"
+            assert (await gateway.http.post(SPEECH, json=HELLO)).status_code == 429
+            assert len(await unread.aread()) == int(unread.headers["content-length"])
+        assert (await gateway.http.post(SPEECH, json={**HELLO, "input": ""})).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("asked", "sent"),
     [
@@ -135,6 +184,7 @@ async def test_a_model_that_does_not_speak_here_is_a_404_with_those_that_do(gate
         ({"input": "x" * 4097}, "input"),
         ({"model": None}, "model"),
         ({"model": ""}, "model"),
+        ({"model": "x" * 257}, "model"),
         ({"voice": 3}, "voice"),
         ({"voice": {"name": "x"}}, "voice"),
         ({"response_format": "midi"}, "response_format"),
@@ -142,6 +192,7 @@ async def test_a_model_that_does_not_speak_here_is_a_404_with_those_that_do(gate
         ({"speed": 4.1}, "speed"),
         ({"speed": "fast"}, "speed"),
         ({"stream_format": "rtp"}, "stream_format"),
+        ({"stream_format": "sse", "stream": False}, "stream"),
         ({"instructions": "x" * 4097}, "instructions"),
     ],
 )
@@ -193,10 +244,13 @@ async def test_what_the_model_refuses_is_a_400_in_the_words_of_http(gateway: Gat
     assert "input: nothing here can be spoken" in caught.value.message
 
 
-async def test_a_full_model_is_a_503_that_says_when_to_try_again(gateway: Gateway, kokoro: FakeSpeech) -> None:
-    kokoro.chunks, kokoro.failure = [], Overloaded("no slot")
+@pytest.mark.parametrize(("hint", "told"), [(None, "1"), (17, "17")])
+async def test_a_full_model_is_a_503_that_says_when_to_try_again(
+    gateway: Gateway, kokoro: FakeSpeech, hint: int | None, told: str
+) -> None:
+    kokoro.chunks, kokoro.failure = [], Overloaded("no slot", hint)
     answer = await gateway.http.post(SPEECH, json=HELLO)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, told)
     assert answer.json()["error"]["type"] == "server_error"
 
 
@@ -212,13 +266,13 @@ async def test_a_model_that_fails_is_told_in_general_words(gateway: Gateway, kok
     assert "secret" not in error["message"]
 
 
-@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+@pytest.mark.parametrize("asked", [{}, {"stream_format": "sse"}, {"stream": False}])
 async def test_no_audio_in_time_is_a_504_and_stops_the_model(
-    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, stream_format: str
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, asked: dict[str, Any]
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with serve(first_audio_timeout=0.05) as gateway:
-        status, error = await error_of(gateway, stream_format=stream_format)
+        status, error = await error_of(gateway, **asked)
     assert (status, error["code"]) == (504, "timeout")
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
@@ -229,12 +283,59 @@ async def test_a_failure_in_mid_stream_cuts_the_connection(gateway: Gateway, kok
         await gateway.openai.audio.speech.create(**HELLO)
 
 
-async def test_a_failure_in_mid_stream_is_the_last_event(gateway: Gateway, kokoro: FakeSpeech) -> None:
-    kokoro.failure = Overloaded("lost")
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        (Overloaded("lost"), "takes no more requests"),
+        (Status(grpc.StatusCode.INTERNAL, "secret path"), "the server failed on this request"),
+    ],
+)
+async def test_a_failure_in_mid_stream_is_the_last_event(
+    gateway: Gateway, kokoro: FakeSpeech, failure: Exception, message: str
+) -> None:
+    kokoro.failure = failure
     events = await sse(gateway, {**HELLO, "stream_format": "sse"})
     assert (await anext(events))["type"] == "speech.audio.delta"
-    with pytest.raises(openai.APIError, match="takes no more requests"):
+    with pytest.raises(openai.APIError, match=message):
         [event async for event in events]
+
+
+async def test_a_fault_of_ours_in_mid_stream_is_the_last_event(gateway: Gateway, triton: FakeTriton) -> None:
+    async def broken(call: Call) -> AsyncIterator[Tensors]:
+        speech = FakeSpeech()(call)
+        yield await anext(speech)
+        if not call.parameters.get("describe"):
+            yield {"sample_rate": np.array([24_000], np.int32)}
+
+    triton.handlers["kokoro-82m"] = broken
+    events = await sse(gateway, {**HELLO, "stream_format": "sse", "response_format": "pcm"})
+    with pytest.raises(openai.APIError, match="the server failed on this request"):
+        [event async for event in events]
+
+
+async def test_a_deadline_in_mid_stream_is_the_last_event_and_stops_the_model(
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    first = asyncio.Event()
+    first.set()
+    kokoro.gates = [first, asyncio.Event()]
+    async with serve(request_timeout=0.5) as gateway:
+        events = await sse(gateway, {**HELLO, "stream_format": "sse", "response_format": "pcm"})
+        assert (await anext(events))["type"] == "speech.audio.delta"
+        with pytest.raises(openai.APIError, match="the request took longer") as caught:
+            [event async for event in events]
+        assert caught.value.code == "timeout"
+    await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
+
+
+async def test_a_deadline_in_mid_stream_cuts_a_file(serve: Serve, triton: FakeTriton, kokoro: FakeSpeech) -> None:
+    first = asyncio.Event()
+    first.set()
+    kokoro.gates = [first, asyncio.Event()]
+    async with serve(request_timeout=0.5) as gateway:
+        with pytest.raises(httpx.RemoteProtocolError):
+            await gateway.http.post(SPEECH, json={**HELLO, "response_format": "pcm"})
+    await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
 async def test_a_failure_before_the_first_event_has_its_status(gateway: Gateway, kokoro: FakeSpeech) -> None:

@@ -14,8 +14,8 @@ from grpc import StatusCode
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from gateway.triton import Triton
 from tests.fake_triton import Call, FakeTriton, Status
-from tests.unit.gateway.conftest import FakeSpeech
-from tritone.errors import InvalidInput, Overloaded, TritoneError
+from tests.unit.gateway.conftest import DESCRIPTION, QWEN, FakeSpeech
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, TritoneError
 
 INPUTS = {
     "audio": np.linspace(-1, 1, 5, dtype=np.float32).reshape(1, 5),
@@ -35,10 +35,7 @@ async def test_tensors_and_parameters_arrive_as_they_were(client: Triton, triton
     parameters = {"flag": True, "count": 3, "ratio": 0.5, "word": "ö"}
     answer = await client.infer("echo", INPUTS, parameters, request_id="r1", priority=2, timeout=5)
     call = triton.calls[0]
-    assert (call.request_id, call.parameters) == (
-        "r1",
-        {**parameters, "priority": 2},
-    )
+    assert (call.request_id, call.parameters, call.timeout) == ("r1", {**parameters, "priority": 2}, 5)
     np.testing.assert_array_equal(answer["audio"], INPUTS["audio"])
     assert answer["words"].tolist() == [b"a", "ü".encode(), b""]
 
@@ -75,8 +72,15 @@ OURS = "the server failed on this request; its log says why"
         (TritoneError("device: /secret"), ServerError, OURS, None),
         (TritoneError("unexpected shape of /secret"), ServerError, OURS, None),
         (Overloaded("2"), Unavailable, "model 'm' takes no more requests at present; try again", None),
+        (DeadlinePassed("2 s"), GatewayTimeout, "model 'm' did not finish in time", None),
         (
             TritoneError("Request for unknown model: 'm' is not found"),
+            Unavailable,
+            "model 'm' is not loaded at present; try again",
+            None,
+        ),
+        (
+            TritoneError("Stub process 'm_0_0' is not healthy."),
             Unavailable,
             "model 'm' is not loaded at present; try again",
             None,
@@ -149,6 +153,29 @@ async def test_cancelling_the_task_cancels_the_call_in_triton(
     await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
 
 
+async def test_the_death_of_a_models_process_ends_what_else_it_was_speaking_and_no_more(
+    client: Triton, triton: FakeTriton
+) -> None:
+    def dead(call: Call) -> Iterator[Any]:
+        raise TritoneError("Stub process 'm_0_0' is not healthy.")
+        yield
+
+    triton.handlers["dies"] = triton.handlers["lives"] = endless
+    lost, kept = (client.stream(name, {}, {}, request_id="r1", timeout=60) for name in ("dies", "lives"))
+    await anext(lost)
+    await anext(kept)
+    triton.handlers["dies"] = dead
+    for stream in (client.stream("dies", {}, {}, request_id="r2", timeout=60), lost):
+        with pytest.raises(Unavailable, match="not loaded"):
+            await asyncio.wait_for(anext(stream), 10)
+    waiting = asyncio.create_task(anext(kept))
+    await asyncio.wait({waiting}, timeout=0.1)
+    assert not waiting.done()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_a_model_is_ready_where_it_says_so(client: Triton, triton: FakeTriton) -> None:
     assert await client.ready("kokoro-82m")
     assert not await client.ready("qwen3-tts-0.6b")
@@ -162,6 +189,24 @@ async def test_a_description_that_failed_is_asked_for_again(
         await client.describe("kokoro-82m")
     triton.handlers["kokoro-82m"] = kokoro
     assert await client.describe("kokoro-82m") == kokoro.description
+
+
+async def test_a_description_is_asked_for_again_after_a_while(
+    client: Triton, kokoro: FakeSpeech, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton._DESCRIPTION_SECONDS", 0.0)
+    assert await client.describe("kokoro-82m") == DESCRIPTION
+    kokoro.description = QWEN["qwen3-tts-0.6b"]
+    assert await client.describe("kokoro-82m") == kokoro.description
+
+
+async def test_a_description_holds_on_while_nobody_answers(
+    client: Triton, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton._DESCRIPTION_SECONDS", 0.0)
+    await client.describe("kokoro-82m")
+    del triton.handlers["kokoro-82m"]
+    assert await client.describe("kokoro-82m") == DESCRIPTION
 
 
 async def test_requests_go_to_every_server_in_turn_and_round_one_that_is_gone() -> None:

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from supervisor.settings import Settings
+from tests.e2e.server import free_ports
 
 
 @pytest.fixture
@@ -16,17 +15,9 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Makes settings out of what a test says alone, with free ports, whatever the caller's environment has."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    names = Settings(_env_file=None).ports
-    with ExitStack() as stack:  # all are held at once, so that none is given twice
-        sockets = {name.lower(): stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
-        ports = {name: each.getsockname()[1] for name, each in sockets.items()}
+    names = [name.lower() for name in Settings(_env_file=None).ports]
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
     return lambda **given: Settings(_env_file=None, **ports | given)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class NvidiaSmi:

@@ -121,6 +121,15 @@ def test_a_second_clone_builds_nothing(building: Building, tmp_path: Path) -> No
     assert (second.root / "envs" / "tiny").resolve() == (first.root / "envs" / "tiny").resolve()
 
 
+@pytest.mark.parametrize("arguments", [("tiny", "-c", "pass"), ("--build", "tiny"), ("--build", "tiny", "tiny")])
+def test_an_environment_notes_when_it_was_last_used(building: Building, arguments: tuple[str, ...]) -> None:
+    clone, _ = building
+    (folder,) = clone.built
+    os.utime(folder / environments.MARKER, (0, 0))
+    assert clone.run(*arguments)[0] == 0
+    assert (folder / environments.MARKER).stat().st_mtime > 0
+
+
 def test_a_linked_environment_is_used_whatever_the_cache_folder_is(building: Building, tmp_path: Path) -> None:
     clone, _ = building
     assert clone.run("tiny", "-c", "print('here')", TRITONE_CACHE=str(tmp_path)) == (0, "here\n")

@@ -12,7 +12,7 @@ import pytest
 from supervisor import ready
 from supervisor.run_folder import run_folder, write_serving
 from supervisor.settings import Settings
-from tests.unit.supervisor.conftest import free_port
+from tests.e2e.server import free_ports
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_model_that_is_not_loaded_is_named(
 def test_a_server_that_does_not_answer_is_not_ready(
     asked: Callable[[int], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert asked(port := free_port()) == 1
+    assert asked(port := free_ports(1)[0]) == 1
     assert f"http://127.0.0.1:{port} does not answer" in capsys.readouterr().err
 
 

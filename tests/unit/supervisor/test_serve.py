@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.environments import ROOT
-from tests.unit.supervisor.conftest import free_port
+from tests.e2e.server import free_ports
 
 MODULE = "tests.unit.supervisor.stand_ins"
 STOPPED = ["gateway: SIGTERM", "triton: SIGTERM"]
@@ -41,7 +41,7 @@ class Supervisor:
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE, "supervise"],
             cwd=ROOT,
-            env={**os.environ, **own, **{name: str(free_port()) for name in ports}, **variables},
+            env={**os.environ, **own, **dict(zip(ports, map(str, free_ports(4)), strict=True)), **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -134,7 +134,7 @@ def test_models_are_loaded_with_the_secret_before_the_gateway_is_asked(superviso
 
 
 def test_the_person_reads_where_it_serves_what_and_how_to_try_it(supervisor: Supervisor) -> None:
-    port = str(free_port())
+    port = str(*free_ports(1))
     supervisor.start(API_PORT=port)
     supervisor.wait_until_it_says("stop with Ctrl-C")
     assert f"serving at http://127.0.0.1:{port} after " in supervisor.said

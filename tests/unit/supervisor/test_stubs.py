@@ -1,0 +1,72 @@
+"""The death of a stub is noticed, whether or not its parent ever asks for its status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from supervisor import stubs
+
+SERVER = """
+import subprocess, sys
+children = [subprocess.Popen([sys.executable, *arguments.split()]) for arguments in sys.argv[1:]]
+print(*(child.pid for child in children), flush=True)
+sys.stdin.read()
+for child in children:
+    child.kill()
+"""
+MODELS = ("speaks", "listens")
+SLEEPING = "import time; time.sleep(600)"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, dict[str, int]]]:
+    """A process that has the stubs of two models and another child, whose status it never asks for; their pids."""
+    scripts = {name: tmp_path / name / "1" / "model.py" for name in MODELS}
+    for script in scripts.values():
+        script.parent.mkdir(parents=True)
+        script.write_text(SLEEPING)
+    other = tmp_path / "other.py"
+    other.write_text(SLEEPING)
+    command = [sys.executable, "-c", SERVER, *map(str, scripts.values()), str(other)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        pids = map(int, process.stdout.readline().split())
+        yield process.pid, dict(zip([*scripts, "other"], pids, strict=True))
+        assert process.stdin
+        process.stdin.close()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stubs, "_POLL", 0.01)
+
+
+@pytest.mark.parametrize("model", MODELS)
+async def test_the_model_is_named_whose_process_died(server: tuple[int, dict[str, int]], model: str) -> None:
+    pid, children = server
+    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
+        os.kill(children[model], signal.SIGKILL)
+        assert await anext(deaths) == model
+
+
+async def test_one_that_dies_while_another_is_loaded_again_is_not_missed(server: tuple[int, dict[str, int]]) -> None:
+    pid, children = server
+    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
+        os.kill(children["speaks"], signal.SIGKILL)
+        assert await anext(deaths) == "speaks"
+        os.kill(children["listens"], signal.SIGKILL)
+        assert await anext(deaths) == "listens"
+
+
+def test_the_stubs_are_told_from_other_children(server: tuple[int, dict[str, int]]) -> None:
+    pid, children = server
+    assert stubs.living(pid) == {children[model]: model for model in MODELS}
