@@ -191,11 +191,12 @@ class FrameStepper:
         """The batch of so many rows. Capturing its work does it more than once, so its first is nobody's."""
         batch = self._batches.get(rows)
         if batch is None:
-            batch = self._batches[rows] = Batch(self._weights, rows)
+            batch = Batch(self._weights, rows)
             if self._fused:
                 batch.load((self.slots,) * rows, (Sampling(),) * rows)
                 self._device.begin(batch)
                 self._device.advance(batch, self.positions)
+            self._batches[rows] = batch
         return batch
 
     def _stream(self, slot: int) -> _Stream:

@@ -52,9 +52,10 @@ class FusedTalker(Talker):
         """Where so many tokens are read from. Capturing that does it more than once, so the first are nobody's."""
         together = self._inputs.get(rows)
         if together is None:
-            together = self._inputs[rows] = _Input(rows, self._hidden)
+            together = _Input(rows, self._hidden)
             together.load([], [], self._spare)
             self._read(together)
+            self._inputs[rows] = together
         return together
 
     def _read(self, together: _Input) -> None:
