@@ -2,8 +2,8 @@
 
 Both sides hear the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity detector,
 threads and workers. Ours is a server of its own, asked over HTTP by as many callers as the row says. The baseline is
-one `WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts. The
-sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
+one `WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts.
+The sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
 changes least. Before that, one caller sends a long file while another sends short ones.
 """
 
