@@ -136,16 +136,17 @@ def _cosine(one: Voice, other: Voice) -> float:
 
 
 def _joined(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
-    """Pieces of one sentence that one speaker says, as one."""
+    """Pieces of one sentence that one speaker says, as one; so is "Dr." with what follows, too short for a voice."""
     last = None
     for utterance in utterances:
-        if last and last.speaker == utterance.speaker and not _SENTENCE_END.search(last.text):
+        if last and last.speaker == utterance.speaker and not _ends(last, utterance):
             last = replace(
                 last,
                 end=utterance.end,
                 text=last.text + utterance.text,
                 tokens=last.tokens + utterance.tokens,
                 words=last.words + utterance.words,
+                voice=utterance.voice,
             )
             continue
         if last:
@@ -153,6 +154,12 @@ def _joined(utterances: Iterable[Utterance]) -> Iterator[Utterance]:
         last = utterance
     if last:
         yield last
+
+
+def _ends(piece: Utterance, following: Utterance) -> bool:
+    """Whether a sentence ends with `piece`: with its mark alone not, where it is as short as an abbreviation."""
+    abbreviated = piece.voice is None and following.start - piece.end < _PAUSE
+    return bool(_SENTENCE_END.search(piece.text)) and not abbreviated
 
 
 def _letters() -> Iterator[str]:
