@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from typing import Final, Generic, TypeVar
+
+import triton_python_backend_utils as pb_utils
 
 MOST: Final = 16
 """Taken at a time; Triton's own batches are as large."""
@@ -17,7 +20,7 @@ class Backlog(Generic[T]):
     """What was put in, worked off in order: whatever has come by the time that the last batch is done is the next."""
 
     def __init__(self, work: Callable[[list[T]], object]) -> None:
-        """`work` must not raise."""
+        """`work` answers what it is given, whatever happens; should it raise, that is logged, and the next is taken."""
         self._work = work
         self._waiting: SimpleQueue[T | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="backlog")
@@ -42,6 +45,9 @@ class Backlog(Generic[T]):
             except Empty:
                 pass
             if items := [item for item in batch if item is not None]:
-                self._work(items)
+                try:
+                    self._work(items)
+                except Exception:
+                    pb_utils.Logger.log_error(f"{len(items)} windows were lost: {traceback.format_exc()}")
             if None in batch:
                 return
