@@ -1,9 +1,9 @@
-"""`scripts/bench stt [--quick] [--model ID] [--json FILE]`: transcription against plain faster-whisper here.
+"""`scripts/bench stt [--quick] [--long-seconds N] [--model ID] [--json FILE]`: against plain faster-whisper here.
 
-Both sides hear the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity detector
-and threads. Ours is a server of its own, asked over HTTP by as many callers as the row says. The baseline is one
-`WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts. The
-sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
+Both sides hear the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity detector,
+threads and workers. Ours is a server of its own, asked over HTTP by as many callers as the row says. The baseline is
+one `WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts.
+The sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
 changes least. Before that, one caller sends a long file while another sends short ones.
 """
 
@@ -17,7 +17,7 @@ import re
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from statistics import fmean, median
@@ -30,6 +30,7 @@ import psutil
 import soundfile
 from faster_whisper import WhisperModel, decode_audio
 
+from adapters.whisper.checkpoint import streams
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
 from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
@@ -115,8 +116,14 @@ class Ours:
 class Plain:
     """faster-whisper in this process."""
 
-    def __init__(self, model: str, device: str, compute_type: str, threads: int) -> None:
-        self.model = WhisperModel(str(MODELS / model), device=device, compute_type=compute_type, cpu_threads=threads)
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.model = WhisperModel(
+            str(MODELS / settings["model"]),
+            device=settings["device"],
+            compute_type=settings["compute_type"],
+            cpu_threads=settings["threads"],
+            num_workers=settings["workers"],
+        )
         self.pool = ThreadPoolExecutor(max(CALLERS))
 
     def cpu_seconds(self) -> float:
@@ -236,7 +243,7 @@ async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[
 
 async def measure(server: Server, model: str, settings: dict[str, Any], amount: Amount) -> dict[str, Any]:
     """All figures."""
-    plain = Plain(model, settings["device"], settings["compute_type"], settings["threads"])
+    plain = Plain(settings)
     async with httpx.AsyncClient(base_url=server.url, timeout=3600) as http:
         ours = Ours(server, http, model)
         clips = [*read_by_people(), *[await spoken(http, said, voice) for said, voice in zip(ENGLISH, cycle(VOICES))]]
@@ -279,9 +286,10 @@ def flac(samples: np.ndarray) -> bytes:
 
 
 def main() -> None:
-    """Run and write; `--quick` is one round, and minutes instead of an hour."""
+    """Run and write; `--quick` is one round, and six minutes in the long file instead of an hour."""
     parser = argparse.ArgumentParser(prog="scripts/bench stt")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--long-seconds", type=int, help="the long file's length, else 360 or 3600")
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--json", type=Path, default=RESULTS / "stt.json")
     arguments = parser.parse_args()
@@ -295,6 +303,7 @@ def main() -> None:
         "vad": "silero v6",
         "condition_on_previous_text": False,
         "threads": int(os.environ.get("CPU_THREADS") or len(psutil.Process().cpu_affinity())),
+        "workers": streams(device) + 1,
     }
     told = {
         "WHISPER_COMPUTE_TYPE": settings["compute_type"],
@@ -303,6 +312,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log", **told) as server:
         amount = QUICK if arguments.quick else FULL
+        amount = replace(amount, long_seconds=arguments.long_seconds or amount.long_seconds)
         figures = asyncio.run(measure(server, arguments.model, settings, amount))
     write(arguments.json, figures)
     print({name: value for name, value in figures.items() if name not in ("settings", "times_real_time")})

@@ -52,6 +52,7 @@ async def prepare(plan: Plan) -> Plan:
         say(f"the weights of {', '.join(lost)} cannot be had: the embedded defaults serve instead")
         plan = modest
         await _weights(plan)
+    await _extras(plan)
     await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
     return plan
 
@@ -93,6 +94,16 @@ async def _weights(plan: Plan) -> None:
     if missing:
         optional = ["--optional"] * plan.fitted
         await _step(plan, "weights", "supervisor.weights", *optional, *wanted)
+
+
+async def _extras(plan: Plan) -> None:
+    """Fetch what only some requests need; where it cannot be had, those are refused and the rest is served."""
+    extras = weights.extras(plan.models)
+    if weights.missing(plan.settings.model_dir, extras):
+        try:
+            await _step(plan, "weights", "supervisor.weights", "--optional", *extras)
+        except StartError:
+            say(f"{', '.join(extras)} cannot be had: served without it")
 
 
 async def _step(plan: Plan, name: str, module: str, *arguments: str) -> None:

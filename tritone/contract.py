@@ -60,7 +60,7 @@ _SPEAKERS = ("kokoro-82m", "qwen3-tts-0.6b", "qwen3-tts-1.7b")
 _INSTRUCTED = ("qwen3-tts-1.7b", "qwen3-tts-1.7b-design")
 _CLONES = ("qwen3-tts-0.6b-clone", "qwen3-tts-1.7b-clone")
 _SAMPLED = ("qwen3-tts-0.6b", *_INSTRUCTED, *_CLONES)
-_LONG = ("<id>-long",)
+_WINDOWS, _LONG = ("<id>",), ("<id>-long",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +145,12 @@ class TranscriptionOptions(Options):
         False,
         followed_by=_LONG,
         doc="Hear each window with the text before it as its prompt: one after the other, not several at once.",
+    )
+    background: bool = option(
+        False,
+        followed_by=_WINDOWS,
+        doc="For the windows of a recording after its first: nobody waits for them. They are heard beside the others, "
+        "in batches of their own.",
     )
 
     def check(self) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tritone.contract import PRIORITY_FIRST, PRIORITY_REST
 from tritone.transcript import Segment, Transcript
 from tritone.windows import Window
 
@@ -23,8 +22,8 @@ _UNSURE: Final = 0.5
 _DETECTIONS: Final = 3
 """After so many doubtful windows the likeliest language among them is taken."""
 
-Hear = Callable[[Window, str, int], Awaitable[Transcript]]
-"""Asks a model: a window, its language (one, `auto`, or candidates with commas between), Triton's priority."""
+Hear = Callable[[Window, str, bool], Awaitable[Transcript]]
+"""Asks a model: a window, its language (one, `auto`, or candidates with commas between), whether it may wait."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,12 @@ async def listen(
     """The passages of a recording in order, each as soon as it and those before it are there.
 
     With `auto`, or several candidates, windows go one by one until the language is known, which is then told with the
-    rest; with an `in_flight` of 1 all do. When a window fails, or the generator is closed, the calls still open are
+    rest; with an `in_flight` of 1 all do. The first window goes ahead of other recordings' rest, and its own rest may
+    wait for others. When a window fails, or the generator is closed, the calls still open are
     cancelled; `windows` is closed with it.
     """
     known = _Language(language)
-    priority = PRIORITY_FIRST
+    background = False
     calls: deque[asyncio.Task[Passage]] = deque()
     fetching: asyncio.Task[Window | None] | None = None
     exhausted = False
@@ -76,8 +76,8 @@ async def listen(
                 if window is None:
                     exhausted = True
                 else:
-                    calls.append(asyncio.create_task(_passage(window, hear, known, priority)))
-                    priority = PRIORITY_REST
+                    calls.append(asyncio.create_task(_passage(window, hear, known, background)))
+                    background = True
             while calls and calls[0].done():
                 yield calls.popleft().result()
     finally:
@@ -113,8 +113,8 @@ async def _next(windows: AsyncGenerator[Window]) -> Window | None:
     return await anext(windows, None)
 
 
-async def _passage(window: Window, hear: Hear, language: _Language, priority: int) -> Passage:
-    transcript = await hear(window, language.name, priority)
+async def _passage(window: Window, hear: Hear, language: _Language, background: bool) -> Passage:
+    transcript = await hear(window, language.name, background)
     language.learn(transcript)
     segments = tuple(_within(window.seconds, segment).shifted(window.start_seconds) for segment in transcript.segments)
     return Passage(window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability)

@@ -24,7 +24,8 @@ perf_analyzer. A model's folder below `model_repository/` is its name. What a ca
   `triton_enable_empty_final_response` or read on until `finish_reason` arrives. A model takes no batch dimension.
 - **Transcription** is one window in and one response out: `ModelInfer`, with a batch dimension of 1 in front of every
   shape below. Triton pools the windows of different callers by itself. Send a recording's first window with priority
-  1 and the others with 2 (the default), and at most four at once, so that long recordings do not block short ones.
+  1, the others with 2 (the default) and `background`, and at most four at once: long recordings then do not hold up
+  short ones.
 - **Set a deadline.** A model answers late when it has much to do, and nothing in Triton ends a call for you. A call
   whose deadline passes is cancelled, and its work is dropped. Where your client cannot set one, Qwen3-TTS keeps
   Triton's own request parameter `timeout` (int64, microseconds from the request's arrival to its last response): a
@@ -58,8 +59,9 @@ _LONG_INTRODUCTION = """\
 Every transcription model `<id>` has a companion `<id>-long`: decoupled, without a batch dimension, a response for each
 window with speech in it, in order; all times are from the recording's start. It cuts the recording at silences as the
 gateway does and has the windows heard by `<id>`, at most four at once, in the language of the first window that is
-certain of its own. They all wait with the priority of the rest, as calls of one model by another carry none. When the
-caller leaves, no further window is begun. A recording without speech gives no response but the empty final one.
+certain of its own, and all but the first in the `background`. (Calls of one model by another carry no priority in 2.51;
+it would only tell where more than a batch is queued.) When the caller leaves, no further window is begun. A recording
+without speech gives no response but the empty final one.
 
 The recording passes through shared memory, 230 MB an hour: give a container as much /dev/shm. The parameters and the
 other outputs are those of `<id>`."""

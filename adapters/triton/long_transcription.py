@@ -126,7 +126,7 @@ class _Recording:
         """What `model` hears, window by window."""
         conditioned = self._options.condition_on_previous_text
 
-        async def hear(window: Window, language: str, priority: int) -> Transcript:
+        async def hear(window: Window, language: str, background: bool) -> Transcript:
             if self._sender.is_cancelled():
                 raise Cancelled("the caller left")
             options = replace(
@@ -134,8 +134,9 @@ class _Recording:
                 language=language,
                 prompt=(self._options.prompt + self._said)[-_PROMPT_CHARS:],
                 condition_on_previous_text=False,
+                background=background,
             )
-            # A call of one model by another carries no priority; Triton takes the default, that of the rest.
+            # Such a call carries no priority; Triton takes the default, that of the rest.
             transcript = await asyncio.to_thread(_infer, model, window.samples, options, self._id)
             if conditioned:
                 self._said = context(transcript.segments, self._said)

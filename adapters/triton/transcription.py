@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
+from adapters.triton.backlog import Backlog
 from adapters.triton.errors import to_triton
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
@@ -20,11 +23,22 @@ from tritone.transcript import Transcript
 Outcome = Transcript | Exception
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A window, and the request that it came in."""
+
+    request: Any
+    window: Window
+
+
 class TranscriptionModel(ABC):
     """Base of a transcription adapter's `TritonPythonModel`.
 
     Triton's batcher hands windows of different callers to one `execute`; a request that is wrong, cancelled or fails is
     answered with its own error, and its neighbours with their transcripts.
+
+    A batch cannot be interrupted, and one of a long recording takes many times as long as a short one's. So `execute`
+    leaves the windows that may wait to a thread beside it: they batch with each other there, and nobody waits for them.
     """
 
     @abstractmethod
@@ -36,21 +50,26 @@ class TranscriptionModel(ABC):
         instance = Instance.from_args(args)
         self._transcriber = self.load(instance)
         self._metrics = Metrics(instance.model)
+        self._streams = ThreadPoolExecutor(self._transcriber.streams, "stream")
+        self._backlog = Backlog(self._hear)
 
-    def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Called by Triton for each batch: one response a request, in order."""
-        reads = [self._read(request) for request in requests]
-        outcomes = iter(self._transcribe([read for read in reads if isinstance(read, Window)]))
-        return [
-            self._respond(request, next(outcomes) if isinstance(read, Window) else read)
-            for request, read in zip(requests, reads, strict=True)
-        ]
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Called by Triton for each batch; each answer leaves by its request's sender as soon as it is there."""
+        asked = [each for request in requests if (each := self._read(request))]
+        self._backlog.put(each for each in asked if each.window.options.background)
+        urgent = [each for each in asked if not each.window.options.background]
+        streams = self._transcriber.streams
+        parts = [part for stream in range(streams) if (part := urgent[stream::streams])]
+        list(self._streams.map(self._hear, parts))
 
-    def _read(self, request: Any) -> Window | Exception:
-        """The request's window, or why there is none."""
+    def finalize(self) -> None:
+        """Called by Triton when the model is unloaded, which has no request open then."""
+        self._backlog.close()
+        self._streams.shutdown()
+
+    def _read(self, request: Any) -> _Asked | None:
+        """The request's window; where there is none, the answer that says why has left."""
         try:
-            if request.is_cancelled():
-                raise Cancelled("the caller left before the work began")
             audio = pb_utils.get_input_tensor_by_name(request, "audio").as_numpy()
             if audio.shape[0] != 1:
                 raise InvalidInput("audio", f"{audio.shape[0]} rows in one request; send one window a request")
@@ -64,8 +83,20 @@ class TranscriptionModel(ABC):
                 )
             self._transcriber.check(options)
         except Exception as error:
-            return error
-        return window
+            self._answer(request, error)
+            return None
+        return _Asked(request, window)
+
+    def _hear(self, asked: Sequence[_Asked]) -> None:
+        """Transcribe as one batch what its callers still want, and answer."""
+        wanted = []
+        for each in asked:
+            if each.request.is_cancelled():
+                self._answer(each.request, Cancelled("the caller left before the work began"))
+            else:
+                wanted.append(each)
+        for each, outcome in zip(wanted, self._transcribe([each.window for each in wanted]), strict=True):
+            self._answer(each.request, outcome)
 
     def _transcribe(self, windows: Sequence[Window]) -> list[Outcome]:
         """The windows' outcomes; where the batch as a whole fails, each window is tried alone."""
@@ -82,9 +113,15 @@ class TranscriptionModel(ABC):
             self._metrics.audio(window.seconds)
         return list(transcripts)
 
-    def _respond(self, request: Any, outcome: Outcome) -> Any:
-        if isinstance(outcome, Exception):
-            self._metrics.error(outcome)
-            return pb_utils.InferenceResponse(error=to_triton(outcome, request.request_id()))
-        columns = outcome.to_columns()
-        return pb_utils.InferenceResponse([pb_utils.Tensor(name, column) for name, column in columns.items()])
+    def _answer(self, request: Any, outcome: Outcome) -> None:
+        """The one response of a request. Never raises."""
+        try:
+            if isinstance(outcome, Exception):
+                self._metrics.error(outcome)
+                response = pb_utils.InferenceResponse(error=to_triton(outcome, request.request_id()))
+            else:
+                columns = outcome.to_columns()
+                response = pb_utils.InferenceResponse([pb_utils.Tensor(name, each) for name, each in columns.items()])
+            request.get_response_sender().send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        except Exception as lost:
+            pb_utils.Logger.log_error(f"request {request.request_id() or '-'}: its answer could not be sent: {lost}")

@@ -51,7 +51,10 @@ def check_samples(audio: NDArray[np.float32]) -> None:
 
 
 class Transcriber(Protocol):
-    """What a model family implements."""
+    """What a model family implements; its methods are called from several threads at once."""
+
+    streams: int
+    """Calls of `transcribe` that are quicker side by side than one after the other; a further one goes on beside."""
 
     def check(self, options: TranscriptionOptions) -> None:
         """Raise `InvalidInput` for options that are valid in the contract but that this checkpoint cannot serve."""

@@ -23,16 +23,17 @@ class TritonPythonModel(TranscriptionModel):
     """A Whisper checkpoint as Triton serves it.
 
     The config's parameter `checkpoint` names another folder than the model's own, below MODEL_DIR unless absolute: any
-    Whisper in CTranslate2's format. Its parameter `known_sentence`, unless it is `skip`, makes loading fail where a
-    recorded sentence does not come back word for word: a CTranslate2 that was built for another driver hears nothing,
-    without an error.
+    Whisper in CTranslate2's format, or in Hugging Face's once it is converted. Its parameter `known_sentence`, unless
+    it is `skip`, makes loading fail where a recorded sentence does not come back word for word: a CTranslate2 that was
+    built for another driver hears nothing, without an error.
     """
 
     def load(self, instance: Instance) -> WhisperTranscriber:
         """Load the instance's checkpoint; raises `FileNotFoundError` or `RuntimeError`."""
+        model_dir = instance.folder.parent
         if folder := instance.parameters.get("checkpoint"):
-            instance = replace(instance, folder=instance.folder.parent / folder)
-        transcriber = WhisperTranscriber(checkpoint.load(instance))
+            instance = replace(instance, folder=model_dir / folder)
+        transcriber = WhisperTranscriber(checkpoint.load(instance, model_dir))
         if instance.parameters.get("known_sentence") != "skip":
             hear_known_sentence(transcriber)
         return transcriber

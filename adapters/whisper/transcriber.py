@@ -8,6 +8,7 @@ import numpy as np
 from faster_whisper import WhisperModel
 
 from adapters.triton.window import Window
+from adapters.whisper.checkpoint import streams
 from adapters.whisper.decoding import batch, decode
 from adapters.whisper.hearing import Hearing
 from tritone.contract import TranscriptionOptions
@@ -28,6 +29,7 @@ class WhisperTranscriber:
 
     def __init__(self, whisper: WhisperModel) -> None:
         self._whisper = whisper
+        self.streams = streams(whisper.model.device)
 
     def check(self, options: TranscriptionOptions) -> None:
         """Raise `InvalidInput` for a language that the checkpoint does not know, or a translation that it cannot do."""

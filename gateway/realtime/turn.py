@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.realtime.protocol import Event, event
 from gateway.transcription.asking import Asker
 from gateway.transcription.formats import Hearing, logprobs
-from tritone.contract import LISTEN_RATE, PRIORITY_REST
+from tritone.contract import LISTEN_RATE
 from tritone.listening import listen
 from tritone.transcript import Transcript
 from tritone.windows import MAX_SAMPLES, Detect, Samples, Window, cut
@@ -52,7 +52,7 @@ class Turn:
             seen = len(samples)
             began = time.monotonic()
             language = self._asker.options.language
-            transcript = await self._asker.ask(Window(0, samples), language, PRIORITY_REST, self._prompt)
+            transcript = await self._asker.ask(Window(0, samples), language, self._prompt)
             wait = max(_EVERY, _SHARE * (time.monotonic() - began))
             text = "".join(segment.text for segment in transcript.segments).strip()
             await self._tell(agreed(earlier, text))
@@ -62,8 +62,8 @@ class Turn:
         """Tell all of the text. Silence is left out by `detect`, for turns whose ends no detector found."""
         hearing = Hearing("transcribe", seconds=len(samples) / LISTEN_RATE)
 
-        async def hear(window: Window, language: str, priority: int) -> Transcript:
-            return await self._asker.ask(window, language, priority, self._prompt)
+        async def hear(window: Window, language: str, background: bool) -> Transcript:
+            return await self._asker.ask(window, language, self._prompt, background=background)
 
         options = self._asker.options
         async with aclosing(listen(_windows(samples, detect), hear, options.language)) as passages:

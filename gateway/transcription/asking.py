@@ -8,7 +8,7 @@ import numpy as np
 
 from gateway.transcription.forms import PROMPT_CHARS
 from gateway.triton import Triton
-from tritone.contract import TranscriptionOptions
+from tritone.contract import PRIORITY_FIRST, PRIORITY_REST, TranscriptionOptions
 from tritone.transcript import Transcript
 from tritone.windows import Window
 
@@ -24,14 +24,15 @@ class Asker:
     timeout: float
     """Seconds that one window may take."""
 
-    async def ask(self, window: Window, language: str, priority: int, prompt: str) -> Transcript:
-        """What the model hears in `window` after `prompt`; `priority` is Triton's."""
+    async def ask(self, window: Window, language: str, prompt: str, *, background: bool = False) -> Transcript:
+        """What the model hears in `window` after `prompt`; one in the `background` lets others go ahead."""
+        options = replace(self.options, language=language, prompt=prompt[-PROMPT_CHARS:], background=background)
         columns = await self.triton.infer(
             self.model,
             {"audio": window.samples[np.newaxis]},
-            replace(self.options, language=language, prompt=prompt[-PROMPT_CHARS:]).to_parameters(),
+            options.to_parameters(),
             request_id=self.request_id,
-            priority=priority,
+            priority=PRIORITY_REST if background else PRIORITY_FIRST,
             timeout=self.timeout,
         )
         return Transcript.from_columns(columns)

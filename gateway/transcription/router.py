@@ -129,9 +129,9 @@ async def _listen(
     options = form.options()
     asker = Asker(request.app.state.triton, model.id, options, told.request_id, settings.request_timeout)
 
-    async def hear(window: Window, language: str, priority: int) -> Transcript:
+    async def hear(window: Window, language: str, background: bool) -> Transcript:
         prompt = form.prompt + hearing.context() if form.conditioned else form.prompt
-        transcript = await asker.ask(window, language, priority, prompt)
+        transcript = await asker.ask(window, language, prompt, background=background)
         if speakers:
             return await asyncio.to_thread(with_voices, window, transcript, request.app.state.voices)
         return transcript

@@ -15,7 +15,18 @@ from adapters.settings import UnusableSettingError
 from supervisor.environments import Environment
 from supervisor.plan import Plan
 from supervisor.settings import Settings, inherited
-from supervisor.weights import AbsentError, FetchError, Progress, bundle, fetch, manifest, missing, wanted
+from supervisor.weights import (
+    AbsentError,
+    FetchError,
+    Progress,
+    bundle,
+    conversion,
+    extras,
+    fetch,
+    manifest,
+    missing,
+    wanted,
+)
 from tritone.catalogue import Catalogue, UnknownModelError
 
 _ALWAYS = ("supervisor", "gateway", "triton")
@@ -31,13 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model_dir = options.model_dir or settings.model_dir
         if options.list:
             _list(model_dir, [_folder(id_) for id_ in options.ids] or list(manifest.load()))
-            return 0
-        ids = [_folder(id_) for id_ in options.ids] or wanted(Plan.make(settings).models, inherited())
-        fetch(model_dir, ids, progress=progress, verify=options.verify)
-        if options.bundle:
-            bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
-        whole = f"{', '.join(ids)}: complete in {model_dir}"
-        progress.say(whole if ids else "nothing to fetch: the settings name the checkpoints of what they choose")
+        elif options.convert:
+            conversion.convert(options.convert, model_dir, progress)
+        else:
+            ids = [_folder(id_) for id_ in options.ids] or _chosen(settings)
+            fetch(model_dir, ids, progress=progress, verify=options.verify)
+            if options.bundle:
+                bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
+            whole = f"{', '.join(ids)}: complete in {model_dir}"
+            progress.say(whole if ids else "nothing to fetch: the settings name the checkpoints of what they choose")
     except AbsentError as error:
         if not options.optional:  # why no source served them was told above
             progress.say(str(error))
@@ -65,8 +78,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="say what there is, fetch nothing")
     parser.add_argument("--verify", action="store_true", help="read every file whole and replace damaged ones")
     parser.add_argument("--optional", action="store_true", help="where files cannot be had, do not list them")
+    parser.add_argument(
+        "--convert", type=Path, metavar="FOLDER", help="convert a Whisper checkpoint of Hugging Face's format"
+    )
     parser.add_argument("--bundle", type=Path, metavar="FILE", help="pack all for a machine without network")
     return parser
+
+
+def _chosen(settings: Settings) -> list[str]:
+    """All that the settings' models can make use of."""
+    models = Plan.make(settings).models
+    return [*wanted(models, inherited()), *extras(models)]
 
 
 def _folder(name: str) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from adapters.qwen3_tts.checkpoint import by_setting
+from adapters.whisper import hugging_face
 from supervisor.environments import cache_folder
-from supervisor.weights import manifest, packages, web
+from supervisor.weights import conversion, manifest, packages, web
 from supervisor.weights.errors import AbsentError, FetchError, SourceError, UnreachableError
 from supervisor.weights.manifest import Entry, Kind, Source
 from supervisor.weights.progress import Progress
@@ -17,6 +18,7 @@ from supervisor.weights.store import Store, drop_damaged, has_size
 from tritone.catalogue import Model
 
 _VAD = "silero-vad"  # cuts long audio, whichever Whisper hears it
+_SPEAKERS = "speaker-embedding"  # tells speakers apart; 27 MB that only `diarized_json` needs
 
 
 def wanted(models: Iterable[Model], environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -31,6 +33,11 @@ def wanted(models: Iterable[Model], environ: Mapping[str, str] = os.environ) -> 
     return ids + [_VAD] * any(model.kind == "transcription" for model in chosen)
 
 
+def extras(models: Iterable[Model]) -> list[str]:
+    """The manifest's ids of what these models are served without where it cannot be had."""
+    return [_SPEAKERS] * any(model.kind == "transcription" for model in models)
+
+
 def entries(ids: Iterable[str]) -> list[Entry]:
     """The manifest's entries; an id that it does not know raises `FetchError` with those that it does."""
     known = manifest.load()
@@ -41,10 +48,15 @@ def entries(ids: Iterable[str]) -> list[Entry]:
 
 
 def missing(model_dir: Path, ids: Sequence[str]) -> list[Path]:
-    """The files of `ids` that MODEL_DIR lacks, or has in a wrong size. Reads no content and no network."""
-    ours = [entry for entry in entries(ids) if not _brought(model_dir, entry)]
+    """The files of `ids` that MODEL_DIR lacks, or has in a wrong size. Reads no network.
+
+    Nor content, but of a checkpoint that the user has put there to be converted.
+    """
+    chosen = entries(ids)
+    ours = [entry for entry in chosen if not _brought(model_dir, entry)]
     files = [(model_dir / e.id / name, blobs) for e in ours for name, blobs in e.files.items()]
-    return [path for path, blobs in files if not has_size(path, blobs)]
+    unconverted = [path for entry in chosen for path in conversion.unconverted(model_dir / entry.id, model_dir)]
+    return [path for path, blobs in files if not has_size(path, blobs)] + unconverted
 
 
 def fetch(
@@ -57,8 +69,9 @@ def fetch(
 ) -> None:
     """Complete the files of `ids` in MODEL_DIR; with `verify`, replace those whose content is damaged.
 
-    `cache_dir` takes the place of the user's cache folder. Raises `FetchError` when a file is served by nobody, or
-    there is no room; what has come by then stays.
+    A Whisper in Hugging Face's format that the user has put there is converted. `cache_dir` takes the place of the
+    user's cache folder. Raises `FetchError` when a file is served by nobody, or there is no room; what has come by then
+    stays.
     """
     if not verify and not missing(model_dir, ids):
         return
@@ -72,6 +85,8 @@ def fetch(
             _Fetch(store, model_dir, progress).run(chosen)
     except OSError as error:
         raise FetchError(f"cannot keep the weights: {error}") from error
+    for folder in (model_dir / id_ for id_ in ids if hugging_face.is_checkpoint(model_dir / id_)):
+        conversion.convert(folder, model_dir, progress)
 
 
 def check_space(folder: Path, needed: int) -> None:
@@ -152,6 +167,8 @@ class _Fetch:
 
 def _brought(model_dir: Path, entry: Entry) -> bool:
     """Whether the folder holds a model that the user has put there: nothing in it is ours to judge or to replace."""
+    if hugging_face.is_checkpoint(model_dir / entry.id):
+        return True
     own = [(model_dir / entry.id / name, entry.files[name]) for name in entry.suffices]
     return all(path.exists() for path, _ in own) and any(not has_size(path, blobs) for path, blobs in own)
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from faster_whisper import decode_audio
 from tritonclient.utils import InferenceServerException
 
-from tests.e2e.server import Server
+from tests.e2e.server import ROOT, Server
 from tests.e2e.words import word_error_rate
 from tritone.contract import LISTEN_RATE, SPEECH_RATE, SpeechDescription
 from tritone.transcript import Transcript
@@ -79,6 +80,15 @@ def test_a_speech_model_describes_its_voices(direct: triton.InferenceServerClien
     description = SpeechDescription.from_json(response.as_numpy("description")[0])
     assert description.default_voice in [voice.id for voice in description.voices]
     assert {"en", "es", "fr", "zh"} <= set(description.languages)
+
+
+def test_a_window_that_may_wait_is_heard_like_any_other(direct: triton.InferenceServerClient) -> None:
+    audio = decode_audio(str(ROOT / "adapters" / "whisper" / "known_sentence.ogg"), sampling_rate=LISTEN_RATE)
+    transcript = listen(direct, audio, language="en")
+    assert transcript.segments
+    assert listen(direct, audio, language="en", background=True) == transcript
+    with pytest.raises(InferenceServerException, match="temperature: "):
+        listen(direct, audio, temperature=3.0, background=True)
 
 
 def test_the_language_is_detected_when_it_is_not_given(direct: triton.InferenceServerClient) -> None:

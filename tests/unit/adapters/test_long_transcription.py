@@ -99,6 +99,7 @@ def test_each_window_is_a_response_in_the_recordings_time_and_language(model, wh
     assert all(response["language"].tolist() == [b"fr"] for response in responses)
     assert all(response["language_probability"][0] == np.float32(0.8) for response in responses)
     assert [options.language for options in whisper.options] == ["auto", "fr", "fr", "fr"]
+    assert [options.background for options in whisper.options] == [False, True, True, True]
     assert all(options.word_timestamps and options.temperature == 0.5 for options in whisper.options)
 
 

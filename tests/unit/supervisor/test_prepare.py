@@ -24,12 +24,12 @@ def plan(settings: Callable[..., Settings], tmp_path: Path) -> Plan:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The steps taken; that for weights fails where Qwen's are among them."""
+    """The steps taken; that for weights fails where Qwen's are among them, or what tells speakers apart."""
     taken: list[list[str]] = []
 
     async def step(_plan: Plan, name: str, _module: str, *arguments: str) -> None:
         taken.append([name, *arguments])
-        if any(argument.startswith("Qwen") for argument in arguments):
+        if any(argument.startswith(("Qwen", "speaker")) for argument in arguments):
             raise StartError("not started: the weights could not be made ready")
 
     monkeypatch.setattr(serve, "_step", step)
@@ -48,7 +48,19 @@ async def test_a_default_whose_weights_cannot_be_had_gives_way_to_the_embedded_o
     assert "qwen" not in steps[-1]
     assert capsys.readouterr().out == (
         "the weights of qwen3-tts-0.6b cannot be had: the embedded defaults serve instead\n"
+        "speaker-embedding cannot be had: served without it\n"
     )
+
+
+async def test_what_tells_speakers_apart_is_fetched_with_a_model_that_listens_but_is_no_condition(
+    plan: Plan, steps: list[list[str]]
+) -> None:
+    chosen = plan.catalogue.choose(("kokoro",), ("base",))
+    assert (await prepare(replace(plan, models=chosen))).models == chosen
+    assert ["weights", "--optional", "speaker-embedding"] in steps
+    steps.clear()
+    await prepare(replace(plan, models=plan.catalogue.choose(("kokoro",), ("none",))))
+    assert not any("speaker-embedding" in step for step in steps)
 
 
 async def test_a_default_that_listens_gives_way_as_well(plan: Plan, steps: list[list[str]]) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tritone.contract import LISTEN_RATE as RATE
-from tritone.contract import PRIORITY_FIRST, PRIORITY_REST
 from tritone.listening import IN_FLIGHT, Passage, listen
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windows import Window
@@ -32,18 +31,18 @@ class Model:
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.languages: list[str] = []
-        self.priorities: list[int] = []
+        self.background: list[bool] = []
         self.cancelled: set[int] = set()
         self._answers: dict[int, asyncio.Future[Transcript]] = {}
         self._news = asyncio.Condition()
 
-    async def hear(self, window: Window, language: str, priority: int) -> Transcript:
+    async def hear(self, window: Window, language: str, background: bool) -> Transcript:
         name = window.start // RATE
         self._answers[name] = asyncio.get_running_loop().create_future()
         async with self._news:
             self.asked.append(name)
             self.languages.append(language)
-            self.priorities.append(priority)
+            self.background.append(background)
             self._news.notify_all()
         try:
             return await self._answers[name]
@@ -131,7 +130,7 @@ async def test_candidates_are_told_until_one_of_them_is_detected(model: Model) -
 async def test_only_the_first_window_goes_ahead_of_other_recordings(model: Model) -> None:
     reader = Reader(listen(windows(3), model.hear, "en"))
     await model.asked_for(3)
-    assert model.priorities == [PRIORITY_FIRST, PRIORITY_REST, PRIORITY_REST]
+    assert model.background == [False, True, True]
     for name in range(3):
         model.answer(name)
     await reader.task
@@ -193,7 +192,7 @@ async def test_leaving_cancels_what_is_at_the_model(model: Model) -> None:
 
 
 async def test_times_are_the_recordings_and_end_with_the_window() -> None:
-    async def hear(window: Window, language: str, priority: int) -> Transcript:
+    async def hear(window: Window, language: str, background: bool) -> Transcript:
         return Transcript("en", 1.0, (segment(" one two ", 0.25, 29.0),))
 
     async def late() -> AsyncGenerator[Window]:

@@ -33,7 +33,7 @@ def folder() -> Path:
 
 @pytest.fixture(scope="session")
 def whisper(folder: Path) -> WhisperModel:
-    return checkpoint.load(an_instance(folder))
+    return checkpoint.load(an_instance(folder), folder.parent)
 
 
 @pytest.fixture(scope="session")

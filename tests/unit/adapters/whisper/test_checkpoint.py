@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.whisper import checkpoint
+from adapters.whisper import checkpoint, hugging_face
 from adapters.whisper.model import TritonPythonModel, hear_known_sentence
 from tests.unit.adapters.whisper.conftest import an_instance
 from tritone.transcript import Segment, Transcript
@@ -17,7 +17,7 @@ def test_a_missing_file_is_named_with_its_folder_and_no_hub_is_asked(folder, tmp
         if file.name != missing:
             (tmp_path / file.name).symlink_to(file)
     with pytest.raises(FileNotFoundError, match=rf"{missing} is missing in {tmp_path}"):
-        checkpoint.load(an_instance(tmp_path))
+        checkpoint.load(an_instance(tmp_path), tmp_path.parent)
 
 
 def test_a_checkpoint_of_128_mels_needs_its_preprocessor_config(folder, monkeypatch):
@@ -28,13 +28,13 @@ def test_a_checkpoint_of_128_mels_needs_its_preprocessor_config(folder, monkeypa
 
     monkeypatch.setattr(checkpoint, "WhisperModel", OtherMels)
     with pytest.raises(FileNotFoundError, match=r"preprocessor_config\.json is missing"):
-        checkpoint.load(an_instance(folder))
+        checkpoint.load(an_instance(folder), folder.parent)
 
 
 def test_the_compute_type_is_the_devices_unless_the_environment_names_one(folder, whisper, monkeypatch):
     assert whisper.model.compute_type == "int8_float32"
     monkeypatch.setenv("WHISPER_COMPUTE_TYPE", "float32")
-    assert checkpoint.load(an_instance(folder)).model.compute_type == "float32"
+    assert checkpoint.load(an_instance(folder), folder.parent).model.compute_type == "float32"
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,28 @@ def test_a_runtime_that_hears_nothing_or_other_words_does_not_load(text):
 
 def test_the_config_may_name_another_folder(folder, whisper, monkeypatch):
     loaded = []
-    monkeypatch.setattr("adapters.whisper.checkpoint.load", lambda instance: loaded.append(instance.folder) or whisper)
+    monkeypatch.setattr(
+        "adapters.whisper.checkpoint.load", lambda instance, _: loaded.append(instance.folder) or whisper
+    )
     for checkpoint_folder in ("our-own-whisper", "/elsewhere/whisper"):
         TritonPythonModel().load(an_instance(folder, checkpoint=checkpoint_folder, known_sentence="skip"))
     assert loaded == [folder.parent / "our-own-whisper", Path("/elsewhere/whisper")]
 
 
 def test_a_checkpoint_of_random_weights_loads_where_the_config_skips_the_sentence(folder, whisper, monkeypatch):
-    monkeypatch.setattr("adapters.whisper.checkpoint.load", lambda instance: whisper)
+    monkeypatch.setattr("adapters.whisper.checkpoint.load", lambda instance, _: whisper)
     monkeypatch.setattr("adapters.whisper.model.hear_known_sentence", lambda transcriber: pytest.fail("was run"))
     TritonPythonModel().load(an_instance(folder, known_sentence="skip"))
+
+
+def test_a_checkpoint_of_hugging_faces_format_loads_from_its_conversion_or_says_how_to_get_one(folder, tmp_path):
+    own = tmp_path / "mine"
+    own.mkdir()
+    (own / "config.json").write_text('{"model_type": "whisper"}')
+    (own / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(FileNotFoundError, match=f"run scripts/fetch_models --convert {own}"):
+        checkpoint.load(an_instance(own), tmp_path)
+    target = hugging_face.converted(own, tmp_path)
+    target.parent.mkdir(parents=True)
+    target.symlink_to(folder)
+    assert checkpoint.load(an_instance(own), tmp_path).model.is_multilingual

@@ -101,7 +101,8 @@ def test_a_candidate_that_is_no_language_is_refused(transcriber, languages):
     ("options", "field"), [({"language": "fr"}, "language"), ({"language": "en", "task": "translate"}, "task")]
 )
 def test_a_checkpoint_of_english_alone_refuses_what_it_cannot_do(whisper, options, field):
-    english = SimpleNamespace(hf_tokenizer=whisper.hf_tokenizer, model=SimpleNamespace(is_multilingual=False))
+    model = SimpleNamespace(device="cpu", is_multilingual=False)
+    english = SimpleNamespace(hf_tokenizer=whisper.hf_tokenizer, model=model)
     WhisperTranscriber(english).check(TranscriptionOptions(language="auto"))
     with pytest.raises(InvalidInput) as refused:
         WhisperTranscriber(english).check(TranscriptionOptions(**options))

@@ -226,6 +226,17 @@ def test_pieces_of_one_sentence_are_joined_where_one_person_says_them() -> None:
     assert told(Speakers({}), *pieces) == [(" I went home.", "A"), (" And", "A"), (" I?", "B")]
 
 
+def test_an_abbreviation_is_no_sentence_of_its_own() -> None:
+    def at(start: float, end: float, text: str, heard: Voice | None) -> Utterance:
+        return Utterance(start, end, text, (1,), 0.0, 0.0, 1.0, 0.0, voice=heard)
+
+    doctor, reads, soon = at(4.2, 4.4, " Dr.", None), at(4.7, 6.0, " Li reads.", voice(0)), at(6, 8, " Soon.", voice(0))
+    well, later = at(8.1, 8.3, " Well.", None), at(9.0, 11.0, " Later.", voice(0))
+    heard = Speakers({}).told(Passage(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
+    assert [segment.text for segment in heard.segments] == [" Dr. Li reads.", " Soon.", " Well.", " Later."]
+    assert (heard.segments[0].start, heard.segments[0].end) == (4.2, 6.0)
+
+
 def test_letters_keep_clear_of_known_names_and_do_not_run_out() -> None:
     speakers = Speakers({"A": voice(200)})
     heard = told(speakers, *((f"{n}.", 2.0, voice(n)) for n in range(30)))

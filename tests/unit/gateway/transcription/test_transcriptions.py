@@ -175,6 +175,7 @@ async def test_a_long_recording_is_heard_in_windows_of_its_first_language(
     assert whisper.most_at_once <= 4
     assert [whisper.calls[n].parameters.get("language") for n in range(7)] == [None, *["de"] * 6]
     assert [whisper.calls[n].parameters["priority"] for n in range(7)] == [1, *[2] * 6]
+    assert [whisper.calls[n].parameters.get("background") for n in range(7)] == [None, *[True] * 6]
 
 
 async def test_silence_is_not_sent_to_the_model(gateway: Gateway, whisper: FakeWhisper) -> None:

@@ -1,0 +1,76 @@
+"""A Whisper of Hugging Face's format, put where a model's own weights would lie, as its user would serve it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import ctranslate2
+import numpy as np
+import pytest
+from faster_whisper import WhisperModel
+
+from adapters.whisper.hugging_face import converted
+from supervisor.environments import Environment
+from tests.e2e.server import ROOT
+
+PUBLISHED = Path(os.environ.get("MODEL_DIR") or ROOT / "models") / "whisper-base"
+PROMPT = [50258, 50259, 50359, 50363]
+"""That of tests/e2e/tiny_whisper.py, which needs another environment to be imported."""
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds a random whisper-small in Hugging Face's format, and what `scripts/fetch_models` has made of it."""
+    folder = tmp_path_factory.mktemp("models")
+    python = Environment("qwen").python
+    maker = [python, "-m", "tests.e2e.tiny_whisper", folder / "whisper-small", PUBLISHED / "tokenizer.json"]
+    subprocess.run(maker, cwd=ROOT, check=True)
+    subprocess.run([ROOT / "scripts/fetch_models", "--model-dir", folder, "whisper-small"], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whisper(model_dir: Path) -> WhisperModel:
+    """The conversion."""
+    folder = converted(model_dir / "whisper-small", model_dir)
+    return WhisperModel(str(folder), device="cpu", compute_type="float32", local_files_only=True)
+
+
+def test_the_converted_model_says_what_the_original_does(model_dir: Path, whisper: WhisperModel) -> None:
+    features = np.load(model_dir / "whisper-small" / "features.npy")
+    expected = np.load(model_dir / "whisper-small" / "tokens.npy").tolist()
+    [heard] = whisper.model.generate(
+        ctranslate2.StorageView.from_array(features),
+        [PROMPT],
+        beam_size=1,
+        max_length=2 * len(expected),  # half of it is for the prompt
+        suppress_blank=False,
+        suppress_tokens=[],
+    )
+    assert len(set(expected)) > 4
+    assert heard.sequences_ids[0] == expected
+
+
+def test_the_converted_model_has_the_tokenizer_and_the_languages_of_the_original(whisper: WhisperModel) -> None:
+    assert whisper.model.is_multilingual
+    assert whisper.hf_tokenizer.encode(" naïve 🦊", add_special_tokens=False).ids == (
+        WhisperModel(str(PUBLISHED), device="cpu").hf_tokenizer.encode(" naïve 🦊", add_special_tokens=False).ids
+    )
+    segments, info = whisper.transcribe(np.zeros(16_000, np.float32), beam_size=1, temperature=0.0, max_new_tokens=4)
+    assert info.language in whisper.supported_languages
+    list(segments)
+
+
+def test_what_is_converted_is_not_converted_again(model_dir: Path) -> None:
+    model = converted(model_dir / "whisper-small", model_dir) / "model.bin"
+    before = model.stat()
+    again = subprocess.run(
+        [ROOT / "scripts/fetch_models", "--model-dir", model_dir, "whisper-small"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "converting" not in again.stderr
+    assert (model.stat().st_ino, model.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
