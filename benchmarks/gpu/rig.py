@@ -86,9 +86,9 @@ class Rig:
         """Likewise."""
         return StreamingCodec(self.decoder, slots=slots, graphs=self.graphs(enabled=graphs))
 
-    def graphs(self, *, enabled: bool) -> Graphs:
+    def graphs(self, *, enabled: bool, urgent: bool = False) -> Graphs:
         """For one CUDA stream."""
-        return Graphs(self.device, enabled=enabled)
+        return Graphs(self.device, enabled=enabled, urgent=urgent)
 
     @contextmanager
     def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 
 
-def work_apart(device: torch.device) -> None:
-    """Give the calling thread a stream of its own on `device`, which is its current one; without CUDA, nothing."""
+def work_apart(device: torch.device, *, urgent: bool = False) -> None:
+    """Give the calling thread a stream of its own on `device`, which is its current one; without CUDA, nothing.
+
+    `urgent`: the device does what is issued there before what others wait for.
+    """
     if device.type == "cuda":
-        torch.cuda.set_stream(torch.cuda.Stream(device))
+        torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1 if urgent else 0))
 
 
 def complete(device: torch.device) -> None:
@@ -17,3 +20,13 @@ def complete(device: torch.device) -> None:
         done = torch.cuda.Event(blocking=True)
         done.record()
         done.synchronize()
+
+
+def usable(device: torch.device) -> bool:
+    """Whether the device still does what it is told: after some errors it never will again, for this process."""
+    if device.type == "cuda":
+        try:
+            torch.cuda.synchronize(device)
+        except RuntimeError:
+            return False
+    return True

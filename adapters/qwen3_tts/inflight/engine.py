@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
+import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.inflight.codec import StreamingCodec
-from adapters.qwen3_tts.inflight.cuda import complete, work_apart
+from adapters.qwen3_tts.inflight.cuda import complete, usable, work_apart
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.loop import FrameLoop
@@ -144,14 +146,25 @@ class InflightEngine:
             executor.submit(work, stream)
 
     def _step(self) -> None:
-        work_apart(self._device)
+        work_apart(self._device, urgent=True)  # audio, prompts and voices can wait; all streams wait for frames
+        faults = 0
         while self._scheduler.wait():
             try:
                 with torch.inference_mode():
                     self._loop.turn()
             except Exception as error:  # not of one stream or batch, which the loop deals with itself
                 self._end_all(error)
+            if self._loop.faults > faults and not usable(self._device):
+                return self._give_up()
+            faults = self._loop.faults
         self._end_all(Overloaded("the model is shutting down; try again"))
+
+    def _give_up(self) -> None:
+        """End the process, as nothing less makes a GPU usable again; the supervisor then loads the model anew."""
+        self._end_all(Overloaded("the GPU has failed, and the model is loaded again"))
+        self._sender.close()
+        pb_utils.Logger.log_error("the GPU does nothing for this process any more: it ends")
+        os._exit(1)
 
     def _end_all(self, error: BaseException) -> None:
         for stream in self._scheduler.open():

@@ -90,7 +90,7 @@ class FrameStepper:
         self._batches: dict[int, Batch] = {}
         sizes = {"slots": slots + 1, "positions": positions, "rows": max([slots, *self._buckets])}  # a slot is nobody's
         if fused:
-            graphs = Graphs(weights.device) if graphs is None else graphs
+            graphs = Graphs(weights.device, urgent=True) if graphs is None else graphs
             self._device = Device.fused(weights, graphs=graphs, **sizes)
         else:
             self._device = Device.plain(weights, **sizes)

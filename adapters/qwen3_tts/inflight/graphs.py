@@ -20,12 +20,14 @@ class Graphs:
     graphs share their intermediate memory, so what work returns is good until other work of the same stream is run.
     """
 
-    def __init__(self, device: torch.device, *, enabled: bool = True) -> None:
+    def __init__(self, device: torch.device, *, enabled: bool = True, urgent: bool = False) -> None:
+        """`urgent`: the device does it first where there is also work that is not."""
         self.enabled = enabled and device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self.enabled else None
         # Matrix libraries work in memory that belongs to the stream they are captured on: with one of their own, these
         # graphs may run beside others. It is one for all of them, because torch deals out the same few again and again.
-        self._side = torch.cuda.Stream(device) if self.enabled else None
+        # A graph's kernels keep the priority of the stream they are captured on.
+        self._side = torch.cuda.Stream(device, priority=-1 if urgent else 0) if self.enabled else None
         self._captured: dict[Hashable, tuple[torch.cuda.CUDAGraph, Any]] = {}
 
     def __len__(self) -> int:

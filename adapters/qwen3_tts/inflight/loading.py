@@ -22,6 +22,7 @@ from adapters.qwen3_tts.inflight.voices import VoiceCache, VoiceEncoder
 from adapters.qwen3_tts.inflight.weights import Weights
 from adapters.qwen3_tts.runtime import Runtime
 
+_GB = 1 << 30
 _NEWS_SECONDS = 5.0
 """Between two lines about progress."""
 
@@ -34,7 +35,7 @@ class Parts(NamedTuple):
 
 
 class MemoryLedger:
-    """What took how much of a GPU, in gigabytes, as far as nobody else takes or gives any meanwhile."""
+    """What took how much of a GPU, in GB of 2^30 bytes, as far as nobody else takes or gives any meanwhile."""
 
     def __init__(self, read: Callable[[], tuple[int, int]] = torch.cuda.mem_get_info) -> None:
         """`read` gives the bytes that are free, and all that there are."""
@@ -45,10 +46,10 @@ class MemoryLedger:
     def enter(self, what: str) -> None:
         """Whatever was taken since the last entry is for `what`."""
         before, (self._free, _) = self._free, self._read()
-        self._taken.append(f"{what} {(before - self._free) / 1e9:.1f} GB")
+        self._taken.append(f"{what} {(before - self._free) / _GB:.1f} GB")
 
     def __str__(self) -> str:
-        return f"{', '.join(self._taken)}; {self._free / 1e9:.1f} GB of the GPU are free"
+        return f"{', '.join(self._taken)}; {self._free / _GB:.1f} GB of the GPU are free"
 
 
 def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **defaults: str) -> InflightEngine:
@@ -69,7 +70,7 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
                     weights,
                     slots=limits.slots,
                     positions=limits.positions,
-                    graphs=Graphs(device, enabled=graphs),
+                    graphs=Graphs(device, enabled=graphs, urgent=True),
                 ),
                 StreamingCodec(decoder, slots=limits.slots, graphs=Graphs(device, enabled=graphs)),
             )

@@ -18,7 +18,7 @@ from adapters.qwen3_tts.inflight.profiles import Profile
 from adapters.qwen3_tts.inflight.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Stream
 from adapters.qwen3_tts.inflight.transfer import Transfer
-from tritone.errors import DeadlinePassed, Overloaded
+from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 
 class _Issued(NamedTuple):
@@ -58,6 +58,8 @@ class FrameLoop:
         """Frames made, of all streams together."""
         self.batches = 0
         """Batches in which they were made."""
+        self.faults = 0
+        """Streams that ended by no caller's fault, and for no want of room or time."""
         self._scheduler = scheduler
         self._stepper = stepper
         self._codec = codec
@@ -79,6 +81,7 @@ class FrameLoop:
     def fail(self, stream: Stream, error: BaseException) -> None:
         """End a stream with an error, and free what it holds; one that is over stays as it is."""
         if not stream.over:
+            self.faults += not isinstance(error, TritoneError)
             stream.way.fail(error)
             self._free(stream)
 
@@ -108,6 +111,7 @@ class FrameLoop:
                 self._codec.reset(stream.slot, stream.prepared.codec)
                 self._stepper.open(stream.slot, stream.prepared.prompt, stream.prepared.sampling)
             except Exception as error:
+                self.faults += 1
                 stream.way.fail(error)
                 self._scheduler.remove(stream)  # the stepper holds nothing of it
             else:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -261,6 +262,19 @@ def test_an_error_in_the_stepping_thread_ends_what_is_open_and_the_engine_goes_o
     assert "a fault of ours" in pb_utils.Logger.lines[-1][1]
     assert ended(model.ask(60)) == [None]
     assert not model.stepper.made
+
+
+def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_every_caller_has_an_answer(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = threading.Event()
+    monkeypatch.setattr("adapters.qwen3_tts.inflight.engine.usable", lambda device: False)
+    monkeypatch.setattr("os._exit", lambda status: left.set())
+    monkeypatch.setattr(model.stepper, "step", Mock(side_effect=RuntimeError("CUDA error: an illegal memory access")))
+    caller = model.ask(60)
+    assert ended(caller) == [pb_utils.TritonError.INTERNAL]
+    assert left.wait(WAIT)
+    assert "it ends" in pb_utils.Logger.lines[-1][1]
 
 
 def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(model: Model) -> None:

@@ -15,7 +15,7 @@ CUDA = torch.device("cuda")
 
 
 class Stream:
-    def __init__(self, device: Any = None) -> None:
+    def __init__(self, device: Any = None, priority: int = 0) -> None:
         self.waited_for: list[Stream] = []
 
     def wait_stream(self, other: Stream) -> None:

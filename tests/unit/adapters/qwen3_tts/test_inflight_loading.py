@@ -42,7 +42,7 @@ class Maker:
         return Parts(Part(self.breaks), Part(self.breaks))  # type: ignore[arg-type]
 
     def memory(self) -> tuple[int, int]:
-        return (80 - 2 * len(self.made)) * 10**9, 80 * 10**9
+        return (80 - 2 * len(self.made)) * 2**30, 80 * 2**30
 
 
 @pytest.fixture(autouse=True)
