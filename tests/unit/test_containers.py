@@ -30,7 +30,7 @@ IDLE_GRACE = 5
 """Seconds that the supervisor adds to DRAIN_TIMEOUT."""
 
 SETTINGS = {name.upper() for settings in (SupervisorSettings, GatewaySettings) for name in settings.model_fields}
-NOT_OURS = {"CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PYTHON", "TRITONE_CACHE"}
+NOT_OURS = {"CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PYTHON", "TRITONE_CACHE", "TRITON_CACHE_DIR"}
 
 
 class Step(NamedTuple):

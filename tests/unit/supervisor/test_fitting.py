@@ -18,6 +18,7 @@ CATALOGUE = replace(FULL, preferences={**FULL.preferences, "stt": (("whisper-bas
 """The catalogue as it were if Whisper had one size."""
 LARGE = ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-base"]
 SMALL = ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone", "whisper-base"]
+SMALLEST = ["qwen3-tts-0.6b", "whisper-base"]
 MODEST = ["kokoro-82m", "whisper-base"]
 ENGINE = EngineMemory()
 """The in-flight engine, of which no setting says anything. Without it, the published package speaks."""
@@ -35,7 +36,8 @@ def gpu(free: float, capability: tuple[int, int] = (8, 0)) -> Gpu:
         (10.4, (8, 0), LARGE, "int8_float16"),
         (10.0, (8, 0), SMALL, ""),
         (6.4, (7, 5), SMALL, "int8_float16"),
-        (6.0, (8, 0), MODEST, ""),
+        (6.0, (8, 0), SMALLEST, ""),
+        (3.0, (8, 0), MODEST, ""),
         (1.4, (6, 1), MODEST, "int8"),
         (24.0, (6, 1), MODEST, ""),
     ],
@@ -94,7 +96,8 @@ def test_the_engine_has_a_few_streams_first_then_long_ones_then_many(
 
 
 def test_models_that_leave_no_room_for_a_few_streams_give_way(settings: Callable[..., Settings]) -> None:
-    found = fit(FULL, settings(), [gpu(7.6)], engine=ENGINE)
+    assert told(fit(FULL, settings(), [gpu(7.6)], engine=ENGINE)) == ("0.6b", 4, 2048, "whisper-large-v3-turbo")
+    found = fit(FULL, settings(), [gpu(4.5)], engine=ENGINE)
     assert [model.id for model in found.models] == ["kokoro-82m", "whisper-large-v3-turbo"]
     assert found.arena is None
 
