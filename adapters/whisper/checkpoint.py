@@ -63,7 +63,7 @@ def streams(device: str) -> int:
     """How many parts of a batch are best decoded side by side.
 
     On a CPU two: a decoder's steps are too small to keep more than a core or two busy, so that two halves are done in
-    two thirds of the time. A GPU wants the batch whole.
+    three fifths of the time. A GPU wants the batch whole.
     """
     return 2 if device == "cpu" else 1
 
