@@ -92,8 +92,8 @@ QWEN_QUEUE_SECONDS = Setting(
 QWEN_PREFILL_TOKENS = Setting(
     "QWEN_PREFILL_TOKENS",
     0,
-    "Prompt tokens that Qwen3-TTS reads between two frames of those that are spoken; 0: about as many as delay them by "
-    "one frame, 64 on a CPU and 256 on a GPU.",
+    "Prompt tokens that Qwen3-TTS reads between two frames of those that are spoken; 0: as many as delay them by no "
+    "more than a frame, 32 on a CPU and 256 on a GPU.",
     least=0,
 )
 QWEN_GRAPHS = Setting(

@@ -49,6 +49,7 @@ from adapters.qwen3_tts.inflight.profiles import PROFILES  # noqa: E402
 from adapters.qwen3_tts.inflight.prompt import Prompt  # noqa: E402
 from adapters.qwen3_tts.inflight.sampling import Sampling  # noqa: E402
 from adapters.qwen3_tts.inflight.scheduler import Limits  # noqa: E402
+from adapters.qwen3_tts.inflight.settings import Settings  # noqa: E402
 from adapters.qwen3_tts.inflight.weights import Weights  # noqa: E402
 from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
 from adapters.qwen3_tts.stock import StockModel  # noqa: E402
@@ -169,7 +170,7 @@ class Bench:
             limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
             profile=PROFILES[PROFILE],
             guards=Guards(0),  # greedy speech of random weights repeats itself
-            prefill_tokens=64,
+            prefill_tokens=Settings.read("cpu", {}).prefill_tokens,
         )
         yield engine
         engine.close()

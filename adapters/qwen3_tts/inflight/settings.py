@@ -13,7 +13,7 @@ from adapters.qwen3_tts.inflight.scheduler import Limits
 
 _FRAMES_PER_SECOND = 12.5
 _SLOTS_ON_CPU, _SLOTS_ON_GPU = 4, 16
-_PREFILL_ON_CPU, _PREFILL_ON_GPU = 64, 256
+_PREFILL_ON_CPU, _PREFILL_ON_GPU = 32, 256
 """Prompt tokens that are read in about the time of a frame: on a CPU measured with one thread; on a GPU the largest
 piece that goes through the layers at once."""
 
