@@ -53,8 +53,8 @@ DTYPE = Setting(
 ATTN_IMPLEMENTATION = Setting(
     "ATTN_IMPLEMENTATION",
     "",
-    "Attention of Qwen3-TTS: `flash_attention_2`, `sdpa` or `eager`; the first gives way to the second where it cannot "
-    "run, and empty means the same.",
+    "Attention of the `stock` engine: `flash_attention_2`, `sdpa` or `eager`; the first gives way to the second where "
+    "it cannot run, and empty means the same.",
     choices=("flash_attention_2", "sdpa", "eager"),
 )
 DEFAULT_SPEAKER = Setting("DEFAULT_SPEAKER", "Vivian", "Voice of Qwen3-TTS where a request names none.")

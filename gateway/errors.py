@@ -24,6 +24,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+_RETRY_SECONDS = 1
+"""When to try again, where nobody knows better."""
+
 
 class ApiError(Exception):
     """A failure as the client sees it; `param` names the field at fault, `message` says what would be right."""
@@ -109,8 +112,8 @@ class RateLimited(ApiError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
 class ServerError(ApiError):
@@ -125,14 +128,14 @@ class ServerError(ApiError):
 
 
 class Unavailable(ApiError):
-    """The model is full, loading or out of reach; `retry_after` in seconds."""
+    """The model is full, loading or out of reach; `retry_after` in seconds, where it is known."""
 
     status = 503
     type = "server_error"
     default_code = "unavailable"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after or _RETRY_SECONDS)})
 
 
 class GatewayTimeout(ApiError):

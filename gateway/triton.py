@@ -51,8 +51,6 @@ _DESCRIPTION_SECONDS = 60.0
 """How long a model's description holds: its server may come back with another checkpoint, other voices."""
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
-_RETRY_SECONDS = 1
-"""When to try again where a full model does not say."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
 }
@@ -247,7 +245,7 @@ def _from_text(text: str, model: str) -> ApiError:
     if isinstance(error, Overloaded):
         logger.warning("%s is full: %s", model, error)
         told = f"model {model!r} takes no more requests at present; try again"
-        return Unavailable(told, retry_after=error.retry_after or _RETRY_SECONDS)
+        return Unavailable(told, retry_after=error.retry_after)
     if isinstance(error, DeadlinePassed):
         logger.warning("%s did not finish: %s", model, error)
         return GatewayTimeout(f"model {model!r} did not finish in time")

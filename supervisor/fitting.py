@@ -175,5 +175,5 @@ def _told(chosen: _Candidate, gpu: Gpu, count: int) -> str:
     arena = chosen.arena(gpu)
     if arena is None:
         return f"{chosen}: {chosen.needed:.1f} GB {where}"
-    streams = f"with {arena.slots} streams a Qwen3-TTS model, of {arena.positions} frames at most"
+    streams = f"with {arena.slots} streams a Qwen3-TTS model, of {arena.positions} positions"
     return f"{chosen}: {chosen.taken(arena):.1f} GB {where}, {streams}"

@@ -179,7 +179,7 @@ SPEECH = Interface(
             "BYTES",
             (1,),
             "",
-            "`stop`: all was spoken; `length`: cut at the frame limit; `runaway`: stopped by a guard; `cancelled`.",
+            "`stop`: all was spoken; `length`: cut at the frame limit; `runaway`: stopped by a guard.",
         ),
         Tensor("text_tokens", "INT32", (1,), "tokens", "What the text came to in the model's own tokens."),
         Tensor("audio_frames", "INT32", (1,), "frames", "The model's own frames that were spoken."),

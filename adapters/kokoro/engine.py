@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from adapters.kokoro.speaker import Piece, Speaker
-from adapters.triton.speech import Reply, SpeechRequest, to_int16
+from adapters.triton.speech import Reply, SpeechRequest, check_room, to_int16
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import Cancelled, Overloaded
 
@@ -48,10 +48,7 @@ class KokoroEngine:
         """Take a request; raises `InvalidInput` where there is nothing to speak, `Overloaded` when full."""
         pieces = deque(self._speaker.pieces(request))
         with self._changed:
-            if self._closing:
-                raise Overloaded("the model is shutting down; try another server")
-            if len(self._open) >= self._max_requests:
-                raise Overloaded(f"the model speaks {self._max_requests} requests at a time; try again in a moment")
+            check_room(len(self._open), self._max_requests, closing=self._closing)
             self._open.append(_Utterance(reply, pieces, sum(len(piece.tokens) for piece in pieces)))
             self._changed.notify()
 

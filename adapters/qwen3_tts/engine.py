@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from adapters.qwen3_tts.synthesizer import Spoken, Synthesizer
 from adapters.qwen3_tts.utterance import Utterance
-from adapters.triton.speech import Reply, SpeechRequest, to_int16
+from adapters.triton.speech import Reply, SpeechRequest, check_room, to_int16
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import Cancelled, Overloaded
 
@@ -40,10 +40,7 @@ class QwenEngine:
         """Take a request; raises `InvalidInput` for what this checkpoint cannot speak, `Overloaded` when full."""
         job = _Job(self._synthesizer.utterance(request), reply)
         with self._changed:
-            if self._closing:
-                raise Overloaded("the model is shutting down; try another server")
-            if len(self._waiting) + len(self._speaking) >= self._max_requests:
-                raise Overloaded(f"the model holds {self._max_requests} requests at a time; try again in a moment")
+            check_room(len(self._waiting) + len(self._speaking), self._max_requests, closing=self._closing)
             self._waiting.append(job)
             self._changed.notify()
 

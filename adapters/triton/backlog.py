@@ -48,6 +48,6 @@ class Backlog(Generic[T]):
                 try:
                     self._work(items)
                 except Exception:
-                    pb_utils.Logger.log_error(f"{len(items)} windows were lost: {traceback.format_exc()}")
+                    pb_utils.Logger.log_error(f"{len(items)} that waited were lost: {traceback.format_exc()}")
             if None in batch:
                 return

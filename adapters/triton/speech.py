@@ -24,7 +24,7 @@ from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
 from adapters.triton.reference import check_reference
 from tritone.contract import SPEECH, SPEECH_RATE, SpeechDescription, SpeechOptions
-from tritone.errors import Cancelled, InvalidInput
+from tritone.errors import Cancelled, InvalidInput, Overloaded
 from tritone.languages import code_of
 
 FinishReason = Literal["stop", "length", "runaway"]
@@ -180,6 +180,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Take no more, fail what is open, and return once nothing runs."""
+
+
+def check_room(held: int, most: int, *, closing: bool) -> None:
+    """Raise `Overloaded` in an engine that holds `held` requests of `most`, or that is closing."""
+    if closing:
+        raise Overloaded("the model is shutting down; try another server")
+    if held >= most:
+        raise Overloaded(f"the model holds {most} requests at a time; try again in a moment")
 
 
 class SpeechModel(ABC):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 _NARROW: Final = 64
-"""Candidates that are looked at where no row keeps more; few sizes, so that few graphs are captured."""
+"""Candidates that are looked at where no row keeps more; else all are."""
 _GOLDEN: Final = 0x9E3779B97F4A7C15
 _MIX: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 

@@ -24,6 +24,12 @@ TONE = np.full(20 * LISTEN_RATE, 0.5, np.float32)
 PAUSE = np.zeros(8 * LISTEN_RATE, np.float32)
 RECORDING = np.concatenate([TONE, PAUSE] * 4)
 """Four windows of about 20 s."""
+ARGS = {
+    "model_name": "whisper-base-long",
+    "model_config": "{}",
+    "model_instance_kind": "CPU",
+    "model_instance_device_id": "0",
+}
 
 
 class Whisper:
@@ -60,14 +66,7 @@ def whisper(monkeypatch: pytest.MonkeyPatch) -> Whisper:
 @pytest.fixture
 def model(whisper: Whisper) -> Iterator[TritonPythonModel]:
     model = TritonPythonModel()
-    model.initialize(
-        {
-            "model_name": "whisper-base-long",
-            "model_config": "{}",
-            "model_instance_kind": "CPU",
-            "model_instance_device_id": "0",
-        }
-    )
+    model.initialize(ARGS)
     yield model
     whisper.gate.set()
     model.finalize()
@@ -168,14 +167,7 @@ def test_without_the_model_and_beyond_so_many_recordings_it_says_to_try_again(mo
 
 def test_what_is_open_ends_with_an_error_when_the_model_is_unloaded(whisper):
     model = TritonPythonModel()
-    model.initialize(
-        {
-            "model_name": "whisper-base-long",
-            "model_config": "{}",
-            "model_instance_kind": "CPU",
-            "model_instance_device_id": "0",
-        }
-    )
+    model.initialize(ARGS)
     whisper.gate.clear()
     sender = send(model)
     assert whisper.called.wait(PATIENCE)

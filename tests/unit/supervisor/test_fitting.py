@@ -134,7 +134,7 @@ def test_an_instance_more_takes_streams_of_its_own(settings: Callable[..., Setti
 
 def test_the_streams_are_told(settings: Callable[..., Settings]) -> None:
     (note,) = fit(FULL, settings(), [gpu(23.6)], engine=ENGINE).notes
-    assert note.endswith("22.3 GB on GPU (23.6 GB free), with 5 streams a Qwen3-TTS model, of 6144 frames at most")
+    assert note.endswith("22.3 GB on GPU (23.6 GB free), with 5 streams a Qwen3-TTS model, of 6144 positions")
 
 
 def test_without_the_engine_there_is_nothing_to_leave_memory_for(settings: Callable[..., Settings]) -> None:

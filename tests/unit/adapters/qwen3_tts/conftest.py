@@ -24,6 +24,8 @@ if HERE:
     from adapters.qwen3_tts.synthesizer import Synthesizer
     from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
     from tests.tiny_models.shapes import SHAPES
+    from tests.unit.adapters.qwen3_tts.company import Alone, streams_of
+    from tests.unit.adapters.qwen3_tts.oracle import LARGE, Oracle
 
     torch.set_num_threads(1)  # the matrices are tiny, and threads that wait for each other are not
 
@@ -34,6 +36,14 @@ if HERE:
         for name, (kind, parameters) in CHECKPOINTS.items():
             write_checkpoint(folder / name, kind, SHAPES["tiny"][parameters])
         return folder
+
+    @pytest.fixture(scope="session")
+    def oracle(model_dir: Path) -> Oracle:
+        return Oracle.of(model_dir, LARGE.checkpoint)
+
+    @pytest.fixture(scope="session")
+    def alone(oracle: Oracle) -> list[Alone]:
+        return streams_of(oracle, LARGE.checkpoint)
 
     def load(folder: Path) -> Synthesizer:
         checkpoint = Checkpoint.read(folder)

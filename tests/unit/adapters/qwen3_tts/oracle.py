@@ -57,6 +57,7 @@ UTTERANCES: Mapping[str, Utterance] = {
     "large, voice by colour": Utterance("1.7B-Base", LONG, "auto", reference_text=""),
 }
 """Every mode, both sizes; Auto, languages and dialects; references longer and shorter than the text."""
+LARGE = UTTERANCES["large, voice by colour"]
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adapters.qwen3_tts.inflight.frame import FrameStepper
-from tests.unit.adapters.qwen3_tts.company import SAMPLINGS, TOKENS, Alone, speak_in_company, streams_of
+from tests.unit.adapters.qwen3_tts.company import SAMPLINGS, TOKENS, Alone, speak_in_company
 from tests.unit.adapters.qwen3_tts.oracle import (
     GREEDY,
+    LARGE,
     LONG,
     UTTERANCES,
     Oracle,
@@ -28,19 +29,8 @@ from tests.unit.adapters.qwen3_tts.oracle import (
 )
 
 PRESET, INSTRUCTED = UTTERANCES["preset voice"], UTTERANCES["preset voice, instructed"]
-LARGE = UTTERANCES["large, voice by colour"]
 ENDING = Utterance("1.7B-CustomVoice", "Hello world, this is a test of speech.", "auto", "eric")
 BOOK = Utterance("1.7B-Base", LONG * 16, "english", reference_text="")
-
-
-@pytest.fixture(scope="module")
-def oracle(model_dir: Path) -> Oracle:
-    return Oracle.of(model_dir, LARGE.checkpoint)
-
-
-@pytest.fixture(scope="module")
-def alone(oracle: Oracle) -> list[Alone]:
-    return streams_of(oracle, LARGE.checkpoint)
 
 
 @pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])

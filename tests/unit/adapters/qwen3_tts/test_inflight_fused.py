@@ -21,22 +21,10 @@ from adapters.qwen3_tts.inflight.sampling import Sampling
 from adapters.qwen3_tts.inflight.weights import Weights
 from tests.tiny_models.qwen3_tts import write_checkpoint
 from tests.tiny_models.shapes import SHAPES
-from tests.unit.adapters.qwen3_tts.company import Alone, speak_in_company, streams_of
+from tests.unit.adapters.qwen3_tts.company import Alone, speak_in_company
 from tests.unit.adapters.qwen3_tts.fused_stand_ins import StandInDecoder, StandInSampler
-from tests.unit.adapters.qwen3_tts.oracle import GREEDY, UTTERANCES, Oracle, codes_of, step_alone
+from tests.unit.adapters.qwen3_tts.oracle import GREEDY, Oracle, codes_of, step_alone
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
-
-LARGE = UTTERANCES["large, voice by colour"]
-
-
-@pytest.fixture(scope="module")
-def oracle(model_dir: Path) -> Oracle:
-    return Oracle.of(model_dir, LARGE.checkpoint)
-
-
-@pytest.fixture(scope="module")
-def alone(oracle: Oracle) -> list[Alone]:
-    return streams_of(oracle, LARGE.checkpoint)
 
 
 @contextmanager
