@@ -116,7 +116,8 @@ def _capture(parts: Parts, sizes: Sequence[int]) -> bool:
         parts.stepper.capture(_Progress("frames"))
         parts.codec.capture(sizes, _Progress("audio"))
     except Exception as error:
-        pb_utils.Logger.log_warn(f"the model speaks without CUDA graphs, and slower: {error}")
+        reason = error.__context__ or error  # CUDA says no more than that a capture has failed
+        pb_utils.Logger.log_warn(f"the model speaks without CUDA graphs, and slower: {reason}")
         return False
     return True
 
