@@ -79,10 +79,9 @@ class Rig:
             return self.preparation.prepare(self.preparation.utterance(self.request(index, frames=1)))
 
     def stepper(self, slots: int, *, graphs: bool = True) -> FrameStepper:
-        """Whose batches have a power of two of rows."""
-        return FrameStepper(
-            self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=self.graphs(enabled=graphs)
-        )
+        """Whose batches have a power of two of rows, and which goes before all else, as in the engine."""
+        own = self.graphs(enabled=graphs, urgent=True)
+        return FrameStepper(self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=own)
 
     def codec(self, slots: int, *, graphs: bool = True) -> StreamingCodec:
         """Likewise."""
