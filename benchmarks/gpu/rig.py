@@ -11,6 +11,7 @@ import torch
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.cuda import attend_without_cudnn
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.graphs import Graphs
@@ -45,6 +46,7 @@ class Rig:
         self.options = options
         self.device = torch.device(options.device)
         self.dtype: torch.dtype = getattr(torch, options.dtype)
+        attend_without_cudnn(self.device)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -77,10 +79,9 @@ class Rig:
             return self.preparation.prepare(self.preparation.utterance(self.request(index, frames=1)))
 
     def stepper(self, slots: int, *, graphs: bool = True) -> FrameStepper:
-        """Whose batches have a power of two of rows."""
-        return FrameStepper(
-            self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=self.graphs(enabled=graphs)
-        )
+        """Whose batches have a power of two of rows, and which goes before all else, as in the engine."""
+        own = self.graphs(enabled=graphs, urgent=True)
+        return FrameStepper(self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=own)
 
     def codec(self, slots: int, *, graphs: bool = True) -> StreamingCodec:
         """Likewise."""
@@ -95,12 +96,12 @@ class Rig:
         """The engine, with everything captured."""
         asked = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
         settings = Settings.read(self.options.device, {name: str(value) for name, value in asked.items()})
-        stepper, codec = self.stepper(slots), self.codec(slots)
+        preparation, stepper, codec = self.preparation, self.stepper(slots), self.codec(slots)
         stepper.capture(silent)
         codec.capture(settings.profile.sizes, silent)
-        synchronize(self.device)  # what was done here was done on another stream than the engine's
+        synchronize(self.device)  # all that was done here was done on another stream than the engine's
         engine = InflightEngine(
-            self.preparation,
+            preparation,
             stepper,
             codec,
             limits=settings.limits,

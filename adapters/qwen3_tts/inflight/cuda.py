@@ -14,6 +14,16 @@ def work_apart(device: torch.device, *, urgent: bool = False) -> None:
         torch.cuda.set_stream(torch.cuda.Stream(device, priority=-1 if urgent else 0))
 
 
+def attend_without_cudnn(device: torch.device) -> None:
+    """Have torch's attention, in this whole process, done by other kernels than cuDNN's; without CUDA, nothing.
+
+    On Hopper it is cuDNN that torch asks first, which plans for tens of milliseconds whatever differs in size or
+    length, once a thread, and keeps every plan. The recordings of voices are of any length.
+    """
+    if device.type == "cuda":
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def complete(device: torch.device) -> None:
     """Wait, asleep, until all that the calling thread has issued is done, so that any other stream may read it."""
     if device.type == "cuda":

@@ -84,6 +84,10 @@ class Device:
         """Read the tokens `parts` of as many pieces, each (tokens, hidden)."""
         self._talker.read(parts, pieces)
 
+    def rewind(self, slot: int) -> None:
+        """Let a slot that is nobody's stand at its beginning: how long rows take depends on how far they attend."""
+        self._counters[1, slot].zero_()
+
     def begin(self, batch: Batch) -> None:
         """Draw the first code of streams whose prompt is read to its end."""
         self._graphs.run(("begin", batch.rows), partial(self._begin, batch))

@@ -185,6 +185,8 @@ class FrameStepper:
         padding = rows - len(slots)
         samplings = [self._streams[slot].sampling for slot in slots]
         batch.load((*slots, *[self.slots] * padding), (*samplings, *samplings[:1] * padding))
+        if padding:
+            self._device.rewind(self.slots)
         return batch
 
     def _batch_of(self, rows: int) -> Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
@@ -34,7 +35,10 @@ class Graphs:
         return len(self._captured)
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
-        """Do the work, or what was captured of the first work with this key: capturing it does it more than once."""
+        """Do the work, or what was captured of the first work with this key: capturing it does it more than once.
+
+        Where that fails, other work can still be done, on the same stream as before.
+        """
         if not self.enabled:
             return work()
         if key not in self._captured:
@@ -51,7 +55,13 @@ class Graphs:
             for _ in range(_WARM_UPS):
                 work()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._side, capture_error_mode="thread_local"):
-            result = work()
+        capturing = torch.cuda.graph(graph, pool=self._pool, stream=self._side, capture_error_mode="thread_local")
+        try:
+            with torch.cuda.stream(current), capturing:  # torch does not go back to the stream when a capture fails
+                result = work()
+        except Exception:
+            with suppress(RuntimeError):  # nor do all versions of its allocator come out of it
+                torch._C._cuda_endAllocateToPool(self._side.device_index, self._pool)
+            raise
         current.wait_stream(self._side)
         return graph, result

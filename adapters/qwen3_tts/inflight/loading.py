@@ -13,6 +13,7 @@ import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
+from adapters.qwen3_tts.inflight.cuda import attend_without_cudnn
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.graphs import Graphs
@@ -56,6 +57,7 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
     """The engine of a checkpoint; `defaults` are those of `Preparation`. Raises what is wrong with its files."""
     device, limits = torch.device(runtime.device), settings.limits
     on_gpu = device.type == "cuda"
+    attend_without_cudnn(device)
     with torch.cuda.device(device) if on_gpu else nullcontext():
         ledger = MemoryLedger() if on_gpu else None
         weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
@@ -63,6 +65,7 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
         voices = None
         if checkpoint.mode == "voice_clone":
             voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
+        preparation = Preparation(checkpoint, weights, voices, **defaults)
 
         def make(graphs: bool) -> Parts:
             return Parts(
@@ -78,12 +81,13 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: Settings, **
         if ledger is None:
             parts = make(False)
         else:
+            torch.cuda.empty_cache()  # matrices were joined, and other models may want what the parts took
             ledger.enter("weights")
             parts = parts_on_gpu(make, settings, ledger)
-            torch.cuda.synchronize()  # what was done here was done on another stream than the engine's
+            torch.cuda.synchronize()  # all that was done here was done on another stream than the engine's
             pb_utils.Logger.log_info(f"{checkpoint.folder.name}: {ledger}")
         return InflightEngine(
-            Preparation(checkpoint, weights, voices, **defaults),
+            preparation,
             *parts,
             limits=limits,
             profile=settings.profile,
@@ -112,7 +116,8 @@ def _capture(parts: Parts, sizes: Sequence[int]) -> bool:
         parts.stepper.capture(_Progress("frames"))
         parts.codec.capture(sizes, _Progress("audio"))
     except Exception as error:
-        pb_utils.Logger.log_warn(f"the model speaks without CUDA graphs, and slower: {error}")
+        reason = error.__context__ or error  # CUDA says no more than that a capture has failed
+        pb_utils.Logger.log_warn(f"the model speaks without CUDA graphs, and slower: {reason}")
         return False
     return True
 

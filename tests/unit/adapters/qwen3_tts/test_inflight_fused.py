@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight import fused
+from adapters.qwen3_tts.inflight.batch import Batch
 from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.sampling import Sampling
@@ -78,6 +80,27 @@ def test_a_frame_is_as_many_operations_for_any_batch_and_none_that_waits(oracle:
     graphs = TracedGraphs()  # which refuses to wait
     FrameStepper(oracle.weights, slots=5, positions=128, fused=True, graphs=graphs).capture(lambda done, of: None)
     assert len({len(trace) for (what, _), trace in graphs.traces.items() if what == "frame"}) == 1
+
+
+@stand_ins()
+def test_rows_that_fill_a_batch_up_never_attend_to_more_than_one_position(
+    alone: list[Alone], oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepper = FrameStepper(oracle.weights, slots=4, positions=128, fused=True)
+    for slot, stream in enumerate(alone[:3]):
+        stepper.prefill(slot, stream.prompt, stream.sampling)
+    stepper.step([0, 1, 2])
+    talker, ends = stepper._device._talker, []
+
+    def noted(x: Tensor, batch: Batch, positions: Tensor, span: int, step: Any = talker.step) -> Tensor:
+        ends.append(positions[batch.slots == stepper.slots].tolist())
+        hidden: Tensor = step(x, batch, positions, span)
+        return hidden
+
+    monkeypatch.setattr(talker, "step", noted)
+    for _ in range(5):
+        stepper.step([0, 1, 2])
+    assert ends == [[0]] * 5
 
 
 @stand_ins()

@@ -17,6 +17,7 @@ CUDA = torch.device("cuda")
 class Stream:
     def __init__(self, device: Any = None, priority: int = 0) -> None:
         self.waited_for: list[Stream] = []
+        self.device_index = 1
 
     def wait_stream(self, other: Stream) -> None:
         self.waited_for.append(other)
@@ -40,16 +41,24 @@ class FakeCuda:
     @contextmanager
     def stream(self, stream: Stream) -> Iterator[None]:
         before, self.current = self.current, stream
-        yield
-        self.current = before
+        try:
+            yield
+        finally:
+            self.current = before
 
     @contextmanager
     def graph(self, graph: Any, pool: Any, stream: Stream, capture_error_mode: str) -> Iterator[None]:
         assert not self.capturing
         assert pool is not None
-        self.capturing = True
-        with self.stream(stream):
+        self.capturing, before, self.current = True, self.current, stream
+        try:
             yield
+        except ZeroDivisionError as error:
+            raise RuntimeError("the capture has failed") from error  # and all else is left as it is
+        self.capturing, self.current = False, before
+
+    def leave_capture(self, device: int, pool: int) -> None:
+        assert (device, pool) == (1, self.pools)
         self.capturing = False
 
     def new_pool(self) -> int:
@@ -74,6 +83,7 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
         "graph_pool_handle": fake.new_pool,
     }.items():
         monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", fake.leave_capture, raising=False)
     return fake
 
 
@@ -98,6 +108,15 @@ def test_graphs_that_may_run_at_once_are_captured_on_different_streams_and_neith
     assert cuda.main not in streams
     assert cuda.main.waited_for == [streams[0], streams[4]]  # what was warmed up is done before it is replayed
     assert cuda.pools == 2
+
+
+def test_after_a_capture_that_failed_work_is_done_on_the_same_stream_as_before(cuda: FakeCuda) -> None:
+    graphs = Graphs(CUDA)
+    with pytest.raises(RuntimeError, match="the capture has failed"):
+        graphs.run("some", lambda: 1 // (not cuda.capturing))
+    assert (cuda.current, cuda.capturing) == (cuda.main, False)
+    assert graphs.run("other", cuda.work)
+    assert len(graphs) == 1
 
 
 @pytest.mark.parametrize("graphs", [Graphs(torch.device("cpu")), Graphs(CUDA, enabled=False)], ids=["CPU", "disabled"])

@@ -24,7 +24,10 @@ class Part:
     def capture(self, *arguments: object) -> None:
         *sizes, progress = arguments
         if self.breaks:
-            raise RuntimeError("CUDA error: out of memory")
+            try:
+                raise RuntimeError("CUDA error: out of memory")
+            except RuntimeError as error:
+                raise RuntimeError("CUDA error: the capture has failed") from error
         for done in (1, 2):
             progress(done, 2)  # type: ignore[operator]
         self.captured += sizes or ["frames"]
