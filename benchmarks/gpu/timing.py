@@ -13,6 +13,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from adapters.qwen3_tts.inflight.graphs import Graphs
+
 _ROUNDS = 5
 
 
@@ -57,18 +59,8 @@ def host_milliseconds(device: torch.device, work: Callable[[], Any], times: int)
 
 def captured(device: torch.device, work: Callable[[], Any]) -> Callable[[], Any]:
     """`work` as a CUDA graph of its own, so that launching its kernels is not what is timed; on a CPU, as it is."""
-    if device.type != "cuda":
-        return work
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            work()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
+    graphs = Graphs(device)
+    return lambda: graphs.run("work", work)
 
 
 def kernels(device: torch.device, work: Callable[[], Any], trace: Path | None = None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from torch import Tensor
 from adapters.qwen3_tts.inflight.codec_layers import upsampled
 from adapters.qwen3_tts.inflight.codec_state import CodecState, Past, StateArena
 from adapters.qwen3_tts.inflight.codec_weights import LayerFactory, working_dtype
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.graphs import Graphs, buckets_up_to
 from adapters.qwen3_tts.inflight.kernels import available
 from adapters.qwen3_tts.inflight.transfer import Transfer
 from adapters.qwen3_tts.inflight.weights import Weights
@@ -131,7 +130,7 @@ class StreamingCodec:
         self._arena = StateArena(decoder.layout, slots + 1, device=device, dtype=decoder.dtype)
         self.slots = slots
         self._graphs = Graphs(device) if graphs is None else graphs
-        self._buckets = [*takewhile(lambda rows: rows < slots, (1 << power for power in count())), slots]
+        self._buckets = buckets_up_to(slots)
         self._inputs: dict[tuple[int, int], Tensor] = {}
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         if self._stream is not None:

@@ -6,18 +6,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count, takewhile
 
 import torch
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.batch import Batch
 from adapters.qwen3_tts.inflight.device import Device
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.graphs import Graphs, buckets_up_to
 from adapters.qwen3_tts.inflight.kernels import available
 from adapters.qwen3_tts.inflight.prompt import Prompt
 from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.talker import PORTIONS, Piece
+from adapters.qwen3_tts.inflight.talker import PREFILL_BUCKETS, Piece
 from adapters.qwen3_tts.inflight.weights import Weights
 
 _SPAN = 64
@@ -85,7 +84,7 @@ class FrameStepper:
         fused = available(weights.device) if fused is None else fused
         self._weights = weights
         self._fused = fused
-        self._buckets = buckets or (_powers_of_two(slots) if fused else ())
+        self._buckets = buckets or (buckets_up_to(slots) if fused else ())
         self._streams: dict[int, _Stream] = {}
         self._batches: dict[int, Batch] = {}
         sizes = {"slots": slots + 1, "positions": positions, "rows": max([slots, *self._buckets])}  # a slot is nobody's
@@ -220,7 +219,7 @@ def _packed(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """The pieces, divided where they must be, in lists of as many tokens as are read together."""
     left = deque(pieces)
     packed: list[Piece] = []
-    room = PORTIONS[-1]
+    room = PREFILL_BUCKETS[-1]
     while left:
         slot, start, stop = left.popleft()
         end = min(stop, start + room)
@@ -230,9 +229,4 @@ def _packed(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
             left.appendleft(Piece(slot, end, stop))
         if not room or not left:
             yield packed
-            packed, room = [], PORTIONS[-1]
-
-
-def _powers_of_two(most: int) -> Sequence[int]:
-    """1, 2, 4... below `most`, and `most`."""
-    return [*takewhile(lambda power: power < most, (1 << exponent for exponent in count())), most]
+            packed, room = [], PREFILL_BUCKETS[-1]

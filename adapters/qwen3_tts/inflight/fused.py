@@ -17,7 +17,7 @@ from adapters.qwen3_tts.inflight.graphs import Graphs
 from adapters.qwen3_tts.inflight.kernels.decoder import FusedDecoder
 from adapters.qwen3_tts.inflight.kernels.sampling import FusedSampler, Rules
 from adapters.qwen3_tts.inflight.sampling import upload
-from adapters.qwen3_tts.inflight.talker import PORTIONS, Piece, Talker
+from adapters.qwen3_tts.inflight.talker import PREFILL_BUCKETS, Piece, Talker
 from adapters.qwen3_tts.inflight.weights import DecoderWeights, Weights
 
 
@@ -33,14 +33,17 @@ class FusedTalker(Talker):
 
     def preparations(self) -> Sequence[Callable[[], object]]:
         """See `Talker`; large portions first, whose memory small ones can share."""
-        return [partial(self._input, rows) for rows in reversed(PORTIONS)]
+        return [partial(self._input, rows) for rows in reversed(PREFILL_BUCKETS)]
 
     def read(self, parts: Sequence[Tensor], pieces: Sequence[Piece]) -> None:
         """See `Talker`."""
         tokens = sum(map(len, parts))
-        together = self._input(next(rows for rows in PORTIONS if rows >= tokens))
+        together = self._input(next(rows for rows in PREFILL_BUCKETS if rows >= tokens))
         together.load(parts, pieces, self._spare)
         self._read(together)
+
+    def clear(self, slot: int, positions: int) -> None:
+        """See `Talker`: kernels read nothing behind a row's own position."""
 
     def step(self, x: Tensor, batch: Batch, positions: Tensor, span: int) -> Tensor:
         """See `Talker`; how far to attend is read on the device."""

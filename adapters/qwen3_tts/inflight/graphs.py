@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from itertools import count, takewhile
 from typing import Any, TypeVar
 
 import torch
@@ -12,6 +13,11 @@ T = TypeVar("T")
 
 _WARM_UPS = 3
 """Times that work is done before it is captured: libraries set themselves up, kernels are compiled."""
+
+
+def buckets_up_to(most: int) -> Sequence[int]:
+    """The sizes of batch that are captured: 1, 2, 4... below `most`, and `most`."""
+    return [*takewhile(lambda rows: rows < most, (1 << power for power in count())), most]
 
 
 class Graphs:
@@ -43,9 +49,9 @@ class Graphs:
             return work()
         if key not in self._captured:
             self._captured[key] = self._capture(work)
-        graph, result = self._captured[key]
-        graph.replay()
-        return result  # type: ignore[no-any-return]
+        captured: tuple[torch.cuda.CUDAGraph, T] = self._captured[key]
+        captured[0].replay()
+        return captured[1]
 
     def _capture(self, work: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
         assert self._side is not None

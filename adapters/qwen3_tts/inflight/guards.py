@@ -36,17 +36,19 @@ class Watch:
 
     def __init__(self, frames: int) -> None:
         self._limit = frames
-        self._history = np.full(_LONGEST_PERIOD, -1)
-        """The latest codes, the latest first."""
+        self._codes = np.full(2 * _LONGEST_PERIOD, -1)
+        """The latest ones, twice: from `_latest` on they lie in a row, the latest first, and need not be moved."""
+        self._latest = 0
         self._repeated = np.zeros(_LONGEST_PERIOD, np.int64)
         """For each period p: since how many frames each code has equalled the one p frames before it."""
         self._silent = 0
 
     def repeats(self, code: int) -> bool:
         """After each frame, with its code of codebook 0: whether a sequence of codes has come again for too long."""
-        self._repeated = np.where(self._history == code, self._repeated + 1, 0)
-        self._history = np.roll(self._history, 1)
-        self._history[0] = code
+        self._repeated += 1
+        self._repeated *= self._codes[self._latest : self._latest + _LONGEST_PERIOD] == code
+        self._latest = (self._latest - 1) % _LONGEST_PERIOD
+        self._codes[[self._latest, self._latest + _LONGEST_PERIOD]] = code
         return 0 < self._limit <= int(self._repeated.max())
 
     def silent(self, audio: NDArray[np.float32]) -> bool:

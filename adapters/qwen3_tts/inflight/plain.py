@@ -67,6 +67,10 @@ class PlainTalker(Talker):
         self._hidden.index_copy_(0, slots, hidden)
         return hidden
 
+    def clear(self, slot: int, positions: int) -> None:
+        """See `Talker`: what is masked must still be finite."""
+        self._arena[:, slot, :positions].zero_()
+
 
 class PlainContext:
     """Where all rows are at the same position, nothing need be looked up."""

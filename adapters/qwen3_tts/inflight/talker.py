@@ -13,7 +13,7 @@ from torch import Tensor
 from adapters.qwen3_tts.inflight.batch import Batch
 from adapters.qwen3_tts.inflight.weights import Weights
 
-PORTIONS: Final = (16, 64, 256)
+PREFILL_BUCKETS: Final = (16, 64, 256)
 """Tokens of prompts that are read together: at most the last; where shapes are to be few, filled up to one of them."""
 
 
@@ -64,6 +64,6 @@ class Talker(ABC):
         """Codebook 0's scores (rows, vocabulary) after `hidden` (rows, hidden)."""
         return F.linear(hidden, self._head)
 
+    @abstractmethod
     def clear(self, slot: int, positions: int) -> None:
-        """Forget the first `positions` of a slot: what is masked must still be finite."""
-        self._arena[:, slot, :positions].zero_()
+        """Forget the first `positions` of a slot, as far as the next stream in it would meet with them."""

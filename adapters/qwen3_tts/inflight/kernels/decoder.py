@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import torch.nn.functional as F
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.kernels.activation import silu_mul
@@ -12,18 +11,6 @@ from adapters.qwen3_tts.inflight.kernels.norm import add_norm
 from adapters.qwen3_tts.inflight.kernels.rotary import rotate_and_store
 from adapters.qwen3_tts.inflight.layers import rotation_tables
 from adapters.qwen3_tts.inflight.weights import DecoderWeights
-
-
-class _Layer(NamedTuple):
-    """As `LayerWeights`, its matrices transposed."""
-
-    input_norm: Tensor
-    qkv: Tensor
-    qk_norm: Tensor
-    attention_out: Tensor
-    mlp_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
 
 
 class FusedDecoder:
@@ -36,18 +23,7 @@ class FusedDecoder:
 
     def __init__(self, weights: DecoderWeights, positions: int) -> None:
         """`positions`: how many a slot of the cache has, at most."""
-        self._layers = [
-            _Layer(
-                layer.input_norm,
-                layer.qkv.t(),
-                layer.qk_norm,
-                layer.attention_out.t(),
-                layer.mlp_norm,
-                layer.gate_up.t(),
-                layer.down.t(),
-            )
-            for layer in weights.layers
-        ]
+        self._layers = weights.layers
         self._norm = weights.norm
         self._eps = weights.eps
         self._heads = weights.heads
@@ -69,9 +45,9 @@ class FusedDecoder:
         delta: Tensor | None = None
         for layer, lines in zip(self._layers, cache.unbind(0), strict=True):
             x, normed = add_norm(x, delta, layer.input_norm, self._eps)
-            qkv = normed.mm(layer.qkv).view(len(x), -1, self._dim)
+            qkv = F.linear(normed, layer.qkv).view(len(x), -1, self._dim)
             rotate_and_store(qkv, layer.qk_norm, self._cos, self._sin, lines, slots, positions, self._eps)
-            delta = attend(qkv[:, : self._heads], lines, slots, positions).mm(layer.attention_out)
+            delta = F.linear(attend(qkv[:, : self._heads], lines, slots, positions), layer.attention_out)
             x, normed = add_norm(x, delta, layer.mlp_norm, self._eps)
-            delta = silu_mul(normed.mm(layer.gate_up)).mm(layer.down)
+            delta = F.linear(silu_mul(F.linear(normed, layer.gate_up)), layer.down)
         return add_norm(x, delta, self._norm, self._eps)[1]
