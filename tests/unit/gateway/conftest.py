@@ -167,7 +167,7 @@ def kokoro() -> FakeSpeech:
 def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
     """One server for all tests, with new models and no memory for each."""
     _triton.handlers = {"kokoro-82m": kokoro, "whisper-base": lambda call: iter(())}
-    _triton.serving = set(_triton.handlers)
+    _triton.away.clear()
     _triton.calls.clear()
     return _triton
 
