@@ -53,7 +53,7 @@ _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
 _LOOK = 0.5
 """Seconds of silence after which a call asks whether its model is there; to load one again takes longer."""
-_PATIENCE = 5.0
+_PATIENCE = 10.0
 """Seconds that a call may be silent whose model was taken away: another of the model's processes may be speaking it."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
