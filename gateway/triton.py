@@ -10,7 +10,6 @@ import logging
 import re
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -52,7 +51,7 @@ _DESCRIPTION_SECONDS = 60.0
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
 _LOOK = 0.5
-"""Seconds of silence after which a call asks whether its model is there; to load one again takes longer."""
+"""Seconds between two looks whether a model that has calls is there; to load one again takes longer."""
 _PATIENCE = 10.0
 """Seconds that a call may be silent whose model was taken away: another of the model's processes may be speaking it."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
@@ -79,9 +78,12 @@ class Triton:
         self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(addresses)))
         self._descriptions: dict[str, tuple[float, SpeechDescription]] = {}
+        self._looks: dict[tuple[Any, str], asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
         """Close every connection."""
+        for look in self._looks.values():
+            look.cancel()
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def infer(
@@ -134,7 +136,7 @@ class Triton:
         stub = self._stub()
         call = stub.ModelStreamInfer(iter([request]), timeout=timeout)
         answers = 0
-        loss = asyncio.create_task(_lost(stub, request.model_name, lambda: answers))
+        loss = asyncio.create_task(self._lost(stub, request.model_name, lambda: answers))
         loss.add_done_callback(lambda _: call.cancel())
         final = False
         failure = None
@@ -160,6 +162,24 @@ class Triton:
         if not final:
             logger.error("%s ended its stream without a final response", request.model_name)
             raise ServerError
+
+    async def _lost(self, stub: Any, model: str, answers: Callable[[], int]) -> None:
+        """Return when `model` was taken from the server of `stub`, and the count of `answers` stands still since."""
+        while True:
+            while await self._serves(stub, model):
+                pass
+            before = answers()
+            await asyncio.sleep(_PATIENCE)
+            if answers() == before:
+                return
+
+    async def _serves(self, stub: Any, model: str) -> bool:
+        """The next look at a model; all calls of it share one."""
+        key = stub, model
+        if key not in self._looks:
+            look = self._looks[key] = asyncio.create_task(_look(stub, model))
+            look.add_done_callback(lambda _: self._looks.pop(key))
+        return await asyncio.shield(self._looks[key])
 
     async def ready(self, model: str) -> bool:
         """Whether any of the servers serves `model` now."""
@@ -201,21 +221,14 @@ class Triton:
         return self._stubs[next(self._turns)]
 
 
-async def _lost(stub: Any, model: str, answers: Callable[[], int]) -> None:
-    """Return when `model` was taken from the server of `stub`, and the count of `answers` stands still since."""
-    question = service_pb2.ModelReadyRequest(name=model)
-    wait = _LOOK
-    while True:
-        before = answers()
-        await asyncio.sleep(wait)
-        if answers() > before:
-            wait = _LOOK
-        elif wait == _PATIENCE:
-            return
-        else:
-            with suppress(grpc.aio.AioRpcError):  # what breaks the connection ends the call too
-                if not (await stub.ModelReady(question, timeout=_PROBE_TIMEOUT)).ready:
-                    wait = _PATIENCE
+async def _look(stub: Any, model: str) -> bool:
+    """Whether the server of `stub` serves `model` a moment from now, as far as it tells."""
+    await asyncio.sleep(_LOOK)
+    try:
+        answer = await stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=_PROBE_TIMEOUT)
+    except grpc.aio.AioRpcError:
+        return True  # what breaks the connection ends the calls too
+    return bool(answer.ready)
 
 
 def _request(model: str, inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Value], id_: str) -> Any:
