@@ -34,7 +34,7 @@ def shared_memory(processes: list[psutil.Process]) -> set[Path]:
 
 def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: Path) -> None:
     with serve(tmp_path / "log", **NO_NETWORK) as server:
-        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]]
+        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
         assert models[:2] == ["kokoro-82m", "whisper-base"]
         assert server.url in server.log.read_text()
         assert server.log.read_text().count("curl") >= 2
