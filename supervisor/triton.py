@@ -95,6 +95,8 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         "--strict-readiness=false",
+        # Where a model's process takes longer to come up, 2.51 aborts or waits for ever; by default after 10 seconds.
+        f"--backend-config=python,stub-timeout-seconds={settings.start_timeout}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         # Where its own timeout runs out, 2.51 aborts and hangs: the supervisor has the shorter patience.
         f"--exit-timeout-secs={settings.drain_timeout + 3600}",

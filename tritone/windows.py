@@ -96,7 +96,7 @@ class _Tail:
         self._detect = detect
         self._onset, self._offset = rules.threshold, max(rules.threshold - _HOLD, rules.threshold / 2)
         self._lead = _frames(rules.lead)
-        self._pause = max(1, _frames(rules.pause))
+        self._pause = rules.pause
         self._start = 0
         self._pcm = np.empty(0, np.float32)
         self._partial = np.empty(0, np.float32)
@@ -119,7 +119,7 @@ class _Tail:
     def full_windows(self) -> Iterator[Window]:
         """The windows that later audio cannot change."""
         while len(self._pcm) > MAX_SAMPLES:
-            yield self._take(self._cut())
+            yield self._take(cut_point(self._probability, self._speech, self._pause))
 
     def rest(self) -> Iterator[Window]:
         """The window that holds all that is left, if there is speech in it."""
@@ -158,22 +158,28 @@ class _Tail:
         self._probability = self._probability[frames:]
         self._speech = self._speech[frames:]
 
-    def _cut(self) -> int:
-        """Where the first window of more than enough audio ends, in frames."""
-        pauses = self._pauses()
-        for start, end in pauses:
-            if end - start >= _LONG_SILENCE:
-                return (start + end) // 2
-        late = [pause for pause in pauses if sum(pause) // 2 >= _MAX_FRAMES * 2 // 3]
-        if pauses:
-            start, end = max(late or pauses, key=lambda pause: (pause[1] - pause[0], pause[0]))
-            return (start + end) // 2
-        first = _MAX_FRAMES - _LAST_RESORT
-        smooth = np.convolve(self._probability[first - 2 : _MAX_FRAMES + 2], np.full(5, 0.2), "valid")
-        return first + int(smooth.argmin())
 
-    def _pauses(self) -> list[tuple[int, int]]:
-        """The gaps in speech within one window's length, [start, end) in frames."""
-        spoken = np.flatnonzero(np.append(self._speech[:_MAX_FRAMES], True))
-        gaps = zip(spoken[:-1] + 1, spoken[1:], strict=True)
-        return [(int(start), int(end)) for start, end in gaps if end - start >= self._pause]
+def cut_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float) -> int:
+    """Where a window of more than enough audio ends, in frames from its beginning.
+
+    `probability` and `speech` [n], n at least a window's length, say of each frame how probable speech is in it, and
+    whether there is any; `pause` is how many seconds without are one.
+    """
+    pauses = _pauses(speech[:_MAX_FRAMES], max(1, _frames(pause)))
+    for start, end in pauses:
+        if end - start >= _LONG_SILENCE:
+            return (start + end) // 2
+    late = [gap for gap in pauses if sum(gap) // 2 >= _MAX_FRAMES * 2 // 3]
+    if pauses:
+        start, end = max(late or pauses, key=lambda gap: (gap[1] - gap[0], gap[0]))
+        return (start + end) // 2
+    first = _MAX_FRAMES - _LAST_RESORT
+    smooth = np.convolve(probability[first - 2 : _MAX_FRAMES + 2], np.full(5, 0.2), "valid")
+    return first + int(smooth.argmin())
+
+
+def _pauses(speech: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
+    """The gaps of `least` frames or more, [start, end)."""
+    spoken = np.flatnonzero(np.append(speech, True))
+    gaps = zip(spoken[:-1] + 1, spoken[1:], strict=True)
+    return [(int(start), int(end)) for start, end in gaps if end - start >= least]

@@ -35,6 +35,9 @@ _ACCENTS = {
     "en-gb": _ENGLISH | {"iə": "ɪə", "ɚ": "ə", "ɾ": "t"},
 }
 """espeak's sounds -> Kokoro's, where they differ; applied in this order."""
+_UNSTRESSED_I = re.compile(r"(?<!\S)(?=I[^\sˈˌ]*(?!\S))")
+"""Before "I", "I'm" and their like as espeak reads them. Kokoro learned them with a stress; without one it swallows
+them where a sentence begins."""
 
 
 class Phonemizer:
@@ -88,7 +91,7 @@ class Phonemizer:
         sounds = _TIED.sub(lambda pair: _PAIRS.get(pair[1] + pair[2], pair[1] + pair[2]), sounds).replace("\u0361", "")
         for ours, theirs in _ACCENTS.get(accent, {}).items():
             sounds = sounds.replace(ours, theirs)
-        return sounds
+        return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
 
 
 def _spaced(text: str, sounds: str) -> str:

@@ -36,6 +36,8 @@ class Decoded:
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    closed: bool
+    """It ends with a timestamp, as Whisper ends what somebody said; a loop seldom gets so far."""
 
     @property
     def repetitive(self) -> bool:
@@ -72,11 +74,15 @@ class Task:
 
     @property
     def best(self) -> Decoded:
-        """The good attempt, or where there is none the likeliest one, if possible of those that do not repeat."""
+        """The good attempt, or where there is none the likeliest one, if possible of those that do not repeat.
+
+        Where all do, the speech may. Then those count that came to an end: a loop is likelier than what was said.
+        """
         if self.attempts[-1].good:
             return self.attempts[-1]
         varied = [attempt for attempt in self.attempts if not attempt.repetitive]
-        return max(varied or self.attempts, key=lambda attempt: attempt.avg_logprob)
+        closed = [attempt for attempt in self.attempts if attempt.closed]
+        return max(varied or closed or self.attempts, key=lambda attempt: attempt.avg_logprob)
 
 
 def batch(rows: Sequence[NDArray[Any]]) -> ctranslate2.StorageView:
@@ -124,5 +130,6 @@ def _attempt(whisper: WhisperModel, group: Sequence[Task], temperature: float) -
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),  # the end token counts too
                 compression_ratio=get_compression_ratio(task.tokenizer.decode(tokens).strip()),
                 no_speech_prob=result.no_speech_prob,
+                closed=bool(tokens) and tokens[-1] >= task.tokenizer.timestamp_begin,
             )
         )

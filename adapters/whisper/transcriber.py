@@ -23,8 +23,9 @@ MAX_ROUNDS = 10
 class WhisperTranscriber:
     """One Whisper checkpoint as a `Transcriber`.
 
-    A window's transcript is what `WhisperModel.transcribe` gives for it alone with its default options; but the encoder
-    and the decoder run on the windows of all callers at once, and the language is detected from the same encoding.
+    A window's transcript is what `WhisperModel.transcribe` gives for it alone with its default options, or better where
+    all that it tries repeats itself (`Task.best`); but the encoder and the decoder run on the windows of all callers at
+    once, and the language is detected from the same encoding.
     """
 
     def __init__(self, whisper: WhisperModel) -> None:

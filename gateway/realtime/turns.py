@@ -11,7 +11,7 @@ import numpy as np
 from gateway.errors import BadRequest
 from gateway.realtime.protocol import TurnDetection
 from tritone.contract import LISTEN_RATE
-from tritone.windows import FRAME, MAX_SAMPLES, Detect, Samples
+from tritone.windows import FRAME, MAX_SAMPLES, Detect, Rules, Samples, cut_point
 
 BUFFER_SECONDS: Final = 300
 """What a client that commits by itself may leave uncommitted."""
@@ -45,6 +45,8 @@ class Turns:
         self._detect = detect
         self._partial = np.empty(0, np.float32)
         self._frames: list[Samples] = []
+        self._probability: list[float] = []
+        """Of speech, in each of `_frames` that the detector heard."""
         self._heard = 0
         self._silent = 0
         self.speaking = False
@@ -78,6 +80,7 @@ class Turns:
             return
         for frame, probability in zip(frames, self._detect(frames).tolist(), strict=True):
             self._frames.append(frame)
+            self._probability.append(probability)
             self._heard += FRAME
             yield from self._judge(probability, self.detection)
 
@@ -95,7 +98,7 @@ class Turns:
 
     def clear(self) -> None:
         """Forget what is in the buffer."""
-        self._frames.clear()
+        self._drop(len(self._frames))
         self._partial = np.empty(0, np.float32)
         self.speaking = False
         self._silent = 0
@@ -106,20 +109,36 @@ class Turns:
         if not self.speaking:
             if probability < threshold:
                 lead = _frames(detection.prefix_padding_ms)
-                del self._frames[: max(0, len(self._frames) - lead)]
+                self._drop(max(0, len(self._frames) - lead))
                 return
             self.speaking = True
             self._silent = 0
-            yield Started((self._heard - sum(map(len, self._frames))) * 1000 // LISTEN_RATE)
+            yield Started(self._start_ms)
         lasting = max(threshold - _HOLD, threshold / 2)
         self._silent = self._silent + 1 if probability < lasting else 0
-        # A turn without a pause ends where a model can hear no more at once.
-        full = sum(map(len, self._frames)) + FRAME > MAX_SAMPLES
-        if self._silent >= _frames(detection.silence_duration_ms) or full:
-            samples = self.samples
-            self._frames.clear()
-            self.speaking = False
-            yield Stopped(self._heard * 1000 // LISTEN_RATE, samples)
+        if self._silent >= _frames(detection.silence_duration_ms):
+            yield self._stop(len(self._frames), lasting)
+        elif (len(self._frames) + 1) * FRAME > MAX_SAMPLES:
+            # A model can hear no more at once: the turn ends where that parts the fewest words, and the next goes on.
+            speech = np.array(self._probability) >= lasting
+            yield self._stop(cut_point(np.array(self._probability, np.float32), speech, Rules().pause), lasting)
+            if self.speaking:
+                yield Started(self._start_ms)
+
+    @property
+    def _start_ms(self) -> int:
+        """Of the buffer."""
+        return (self._heard - len(self._frames) * FRAME) * 1000 // LISTEN_RATE
+
+    def _stop(self, frames: int, lasting: float) -> Stopped:
+        """End the turn after so many frames; where there is speech in the others, the next one is open."""
+        samples = np.concatenate(self._frames[:frames])
+        self._drop(frames)
+        self.speaking = any(probability >= lasting for probability in self._probability)
+        return Stopped(self._start_ms, samples)
+
+    def _drop(self, frames: int) -> None:
+        del self._frames[:frames], self._probability[:frames]
 
 
 def _frames(milliseconds: int) -> int:

@@ -55,8 +55,9 @@ class Hearing:
         """The English name of the language that the text is in."""
         if self.task == "translate":
             return "english"
-        # The last passage was heard in the language that the earlier ones told.
-        return languages.NAMES.get(self.passages[-1].language, "unknown") if self.passages else "unknown"
+        # The last words were heard in the language that the earlier ones told; what was wordless tells none.
+        code = next((passage.language for passage in reversed(self.passages) if passage.segments), "")
+        return languages.NAMES.get(code, "unknown")
 
     @property
     def languages(self) -> list[Language]:

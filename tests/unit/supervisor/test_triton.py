@@ -61,6 +61,10 @@ def test_the_server_waits_longer_than_we_do(settings: Callable[..., Settings]) -
     assert int(patience.partition("=")[2]) > 90
 
 
+def test_a_models_process_may_take_as_long_to_come_up_as_the_whole_start(settings: Callable[..., Settings]) -> None:
+    assert "--backend-config=python,stub-timeout-seconds=77" in command(settings(start_timeout=77))
+
+
 @pytest.fixture
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The parts of a server as the wheel in the environment `triton` has them."""

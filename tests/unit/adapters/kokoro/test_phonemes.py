@@ -27,6 +27,13 @@ def test_british_english_keeps_its_long_vowels(phonemizer: Phonemizer) -> None:
     assert phonemizer("The car is over there.", "en-gb") == "ðə kˈɑːɹ ɪz ˌQvə ðˈɛː."
 
 
+@pytest.mark.parametrize("accent", ["en-us", "en-gb"])
+def test_who_speaks_of_themselves_is_stressed_lest_the_word_is_swallowed(phonemizer: Phonemizer, accent: str) -> None:
+    spoken = phonemizer("I see. If I may, I'm here; I'll go.", accent).replace("ː", "")
+    assert [word.strip(".,;") for word in spoken.split() if "I" in word] == ["ˌI", "ˌI", "ˌIm", "ˌIl"]
+    assert "ˈIlənd Id" in phonemizer("Island ideas.", accent)
+
+
 def test_marks_stay_where_they_make_pauses(phonemizer: Phonemizer) -> None:
     assert phonemizer('Yes; "no" (maybe)… well — go!', "en-us") == 'jˈɛs; "nˈO" (mˈAbi)… wˈɛl — ɡˈO!'
 

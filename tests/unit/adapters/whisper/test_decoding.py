@@ -11,12 +11,15 @@ from faster_whisper.tokenizer import Tokenizer
 
 from adapters.whisper.decoding import TEMPERATURES, Task, decode
 
-GOOD, UNSURE, WORSE = -0.3, -1.5, -3.0
+LOOPING, GOOD, UNSURE, WORSE = -0.05, -0.3, -1.5, -3.0
 
 
 @dataclass
 class ScriptedDecoder:
-    """Stands for CTranslate2's model; `script` says by prompt and temperature how sure it is of what text."""
+    """Stands for CTranslate2's model; `script` says by prompt and temperature how sure it is of what text.
+
+    A text that ends with `|` comes with its closing timestamp.
+    """
 
     tokenizer: Tokenizer
     script: dict[tuple[int, float], tuple[str, float, float]]
@@ -27,7 +30,9 @@ class ScriptedDecoder:
         results = []
         for prompt in prompts:
             text, logprob, no_speech = self.script[prompt[0], sampling_temperature]
-            tokens = self.tokenizer.encode(text)
+            tokens = self.tokenizer.encode(text.removesuffix("|"))
+            if text.endswith("|"):
+                tokens.append(self.tokenizer.timestamp_begin + 1400)
             score = logprob * (len(tokens) + 1) / len(tokens)
             results.append(SimpleNamespace(sequences_ids=[tokens], scores=[score], no_speech_prob=no_speech))
         return results
@@ -92,6 +97,22 @@ def test_where_every_temperature_fails_the_likeliest_text_that_does_not_repeat_i
     [decoded], calls = run(script)
     assert len(calls) == len(TEMPERATURES)
     assert decoded.temperature == 0.6
+
+
+def test_where_every_text_repeats_a_loop_that_never_ends_gives_way_to_what_was_said(run):
+    script = {(0, temperature): ("la " * 60, LOOPING, 0.0) for temperature in TEMPERATURES}
+    script[0, 0.2] = ("la " * 30 + "|", GOOD, 0.0)
+    script[0, 1.0] = ("la " * 20 + "|", UNSURE, 0.0)
+    [decoded], calls = run(script)
+    assert len(calls) == len(TEMPERATURES)
+    assert decoded.temperature == 0.2
+
+
+def test_where_every_text_is_a_loop_the_likeliest_is_taken(run):
+    script = {(0, temperature): ("la " * 60, GOOD, 0.0) for temperature in TEMPERATURES}
+    script[0, 0.4] = ("la " * 70, LOOPING, 0.0)
+    [decoded], _ = run(script)
+    assert decoded.temperature == 0.4
 
 
 def test_a_single_temperature_is_taken_as_it_comes(run):

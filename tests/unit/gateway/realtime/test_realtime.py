@@ -222,13 +222,20 @@ async def test_telephone_audio_is_heard(gateway: Gateway, model: FakeWhisper, na
     assert completed.transcript == "part 5"
 
 
-async def test_a_turn_without_a_pause_ends_where_a_model_can_hear_no_more(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_a_turn_that_is_longer_than_a_model_can_hear_goes_on_as_the_next(
+    gateway: Gateway, model: FakeWhisper
+) -> None:
     async with session(gateway) as connection:
-        await connection.input_audio_buffer.append(audio=base64.b64encode(pcm((40, 2), (1, None))).decode())
+        audio = pcm((22, 1), (0.4, None), (18, 2), (1, None))
+        await connection.input_audio_buffer.append(audio=base64.b64encode(audio).decode())
         events = await until(connection, f"{TRANSCRIPTION}.completed")
         events += await until(connection, f"{TRANSCRIPTION}.completed")
     ends = [event.audio_end_ms for event in events if event.type == "input_audio_buffer.speech_stopped"]
-    assert ends == pytest.approx([30_000, 40_500], abs=100)
+    assert ends == pytest.approx([22_200, 40_900], abs=100)
+    starts = [event.audio_start_ms for event in events if event.type == "input_audio_buffer.speech_started"]
+    assert starts == [0, ends[0]]
+    transcripts = {event.transcript for event in events if event.type == f"{TRANSCRIPTION}.completed"}
+    assert transcripts == {"part 1", "part 2"}
 
 
 async def test_a_turn_that_fails_is_told_and_the_session_goes_on(gateway: Gateway, model: FakeWhisper) -> None:

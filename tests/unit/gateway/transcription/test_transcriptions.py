@@ -179,6 +179,15 @@ async def test_a_long_recording_is_heard_in_windows_of_its_first_language(
     assert [whisper.calls[n].parameters.get("background") for n in range(7)] == [None, *[True] * 6]
 
 
+async def test_what_is_wordless_tells_no_language(gateway: Gateway, whisper: FakeWhisper) -> None:
+    whisper.script |= {part: Transcript("nn", 0.3, ()) for part in range(1, 7)}
+    whisper.script[0] = Transcript("de", 0.4, (segment(" part 0"),))
+    heard = await post(gateway, file=("long.flac", LONG), response_format="verbose_json")
+    assert heard.json()["language"] == "german"
+    whisper.script[0] = Transcript("nn", 0.3, ())
+    assert (await post(gateway, response_format="verbose_json")).json()["language"] == "unknown"
+
+
 async def test_silence_is_not_sent_to_the_model(gateway: Gateway, whisper: FakeWhisper) -> None:
     silence = encoded(np.zeros(40 * RATE, np.float32), "flac", "flac")
     heard = (await post(gateway, file=("silence.flac", silence), response_format="verbose_json")).json()
