@@ -277,9 +277,10 @@ def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_
     assert "it ends" in pb_utils.Logger.lines[-1][1]
 
 
-def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(model: Model) -> None:
-    lost, good = model.ask(60, 1), model.ask(20, 2)
+def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(held: Model) -> None:
+    lost, good = held.ask(60, 1), held.ask(20, 2)
     lost.breaks = True
+    held.let_go()
     assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
 
 

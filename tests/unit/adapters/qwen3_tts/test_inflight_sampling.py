@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 VOCABULARY = 300
 WARPS = [
     Warp(True, temperature, top_k, top_p)
-    for temperature, top_k, top_p in product((0.3, 0.9, 1.0, 2.5), (0, 1, 50, 64, 65, 1000), (0.0, 0.3, 0.95, 1.0))
+    for temperature, top_k, top_p in product((0.05, 0.9, 1.0, 2.5), (0, 1, 50, 64, 65, 1000), (0.0, 0.3, 0.95, 1.0))
 ]
 
 
