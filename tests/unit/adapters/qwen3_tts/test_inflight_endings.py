@@ -219,6 +219,19 @@ def test_when_to_try_again_is_told_by_how_far_those_who_are_spoken_have_come() -
     assert full.value.retry_after == 6  # four frames a word: 12 of 20 are to come, at half a second each
 
 
+def test_who_has_drawn_the_end_is_about_to_leave() -> None:
+    one = Limits(slots=1, positions=80, queue=0, queue_seconds=5.0, batch=1)
+    bench = Bench(one, codec=FakeCodec(transfer=partial(LateTransfer, asked=99)))
+    bench.join(1, 5)
+    for _ in range(6):
+        bench.turn()
+        bench.now += 0.5
+    with pytest.raises(Overloaded) as full:
+        bench.join(2, 1)
+    assert full.value.retry_after == 1
+    bench.run()
+
+
 def test_nobody_is_told_to_wait_for_more_than_a_minute() -> None:
     bench = Bench(Limits(slots=1, positions=80, queue=0, queue_seconds=5.0, batch=1))
     bench.join(1, 60)

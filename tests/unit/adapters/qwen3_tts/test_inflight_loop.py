@@ -219,6 +219,15 @@ def test_who_is_heard_first_goes_before_who_has_audio_left() -> None:
     assert bench.stepper.steps[6:] == [[2], [2]]
 
 
+def test_of_those_who_have_heard_nothing_who_came_first_goes_first() -> None:
+    bench = Bench(Limits(slots=2, positions=80, queue=0, queue_seconds=5.0, batch=1))
+    bench.join(1, 30)
+    bench.now = 0.01
+    bench.join(2, 30)
+    bench.turn(4)
+    assert bench.stepper.steps == [[1], [1], [2], [2]]
+
+
 def test_who_runs_dry_first_is_stepped_first() -> None:
     bench = Bench(Limits(slots=2, positions=80, queue=0, queue_seconds=5.0, batch=1), Profile((2,)))
     bench.join(1, 30)
