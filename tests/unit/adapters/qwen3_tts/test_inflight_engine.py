@@ -18,6 +18,7 @@ from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.profiles import PROFILES
 from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.qwen3_tts.inflight.sending import Sender
 from adapters.triton.metrics import Metrics
 from adapters.triton.speech import Reply, to_int16
 from tests.unit.adapters.qwen3_tts.inflight_fakes import WAIT, FakeCodec, FakePreparation, FakeStepper, audio_of
@@ -282,6 +283,20 @@ def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(held: Model) 
     lost.breaks = True
     held.let_go()
     assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
+
+
+def test_who_has_left_is_sent_nothing_more() -> None:
+    woken = threading.Event()
+    sender, caller = Sender(woken.set), WatchedSender()
+    outlet = sender.outlet(Reply(caller, Metrics("qwen")))
+    outlet.start()
+    caller.cancelled = True
+    assert woken.wait(WAIT)
+    outlet.audio(audio_of(1, 2))
+    outlet.finish("stop", text_tokens=1, audio_frames=2)
+    sender.close()
+    assert ended(caller) == [pb_utils.TritonError.CANCELLED]
+    assert len(caller.sent) == 1
 
 
 def test_closing_ends_what_is_open_and_takes_no_more(held: Model) -> None:
