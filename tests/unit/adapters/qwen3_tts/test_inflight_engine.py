@@ -223,6 +223,18 @@ def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_th
     assert ended(*new) == [None, None]
 
 
+def test_nobodys_voice_is_taken_from_a_recording_who_has_left(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Mock(side_effect=model.preparation.prepare)
+    monkeypatch.setattr(model.preparation, "prepare", prepare)
+    model.preparation.new_voices = frozenset({1, 2, 3})
+    stays, left = model.ask(5, 1), model.ask(5, 2)
+    left.cancelled = True
+    assert ended(left) == [pb_utils.TritonError.CANCELLED]
+    model.preparation.encoding.set()
+    assert ended(stays, model.ask(5, 3)) == [None, None]
+    assert [call.args[0].sampling.seed for call in prepare.call_args_list] == [1, 3]
+
+
 def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_nothing_else_happens() -> None:
     model = Model()
     model.preparation.held = threading.Event()
