@@ -77,6 +77,7 @@ class TritonPythonModel:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._metrics.close()
 
     async def _end_all(self) -> None:
         hearings = asyncio.all_tasks() - {asyncio.current_task()}

@@ -66,3 +66,7 @@ class Metrics:
     def error(self, error: BaseException) -> None:
         """A request ended in `error`."""
         self._errors[_REASONS.get(type(error), "internal")].increment(1)
+
+    def close(self) -> None:
+        """Let go of them all: Triton 2.51's stub crashes on its way out where a model still holds one."""
+        self.__dict__.clear()

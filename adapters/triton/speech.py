@@ -201,10 +201,10 @@ class SpeechModel(ABC):
         """Load the model."""
         instance = Instance.from_args(args)
         self._max_chars = MAX_INPUT_CHARS.read()
-        self._metrics = Metrics(instance.model)
         self._open: set[Reply] = set()
         self._lock = threading.Lock()
         self._engine = self.load(instance)
+        self._metrics = Metrics(instance.model)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Hand every request to the engine; the answers leave through their response senders."""
@@ -238,6 +238,7 @@ class SpeechModel(ABC):
             left = list(self._open)
         for reply in left:
             reply.fail(RuntimeError("the engine closed without ending this request"))
+        self._metrics.close()
 
     def _forget(self, reply: Reply) -> None:
         with self._lock:

@@ -66,6 +66,7 @@ class TranscriptionModel(ABC):
         """Called by Triton when the model is unloaded, which has no request open then."""
         self._backlog.close()
         self._streams.shutdown()
+        self._metrics.close()
 
     def _read(self, request: Any) -> _Asked | None:
         """The request's window; where there is none, the answer that says why has left."""

@@ -7,6 +7,7 @@ about Triton; the tests below tests/e2e do.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -131,9 +132,12 @@ class Logger:
 
 
 class Metric:
-    """`values` are the increments, or the observations."""
+    """`values` are the increments, or the observations; who is still `alive` when the stub ends crashes a real one."""
+
+    alive: ClassVar[weakref.WeakSet[Metric]] = weakref.WeakSet()
 
     def __init__(self, labels: Mapping[str, str]) -> None:
+        self.alive.add(self)
         self.labels = labels
         self.values: list[float] = []
 

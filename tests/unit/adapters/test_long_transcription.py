@@ -70,6 +70,7 @@ def model(whisper: Whisper) -> Iterator[TritonPythonModel]:
     yield model
     whisper.gate.set()
     model.finalize()
+    assert not pb_utils.Metric.alive
 
 
 def send(model: TritonPythonModel, audio: Samples = RECORDING, **parameters: Any) -> Any:

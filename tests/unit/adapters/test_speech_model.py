@@ -63,6 +63,7 @@ def model() -> Iterator[AVoice]:
     model.initialize(ARGS)
     yield model
     model.finalize()
+    assert not pb_utils.Metric.alive
 
 
 def ask(

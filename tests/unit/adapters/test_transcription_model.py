@@ -86,6 +86,7 @@ def model() -> Iterator[Model]:
     yield model
     model.scripted.gate.set()
     model.finalize()
+    assert not pb_utils.Metric.alive
 
 
 def a_request(prompt="", *, audio=SECOND, **parameters):
