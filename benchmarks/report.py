@@ -26,9 +26,18 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
-        "packages": {each.name: each.version for each in distributions() if each.name in PACKAGES},
+        "packages": _packages(),
         "commit": _commit(),
     }
+
+
+def _packages() -> dict[str, str]:
+    """Of one that stands in several folders it is the first that is imported."""
+    versions: dict[str, str] = {}
+    for each in distributions():
+        if each.name in PACKAGES:
+            versions.setdefault(each.name, each.version)
+    return versions
 
 
 def _commit() -> str | None:

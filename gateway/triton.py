@@ -9,8 +9,7 @@ import json
 import logging
 import re
 import time
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -51,6 +50,10 @@ _DESCRIPTION_SECONDS = 60.0
 """How long a model's description holds: its server may come back with another checkpoint, other voices."""
 _PROBE_TIMEOUT = 5.0
 """Seconds that a question about a model's state may take."""
+_LOOK = 0.5
+"""Seconds between two looks whether a model that has calls is there; to load one again takes longer."""
+_PATIENCE = 10.0
+"""Seconds that a call may be silent whose model was taken away: another of the model's processes may be speaking it."""
 _FIELDS = {tensor.name for interface in INTERFACES.values() for tensor in interface.inputs} | {
     option.name for interface in INTERFACES.values() for option in dataclasses.fields(interface.options)
 }
@@ -75,11 +78,12 @@ class Triton:
         self._stubs = [service_pb2_grpc.GRPCInferenceServiceStub(channel) for channel in self._channels]
         self._turns = itertools.cycle(range(len(addresses)))
         self._descriptions: dict[str, tuple[float, SpeechDescription]] = {}
-        self._open: defaultdict[tuple[Any, str], set[Any]] = defaultdict(set)
-        """The calls that wait for an answer, by server and model."""
+        self._looks: dict[tuple[Any, str], asyncio.Task[bool]] = {}
 
     async def close(self) -> None:
         """Close every connection."""
+        for look in self._looks.values():
+            look.cancel()
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
     async def infer(
@@ -125,41 +129,57 @@ class Triton:
         Triton 2.51 crashes, all models with it, when a plain `ModelInfer` is cancelled just as it ends, and when a
         stream that asked for real statuses (`triton_grpc_error`) ends in an error. Plain streams stand both. It also
         keeps a model loaded for ever whose stream is left between an error and its end, and never ends those that a
-        dead process was answering: here they end as soon as another call learns of the death.
+        dead process was answering: here they end when the model was taken away to be loaded again.
         """
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         request.parameters["timeout"].int64_param = round(timeout * 1e6)
         stub = self._stub()
         call = stub.ModelStreamInfer(iter([request]), timeout=timeout)
-        fellows = self._open[stub, request.model_name]
-        fellows.add(call)
+        answers = 0
+        loss = asyncio.create_task(self._lost(stub, request.model_name, lambda: answers))
+        loss.add_done_callback(lambda _: call.cancel())
         final = False
         failure = None
         try:
             async for response in call:
+                answers += 1
                 if response.error_message:
                     failure = _from_text(response.error_message, request.model_name)
-                    if response.error_message.startswith(_DEAD):
-                        fellows.remove(call)
-                        while fellows:
-                            fellows.pop().cancel()
                 elif tensors := _tensors(response.infer_response):
                     yield tensors
                 final = response.infer_response.parameters["triton_final_response"].bool_param
         except grpc.aio.AioRpcError as error:
             raise _from_status(error, request.model_name) from error
         except asyncio.CancelledError:
-            if call in fellows:
+            if not loss.done():
                 raise
-            raise _from_text(_DEAD, request.model_name) from None
+            raise _from_text(f"{_DEAD} fell silent", request.model_name) from None
         finally:
-            fellows.discard(call)
+            loss.cancel()
             call.cancel()
         if failure:
             raise failure
         if not final:
             logger.error("%s ended its stream without a final response", request.model_name)
             raise ServerError
+
+    async def _lost(self, stub: Any, model: str, answers: Callable[[], int]) -> None:
+        """Return when `model` was taken from the server of `stub`, and the count of `answers` stands still since."""
+        while True:
+            while await self._serves(stub, model):
+                pass
+            before = answers()
+            await asyncio.sleep(_PATIENCE)
+            if answers() == before:
+                return
+
+    async def _serves(self, stub: Any, model: str) -> bool:
+        """The next look at a model; all calls of it share one."""
+        key = stub, model
+        if key not in self._looks:
+            look = self._looks[key] = asyncio.create_task(_look(stub, model))
+            look.add_done_callback(lambda _: self._looks.pop(key))
+        return await asyncio.shield(self._looks[key])
 
     async def ready(self, model: str) -> bool:
         """Whether any of the servers serves `model` now."""
@@ -199,6 +219,16 @@ class Triton:
             if self._channels[turn].get_state() is not grpc.ChannelConnectivity.TRANSIENT_FAILURE:
                 return self._stubs[turn]
         return self._stubs[next(self._turns)]
+
+
+async def _look(stub: Any, model: str) -> bool:
+    """Whether the server of `stub` serves `model` a moment from now, as far as it tells."""
+    await asyncio.sleep(_LOOK)
+    try:
+        answer = await stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=_PROBE_TIMEOUT)
+    except grpc.aio.AioRpcError:
+        return True  # what breaks the connection ends the calls too
+    return bool(answer.ready)
 
 
 def _request(model: str, inputs: Mapping[str, NDArray[Any]], parameters: Mapping[str, Value], id_: str) -> Any:

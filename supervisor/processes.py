@@ -18,6 +18,8 @@ from supervisor.log import Log
 
 T = TypeVar("T")
 
+_DEATH_SECONDS = 1.0
+"""How long after a connection broke the death behind it is waited for."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -107,7 +109,7 @@ class Process:
         try:
             await asyncio.wait((task, death), return_when=asyncio.FIRST_COMPLETED)
             if not death.done() and task.exception():  # a connection that broke may be the first sign of a death
-                await asyncio.wait((death,), timeout=1)
+                await asyncio.wait((death,), timeout=_DEATH_SECONDS)
             return await (death if self._child.returncode is not None else task)
         finally:
             for either in (task, death):

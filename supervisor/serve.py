@@ -150,7 +150,7 @@ async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
 async def _revive(plan: Plan, secret: str, server: Process, loaded: Mapping[int, str]) -> None:
     """Load every model again of whose processes in `loaded` one dies.
 
-    What that was speaking or hearing is lost: Triton does not end it.
+    What that was speaking or hearing is lost. Triton does not end it; the gateway does, which sees the model go.
     """
     async with (
         triton.control_client(plan.settings, secret) as client,

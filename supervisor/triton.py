@@ -86,6 +86,8 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         f"--http-port={settings.triton_http_port}",
         f"--grpc-address={settings.triton_host}",
         f"--grpc-port={settings.triton_grpc_port}",
+        # Gateways ask every 20 s whether we live. By default, three times in a silence cost them the connection.
+        "--grpc-http2-min-recv-ping-interval-without-data=10000",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
         f"--http-restricted-api={_RESTRICTED}:{CONTROL_HEADER}={secret}",

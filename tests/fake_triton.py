@@ -56,13 +56,13 @@ Handler = Callable[[Call], Iterable[Tensors] | AsyncIterator[Tensors]]
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """`async with FakeTriton({"kokoro-82m": handler}) as triton:` serves on `triton.address`.
 
-    `calls` holds what was asked, in order; `serving` the names of the models that say they are ready.
+    `calls` holds what was asked, in order; `away` the names of the models that are not ready.
     Every stream ends with an empty final response, as those of Triton's decoupled models do.
     """
 
     def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self.handlers = dict(handlers)
-        self.serving = set(handlers)
+        self.away: set[str] = set()
         self.calls: list[Call] = []
         self.address = ""
         self._server = grpc.aio.server()
@@ -77,7 +77,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         await self._server.stop(grace=1)
 
     async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return service_pb2.ModelReadyResponse(ready=request.name in self.serving)
+        return service_pb2.ModelReadyResponse(ready=request.name in self.handlers.keys() - self.away)
 
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
         async for request in requests:

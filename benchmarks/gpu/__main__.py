@@ -167,6 +167,8 @@ def main() -> None:
 
         download(arguments.wheels, arguments.python_version)
         return
+    if arguments.site:
+        sys.path.insert(0, str(arguments.site))  # what is carried is told among the machine's packages
     started = time.time()
     with tempfile.TemporaryDirectory(dir=_roomy(arguments.size)) as temporary:
         options = Options(

@@ -49,7 +49,8 @@ class Server:
 
     def metrics(self) -> dict[str, float]:
         """Triton's metrics, each sample by its name and labels."""
-        text = httpx.get(f"http://127.0.0.1:{self.triton_metrics_port}/metrics").raise_for_status().text
+        address = f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
+        text = httpx.get(address, timeout=60).raise_for_status().text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 

@@ -88,7 +88,7 @@ def test_what_the_small_model_does_not_follow_is_told(qwen: Server) -> None:
 
 
 def test_a_further_checkpoint_answers_under_its_own_name(qwen: Server) -> None:
-    assert "minsu" in [model["id"] for model in httpx.get(f"{qwen.url}/v1/models").json()["data"]]
+    assert "minsu" in [model["id"] for model in httpx.get(f"{qwen.url}/v1/models", timeout=60).json()["data"]]
     body = {"model": "minsu", "input": "Hello.", "response_format": "pcm", "max_new_tokens": 12, "seed": 1}
     answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=120)
     assert answer.headers["x-tritone-model"] == "minsu"

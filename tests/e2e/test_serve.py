@@ -25,7 +25,6 @@ NO_NETWORK = {
     "HF_HUB_OFFLINE": "1",
 }
 LISTENING_ONLY = {"TTS_MODES": "none"}
-SENTENCE = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
 
 
 def shared_memory(processes: list[psutil.Process]) -> set[Path]:
@@ -36,23 +35,25 @@ def shared_memory(processes: list[psutil.Process]) -> set[Path]:
 
 def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: Path) -> None:
     with serve(tmp_path / "log", **NO_NETWORK) as server:
-        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models").json()["data"]]
+        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
         assert models[:2] == ["kokoro-82m", "whisper-base"]
         assert server.url in server.log.read_text()
         assert server.log.read_text().count("curl") >= 2
 
 
-def test_a_model_whose_process_dies_comes_back(tmp_path: Path) -> None:
-    with serve(tmp_path / "log", **LISTENING_ONLY, DRAIN_TIMEOUT="1") as server:
-        (stub,) = [one for one in descendants(server.process.pid) if "/whisper-base/1/" in " ".join(one.cmdline())]
-        stub.kill()
+def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp_path: Path) -> None:
+    story = {"model": "tts-1", "voice": "alloy", "input": "A long story. " * 200, "response_format": "pcm"}
+    with serve(tmp_path / "log", STT_MODELS="none", DRAIN_TIMEOUT="1") as server:
+        (stub,) = [one for one in descendants(server.process.pid) if "/kokoro-82m/1/" in " ".join(one.cmdline())]
+        with httpx.stream("POST", f"{server.url}/v1/audio/speech", json=story, timeout=120) as spoken:
+            pieces = spoken.iter_bytes()
+            next(pieces)
+            stub.kill()
+            with pytest.raises(httpx.RemoteProtocolError):
+                list(pieces)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
-            # Of a path the client tries nothing twice.
-            heard = client.audio.transcriptions.create(
-                model="whisper-base", file=(SENTENCE.name, SENTENCE.read_bytes())
-            )
-        assert heard.text
-        assert "the process of whisper-base died: loading it again" in server.log.read_text()
+            assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
+        assert "the process of kokoro-82m died: loading it again" in server.log.read_text()
         assert server.stop() == 0
 
 

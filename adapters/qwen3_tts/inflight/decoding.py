@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -19,6 +20,8 @@ _COMFORTABLE_SECONDS = 1.0
 """With so much audio left, a listener can wait..."""
 _TOGETHER = 4
 """...for every fourth frame."""
+_GLANCE_SECONDS = 2e-4
+"""Between two looks at what is on its way: short beside a frame, long beside a look."""
 
 
 class _Issued(NamedTuple):
@@ -69,6 +72,14 @@ class Decoding:
         for stream in streams:
             if stream.reason and not stream.codes and not stream.decoding and not stream.over:
                 self._finish(stream)
+
+    def hear_until(self, frame: Transfer) -> None:
+        """Send what arrives before `frame` does: who waits for a first sound need not wait for that, too."""
+        while self._issued and not frame.arrived:
+            if self._issued[0].audio.arrived:
+                self._hear(self._issued.popleft())
+            else:
+                time.sleep(_GLANCE_SECONDS)
 
     def _decode(self, streams: Sequence[Stream], *, together: bool) -> None:
         """The chunks of one size at once; whose listeners run dry go first."""

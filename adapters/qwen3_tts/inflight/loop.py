@@ -146,6 +146,7 @@ class FrameLoop:
         """Read what has been made, but for the last `behind` frames."""
         while len(self._issued) > behind:
             issued = self._issued.popleft()
+            self._decoding.hear_until(issued.ended)
             try:
                 codes, ended = issued.codes.wait(), issued.ended.wait()
             except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ class DecoderWeights:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Everything that a checkpoint holds, on one device, in one precision."""
+    """Everything that a checkpoint holds, on one device, in one precision but for what says otherwise."""
 
     folder: Path
     device: torch.device
@@ -68,6 +69,7 @@ class Weights:
     codec_head: Tensor
     """(talker vocabulary, hidden): from the talker's hidden state to codebook 0."""
     predictor: DecoderWeights
+    """In float16 it and what surrounds it, projection and heads, are float32 (see `_predictor_dtype`)."""
     predictor_in: tuple[Tensor, Tensor] | None
     """Weight and bias from the talker's width to the predictor's; None where they are equal."""
     predictor_heads: Sequence[Tensor]
@@ -90,6 +92,7 @@ class Weights:
         config = _json(folder / "config.json")
         talker, predictor = config["talker_config"], config["talker_config"]["code_predictor_config"]
         tensors = _Tensors(folder, device, dtype)
+        of_predictor = tensors.given_in(_predictor_dtype(dtype))
         codebooks = range(talker["num_code_groups"] - 1)
         projected = talker["hidden_size"] != predictor["hidden_size"]
         weights = cls(
@@ -100,9 +103,9 @@ class Weights:
             generation=_json(folder / "generation_config.json"),
             talker=_decoder(tensors, "talker.model", talker),
             codec_head=tensors.take("talker.codec_head.weight"),
-            predictor=_decoder(tensors, "talker.code_predictor.model", predictor),
-            predictor_in=tensors.linear("talker.code_predictor.small_to_mtp_projection") if projected else None,
-            predictor_heads=[tensors.take(f"talker.code_predictor.lm_head.{i}.weight") for i in codebooks],
+            predictor=_decoder(of_predictor, "talker.code_predictor.model", predictor),
+            predictor_in=of_predictor.linear("talker.code_predictor.small_to_mtp_projection") if projected else None,
+            predictor_heads=[of_predictor.take(f"talker.code_predictor.lm_head.{i}.weight") for i in codebooks],
             code_embeddings=[
                 tensors.take("talker.model.codec_embedding.weight"),
                 *(tensors.take(f"talker.code_predictor.model.codec_embedding.{i}.weight") for i in codebooks),
@@ -129,6 +132,12 @@ class _Tensors:
         for path in sorted(folder.glob("model*.safetensors")):
             self._left |= load_file(path, device=device)
 
+    def given_in(self, dtype: torch.dtype) -> _Tensors:
+        """The same ones, for whom they are wanted in another precision."""
+        same = copy(self)
+        same._dtype = dtype
+        return same
+
     def take(self, name: str) -> Tensor:
         try:
             return self._left.pop(name).to(self._dtype)
@@ -145,6 +154,11 @@ class _Tensors:
     def check_all_taken(self) -> None:
         if self._left:
             raise UnreadableCheckpointError(f"{self._folder} has tensors of another model: {', '.join(self._left)}")
+
+
+def _predictor_dtype(dtype: torch.dtype) -> torch.dtype:
+    """What the code predictor computes in: the published 0.6B has numbers in it twice as large as float16 holds."""
+    return torch.float32 if dtype == torch.float16 else dtype
 
 
 def _decoder(tensors: _Tensors, prefix: str, config: Mapping[str, Any]) -> DecoderWeights:

@@ -15,6 +15,7 @@ from benchmarks.gpu.__main__ import Run, tasks
 from benchmarks.gpu.listener import Listener
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import Options, options_from
+from benchmarks.report import machine
 from tritone.contract import SPEECH_RATE
 
 WORKER = """
@@ -117,3 +118,14 @@ def test_a_listener_hears_silence_when_audio_comes_later_than_it_is_played(
         listener.audio(np.zeros(round(seconds * SPEECH_RATE), np.float32))
     assert listener.silence == pytest.approx(silence)
     assert listener.seconds == 1.5
+
+
+def test_of_a_package_that_is_carried_and_installed_the_carried_version_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried = tmp_path / "numpy-0.1.dist-info"
+    carried.mkdir()
+    (carried / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
+    assert machine()["packages"]["numpy"] == np.__version__
+    monkeypatch.syspath_prepend(tmp_path)
+    assert machine()["packages"]["numpy"] == "0.1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,11 +71,14 @@ class FakeSpeech:
     rate: int = SPEECH_RATE
     finish_reason: str = "stop"
     description: SpeechDescription = DESCRIPTION
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it is asked to speak."""
 
     async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
         if call.parameters.get("describe"):
             yield {"description": np.array([self.description.to_json().encode()], np.object_)}
             return
+        self.asked.set()
         for index, chunk in enumerate(self.chunks):
             if index < len(self.gates):
                 await self.gates[index].wait()
@@ -170,7 +173,7 @@ def kokoro() -> FakeSpeech:
 def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
     """One server for all tests, with new models and no memory for each."""
     _triton.handlers = {"kokoro-82m": kokoro, "whisper-base": lambda call: iter(())}
-    _triton.serving = set(_triton.handlers)
+    _triton.away.clear()
     _triton.calls.clear()
     return _triton
 
@@ -205,6 +208,38 @@ def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
 def serve(triton: FakeTriton) -> Serve:
     """`async with serve(max_input_chars=10) as gateway:` runs a gateway of its own with these settings."""
     return lambda **settings: _serve(triton, **settings)
+
+
+@asynccontextmanager
+async def leaving(asking: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """A client that asks, and is gone at the end of the block."""
+    client = asyncio.create_task(asking)
+    try:
+        yield
+    finally:
+        client.cancel()
+        with suppress(asyncio.CancelledError):
+            await client
+
+
+FAR = 86_400.0
+"""A timeout of a gateway, in seconds, whose end is up to `expire`."""
+
+
+@pytest.fixture
+def expire(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Has the last timeout of `FAR` seconds that was begun run out now: how fast the machine is has no part in it."""
+    begun: list[asyncio.Timeout] = []
+    timeout = asyncio.timeout
+
+    def noted(seconds: float | None) -> asyncio.Timeout:
+        deadline = timeout(seconds)
+        if seconds == FAR:
+            begun.append(deadline)
+        return deadline
+
+    monkeypatch.setattr(asyncio, "timeout", noted)
+    return lambda: begun[-1].reschedule(0)
 
 
 @pytest.fixture

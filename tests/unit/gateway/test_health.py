@@ -19,7 +19,7 @@ async def test_the_gateway_lives_and_is_ready_when_every_model_serves(gateway: G
 
 
 async def test_it_is_not_ready_while_a_model_is_missing_and_names_it(gateway: Gateway, triton: FakeTriton) -> None:
-    triton.serving.remove("whisper-base")
+    triton.away.add("whisper-base")
     answer = await gateway.http.get("/ready")
     assert answer.status_code == 503
     assert answer.json()["error"]["message"] == "not serving yet: whisper-base"

@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
 import numpy as np
 import openai
 import pytest
 
 from gateway import middleware
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
+from tests.unit.gateway.conftest import FAR, FakeSpeech, Gateway, Serve, leaving
 
 SPEECH = "/v1/audio/speech"
 HELLO = {"model": "tts-1", "input": "Hello there.", "response_format": "pcm"}
@@ -66,11 +65,14 @@ async def test_our_own_fault_is_a_500_without_its_words(
 
 
 async def test_a_request_over_its_time_is_a_504_and_stops_the_model(
-    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None]
 ) -> None:
     kokoro.gates = [asyncio.Event()]
-    async with serve(request_timeout=0.05) as gateway:
-        answer = await gateway.http.post(SPEECH, json=HELLO)
+    async with serve(request_timeout=FAR) as gateway:
+        asking = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
+        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        expire()
+        answer = await asking
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
@@ -286,8 +288,8 @@ async def test_a_cut_answer_and_a_client_that_left_are_logged_as_such(
     request_lines: Callable[[], list[dict[str, Any]]],
 ) -> None:
     kokoro.gates = [asyncio.Event()]
-    with pytest.raises(httpx.ReadTimeout):
-        await gateway.http.post(SPEECH, json=HELLO, timeout=httpx.Timeout(5, read=0.2))
+    async with leaving(gateway.http.post(SPEECH, json=HELLO)):
+        await asyncio.wait_for(kokoro.asked.wait(), 20)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
     await gateway.http.get("/health")
     assert request_lines()[0].items() >= {"status": 499, "cut": True}.items()

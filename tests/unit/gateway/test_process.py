@@ -40,7 +40,7 @@ async def test_a_stream_that_outlasts_the_drain_ends_with_an_error(
     first.set()
     kokoro.gates = [first, asyncio.Event()]
     async with (
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
         client.stream("POST", "/v1/audio/speech", json=EVENTS) as answer,
     ):
         lines = answer.aiter_lines()
@@ -66,7 +66,7 @@ async def test_a_request_that_outlasts_the_drain_before_its_answer_is_a_503(
             yield tensors
 
     triton.handlers["kokoro-82m"] = silent
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         asked = asyncio.create_task(client.post("/v1/audio/speech", json=EVENTS))
         await asyncio.wait_for(speaking.wait(), 20)
         process.send_signal(signal.SIGTERM)
@@ -83,7 +83,7 @@ async def test_sigterm_lets_the_open_request_finish(
     kokoro.gates = [first, second]
     body = {"model": "tts-1", "input": "Hello.", "response_format": "pcm"}
     async with (
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
         client.stream("POST", "/v1/audio/speech", json=body) as answer,
     ):
         pieces = answer.aiter_bytes()

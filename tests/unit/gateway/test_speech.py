@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -17,7 +17,7 @@ import pytest
 
 from gateway.speech.router import ENDING
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
-from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, tone
+from tests.unit.gateway.conftest import FAR, FakeSpeech, Gateway, Serve, leaving, tone
 from tests.unit.gateway.sound import decode
 from tritone.errors import InvalidInput, Overloaded
 
@@ -268,11 +268,14 @@ async def test_a_model_that_fails_is_told_in_general_words(gateway: Gateway, kok
 
 @pytest.mark.parametrize("asked", [{}, {"stream_format": "sse"}, {"stream": False}])
 async def test_no_audio_in_time_is_a_504_and_stops_the_model(
-    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, asked: dict[str, Any]
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None], asked: dict[str, Any]
 ) -> None:
     kokoro.gates = [asyncio.Event()]
-    async with serve(first_audio_timeout=0.05) as gateway:
-        status, error = await error_of(gateway, **asked)
+    async with serve(first_audio_timeout=FAR) as gateway:
+        answer = asyncio.create_task(error_of(gateway, **asked))
+        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        expire()
+        status, error = await answer
     assert (status, error["code"]) == (504, "timeout")
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
@@ -314,27 +317,34 @@ async def test_a_fault_of_ours_in_mid_stream_is_the_last_event(gateway: Gateway,
 
 
 async def test_a_deadline_in_mid_stream_is_the_last_event_and_stops_the_model(
-    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None]
 ) -> None:
     first = asyncio.Event()
     first.set()
     kokoro.gates = [first, asyncio.Event()]
-    async with serve(request_timeout=0.5) as gateway:
+    async with serve(request_timeout=FAR) as gateway:
         events = await sse(gateway, {**HELLO, "stream_format": "sse", "response_format": "pcm"})
         assert (await anext(events))["type"] == "speech.audio.delta"
+        expire()
         with pytest.raises(openai.APIError, match="the request took longer") as caught:
             [event async for event in events]
         assert caught.value.code == "timeout"
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
-async def test_a_deadline_in_mid_stream_cuts_a_file(serve: Serve, triton: FakeTriton, kokoro: FakeSpeech) -> None:
+async def test_a_deadline_in_mid_stream_cuts_a_file(
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None]
+) -> None:
     first = asyncio.Event()
     first.set()
     kokoro.gates = [first, asyncio.Event()]
-    async with serve(request_timeout=0.5) as gateway:
+    body = {**HELLO, "response_format": "pcm"}
+    async with serve(request_timeout=FAR) as gateway, gateway.http.stream("POST", SPEECH, json=body) as answer:
+        pieces = answer.aiter_bytes()
+        await anext(pieces)
+        expire()
         with pytest.raises(httpx.RemoteProtocolError):
-            await gateway.http.post(SPEECH, json={**HELLO, "response_format": "pcm"})
+            [piece async for piece in pieces]
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
@@ -359,8 +369,8 @@ async def test_a_client_that_leaves_before_the_first_audio_stops_the_model(
     gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech
 ) -> None:
     kokoro.gates = [asyncio.Event()]
-    with pytest.raises(httpx.ReadTimeout):
-        await gateway.http.post(SPEECH, json=HELLO, timeout=httpx.Timeout(5, read=0.2))
+    async with leaving(gateway.http.post(SPEECH, json=HELLO)):
+        await asyncio.wait_for(kokoro.asked.wait(), 20)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 

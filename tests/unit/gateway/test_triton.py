@@ -161,13 +161,11 @@ async def test_cancelling_the_task_cancels_the_call_in_triton(
     await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
 
 
-async def test_the_death_of_a_models_process_ends_what_else_it_was_speaking_and_no_more(
-    client: Triton, triton: FakeTriton
+async def test_a_model_that_is_taken_away_ends_what_it_was_speaking_and_no_more(
+    client: Triton, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dead(call: Call) -> Iterator[Any]:
-        raise TritoneError("Stub process 'm_0_0' is not healthy.")
-        yield
-
+    monkeypatch.setattr("gateway.triton._LOOK", 0.01)
+    monkeypatch.setattr("gateway.triton._PATIENCE", 0.02)
     later = asyncio.Event()
 
     async def lives(call: Call) -> AsyncIterator[Any]:
@@ -179,12 +177,39 @@ async def test_the_death_of_a_models_process_ends_what_else_it_was_speaking_and_
     lost, kept = (client.stream(name, {}, {}, request_id="r1", timeout=60) for name in ("dies", "lives"))
     await anext(lost)
     await anext(kept)
-    triton.handlers["dies"] = dead
-    for stream in (client.stream("dies", {}, {}, request_id="r2", timeout=60), lost):
-        with pytest.raises(Unavailable, match="not loaded"):
-            await asyncio.wait_for(anext(stream), 10)
+    triton.away.add("dies")
+    with pytest.raises(Unavailable, match="not loaded"):
+        await asyncio.wait_for(anext(lost), 20)
     later.set()
     assert [answer["n"].item() async for answer in kept] == [1]
+
+
+async def test_what_goes_on_speaking_is_not_lost_when_its_model_is_taken_away(
+    client: Triton, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.triton._LOOK", 0.01)
+    monkeypatch.setattr("gateway.triton._PATIENCE", 1.0)
+    over = asyncio.Event()
+
+    async def speaks(call: Call) -> AsyncIterator[Any]:
+        while not over.is_set():
+            yield {"n": np.zeros(1, np.int32)}
+            await asyncio.sleep(0.001)
+
+    async def read(answers: AsyncIterator[Any]) -> None:
+        async for _ in answers:
+            pass
+
+    triton.away.add("m")
+    triton.handlers["m"] = speaks
+    stream = client.stream("m", {}, {}, request_id="r1", timeout=60)
+    await anext(stream)
+    kept = asyncio.create_task(read(stream))
+    triton.handlers["m"] = stuck
+    with pytest.raises(Unavailable, match="not loaded"):
+        await client.infer("m", {}, {}, request_id="r2", timeout=60)
+    over.set()
+    await asyncio.wait_for(kept, 20)
 
 
 async def test_a_model_is_ready_where_it_says_so(client: Triton, triton: FakeTriton) -> None:

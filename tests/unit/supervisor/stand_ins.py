@@ -31,12 +31,12 @@ def listen(name: str, port: int, answer: dict[str, str]) -> None:
             self.answer()
 
         def answer(self) -> None:
+            tell(f"{name}: {self.command} {self.path} {self.headers.get('tritone-control') is not None}")
             body = answer.get(self.path, "{}").encode()
             self.send_response(400 if self.path in answer else 200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
-            tell(f"{name}: {self.command} {self.path} {self.headers.get('tritone-control') is not None}")
 
         def log_message(self, *_: object) -> None:
             pass

@@ -41,7 +41,7 @@ asyncio.run(main())
 """
 
 
-def running(code: str, path: Path, grace: float = 5) -> AbstractAsyncContextManager[Process]:
+def running(code: str, path: Path, grace: float = PATIENCE) -> AbstractAsyncContextManager[Process]:
     log = Log("child", path, alarming=lambda line: line.startswith("E"))
     return Process.running("child", [sys.executable, "-c", code], os.environ, grace=grace, log=log)
 
@@ -116,7 +116,11 @@ async def test_work_that_needs_a_child_is_given_up_when_it_dies(tmp_path: Path) 
     assert given_up.is_set()
 
 
-async def test_a_childs_death_explains_the_connection_that_broke_with_it(tmp_path: Path) -> None:
+async def test_a_childs_death_explains_the_connection_that_broke_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.processes._DEATH_SECONDS", PATIENCE)
+
     async def work() -> None:
         await first_line(tmp_path / "log")
         raise ConnectionResetError

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.triton import _OPTIONS
 from supervisor import triton
 from supervisor.environments import Environment
 from supervisor.plan import Device, Plan
@@ -43,6 +44,11 @@ def test_the_server_listens_where_the_settings_say(settings: Callable[..., Setti
     options = command(settings(triton_grpc_port=18001))
     assert "--grpc-port=18001" in options
     assert [option.split("=")[1] for option in options if "-address=" in option] == ["127.0.0.1"] * 3
+
+
+def test_the_server_stands_the_pings_of_its_gateways(settings: Callable[..., Settings]) -> None:
+    (interval,) = [option for option in command(settings()) if "ping-interval" in option]
+    assert int(interval.partition("=")[2]) < dict(_OPTIONS)["grpc.keepalive_time_ms"]
 
 
 def test_a_machine_without_gpu_takes_the_models_cpu_configurations(settings: Callable[..., Settings]) -> None:

@@ -9,8 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_BLOCK = 32
-"""Positions that a program reads at once."""
+_BLOCK, _SMALL_BLOCK = 32, 16
+"""Positions that a program reads at once; the second where there are no more, as in the code predictor."""
 _PROGRAMS = 256
 """As many keep a GPU busy; where rows and heads make fewer, the positions are split."""
 
@@ -48,7 +48,7 @@ def attend(queries: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> 
         DIM=dim,
         DIM_BLOCK=block,
         SPLITS=splits,
-        BLOCK=_BLOCK,
+        BLOCK=_BLOCK if cache.shape[1] > _SMALL_BLOCK else _SMALL_BLOCK,
         num_warps=4,
     )
     if splits > 1:

@@ -28,7 +28,7 @@ from adapters.qwen3_tts.inflight.sampling import Sampler
 
 FUSED = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
 """What the assembly calls the types."""
-SLOTS, POSITIONS, HEADS, KEY_VALUE_HEADS, DIM = 3, 96, 16, 8, 128
+SLOTS, POSITIONS, BOOKS, HEADS, KEY_VALUE_HEADS, DIM = 3, 96, 16, 16, 8, 128
 
 
 def launch_all(dtype: torch.dtype) -> None:
@@ -44,7 +44,8 @@ def launch_all(dtype: torch.dtype) -> None:
         qkv = torch.zeros(rows, HEADS + 2 * KEY_VALUE_HEADS, DIM, dtype=dtype)
         norm, table = torch.zeros(HEADS + KEY_VALUE_HEADS, DIM, dtype=dtype), torch.zeros(POSITIONS, DIM, dtype=dtype)
         rotate_and_store(qkv, norm, table, table, cache, slots, positions, 1e-6)
-        attend(qkv[:, :HEADS], cache, slots, positions)
+        for reach in (POSITIONS, BOOKS):
+            attend(qkv[:, :HEADS], cache[:, :reach], slots, positions)
         for vocabulary in (2048, 3072):
             scores = torch.zeros(rows, vocabulary, dtype=dtype)
             sampler = FusedSampler(Sampler(rows, vocabulary, scores.device), slots, 15 * 2048 + 3072)

@@ -118,6 +118,26 @@ def test_audio_that_is_not_there_yet_holds_nobody_up() -> None:
     assert np.array_equal(recording.samples(), audio_of(1, 40))
 
 
+def test_audio_that_arrives_while_a_frame_is_made_is_heard_before_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(codec=FakeCodec(transfer=partial(LateTransfer, asked=3)), behind=1)
+    recording = bench.join(1, 40)
+    chunks: list[int] = []
+
+    class Slow(LateTransfer):
+        def __init__(self, tensor: torch.Tensor) -> None:
+            super().__init__(tensor, asked=9)
+
+        def wait(self) -> np.ndarray:
+            chunks.append(len(recording.chunks))
+            return super().wait()
+
+    monkeypatch.setattr(loop, "Transfer", Slow)
+    bench.turn(4)
+    assert chunks == [0, 0, 0, 0, 1, 1]  # codes and end of three frames, the first two of which are the first chunk
+    bench.run()
+    assert np.array_equal(recording.samples(), audio_of(1, 40))
+
+
 def test_a_caller_that_leaves_while_its_audio_is_on_its_way_hears_no_more_of_it() -> None:
     bench = Bench(codec=FakeCodec(transfer=partial(LateTransfer, asked=9)))
     left, stays = bench.join(1, 40), bench.join(2, 40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from adapters.qwen3_tts.inflight import weights
 from adapters.qwen3_tts.inflight.frame import FrameStepper
+from adapters.qwen3_tts.inflight.plain import PlainContext
+from adapters.qwen3_tts.inflight.predictor import Predictor
 from adapters.qwen3_tts.inflight.sampling import Sampler, Sampling
+from adapters.qwen3_tts.inflight.weights import Weights
 from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
 from tests.tiny_models.shapes import SHAPES
 from tests.unit.adapters.qwen3_tts.oracle import UTTERANCES, Oracle, SharedNoise
@@ -89,12 +95,50 @@ def test_codes_are_drawn_from_the_packages_probabilities_of_that_precision(
 
     So we are to be much nearer, and most often at its very bits: at no draws, or one in twenty, where a sum or
     product is rounded elsewhere (measured: residuals, rotation, SiLU, the sum of embeddings), at half of them here.
-    The rest are matrix products that add up in another order.
+    The rest are matrix products that add up in another order. In float16 that holds for the talker's draws alone; the
+    code predictor's are made in float32, and so must be nearer to it than the package's.
     """
     oracle = Oracle(rounded, dtype)
     theirs, codes = spoken_by_the_package(oracle, monkeypatch)
-    ours = followed_by_us(oracle, codes, monkeypatch)
-    cost = distance(theirs, followed_by_us(exact, codes, monkeypatch))
+    ours, precise = (followed_by_us(each, codes, monkeypatch) for each in (oracle, exact))
     assert len(codes) > 10 * 16
-    assert distance(ours, theirs) < 0.6 * cost
-    assert sum(map(torch.equal, ours, theirs)) > 0.4 * len(codes)
+    if dtype == "float16":
+        theirs_of_predictor, *others = (
+            [draw for i, draw in enumerate(each) if i % 16] for each in (theirs, ours, precise)
+        )
+        assert distance(*others) < 0.7 * distance(theirs_of_predictor, others[1])
+        theirs, ours, precise = (each[::16] for each in (theirs, ours, precise))
+    assert distance(ours, theirs) < 0.6 * distance(theirs, precise)
+    assert sum(map(torch.equal, ours, theirs)) > 0.4 * len(ours)
+
+
+def scores_of_a_frame(model: Weights) -> Tensor:
+    """The code predictor's (15, codes), of any frame."""
+    scores: list[Tensor] = []
+
+    def draw(book: int, each: Tensor) -> Tensor:
+        scores.append(each[0].float())
+        return torch.tensor([book])
+
+    context = PlainContext(model.predictor, rows=1, positions=16)
+    hidden = torch.linspace(-1, 1, model.codec_head.shape[1], dtype=model.dtype)[None]
+    Predictor(model, context).complete(hidden, torch.tensor([0]), draw)
+    return torch.stack(scores)
+
+
+@pytest.mark.parametrize("size", ["0.6B", "1.7B"])
+def test_the_code_predictor_may_go_beyond_the_range_of_float16(
+    model_dir: Path, tmp_path: Path, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of the published 0.6B does between the two matrices of a feed-forward part."""
+    folder = shutil.copytree(model_dir / f"Qwen3-TTS-12Hz-{size}-CustomVoice", tmp_path / "model")
+    tensors = load_file(folder / "model.safetensors")
+    for name, factor in {"gate": 2.0**10, "up": 2.0**10, "down": 2.0**-20}.items():
+        tensors[f"talker.code_predictor.model.layers.0.mlp.{name}_proj.weight"] *= factor
+    save_file(tensors, folder / "model.safetensors")
+    precise = scores_of_a_frame(Weights.load(folder))
+    torch.testing.assert_close(
+        scores_of_a_frame(Weights.load(folder, dtype=torch.float16)), precise, atol=2e-3, rtol=2e-3
+    )
+    monkeypatch.setattr(weights, "_predictor_dtype", lambda dtype: dtype)
+    assert not scores_of_a_frame(Weights.load(folder, dtype=torch.float16)).isfinite().all()

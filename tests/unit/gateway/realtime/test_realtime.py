@@ -31,6 +31,12 @@ RATE = 24_000
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
+@pytest.fixture(autouse=True)
+def _no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, no turn is looked at while it grows."""
+    monkeypatch.setattr("gateway.realtime.turn._EVERY", 600.0)
+
+
 @pytest.fixture
 def model(triton: FakeTriton, whisper: FakeWhisper) -> FakeWhisper:
     triton.handlers["whisper-base"] = whisper
@@ -124,11 +130,15 @@ async def triton_asked(triton: FakeTriton, times: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_text_is_told_while_somebody_speaks(gateway: Gateway, triton: FakeTriton) -> None:
+async def test_text_is_told_while_somebody_speaks(
+    gateway: Gateway, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.realtime.turn._EVERY", 0.01)
+
     async def growing(call: Call) -> AsyncIterator[Tensors]:
-        """A word for each second, the last of them wrong while nothing comes behind it."""
-        seconds = call.inputs["audio"].shape[1] // 16_000
-        words = [*(f"w{n}" for n in range(seconds - 1)), f"guess{seconds}"]
+        """A word more at each look, the last of them wrong."""
+        looks = len(triton.calls)
+        words = [*(f"w{n}" for n in range(looks + 1)), f"guess{looks}"]
         yield Transcript("en", 0.9, (segment(" " + " ".join(words)),)).to_columns()
 
     triton.handlers["whisper-base"] = growing

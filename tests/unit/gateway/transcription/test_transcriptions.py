@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -12,7 +13,7 @@ import openai
 import pytest
 
 from tests.fake_triton import Status
-from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.conftest import FAR, Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
 from tritone.transcript import Transcript
@@ -227,11 +228,15 @@ async def test_a_window_that_fails_cancels_the_others(gateway: Gateway, whisper:
     assert "secret" not in response.text
 
 
-async def test_a_request_that_takes_too_long_is_told_so(serve: Serve, whisper: FakeWhisper) -> None:
-    async with serve(request_timeout=0.5) as gateway, whisper.holding(0):
-        response = await post(gateway)
-        async with asyncio.timeout(10):
-            await whisper.calls[0].cancelled.wait()
+async def test_a_request_that_takes_too_long_is_told_so(
+    serve: Serve, whisper: FakeWhisper, expire: Callable[[], None]
+) -> None:
+    async with serve(request_timeout=FAR) as gateway, whisper.holding(0), asyncio.timeout(20):
+        asking = asyncio.create_task(post(gateway))
+        await whisper.arrived[0].wait()
+        expire()
+        response = await asking
+        await whisper.calls[0].cancelled.wait()
     assert response.status_code == 504
     assert error_of(response)["code"] == "timeout"
 
