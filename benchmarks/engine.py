@@ -56,13 +56,12 @@ from adapters.qwen3_tts.stock import StockModel  # noqa: E402
 from adapters.qwen3_tts.synthesizer import Synthesizer  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
+from benchmarks.utterances import TEXT, VOICES  # noqa: E402
 from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tests.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
 
 STREAMS = (1, 4, 8, 16)
-VOICES = ("ryan", "aiden", "eric", "serena")
-TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
 PROFILE = "latency"
 ROUNDS_SECONDS = 90
 """For the rounds of one size, beside which its codes are compared and its operations counted."""

@@ -92,6 +92,14 @@ class SpeechOptions(Options):
     top_p: float | None = option(
         None, unit="0-1", followed_by=_SAMPLED, doc="Sample from the likeliest of this probability together."
     )
+    subtalker_temperature: float | None = option(
+        None,
+        unit="0-2",
+        followed_by=_SAMPLED,
+        doc="As `temperature`, for the other 15 codes of a frame: how it sounds. 0 unless it is set where that is 0.",
+    )
+    subtalker_top_k: int | None = option(None, unit="codes", followed_by=_SAMPLED, doc="As `top_k`, for those.")
+    subtalker_top_p: float | None = option(None, unit="0-1", followed_by=_SAMPLED, doc="As `top_p`, for those.")
     repetition_penalty: float | None = option(
         None, unit="0.5-2", followed_by=_SAMPLED, doc="Above 1: codes that were spoken become less likely."
     )
@@ -108,15 +116,19 @@ class SpeechOptions(Options):
         "does, in which only clones read on.",
     )
     seed: int | None = option(
-        None, followed_by=_SAMPLED, doc="The same seed and request give the same audio on the same machine."
+        None,
+        followed_by=_SAMPLED,
+        doc="The same seed and request give the same audio on the same machine. Beside other requests its samples may "
+        "be rounded otherwise, by 1 of 32767; on a GPU in rare cases a code may.",
     )
     describe: bool = option(False, doc="Answer with `description` alone and speak nothing.")
 
     def check(self) -> None:
         """Raise `InvalidInput` for a number out of range."""
-        within("temperature", self.temperature, 0, 2)
-        within("top_k", self.top_k, 0)
-        within("top_p", self.top_p, 0.01, 1)
+        for of in ("", "subtalker_"):
+            within(f"{of}temperature", getattr(self, f"{of}temperature"), 0, 2)
+            within(f"{of}top_k", getattr(self, f"{of}top_k"), 0)
+            within(f"{of}top_p", getattr(self, f"{of}top_p"), 0.01, 1)
         within("repetition_penalty", self.repetition_penalty, 0.5, 2)
         within("max_new_tokens", self.max_new_tokens, 2)
         within("seed", self.seed, 0)

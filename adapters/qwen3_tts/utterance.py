@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,9 @@ class Sampling:
     temperature: float | None
     top_k: int | None
     top_p: float | None
+    subtalker_temperature: float | None
+    subtalker_top_k: int | None
+    subtalker_top_p: float | None
     repetition_penalty: float | None
     seed: int | None
     streaming_text: bool | None = None
@@ -36,14 +39,7 @@ class Sampling:
     @classmethod
     def of(cls, options: SpeechOptions) -> Sampling:
         """What a request asks for."""
-        return cls(
-            options.temperature,
-            options.top_k,
-            options.top_p,
-            options.repetition_penalty,
-            options.seed,
-            options.streaming_text,
-        )
+        return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
     @property
     def shares(self) -> bool:
@@ -52,13 +48,20 @@ class Sampling:
 
     def arguments(self) -> dict[str, Any]:
         """The package's keyword arguments. It refuses to sample at temperature 0, which means no sampling at all."""
-        given = {"repetition_penalty": self.repetition_penalty}
-        if self.temperature == 0:
-            given |= {"do_sample": False, "subtalker_dosample": False}
-        else:
-            given |= {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
-            given |= {"do_sample": True} if self.temperature else {}
+        finer = 0.0 if self.temperature == 0 and self.subtalker_temperature is None else self.subtalker_temperature
+        given = {
+            **_draws("", "do_sample", self.temperature, self.top_k, self.top_p),
+            **_draws("subtalker_", "subtalker_dosample", finer, self.subtalker_top_k, self.subtalker_top_p),
+            "repetition_penalty": self.repetition_penalty,
+        }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def _draws(of: str, switch: str, temperature: float | None, top_k: int | None, top_p: float | None) -> dict[str, Any]:
+    if temperature == 0:
+        return {switch: False}
+    given = {f"{of}temperature": temperature, f"{of}top_k": top_k, f"{of}top_p": top_p}
+    return given | ({switch: True} if temperature else {})
 
 
 @dataclass(frozen=True, eq=False)

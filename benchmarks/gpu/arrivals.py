@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.listener import Listener, heard, wait
+from benchmarks.gpu.listener import Listener, heard, ttfa, wait
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
@@ -43,14 +43,11 @@ def _measure(rig: Rig, engine: InflightEngine, rate: int) -> dict[str, Any]:
         listeners.append(rig.speak(engine, index, int(frames[index])))
     wait(listeners)
     spoken = heard(listeners)
-    first = np.percentile([each.to_first_audio for each in spoken], [50, 95, 99])
     silent = [each.silence for each in spoken if each.silence]
     return {
         "requests": len(listeners),
         "refused": len(listeners) - len(spoken),
-        "ttfa_p50_ms": round(1e3 * float(first[0]), 2),
-        "ttfa_p95_ms": round(1e3 * float(first[1]), 2),
-        "ttfa_p99_ms": round(1e3 * float(first[2]), 2),
+        **ttfa([each.to_first_audio for each in spoken], 50, 95, 99),
         "underruns": len(silent),
         "longest_silence_ms": round(1e3 * max(silent, default=0.0), 2),
         "times_real_time": round(sum(each.seconds for each in spoken) / (time.monotonic() - started), 2),

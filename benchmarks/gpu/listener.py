@@ -66,3 +66,8 @@ def heard(listeners: Sequence[Listener]) -> list[Listener]:
         if listener.error is not None and not listener.refused:
             raise listener.error
     return [listener for listener in listeners if not listener.refused]
+
+
+def ttfa(seconds: Sequence[float], *percentiles: int) -> dict[str, float]:
+    """Percentiles of times to first audio, in milliseconds."""
+    return {f"ttfa_p{each}_ms": round(1e3 * float(np.percentile(seconds, each)), 2) for each in percentiles}

@@ -25,6 +25,7 @@ from adapters.triton.speech import SpeechRequest
 from benchmarks.gpu.listener import Listener
 from benchmarks.gpu.steps import Options
 from benchmarks.gpu.timing import synchronize
+from benchmarks.utterances import TEXT, VOICES
 from tests.tiny_models.qwen3_tts import write_checkpoint
 from tests.tiny_models.shapes import SHAPES
 from tritone.contract import SpeechOptions
@@ -34,8 +35,6 @@ POSITIONS = 512
 """Of a slot: a prompt, and 30 seconds of speech or more."""
 PROFILE = PROFILES["latency"]
 """The engine's default."""
-_VOICES = ("ryan", "aiden", "eric", "serena")
-_TEXT = "The library closes at nine, but the reading room stays open until the last reader, number {}, has gone home."
 
 
 class Rig:
@@ -71,7 +70,7 @@ class Rig:
     def request(self, index: int, frames: int) -> SpeechRequest:
         """An utterance of so many frames."""
         options = SpeechOptions(max_new_tokens=frames + 1, seed=index)
-        return SpeechRequest(_TEXT.format(index), _VOICES[index % len(_VOICES)], "en", speed=1.0, options=options)
+        return SpeechRequest(TEXT.format(index), VOICES[index % len(VOICES)], "en", speed=1.0, options=options)
 
     def prepared(self, index: int) -> Prepared:
         """Its prompt, and how it draws."""

@@ -5,21 +5,20 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.gpu.listener import ttfa
 from benchmarks.gpu.rig import POSITIONS, Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.worker import forget
 from supervisor.environments import Environment
+from tests.ports import free_ports
 from tritone.contract import SPEECH_RATE
 
 STREAMS = (1, 16, 64)
@@ -51,11 +50,9 @@ def _together(rig: Rig, port: int, n: int) -> dict[str, Any]:
         started = time.perf_counter()
         answers = list(clients.map(lambda index: _ask(rig, port, index, frames), range(n)))
         seconds = time.perf_counter() - started
-    p50, p95 = np.percentile([first for first, _ in answers], [50, 95])
     return {
         "times_real_time": round(sum(audio for _, audio in answers) / seconds, 2),
-        "ttfa_p50_ms": round(1e3 * float(p50), 2),
-        "ttfa_p95_ms": round(1e3 * float(p95), 2),
+        **ttfa([first for first, _ in answers], 50, 95),
     }
 
 
@@ -85,11 +82,7 @@ def _ask(rig: Rig, port: int, index: int, frames: int) -> tuple[float, float]:
 @contextmanager
 def _server(rig: Rig, slots: int) -> Iterator[int]:
     """Its gateway's port, once all is ready."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in _PORTS]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        ports = [each.getsockname()[1] for each in sockets]
+    ports = free_ports(len(_PORTS))
     settings = {
         **dict(zip(_PORTS, map(str, ports), strict=True)),
         "MODEL_DIR": str(rig.checkpoint.folder.parent),

@@ -13,8 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.gpu.listener import ttfa
 from benchmarks.gpu.rig import Rig, write
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.worker import forget
@@ -50,14 +49,12 @@ def _load(rig: Rig, processes: Sequence[Sequence[str]], environ: Mapping[str, st
         for speaker in speakers:
             print(file=speaker.stdin, flush=True)
         told = [json.loads(_line(speaker)) for speaker in speakers]
-    first = [milliseconds for each in told for milliseconds in each["ttfa_ms"]]
-    p50, p95 = np.percentile(first, [50, 95])
+    first = [milliseconds / 1e3 for each in told for milliseconds in each["ttfa_ms"]]
     return {
         "streams": streams * sum(map(len, processes)),
         "times_real_time": round(sum(each["audio_seconds"] / each["seconds"] for each in told), 2),
         "of_each": [round(each["audio_seconds"] / each["seconds"], 2) for each in told],
-        "ttfa_p50_ms": round(float(p50), 2),
-        "ttfa_p95_ms": round(float(p95), 2),
+        **ttfa(first, 50, 95),
         "underruns": sum(each["underruns"] for each in told),
         "utterances": len(first),
     }

@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
-import numpy as np
-
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.listener import heard, wait
+from benchmarks.gpu.listener import heard, ttfa, wait
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
@@ -38,11 +36,9 @@ def _together(rig: Rig, engine: InflightEngine, n: int, frames: int) -> dict[str
     wait(listeners)
     listeners = heard(listeners)
     seconds = max(each.ended for each in listeners) - min(each.asked for each in listeners)
-    p50, p95 = np.percentile([each.to_first_audio for each in listeners], [50, 95])
     return {
         "times_real_time": sum(each.seconds for each in listeners) / seconds,
         "rtf": median((each.ended - each.asked) / each.seconds for each in listeners),
-        "ttfa_p50_ms": 1e3 * float(p50),
-        "ttfa_p95_ms": 1e3 * float(p95),
+        **ttfa([each.to_first_audio for each in listeners], 50, 95),
         "silent": sum(each.silence > 0 for each in listeners),
     }

@@ -87,6 +87,11 @@ class SpeechRequest(BaseModel):
     temperature: float | None = Field(None, description="Of the sampling, 0 to 2.")
     top_k: Int64 | None = Field(None, description="Sample from so many; 0: from all.")
     top_p: float | None = Field(None, description="Sample from the likeliest of this probability together.")
+    subtalker_temperature: float | None = Field(
+        None, description="As `temperature`, for the other 15 codes of a frame: how it sounds."
+    )
+    subtalker_top_k: Int64 | None = Field(None, description="As `top_k`, for those.")
+    subtalker_top_p: float | None = Field(None, description="As `top_p`, for those.")
     repetition_penalty: float | None = Field(None, description="0.5 to 2; above 1 against repetition.")
     max_new_tokens: Int64 | None = Field(None, description="Cut the speech after so many tokens (80 ms each).")
     streaming_text: bool | None = Field(

@@ -13,7 +13,8 @@ import openai
 import psutil
 import pytest
 
-from tests.e2e.server import ROOT, descendants, free_ports, serve
+from tests.e2e.server import ROOT, descendants, serve
+from tests.ports import free_ports
 
 NO_NETWORK = {
     "HTTP_PROXY": "http://127.0.0.1:9",

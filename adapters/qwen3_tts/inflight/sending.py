@@ -57,17 +57,9 @@ class Outlet:
 class Sender:
     """Sends on a thread of its own, and asks every 50 ms which callers have left; those it answers itself."""
 
-    def __init__(
-        self,
-        on_gone: Callable[[], None],
-        *,
-        poll_seconds: float = _POLL_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, on_gone: Callable[[], None]) -> None:
         """`on_gone` is called, in the sender's thread, after some outlet's `gone` has become true."""
         self._on_gone = on_gone
-        self._poll_seconds = poll_seconds
-        self._clock = clock
         self._calls: SimpleQueue[tuple[Outlet, _Call, bool] | None] = SimpleQueue()
         self._open: set[Outlet] = set()
         self._thread = threading.Thread(target=self._run, name="qwen3-tts-sender", daemon=True)
@@ -83,19 +75,19 @@ class Sender:
         self._thread.join()
 
     def _run(self) -> None:
-        poll_at = self._clock() + self._poll_seconds
+        poll_at = time.monotonic() + _POLL_SECONDS
         while True:
             try:
-                call = self._calls.get(timeout=max(0.0, poll_at - self._clock()) if self._open else None)
+                call = self._calls.get(timeout=max(0.0, poll_at - time.monotonic()) if self._open else None)
             except Empty:
                 pass
             else:
                 if call is None:
                     return
                 self._send(*call)
-            if self._clock() >= poll_at:
+            if time.monotonic() >= poll_at:
                 self._poll()
-                poll_at = self._clock() + self._poll_seconds
+                poll_at = time.monotonic() + _POLL_SECONDS
 
     def _send(self, outlet: Outlet, call: _Call, last: bool) -> None:
         if outlet.gone:

@@ -34,7 +34,10 @@ DESCRIPTION = SpeechDescription(
     speed_range=(0.5, 2.0),
 )
 
-_SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty", "max_new_tokens", "streaming_text", "seed")
+_SAMPLING = (
+    *("temperature", "top_k", "top_p", "subtalker_temperature", "subtalker_top_k", "subtalker_top_p"),
+    *("repetition_penalty", "max_new_tokens", "streaming_text", "seed"),
+)
 _SPEAKERS = ("vivian", "ryan", "serena", "uncle_fu", "ono_anna", "sohee", "aiden", "eric", "dylan")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.settings import Settings
-from tests.e2e.server import free_ports
+from tests.ports import free_ports
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from supervisor import ready
 from supervisor.run_folder import run_folder, write_serving
 from supervisor.settings import Settings
-from tests.e2e.server import free_ports
+from tests.ports import free_ports
 
 
 @pytest.fixture

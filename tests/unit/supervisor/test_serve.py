@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.environments import ROOT
-from tests.e2e.server import free_ports
+from tests.ports import free_ports
 
 MODULE = "tests.unit.supervisor.stand_ins"
 STOPPED = ["gateway: SIGTERM", "triton: SIGTERM"]

@@ -198,6 +198,7 @@ def test_a_request_whose_time_runs_out_while_it_is_spoken_ends_there_and_its_slo
     assert isinstance(late.error, DeadlinePassed)
     assert bench.stepper.steps[-1] == [2]
     bench.run()
+    assert not bench.loop.faults
     assert len(other.samples()) == 60 * 1920
     assert bench.all_is_free()
 
@@ -216,6 +217,30 @@ def test_when_to_try_again_is_told_by_how_far_those_who_are_spoken_have_come() -
     with pytest.raises(Overloaded) as full:
         bench.join(3, 1)
     assert full.value.retry_after == 6  # four frames a word: 12 of 20 are to come, at half a second each
+
+
+def test_who_has_drawn_the_end_is_about_to_leave() -> None:
+    one = Limits(slots=1, positions=80, queue=0, queue_seconds=5.0, batch=1)
+    bench = Bench(one, codec=FakeCodec(transfer=partial(LateTransfer, asked=99)))
+    bench.join(1, 5)
+    for _ in range(6):
+        bench.turn()
+        bench.now += 0.5
+    with pytest.raises(Overloaded) as full:
+        bench.join(2, 1)
+    assert full.value.retry_after == 1
+    bench.run()
+
+
+def test_nobody_is_told_to_wait_for_more_than_a_minute() -> None:
+    bench = Bench(Limits(slots=1, positions=80, queue=0, queue_seconds=5.0, batch=1))
+    bench.join(1, 60)
+    bench.turn()
+    bench.now = 50.0
+    with pytest.raises(Overloaded) as full:
+        bench.join(2, 1)
+    assert full.value.retry_after == 60
+    bench.run()
 
 
 def test_before_a_stream_has_a_pace_the_last_one_tells_when_to_try_again() -> None:
@@ -240,6 +265,7 @@ def test_an_error_in_a_frame_ends_those_in_it_and_the_next_are_as_ever() -> None
     bench.stepper.breaks = RuntimeError("out of memory")
     bench.loop.turn()
     assert all(str(recording.error) == "out of memory" for recording in lost)
+    assert bench.loop.faults == len(lost)
     bench.stepper.breaks = None
     assert bench.all_is_free()
     later = bench.join(3, 5)

@@ -18,6 +18,7 @@ from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.guards import Guards
 from adapters.qwen3_tts.inflight.profiles import PROFILES
 from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.qwen3_tts.inflight.sending import Sender
 from adapters.triton.metrics import Metrics
 from adapters.triton.speech import Reply, to_int16
 from tests.unit.adapters.qwen3_tts.inflight_fakes import WAIT, FakeCodec, FakePreparation, FakeStepper, audio_of
@@ -222,6 +223,18 @@ def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_th
     assert ended(*new) == [None, None]
 
 
+def test_nobodys_voice_is_taken_from_a_recording_who_has_left(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Mock(side_effect=model.preparation.prepare)
+    monkeypatch.setattr(model.preparation, "prepare", prepare)
+    model.preparation.new_voices = frozenset({1, 2, 3})
+    stays, left = model.ask(5, 1), model.ask(5, 2)
+    left.cancelled = True
+    assert ended(left) == [pb_utils.TritonError.CANCELLED]
+    model.preparation.encoding.set()
+    assert ended(stays, model.ask(5, 3)) == [None, None]
+    assert [call.args[0].sampling.seed for call in prepare.call_args_list] == [1, 3]
+
+
 def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_nothing_else_happens() -> None:
     model = Model()
     model.preparation.held = threading.Event()
@@ -277,10 +290,23 @@ def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_
     assert "it ends" in pb_utils.Logger.lines[-1][1]
 
 
-def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(model: Model) -> None:
-    lost, good = model.ask(60, 1), model.ask(20, 2)
+def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(held: Model) -> None:
+    lost, good = held.ask(60, 1), held.ask(20, 2)
     lost.breaks = True
+    held.let_go()
     assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
+
+
+def test_who_has_left_is_sent_nothing_more() -> None:
+    woken, reply = threading.Event(), Mock()
+    reply.is_cancelled.return_value = True
+    sender = Sender(woken.set)
+    outlet = sender.outlet(reply)
+    outlet.open()
+    assert woken.wait(WAIT)
+    outlet.audio(audio_of(1, 2))
+    sender.close()
+    assert [name for name, *_ in reply.method_calls] == ["is_cancelled", "fail"]
 
 
 def test_closing_ends_what_is_open_and_takes_no_more(held: Model) -> None:

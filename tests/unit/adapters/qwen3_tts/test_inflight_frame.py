@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
+from adapters.qwen3_tts.inflight.frame import _SPAN, FrameStepper
 from tests.unit.adapters.qwen3_tts.company import SAMPLINGS, TOKENS, Alone, speak_in_company
 from tests.unit.adapters.qwen3_tts.oracle import (
     GREEDY,
@@ -42,6 +42,15 @@ def test_greedy_codes_are_those_of_the_package(model_dir: Path, name: str, strea
     codes = oracle.codes(oracle.prompt(utterance, streaming_text=streaming_text), frames=TOKENS - 1)
     assert torch.equal(codes, package)
     assert len(codes) > 0
+
+
+def test_codes_are_those_of_the_package_however_long_speech_goes_on(model_dir: Path) -> None:
+    utterance = UTTERANCES["voice by colour"]
+    oracle = Oracle.of(model_dir, utterance.checkpoint)
+    package = oracle.package_codes(utterance, streaming_text=True, max_new_tokens=80)
+    prompt = oracle.prompt(utterance, streaming_text=True)
+    assert len(prompt.embeddings) < _SPAN < len(prompt.embeddings) + len(package) - 1
+    assert torch.equal(oracle.codes(prompt, frames=79), package)
 
 
 @pytest.mark.parametrize("name", SAMPLINGS)

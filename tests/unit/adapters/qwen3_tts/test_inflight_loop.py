@@ -213,6 +213,20 @@ def test_chunks_of_equal_length_are_decoded_together() -> None:
     assert bench.codec.sizes[9:] == [(3, 12)] * 3
 
 
+def test_who_has_audio_left_waits_a_few_frames_for_company_and_goes_along_with_who_has_none() -> None:
+    bench = Bench(profile=Profile((2,)))
+    ahead, chunks = bench.join(1, 60), []
+    bench.turn(16)
+    for _ in range(4):
+        bench.turn()
+        chunks.append(len(ahead.chunks))
+    assert chunks == [8, 8, 8, 9]  # it has more than a second, and would be decoded at the 18th
+    bench.turn()
+    first = bench.join(2, 60)
+    bench.turn(2)
+    assert (len(ahead.chunks), len(first.chunks), bench.codec.sizes[-1]) == (10, 1, (2, 2))
+
+
 def test_who_is_heard_first_goes_before_who_has_audio_left() -> None:
     bench = Bench(Limits(slots=3, positions=80, queue=0, queue_seconds=5.0, batch=1))
     first = bench.join(1, 30)
@@ -223,6 +237,15 @@ def test_who_is_heard_first_goes_before_who_has_audio_left() -> None:
     while not second.chunks:
         bench.loop.turn()
     assert bench.stepper.steps[6:] == [[2], [2]]
+
+
+def test_of_those_who_have_heard_nothing_who_came_first_goes_first() -> None:
+    bench = Bench(Limits(slots=2, positions=80, queue=0, queue_seconds=5.0, batch=1))
+    bench.join(1, 30)
+    bench.now = 0.01
+    bench.join(2, 30)
+    bench.turn(4)
+    assert bench.stepper.steps == [[1], [1], [2], [2]]
 
 
 def test_who_runs_dry_first_is_stepped_first() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -17,12 +18,13 @@ from transformers import (
 )
 
 from adapters.qwen3_tts.inflight.sampling import Noise, Sampler, Sampling, Warp, noise_key, penalised
+from adapters.qwen3_tts.package import Qwen3TTSModel
 
 CPU = torch.device("cpu")
 VOCABULARY = 300
 WARPS = [
     Warp(True, temperature, top_k, top_p)
-    for temperature, top_k, top_p in product((0.3, 0.9, 1.0, 2.5), (0, 1, 50, 64, 65, 1000), (0.0, 0.3, 0.95, 1.0))
+    for temperature, top_k, top_p in product((0.05, 0.9, 1.0, 2.5), (0, 1, 50, 64, 65, 1000), (0.0, 0.3, 0.95, 1.0))
 ]
 
 
@@ -117,6 +119,12 @@ def test_noise_depends_on_key_frame_and_place_alone() -> None:
     assert torch.equal(together[:, 90:], part)
     assert not torch.equal(together[0], together[1])
     assert not torch.equal(Noise(100, CPU).gumbel(keys, frames + 1), together)
+
+
+def test_what_nobody_says_is_as_in_the_package() -> None:
+    package = Qwen3TTSModel._merge_generate_kwargs(SimpleNamespace(generate_defaults={}))
+    assert package.pop("max_new_tokens") == 2048
+    assert package == {name: value for name, value in vars(Sampling()).items() if name in package}
 
 
 def test_parameters_are_laid_over_one_another_and_what_is_none_of_them_is_passed_over() -> None:

@@ -139,8 +139,10 @@ def test_another_recording_other_words_or_another_kind_is_another_voice() -> Non
         cache.get(audio, "a", True),
         cache.get(audio[:-1], "a", False),
         cache.get(audio + 1, "a", False),
+        cache.get(audio, "words", False),
+        cache.get(np.append(audio, np.frombuffer(b"word", np.float32)), "s", False),  # the same bytes in a row
     ]
-    assert len({id(voice) for voice in voices}) == len(encoder.calls) == 5
+    assert len({id(voice) for voice in voices}) == len(encoder.calls) == 7
 
 
 def test_where_the_colour_alone_is_taken_the_words_do_not_matter() -> None:

@@ -56,6 +56,26 @@ def test_temperature_zero_means_no_sampling(custom_voice: Synthesizer) -> None:
     assert sampling.arguments() == {"do_sample": False, "subtalker_dosample": False}
 
 
+@pytest.mark.parametrize(
+    ("asked", "means"),
+    [
+        (
+            {"temperature": 0.0, "subtalker_temperature": 0.5, "subtalker_top_p": 0.8},
+            {"do_sample": False, "subtalker_dosample": True, "subtalker_temperature": 0.5, "subtalker_top_p": 0.8},
+        ),
+        (
+            {"top_p": 0.8, "subtalker_temperature": 0.0, "subtalker_top_k": 5},
+            {"top_p": 0.8, "subtalker_dosample": False},
+        ),
+        ({"temperature": 0.5, "subtalker_top_k": 0}, {"do_sample": True, "temperature": 0.5, "subtalker_top_k": 0}),
+    ],
+)
+def test_the_first_code_of_a_frame_and_the_others_may_be_drawn_differently(
+    custom_voice: Synthesizer, asked: dict[str, float], means: dict[str, float | bool]
+) -> None:
+    assert custom_voice.utterance(request(**asked)).sampling.arguments() == means
+
+
 def test_what_is_not_given_stays_the_checkpoints(custom_voice: Synthesizer) -> None:
     assert custom_voice.utterance(request()).sampling.arguments() == {}
     assert custom_voice.utterance(request(top_k=0, top_p=0.5)).sampling.arguments() == {"top_k": 0, "top_p": 0.5}
