@@ -18,8 +18,16 @@ _ROOT = Path(__file__).resolve().parents[2]
 _MODES: Mapping[str, Mode] = {"custom_voice": "custom_voice", "voice_design": "voice_design", "base": "voice_clone"}
 _SIZES = {"0b6": "0.6b", "1b7": "1.7b"}
 _SAMPLING = (
-    *("temperature", "top_k", "top_p", "subtalker_temperature", "subtalker_top_k", "subtalker_top_p"),
-    *("repetition_penalty", "max_new_tokens", "streaming_text", "seed"),
+    "temperature",
+    "top_k",
+    "top_p",
+    "subtalker_temperature",
+    "subtalker_top_k",
+    "subtalker_top_p",
+    "repetition_penalty",
+    "max_new_tokens",
+    "streaming_text",
+    "seed",
 )
 
 
