@@ -43,7 +43,8 @@ class Predictor:
         embedded = [F.embedding(first, self._embeddings[0])]
         x = torch.stack([hidden, embedded[0]], 1).flatten(0, 1)
         for book, head in enumerate(self._heads, start=1):
-            x = x.to(head.dtype)  # which may be wider than the talker's
+            if x.dtype != head.dtype:  # the talker's may be narrower
+                x = x.to(head.dtype)
             x = x if self._in is None else F.linear(x, *self._in)
             x = self._context.first_two(x) if book == 1 else self._context.next(x, book)
             codes.append(draw(book, F.linear(x, head)))
