@@ -174,12 +174,16 @@ class Triton:
                 return
 
     async def _serves(self, stub: Any, model: str) -> bool:
-        """The next look at a model; all calls of it share one."""
+        """Return whether the server of `stub` serves `model`, after the next look; all calls of a model share one.
+
+        A look that is done is never awaited again: that would return without a turn of the event loop, and a caller
+        that loops would stop the loop for good.
+        """
         key = stub, model
-        if key not in self._looks:
+        look = self._looks.get(key)
+        if look is None or look.done():
             look = self._looks[key] = asyncio.create_task(_look(stub, model))
-            look.add_done_callback(lambda _: self._looks.pop(key))
-        return await asyncio.shield(self._looks[key])
+        return await asyncio.shield(look)
 
     async def ready(self, model: str) -> bool:
         """Whether any of the servers serves `model` now."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -210,6 +213,66 @@ async def test_what_goes_on_speaking_is_not_lost_when_its_model_is_taken_away(
         await client.infer("m", {}, {}, request_id="r2", timeout=60)
     over.set()
     await asyncio.wait_for(kept, 20)
+
+
+CALLS, WORKERS = 20_000, 8
+STALLED = 60
+"""Seconds without a turn of the event loop after which it is taken for stopped; a turn takes milliseconds."""
+
+
+@contextmanager
+def stall_alarm() -> Iterator[Callable[[], object]]:
+    """Raise `TimeoutError` in the main thread when the yielded function was not called for `STALLED` seconds."""
+
+    def stalled(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"the event loop made no turn in {STALLED} s")
+
+    before = signal.signal(signal.SIGALRM, stalled)
+    try:
+        signal.alarm(STALLED)
+        yield lambda: signal.alarm(STALLED)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+async def test_the_event_loop_keeps_turning_through_20000_short_failing_and_cancelled_calls(
+    client: Triton, triton: FakeTriton
+) -> None:
+    async def at_once(call: Call) -> AsyncIterator[Any]:
+        yield {"n": np.zeros(1, np.int32)}
+
+    def rejects(call: Call) -> Iterator[Any]:
+        raise InvalidInput("text", "is empty")
+        yield
+
+    triton.handlers |= {"short": at_once, "failing": rejects, "cancelled": endless}
+    numbers = iter(range(CALLS))
+    ended = Counter[str]()
+
+    async def worker() -> None:
+        for number in numbers:
+            model = ("short", "failing", "cancelled")[number % 3]
+            try:
+                async with aclosing(client.stream(model, {}, {}, request_id="", timeout=STALLED)) as answers:
+                    async for _ in answers:
+                        if model == "cancelled":
+                            break
+            except BadRequest:
+                pass
+            ended[model] += 1
+
+    with stall_alarm() as alive:
+
+        async def beat() -> None:
+            while True:
+                alive()
+                await asyncio.sleep(0.05)
+
+        beating = asyncio.create_task(beat())
+        await asyncio.gather(*(worker() for _ in range(WORKERS)))
+        beating.cancel()
+    assert ended == {"short": 6667, "failing": 6667, "cancelled": 6666}
 
 
 async def test_a_model_is_ready_where_it_says_so(client: Triton, triton: FakeTriton) -> None:
