@@ -26,7 +26,7 @@ from tritonclient.utils import (
 from gateway.errors import ApiError, BadRequest, GatewayTimeout, ServerError, Unavailable
 from tritone.contract import INTERFACES, SpeechDescription, SpeechOptions
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
-from tritone.parameters import Value
+from tritone.options import Value
 
 Tensors = dict[str, NDArray[Any]]
 

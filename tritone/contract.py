@@ -1,10 +1,10 @@
-"""The contract between the models inside Triton and everyone who calls them over gRPC.
+"""The contract between the models inside Triton and their gRPC clients.
 
-Four interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
-of the voice), `TRANSCRIPTION` (speech to text; one window in, one response out) and `LONG_TRANSCRIPTION` (the same for
-a recording of any length; decoupled, a response a window). Inputs that every request has are tensors. What a caller may
-leave out travels as a request parameter, because an optional tensor that only some requests carry splits Triton's
-batches.
+Five interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
+of the voice), `TRANSCRIPTION` (speech to text; one window in, one response out), `LONG_TRANSCRIPTION` (the same for a
+recording of any length; decoupled, one response for each window) and `SERVER` (the models of a server). Inputs that
+every request has are tensors. Optional values travel as request parameters, because an optional tensor that only some
+requests carry splits Triton's batches.
 """
 
 from __future__ import annotations
@@ -13,25 +13,27 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tritone.errors import InvalidInput
-from tritone.parameters import Options, option, within
+from tritone.options import Options, check_range, option
 
 DataType = Literal["BYTES", "FP32", "INT16", "INT32"]
 
 SPEECH_RATE = 24_000
-"""Hz; what every speech model here speaks at, and OpenAI's pcm format."""
+"""Hz; the output rate of every speech model here, and of OpenAI's pcm format."""
 LISTEN_RATE = 16_000
-"""Hz; what a transcription model hears."""
+"""Hz; the input rate of transcription models."""
 WINDOW_SECONDS = 30
 """The longest audio that one transcription request may hold."""
 LONG_SECONDS = 4 * 3600
-"""The longest recording that one request to a `-long` model may hold."""
+"""The longest recording that one request to `transcription-long` may hold."""
 REFERENCE_SECONDS = 1, 30
-"""The shortest and the longest recording that a voice may be cloned from."""
+"""The shortest and the longest reference audio of a cloned voice."""
 PRIORITY_FIRST, PRIORITY_REST = 1, 2
-"""Triton's priority of a recording's first window, and of those that follow."""
+"""Triton's priority of a recording's first window, and of the windows after it."""
+PROMPT_CHARS = 4096
+"""Characters that are kept of a prompt, from its end; models read about 200 tokens of it."""
 
 
 @dataclass(frozen=True)
@@ -47,101 +49,90 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Interface:
-    """What a kind of model takes and gives."""
+    """The inputs, options and outputs of a kind of model."""
 
     inputs: tuple[Tensor, ...]
     options: type[Options]
     outputs: tuple[Tensor, ...]
     final_outputs: tuple[Tensor, ...] = ()
-    """Outputs that only the last response of a stream carries."""
-
-
-_SPEAKERS = ("kokoro-82m", "qwen3-tts-0.6b", "qwen3-tts-1.7b")
-_INSTRUCTED = ("qwen3-tts-1.7b", "qwen3-tts-1.7b-design")
-_CLONES = ("qwen3-tts-0.6b-clone", "qwen3-tts-1.7b-clone")
-_SAMPLED = ("qwen3-tts-0.6b", *_INSTRUCTED, *_CLONES)
-_WINDOWS, _LONG = ("<id>",), ("<id>-long",)
+    """Outputs that only the last response of a stream has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechOptions(Options):
-    """The request parameters of a speech model. One that the model does not follow is refused, with its name."""
+    """The request parameters of a speech model. A model rejects an option that it does not support, by its name."""
 
-    voice: str = option(
-        "",
-        followed_by=_SPEAKERS,
-        doc="A voice of the model, in any case. Empty: the model's default for the language.",
-    )
-    language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: the voice's own, or the text's.")
-    speed: float = option(
-        1.0, unit="ratio", followed_by=("kokoro-82m",), doc="Within the model's `speed_range` (see `describe`)."
-    )
-    instruct: str = option(
-        "", followed_by=_INSTRUCTED, doc="How to speak; for VoiceDesign, which needs it, whose voice it is."
-    )
-    ref_text: str = option("", followed_by=_CLONES, doc="The words of `ref_audio`, needed unless `x_vector_only`.")
+    voice: str = option("", doc="A voice of the model, in any case. Empty: the model's default for the language.")
+    language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: the voice's language, or the text's.")
+    speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
+    instruct: str = option("", doc="The manner of speaking; for VoiceDesign, which needs it, the voice itself.")
+    ref_text: str = option("", doc="The words of `ref_audio`, needed unless `x_vector_only` is set.")
     x_vector_only: bool = option(
-        False,
-        followed_by=_CLONES,
-        doc="Take the voice's colour alone from `ref_audio`, not its manner; `ref_text` is then not used.",
+        False, doc="Take only the timbre from `ref_audio`, not the manner; `ref_text` is then not used."
     )
     temperature: float | None = option(
-        None, unit="0-2", followed_by=_SAMPLED, doc="Sampling temperature; 0: always the likeliest code."
+        None, unit="0-2", group="sampling", doc="Sampling temperature; 0: always the most probable code."
     )
-    top_k: int | None = option(None, unit="codes", followed_by=_SAMPLED, doc="Sample from so many; 0: from all.")
+    top_k: int | None = option(
+        None, unit="codes", group="sampling", doc="Sample from the `top_k` most probable codes; 0: from all."
+    )
     top_p: float | None = option(
-        None, unit="0-1", followed_by=_SAMPLED, doc="Sample from the likeliest of this probability together."
+        None, unit="0-1", group="sampling", doc="Sample from the most probable codes that together reach `top_p`."
     )
     subtalker_temperature: float | None = option(
         None,
         unit="0-2",
-        followed_by=_SAMPLED,
-        doc="As `temperature`, for the other 15 codes of a frame: how it sounds. 0 unless it is set where that is 0.",
+        group="sampling",
+        doc="As `temperature`, for the other 15 codes of a frame. Not set: 0 where `temperature` is 0.",
     )
-    subtalker_top_k: int | None = option(None, unit="codes", followed_by=_SAMPLED, doc="As `top_k`, for those.")
-    subtalker_top_p: float | None = option(None, unit="0-1", followed_by=_SAMPLED, doc="As `top_p`, for those.")
+    subtalker_top_k: int | None = option(
+        None, unit="codes", group="sampling", doc="As `top_k`, for the other 15 codes of a frame."
+    )
+    subtalker_top_p: float | None = option(
+        None, unit="0-1", group="sampling", doc="As `top_p`, for the other 15 codes of a frame."
+    )
     repetition_penalty: float | None = option(
-        None, unit="0.5-2", followed_by=_SAMPLED, doc="Above 1: codes that were spoken become less likely."
+        None, unit="0.5-2", group="sampling", doc="Above 1, codes that were already used become less probable."
     )
     max_new_tokens: int | None = option(
         None,
         unit="tokens",
-        followed_by=_SAMPLED,
-        doc="Cut the speech there, at 2 or more; a token is a frame of 80 ms, and the last one is not spoken.",
+        group="sampling",
+        doc="End the speech after this many tokens, 2 or more; a token is a frame of 80 ms, and the last is silent.",
     )
     streaming_text: bool | None = option(
         None,
-        followed_by=_SAMPLED,
-        doc="Read the text while speaking, which sounds sooner, or all of it before. None: as the published package "
-        "does, in which only clones read on.",
+        group="sampling",
+        doc="Read the text while speaking, which gives audio sooner, or all of it first. Not set: as the published "
+        "package does, where only voice clones read while speaking.",
     )
     seed: int | None = option(
         None,
-        followed_by=_SAMPLED,
-        doc="The same seed and request give the same audio on the same machine. Beside other requests its samples may "
-        "be rounded otherwise, by 1 of 32767; on a GPU in rare cases a code may.",
+        group="sampling",
+        doc="The same seed and request give the same audio on the same machine. Beside other requests a sample may be "
+        "rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
     )
-    describe: bool = option(False, doc="Answer with `description` alone and speak nothing.")
+    describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
     def check(self) -> None:
         """Raise `InvalidInput` for a number out of range."""
-        for of in ("", "subtalker_"):
-            within(f"{of}temperature", getattr(self, f"{of}temperature"), 0, 2)
-            within(f"{of}top_k", getattr(self, f"{of}top_k"), 0)
-            within(f"{of}top_p", getattr(self, f"{of}top_p"), 0.01, 1)
-        within("repetition_penalty", self.repetition_penalty, 0.5, 2)
-        within("max_new_tokens", self.max_new_tokens, 2)
-        within("seed", self.seed, 0)
+        for prefix in ("", "subtalker_"):
+            check_range(f"{prefix}temperature", getattr(self, f"{prefix}temperature"), 0, 2)
+            check_range(f"{prefix}top_k", getattr(self, f"{prefix}top_k"), 0)
+            check_range(f"{prefix}top_p", getattr(self, f"{prefix}top_p"), 0.01, 1)
+        check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
+        check_range("max_new_tokens", self.max_new_tokens, 2)
+        check_range("seed", self.seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TranscriptionOptions(Options):
-    """The request parameters of a transcription model."""
+    """The request parameters of a transcription model. A model rejects an option that it does not support."""
 
     language: str = option(
         "auto",
-        doc="ISO 639-1 code or English name. `auto`: detected from the audio; several, with commas between: the "
-        "likeliest of these.",
+        doc="ISO 639-1 code or English name. `auto`: detected from the audio; several, separated by commas: the most "
+        "probable of these.",
     )
     task: str = option("transcribe", doc="`transcribe`, or `translate` into English.")
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")
@@ -151,29 +142,48 @@ class TranscriptionOptions(Options):
         unit="0-1",
         doc="Sampling temperature. At 0 the model decodes by beam search, and falls back to higher ones.",
     )
-    word_timestamps: bool = option(False, doc="Also give the `word_*` outputs.")
-    logprobs: bool = option(False, doc="Also give `token_logprobs` and `token_text`.")
-    condition_on_previous_text: bool = option(
-        False,
-        followed_by=_LONG,
-        doc="Hear each window with the text before it as its prompt: one after the other, not several at once.",
-    )
+    word_timestamps: bool = option(False, doc="Also return the `word_*` outputs.")
+    logprobs: bool = option(False, doc="Also return `token_logprobs` and `token_text`.")
     background: bool = option(
         False,
-        followed_by=_WINDOWS,
-        doc="For the windows of a recording after its first: nobody waits for them. They are heard beside the others, "
-        "in batches of their own.",
+        doc="For the windows of a recording after its first, which no client waits for: they are transcribed beside "
+        "the others, in batches of their own.",
     )
+    describe: bool = option(False, doc="Answer with `description` alone and transcribe nothing.")
 
     def check(self) -> None:
         """Raise `InvalidInput` for an unknown task or a temperature outside 0-1."""
         if self.task not in ("transcribe", "translate"):
             raise InvalidInput("task", f"{self.task!r} is unknown; choose transcribe or translate")
-        within("temperature", self.temperature, 0, 1)
+        check_range("temperature", self.temperature, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongTranscriptionOptions(TranscriptionOptions):
+    """The request parameters of `transcription-long`."""
+
+    model: str = option("", doc="The transcription model to use. Empty: the only one that is loaded.")
+    condition_on_previous_text: bool = option(
+        False,
+        doc="Transcribe each window with the text before it as its prompt: one window after the other, not several at "
+        "once.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions(Options):
+    """The request parameters of the `tritone` model."""
+
+    version: int = option(-1, doc="The version that the client knows. An equal one is answered when it changes.")
+    wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change; at most 30.")
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for a wait that is too long."""
+        check_range("wait_seconds", self.wait_seconds, 0, 30)
 
 
 SPEECH = Interface(
-    inputs=(Tensor("text", "BYTES", (1,), "UTF-8", "What to speak."),),
+    inputs=(Tensor("text", "BYTES", (1,), "UTF-8", "The text to synthesize."),),
     options=SpeechOptions,
     outputs=(
         Tensor(
@@ -191,10 +201,10 @@ SPEECH = Interface(
             "BYTES",
             (1,),
             "",
-            "`stop`: all was spoken; `length`: cut at the frame limit; `runaway`: stopped by a guard.",
+            "`stop`: complete; `length`: ended at the frame limit; `runaway`: ended by a guard.",
         ),
-        Tensor("text_tokens", "INT32", (1,), "tokens", "What the text came to in the model's own tokens."),
-        Tensor("audio_frames", "INT32", (1,), "frames", "The model's own frames that were spoken."),
+        Tensor("text_tokens", "INT32", (1,), "tokens", "The text's length in the model's own tokens."),
+        Tensor("audio_frames", "INT32", (1,), "frames", "Frames of audio, in the model's own unit."),
         Tensor("queue_seconds", "FP32", (1,), "s", "From arrival in the model to the start of work."),
         Tensor(
             "first_audio_seconds",
@@ -204,7 +214,7 @@ SPEECH = Interface(
             "From arrival in the model to the first audio sent (TTFA).",
         ),
         Tensor("total_seconds", "FP32", (1,), "s", "From arrival in the model to the last audio sent."),
-        Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: voices, languages, speed range."),
+        Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: voices, languages, options, speed range."),
     ),
 )
 
@@ -218,7 +228,7 @@ VOICE_CLONE = dataclasses.replace(
             (-1,),
             "samples",
             f"The voice to clone: mono, {SPEECH_RATE} Hz, -1 to 1, "
-            f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` goes without.",
+            f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` needs none.",
         ),
     ),
 )
@@ -253,11 +263,11 @@ TRANSCRIPTION = Interface(
             "FP32",
             (-1,),
             "ratio",
-            "Text length over its zlib length; high: repeats.",
+            "Text length over its zlib length; high: repetition.",
         ),
-        Tensor("segment_no_speech_prob", "FP32", (-1,), "0-1", "Probability that there is no speech."),
-        Tensor("segment_token_count", "INT32", (-1,), "tokens", "How many of `token_ids` each segment has."),
-        Tensor("segment_word_count", "INT32", (-1,), "words", "How many of the `word_*` rows each segment has."),
+        Tensor("segment_no_speech_prob", "FP32", (-1,), "0-1", "Probability of no speech."),
+        Tensor("segment_token_count", "INT32", (-1,), "tokens", "The number of `token_ids` in each segment."),
+        Tensor("segment_word_count", "INT32", (-1,), "words", "The number of `word_*` rows in each segment."),
         Tensor("token_ids", "INT32", (-1,), "tokens", "The tokens of all segments, one after the other."),
         Tensor(
             "token_logprobs",
@@ -265,7 +275,7 @@ TRANSCRIPTION = Interface(
             (-1,),
             "nats",
             "Only for `logprobs`: log probability of each of `token_ids`, given the audio and the text before it in "
-            "the window; 0 for those that are no text.",
+            "the window; 0 for tokens that are not text.",
         ),
         Tensor(
             "token_text",
@@ -273,12 +283,13 @@ TRANSCRIPTION = Interface(
             (-1,),
             "bytes",
             "Only for `logprobs`: the UTF-8 of each of `token_ids`, which may be a part of a character; empty for "
-            "those that are no text.",
+            "tokens that are not text.",
         ),
         Tensor("word_start", "FP32", (-1,), "s", "Start of each word, from the window's start."),
         Tensor("word_end", "FP32", (-1,), "s", "End of each word."),
         Tensor("word_text", "BYTES", (-1,), "UTF-8", "Each word, with its leading space and its punctuation."),
         Tensor("word_probability", "FP32", (-1,), "0-1", "Mean probability of the word's tokens."),
+        Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: languages, tasks, options."),
     ),
 )
 
@@ -292,18 +303,27 @@ LONG_TRANSCRIPTION = Interface(
             f"The whole recording: mono, {LISTEN_RATE} Hz, -1 to 1, at most {LONG_SECONDS // 3600} hours.",
         ),
     ),
-    options=TranscriptionOptions,
+    options=LongTranscriptionOptions,
     outputs=(
-        *TRANSCRIPTION.outputs,
+        *(tensor for tensor in TRANSCRIPTION.outputs if tensor.name != "description"),
         Tensor("window_start", "FP32", (1,), "s", "Start of this response's window, from the recording's start."),
         Tensor("window_seconds", "FP32", (1,), "s", "The window's length."),
     ),
 )
 
-INTERFACES: Mapping[str, Interface] = {
+SERVER = Interface(
+    inputs=(),
+    options=ServerOptions,
+    outputs=(Tensor("document", "BYTES", (1,), "JSON", "The models of this server and their states."),),
+)
+
+InterfaceName = Literal["speech", "voice_clone", "transcription", "long_transcription", "server"]
+INTERFACES: Mapping[InterfaceName, Interface] = {
     "speech": SPEECH,
     "voice_clone": VOICE_CLONE,
     "transcription": TRANSCRIPTION,
+    "long_transcription": LONG_TRANSCRIPTION,
+    "server": SERVER,
 }
 
 
@@ -318,29 +338,59 @@ class Voice:
 
 @dataclass(frozen=True)
 class SpeechDescription:
-    """What a speech model can do, as its `description` output tells."""
+    """The abilities of a speech model, as its `description` output reports them."""
 
     voices: tuple[Voice, ...]
     languages: tuple[str, ...]
     default_voice: str
     speed_range: tuple[float, float]
-    """The speeds that the model speaks at by itself."""
-    follows: tuple[str, ...] = ("voice", "language", "speed")
-    """The options that the model follows; it refuses a request that sets another."""
+    """The speeds that the model supports by itself."""
+    options: tuple[str, ...] = ("voice", "language", "speed")
+    """The request options that the model supports; it rejects a request that sets another."""
 
     def to_json(self) -> str:
-        """The text of the `description` tensor."""
+        """Return the text of the `description` tensor."""
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> SpeechDescription:
         """Undo `to_json`."""
-        data = json.loads(text)
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SpeechDescription:
+        """Build it from parsed JSON."""
         low, high = data["speed_range"]
         return cls(
             voices=tuple(Voice(**voice) for voice in data["voices"]),
             languages=tuple(data["languages"]),
             default_voice=data["default_voice"],
             speed_range=(low, high),
-            follows=tuple(data["follows"]),
+            options=tuple(data["options"]),
         )
+
+
+@dataclass(frozen=True)
+class TranscriptionDescription:
+    """The abilities of a transcription model, as its `description` output reports them."""
+
+    languages: tuple[str, ...]
+    """ISO 639-1 codes."""
+    tasks: tuple[str, ...]
+    """`transcribe`, `translate`."""
+    options: tuple[str, ...]
+    """The request options that the model supports; it rejects a request that sets another."""
+
+    def to_json(self) -> str:
+        """Return the text of the `description` tensor."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TranscriptionDescription:
+        """Undo `to_json`."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TranscriptionDescription:
+        """Build it from parsed JSON."""
+        return cls(**{f.name: tuple(data[f.name]) for f in dataclasses.fields(cls)})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tritone.contract import LONG_TRANSCRIPTION, SPEECH, TRANSCRIPTION, VOICE_CLONE, Interface, Tensor
-from tritone.parameters import Options
+from tritone.options import Options
 
 _INTRODUCTION = """\
 # The contract
@@ -108,7 +108,7 @@ def _tensors(tensors: Iterable[Tensor]) -> str:
 
 def _options(options: type[Options]) -> str:
     words = {str: "string", bool: "bool", int: "int64", float: "double"}
-    kinds = options.kinds()
+    kinds = options.types()
     rows = [
         (f"`{f.name}`", words[kinds[f.name]], _default(f.default), f.metadata["unit"], _meaning(f.metadata))
         for f in dataclasses.fields(options)

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from tritone.windows import FRAME, Samples
+from tritone.windowing import FRAME, Samples
 
 _FILE: Final = Path("silero-vad", "silero_vad_16k_sequence.onnx")
 _CONTEXT: Final = 64

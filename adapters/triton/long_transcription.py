@@ -26,9 +26,9 @@ from adapters.triton.window import check_samples
 from tritone import errors, vad
 from tritone.contract import LISTEN_RATE, LONG_SECONDS, TRANSCRIPTION, TranscriptionOptions
 from tritone.errors import Cancelled, InvalidInput, Overloaded
-from tritone.listening import IN_FLIGHT, Passage, context, listen
+from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, next_prompt, transcribe_windows
 from tritone.transcript import Transcript
-from tritone.windows import Detect, Samples, Window, cut
+from tritone.windowing import Samples, SpeechDetector, Window, split_at_silence
 
 SUFFIX = "-long"
 MAX_RECORDINGS = 16
@@ -123,7 +123,7 @@ class _Recording:
             raise InvalidInput("audio", "it is empty")
         check_samples(self._audio)
 
-    def passages(self, detect: Detect, model: str) -> AsyncGenerator[Passage]:
+    def passages(self, detect: SpeechDetector, model: str) -> AsyncGenerator[WindowTranscript]:
         """What `model` hears, window by window."""
         conditioned = self._options.condition_on_previous_text
 
@@ -140,14 +140,14 @@ class _Recording:
             # Such a call carries no priority; Triton takes the default, that of the rest.
             transcript = await asyncio.to_thread(_infer, model, window.samples, options, self._id)
             if conditioned:
-                self._said = context(transcript.segments, self._said)
+                self._said = next_prompt(transcript.segments, self._said)
             return transcript
 
-        return listen(
+        return transcribe_windows(
             _windows(self._audio, detect), hear, self._options.language, in_flight=1 if conditioned else IN_FLIGHT
         )
 
-    def send(self, passage: Passage) -> None:
+    def send(self, passage: WindowTranscript) -> None:
         """One response: what was heard in one window."""
         columns = Transcript(passage.language, passage.language_probability, passage.segments).to_columns()
         tensors = [pb_utils.Tensor(name, column[0]) for name, column in columns.items()]
@@ -164,9 +164,9 @@ class _Recording:
             pb_utils.Logger.log_error(f"request {self._id or '-'}: its answer could not be sent: {lost}")
 
 
-async def _windows(audio: Samples, detect: Detect) -> AsyncGenerator[Window]:
+async def _windows(audio: Samples, detect: SpeechDetector) -> AsyncGenerator[Window]:
     """Cut in worker threads, a window each time that one is asked for."""
-    windows = cut(_blocks(audio), detect)
+    windows = split_at_silence(_blocks(audio), detect)
     while (window := await asyncio.to_thread(next, windows, None)) is not None:
         yield window
 

@@ -11,7 +11,7 @@ import numpy as np
 from gateway.audio.frames import frame, samples_of
 from gateway.errors import BadRequest
 from tritone.contract import LISTEN_RATE, SPEECH_RATE
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 _CODECS: Final[dict[Encoding, tuple[str, int]]] = {

@@ -15,7 +15,7 @@ from gateway.realtime.turn import Turn
 from gateway.realtime.turns import Started, Stopped, Turns
 from gateway.transcription.asking import Asker
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
-from tritone.windows import Detect, Samples
+from tritone.windowing import Samples, SpeechDetector
 
 TURNS: Final = 4
 """Turns of one session that are written down at once; a client that sends faster waits."""
@@ -31,7 +31,7 @@ class Conversation:
         session: Session,
         send: Callable[[Event], Awaitable[None]],
         asker: Callable[[str, TranscriptionOptions], Asker],
-        detector: Callable[[], Detect],
+        detector: Callable[[], SpeechDetector],
     ) -> None:
         """`asker` is given a model's name, and raises `ApiError` where there is none of it."""
         self._session = session
@@ -170,7 +170,7 @@ class Conversation:
             # The end of the turn will tell, if it fails too.
             logger.warning("a growing turn was not heard: %s", error.message)
 
-    async def _finish(self, turn: Turn, samples: Samples, detect: Detect | None) -> None:
+    async def _finish(self, turn: Turn, samples: Samples, detect: SpeechDetector | None) -> None:
         try:
             await turn.finish(samples, detect)
         except Exception as caught:

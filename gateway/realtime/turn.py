@@ -13,9 +13,9 @@ from gateway.realtime.protocol import Event, event
 from gateway.transcription.asking import Asker
 from gateway.transcription.formats import Hearing, logprobs
 from tritone.contract import LISTEN_RATE
-from tritone.listening import listen
+from tritone.transcribe_windows import transcribe_windows
 from tritone.transcript import Transcript
-from tritone.windows import MAX_SAMPLES, Detect, Samples, Window, cut
+from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window, split_at_silence
 
 Send = Callable[[Event], Awaitable[None]]
 
@@ -58,7 +58,7 @@ class Turn:
             await self._tell(agreed(earlier, text))
             earlier = text
 
-    async def finish(self, samples: Samples, detect: Detect | None) -> None:
+    async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
         """Tell all of the text. Silence is left out by `detect`, for turns whose ends no detector found."""
         hearing = Hearing("transcribe", seconds=len(samples) / LISTEN_RATE)
 
@@ -66,7 +66,7 @@ class Turn:
             return await self._asker.ask(window, language, self._prompt, background=background)
 
         options = self._asker.options
-        async with aclosing(listen(_windows(samples, detect), hear, options.language)) as passages:
+        async with aclosing(transcribe_windows(_windows(samples, detect), hear, options.language)) as passages:
             async for passage in passages:
                 hearing.passages.append(passage)
                 await self._tell(hearing.text)
@@ -109,10 +109,10 @@ def agreed(earlier: str, later: str) -> str:
     return common[: common.rfind(" ")] if " " in common else ""
 
 
-async def _windows(samples: Samples, detect: Detect | None) -> AsyncGenerator[Window]:
+async def _windows(samples: Samples, detect: SpeechDetector | None) -> AsyncGenerator[Window]:
     if detect is None:
         yield Window(0, samples)
         return
-    windows = cut([samples], detect)
+    windows = split_at_silence([samples], detect)
     while (window := await asyncio.to_thread(next, windows, None)) is not None:
         yield window

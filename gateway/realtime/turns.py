@@ -11,7 +11,7 @@ import numpy as np
 from gateway.errors import BadRequest
 from gateway.realtime.protocol import TurnDetection
 from tritone.contract import LISTEN_RATE
-from tritone.windows import FRAME, MAX_SAMPLES, Detect, Rules, Samples, cut_point
+from tritone.windowing import FRAME, MAX_SAMPLES, Samples, SpeechDetector, VadOptions, split_point
 
 BUFFER_SECONDS: Final = 300
 """What a client that commits by itself may leave uncommitted."""
@@ -41,7 +41,7 @@ class Stopped:
 class Turns:
     """A session's audio buffer: what was heard since the last turn, and who detects where that ends."""
 
-    def __init__(self, detect: Detect) -> None:
+    def __init__(self, detect: SpeechDetector) -> None:
         self._detect = detect
         self._partial = np.empty(0, np.float32)
         self._frames: list[Samples] = []
@@ -121,7 +121,7 @@ class Turns:
         elif (len(self._frames) + 1) * FRAME > MAX_SAMPLES:
             # A model can hear no more at once: the turn ends where that parts the fewest words, and the next goes on.
             speech = np.array(self._probability) >= lasting
-            yield self._stop(cut_point(np.array(self._probability, np.float32), speech, Rules().pause), lasting)
+            yield self._stop(split_point(np.array(self._probability, np.float32), speech, VadOptions().pause), lasting)
             if self.speaking:
                 yield Started(self._start_ms)
 

@@ -121,7 +121,7 @@ class SpeechRequest(BaseModel):
     @property
     def wishes(self) -> dict[str, Any]:
         """What was asked for by the contract's names, less what is the default of every model; not the speed."""
-        sent = {name: getattr(self, name) for name in SpeechOptions.kinds() if name in type(self).model_fields}
+        sent = {name: getattr(self, name) for name in SpeechOptions.types() if name in type(self).model_fields}
         sent |= {"voice": self.voice_name or None, "instruct": self.instruct or self.instructions, "speed": None}
         if self.language is not None and self.language.strip().lower() == "auto":
             sent["language"] = None

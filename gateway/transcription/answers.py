@@ -14,7 +14,7 @@ from gateway.transcription import subtitles
 from gateway.transcription.formats import Hearing, logprobs, spoken
 from gateway.transcription.forms import Granularity, ResponseFormat, TranscriptionForm
 from gateway.transcription.protocol import TextDelta
-from tritone.listening import Passage
+from tritone.transcribe_windows import WindowTranscript
 
 MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
     "json": "application/json",
@@ -53,7 +53,7 @@ async def answer(
 
 
 async def events(
-    passages: AsyncGenerator[Passage], hearing: Hearing, form: TranscriptionForm
+    passages: AsyncGenerator[WindowTranscript], hearing: Hearing, form: TranscriptionForm
 ) -> AsyncGenerator[BaseModel]:
     """The text of each segment as soon as it is heard, and who said it where that was asked; the whole text at last."""
     index = 0

@@ -10,7 +10,7 @@ from gateway.transcription.forms import PROMPT_CHARS
 from gateway.triton import Triton
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST, TranscriptionOptions
 from tritone.transcript import Transcript
-from tritone.windows import Window
+from tritone.windowing import Window
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 
 from gateway.transcription.voices import SHORTEST, Voice, Voices
 from tritone.contract import LISTEN_RATE
-from tritone.listening import Passage
+from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
-from tritone.windows import Samples, Window
+from tritone.windowing import Samples, Window
 
 _PAUSE: Final = 0.5
 """Seconds between two words, in which another may have begun to speak."""
@@ -66,7 +66,7 @@ class Speakers:
         self._letters = (letter for letter in _letters() if letter not in known)
         self._last = ""
 
-    def told(self, passage: Passage) -> Passage:
+    def told(self, passage: WindowTranscript) -> WindowTranscript:
         """The same, its utterances with their speakers; sentences that one speaker says are whole again."""
         utterances = [segment for segment in passage.segments if isinstance(segment, Utterance)]
         for group in _clusters([u.voice for u in utterances if u.voice is not None and u.seconds >= _CLEAR]):

@@ -25,7 +25,7 @@ from gateway.transcription.protocol import (
     VerboseWord,
 )
 from tritone import languages
-from tritone.listening import Passage, context
+from tritone.transcribe_windows import WindowTranscript, next_prompt
 from tritone.transcript import Segment
 
 _ENCODER_RATE: Final = 50
@@ -37,7 +37,7 @@ class Hearing:
     """A recording's passages as they come; `seconds` is the recording's length, whole once all have come."""
 
     task: Task
-    passages: list[Passage] = field(default_factory=list)
+    passages: list[WindowTranscript] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -65,9 +65,9 @@ class Hearing:
         codes = dict.fromkeys(passage.language for passage in self.passages if passage.segments)
         return [Language(code=code) for code in codes]
 
-    def context(self) -> str:
+    def next_prompt(self) -> str:
         """The text that may guide the ear for what follows: what came before, less what the model was unsure of."""
-        return context(self.segments)
+        return next_prompt(self.segments)
 
     def json(self, *, with_logprobs: bool) -> TranscriptionJson:
         """`response_format` json."""

@@ -19,7 +19,7 @@ from pydantic import (
 
 from tritone import languages
 from tritone.contract import TranscriptionOptions
-from tritone.windows import Rules
+from tritone.windowing import VadOptions
 
 TranslationFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
@@ -40,17 +40,17 @@ class ServerVad(BaseModel):
     """Turns of `chunking_strategy` at the voice activity detector; what is left out is as without a strategy."""
 
     type: Literal["server_vad"]
-    threshold: float = Field(Rules().threshold, gt=0, lt=1, description="Probability at which speech sets in.")
+    threshold: float = Field(VadOptions().threshold, gt=0, lt=1, description="Probability at which speech sets in.")
     prefix_padding_ms: int = Field(
-        round(Rules().lead * 1000), ge=0, le=5000, description="What is kept of the sound before speech."
+        round(VadOptions().lead * 1000), ge=0, le=5000, description="What is kept of the sound before speech."
     )
     silence_duration_ms: int = Field(
-        round(Rules().pause * 1000), ge=0, le=10_000, description="The shortest silence that the audio is cut at."
+        round(VadOptions().pause * 1000), ge=0, le=10_000, description="The shortest silence that the audio is cut at."
     )
 
-    def rules(self) -> Rules:
+    def rules(self) -> VadOptions:
         """The same, as audio is cut by it."""
-        return Rules(self.threshold, self.prefix_padding_ms / 1000, self.silence_duration_ms / 1000)
+        return VadOptions(self.threshold, self.prefix_padding_ms / 1000, self.silence_duration_ms / 1000)
 
 
 def several(name: str, description: str, most: int) -> Any:
@@ -89,9 +89,9 @@ class TranslationForm(BaseModel):
         """Whether each part of the recording is heard with the text before it in mind."""
         return False
 
-    def rules(self) -> Rules:
+    def rules(self) -> VadOptions:
         """How the recording is to be cut."""
-        return Rules()
+        return VadOptions()
 
     def options(self) -> TranscriptionOptions:
         """What the model is asked, but for the prompt."""
@@ -215,9 +215,9 @@ class TranscriptionForm(TranslationForm):
         """Whether each part of the recording is heard with the text before it in mind."""
         return self.condition_on_previous_text
 
-    def rules(self) -> Rules:
+    def rules(self) -> VadOptions:
         """How the recording is to be cut."""
-        return Rules() if self.chunking_strategy == "auto" else self.chunking_strategy.rules()
+        return VadOptions() if self.chunking_strategy == "auto" else self.chunking_strategy.rules()
 
     def options(self) -> TranscriptionOptions:
         """What the model is asked, but for the prompt."""

@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from gateway.audio.decoding import Recording, cleaned
-from tritone.windows import Detect, Rules, Window, cut
+from tritone.windowing import SpeechDetector, VadOptions, Window, split_at_silence
 
 
-async def windows_of(recording: Recording, detect: Detect, rules: Rules) -> AsyncGenerator[Window]:
+async def windows_of(recording: Recording, detect: SpeechDetector, rules: VadOptions) -> AsyncGenerator[Window]:
     """Decode and cut in worker threads, a window each time that one is asked for.
 
     Once the generator is closed, no thread reads the recording's file any more.
     """
     blocks = recording.blocks()
-    windows = cut(map(cleaned, blocks), detect, rules)
+    windows = split_at_silence(map(cleaned, blocks), detect, rules)
     step = None
     try:
         while True:

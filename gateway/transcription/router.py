@@ -26,9 +26,9 @@ from gateway.transcription.protocol import TranscriptionDiarized, TranscriptionJ
 from gateway.transcription.voices import Voices
 from tritone import vad
 from tritone.contract import LISTEN_RATE
-from tritone.listening import IN_FLIGHT, Passage, listen
+from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, transcribe_windows
 from tritone.transcript import Transcript
-from tritone.windows import Detect, Window
+from tritone.windowing import SpeechDetector, Window
 
 _FORM: Final = "multipart/form-data"
 
@@ -40,12 +40,12 @@ def multipart(request: Request) -> None:
         raise UnsupportedMedia(f"content type {sent!r} is not read here; send {_FORM}")
 
 
-def detector(request: Request) -> Detect:
+def detector(request: Request) -> SpeechDetector:
     """Dependency: the voice activity detector of one recording."""
     return vad.Vad(request.app.state.vad)
 
 
-Detector = Annotated[Detect, Depends(detector)]
+Detector = Annotated[SpeechDetector, Depends(detector)]
 
 
 _HEARD: Final[dict[int | str, dict[str, Any]]] = {
@@ -113,8 +113,8 @@ async def _speakers(request: Request, form: TranscriptionForm) -> Speakers | Non
 
 
 async def _listen(
-    request: Request, form: TranslationForm, detect: Detect, hearing: Hearing, speakers: Speakers | None = None
-) -> tuple[dict[str, str], AsyncGenerator[Passage]]:
+    request: Request, form: TranslationForm, detect: SpeechDetector, hearing: Hearing, speakers: Speakers | None = None
+) -> tuple[dict[str, str], AsyncGenerator[WindowTranscript]]:
     """The answer's headers, and the passages of the form's file, which fill `hearing` as they are read."""
     settings: Settings = request.app.state.settings
     model = resolve_model(request, form.model, "transcription")
@@ -136,11 +136,11 @@ async def _listen(
             return await asyncio.to_thread(with_voices, window, transcript, request.app.state.voices)
         return transcript
 
-    async def passages() -> AsyncGenerator[Passage]:
+    async def passages() -> AsyncGenerator[WindowTranscript]:
         windows = windows_of(recording, detect, form.rules())
         in_flight = 1 if form.conditioned else IN_FLIGHT
         try:
-            async with aclosing(listen(windows, hear, options.language, in_flight=in_flight)) as heard:
+            async with aclosing(transcribe_windows(windows, hear, options.language, in_flight=in_flight)) as heard:
                 async for passage in heard:
                     hearing.passages.append(speakers.told(passage) if speakers else passage)
                     yield hearing.passages[-1]
@@ -150,6 +150,6 @@ async def _listen(
     return headers, passages()
 
 
-async def _to_the_end(passages: AsyncGenerator[Passage]) -> None:
+async def _to_the_end(passages: AsyncGenerator[WindowTranscript]) -> None:
     async for _ in passages:
         pass

@@ -12,7 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from tritone.contract import LISTEN_RATE
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 Voice = NDArray[np.float32]
 """A unit vector of shape [256]."""

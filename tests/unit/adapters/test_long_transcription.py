@@ -17,7 +17,7 @@ from tritone import vad
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.transcript import Segment, Transcript
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 PATIENCE = 20
 TONE = np.full(20 * LISTEN_RATE, 0.5, np.float32)

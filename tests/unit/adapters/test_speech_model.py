@@ -127,7 +127,7 @@ def test_the_time_that_a_request_is_given_reaches_the_engine_in_seconds(model: A
         ("Hi.", {"language": "klingon"}, "language: 'klingon' is not spoken; choose auto or one of: en, fr"),
         ("Hi.", {"language": "ko"}, "language: 'ko' is not spoken; choose auto or one of: en, fr"),
         ("Hi.", {"speed": 9.0}, "speed: 9 is out of range; choose 0.5 to 2"),
-        ("Hi.", {"pitch": 2}, f"pitch: unknown parameter; there are: {', '.join(SpeechOptions.kinds())}"),
+        ("Hi.", {"pitch": 2}, f"pitch: unknown parameter; there are: {', '.join(SpeechOptions.types())}"),
     ],
 )
 def test_a_callers_mistake_is_answered_with_its_name_and_what_would_be_right(

@@ -8,7 +8,7 @@ import struct
 import av
 import numpy as np
 
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 RATE = 16_000
 

@@ -12,7 +12,7 @@ import pytest
 from gateway.audio.decoding import Recording, cleaned
 from gateway.errors import BadRequest, PayloadTooLarge
 from tests.unit.gateway.recordings import RATE, encoded, tone, wav
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 NOTHING_TO_HEAR = {
     "noise": np.random.default_rng(0).bytes(20_000),

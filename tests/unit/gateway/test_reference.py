@@ -9,7 +9,7 @@ from gateway.audio.reference import read_reference
 from gateway.errors import BadRequest
 from tests.unit.gateway.recordings import encoded, tone, wav
 from tritone.contract import SPEECH_RATE
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 
 def loud(seconds: float = 2.0) -> Samples:

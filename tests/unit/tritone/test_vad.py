@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.gateway.recordings import RATE, tone
 from tritone.vad import MissingWeightsError, Vad, load
-from tritone.windows import FRAME, Samples
+from tritone.windowing import FRAME, Samples
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gateway.realtime.protocol import TurnDetection
 from gateway.realtime.turns import Started, Stopped, Turns
 from tritone.contract import LISTEN_RATE
-from tritone.windows import MAX_SAMPLES, Samples
+from tritone.windowing import MAX_SAMPLES, Samples
 
 
 def probabilities(frames: Samples) -> NDArray[np.float32]:

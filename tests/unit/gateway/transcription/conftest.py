@@ -16,7 +16,7 @@ from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.recordings import part_of
 from tritone import vad
 from tritone.transcript import Segment, Transcript, Word
-from tritone.windows import Samples
+from tritone.windowing import Samples
 
 
 def segment(text: str, start: float = 0.5, end: float = 2.0) -> Segment:

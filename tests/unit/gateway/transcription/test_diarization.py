@@ -18,9 +18,9 @@ from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded
 from tests.unit.gateway.transcription.test_transcriptions import error_of, post
-from tritone.listening import Passage
+from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
-from tritone.windows import Samples, Window
+from tritone.windowing import Samples, Window
 
 MODEL_DIR = Settings().model_dir
 AUSTEN = [f"librivox/sense_and_sensibility_01_austen_64kb-{n:04}.wav" for n in (870, 890, 920)]
@@ -193,10 +193,10 @@ def voice(number: int) -> Voice:
     return np.eye(256, dtype=np.float32)[number]
 
 
-def passage(*utterances: tuple[str, float, Voice | None]) -> Passage:
+def passage(*utterances: tuple[str, float, Voice | None]) -> WindowTranscript:
     """Texts, each of so many seconds and in such a voice."""
     made = [Utterance(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, voice=heard) for text, seconds, heard in utterances]
-    return Passage(0.0, 30.0, "en", tuple(made))
+    return WindowTranscript(0.0, 30.0, "en", tuple(made))
 
 
 def told(speakers: Speakers, *utterances: tuple[str, float, Voice | None]) -> list[tuple[str, str]]:
@@ -232,7 +232,7 @@ def test_an_abbreviation_is_no_sentence_of_its_own() -> None:
 
     doctor, reads, soon = at(4.2, 4.4, " Dr.", None), at(4.7, 6.0, " Li reads.", voice(0)), at(6, 8, " Soon.", voice(0))
     well, later = at(8.1, 8.3, " Well.", None), at(9.0, 11.0, " Later.", voice(0))
-    heard = Speakers({}).told(Passage(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
+    heard = Speakers({}).told(WindowTranscript(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
     assert [segment.text for segment in heard.segments] == [" Dr. Li reads.", " Soon.", " Well.", " Later."]
     assert (heard.segments[0].start, heard.segments[0].end) == (4.2, 6.0)
 

@@ -14,12 +14,12 @@ from gateway.audio.decoding import Recording
 from gateway.transcription.listening import windows_of
 from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import loudness
-from tritone.windows import Rules
+from tritone.windowing import VadOptions
 
 
 async def test_a_recording_is_decoded_no_further_than_asked() -> None:
     recording = Recording(io.BytesIO(encoded(parts(10), "flac", "flac")), RATE, 3600, "file")
-    async with aclosing(windows_of(recording, loudness, Rules())) as found:
+    async with aclosing(windows_of(recording, loudness, VadOptions())) as found:
         await anext(found)
         assert recording.seconds < 60
         await anext(found)
@@ -36,7 +36,7 @@ async def test_no_thread_reads_the_file_once_the_windows_are_closed() -> None:
             return super().read(size)
 
     recording = Recording(Slow(encoded(np.zeros(600 * RATE, np.float32), "wav", "pcm_s16le")), RATE, 3600, "file")
-    found = windows_of(recording, loudness, Rules())
+    found = windows_of(recording, loudness, VadOptions())
     asking = asyncio.ensure_future(anext(found))
     await asyncio.to_thread(reading.wait, 10)
     asking.cancel()

@@ -17,7 +17,7 @@ from tritone.contract import LISTEN_RATE, WINDOW_SECONDS
 
 Samples = NDArray[np.float32]
 """Mono PCM at `LISTEN_RATE` Hz, -1 to 1."""
-Detect = Callable[[Samples], NDArray[np.float32]]
+SpeechDetector = Callable[[Samples], NDArray[np.float32]]
 """Consecutive frames, [n, FRAME], to the probability of speech in each, [n]; it may carry state between calls."""
 
 FRAME: Final = 512
@@ -62,7 +62,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class VadOptions:
     """What counts as speech, and where it may be cut."""
 
     threshold: float = 0.5
@@ -73,14 +73,16 @@ class Rules:
     """Seconds without speech that a cut may fall into; a shorter gap may lie inside a word."""
 
 
-def cut(blocks: Iterable[Samples], detect: Detect, rules: Rules = Rules()) -> Generator[Window]:
+def split_at_silence(
+    blocks: Iterable[Samples], detect: SpeechDetector, rules: VadOptions = VadOptions()
+) -> Generator[Window]:
     """The windows of the recording whose PCM comes in `blocks` of any sizes, in order and without overlap.
 
     Each frame of speech is in exactly one window. What fits one window stays whole, less the silence around it. Where
     there is more, the window ends at the first long silence within its greatest length, else at the longest pause in
     the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
     """
-    tail = _Tail(detect, rules)
+    tail = _PendingAudio(detect, rules)
     for block in blocks:
         tail.extend(block)
         yield from tail.full_windows()
@@ -89,10 +91,10 @@ def cut(blocks: Iterable[Samples], detect: Detect, rules: Rules = Rules()) -> Ge
     yield from tail.rest()
 
 
-class _Tail:
+class _PendingAudio:
     """The part of the recording that is not yet in a window; it begins at speech, or at most the lead before."""
 
-    def __init__(self, detect: Detect, rules: Rules) -> None:
+    def __init__(self, detect: SpeechDetector, rules: VadOptions) -> None:
         self._detect = detect
         self._onset, self._offset = rules.threshold, max(rules.threshold - _HOLD, rules.threshold / 2)
         self._lead = _frames(rules.lead)
@@ -119,7 +121,7 @@ class _Tail:
     def full_windows(self) -> Iterator[Window]:
         """The windows that later audio cannot change."""
         while len(self._pcm) > MAX_SAMPLES:
-            yield self._take(cut_point(self._probability, self._speech, self._pause))
+            yield self._take(split_point(self._probability, self._speech, self._pause))
 
     def rest(self) -> Iterator[Window]:
         """The window that holds all that is left, if there is speech in it."""
@@ -159,7 +161,7 @@ class _Tail:
         self._speech = self._speech[frames:]
 
 
-def cut_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float) -> int:
+def split_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float) -> int:
     """Where a window of more than enough audio ends, in frames from its beginning.
 
     `probability` and `speech` [n], n at least a window's length, say of each frame how probable speech is in it, and

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tritone.contract import LISTEN_RATE as RATE
-from tritone.listening import IN_FLIGHT, Passage, listen
+from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, transcribe_windows
 from tritone.transcript import Segment, Transcript, Word
-from tritone.windows import Window
+from tritone.windowing import Window
 
 
 def segment(text: str, start: float = 0.5, end: float = 2.0) -> Segment:
@@ -70,11 +70,11 @@ async def windows(count: int) -> AsyncGenerator[Window]:
 class Reader:
     """Reads passages in a task of its own."""
 
-    def __init__(self, passages: AsyncGenerator[Passage]) -> None:
+    def __init__(self, passages: AsyncGenerator[WindowTranscript]) -> None:
         self.read: list[str] = []
         self.task = asyncio.create_task(self._run(passages))
 
-    async def _run(self, passages: AsyncGenerator[Passage]) -> list[str]:
+    async def _run(self, passages: AsyncGenerator[WindowTranscript]) -> list[str]:
         async with aclosing(passages):
             async for passage in passages:
                 self.read += [segment.text for segment in passage.segments]
@@ -87,7 +87,7 @@ def model() -> Model:
 
 
 async def test_passages_come_in_order_whatever_finishes_first(model: Model) -> None:
-    reader = Reader(listen(windows(4), model.hear, "en"))
+    reader = Reader(transcribe_windows(windows(4), model.hear, "en"))
     await model.asked_for(4)
     for name in (3, 1, 2, 0):
         assert reader.read == []
@@ -98,7 +98,7 @@ async def test_passages_come_in_order_whatever_finishes_first(model: Model) -> N
 
 
 async def test_at_most_four_windows_are_at_the_model(model: Model) -> None:
-    reader = Reader(listen(windows(9), model.hear, "en"))
+    reader = Reader(transcribe_windows(windows(9), model.hear, "en"))
     for name in range(9):
         await model.asked_for(min(9, name + IN_FLIGHT))
         assert model.asked == list(range(min(9, name + IN_FLIGHT)))
@@ -107,7 +107,7 @@ async def test_at_most_four_windows_are_at_the_model(model: Model) -> None:
 
 
 async def test_one_in_flight_is_one_after_the_other(model: Model) -> None:
-    reader = Reader(listen(windows(3), model.hear, "en", in_flight=1))
+    reader = Reader(transcribe_windows(windows(3), model.hear, "en", in_flight=1))
     for name in range(3):
         await model.asked_for(name + 1)
         assert model.asked == list(range(name + 1))
@@ -116,7 +116,7 @@ async def test_one_in_flight_is_one_after_the_other(model: Model) -> None:
 
 
 async def test_candidates_are_told_until_one_of_them_is_detected(model: Model) -> None:
-    reader = Reader(listen(windows(3), model.hear, "en,fr"))
+    reader = Reader(transcribe_windows(windows(3), model.hear, "en,fr"))
     await model.asked_for(1)
     assert model.asked == [0]
     model.answer(0, "fr")
@@ -128,7 +128,7 @@ async def test_candidates_are_told_until_one_of_them_is_detected(model: Model) -
 
 
 async def test_only_the_first_window_goes_ahead_of_other_recordings(model: Model) -> None:
-    reader = Reader(listen(windows(3), model.hear, "en"))
+    reader = Reader(transcribe_windows(windows(3), model.hear, "en"))
     await model.asked_for(3)
     assert model.background == [False, True, True]
     for name in range(3):
@@ -137,7 +137,7 @@ async def test_only_the_first_window_goes_ahead_of_other_recordings(model: Model
 
 
 async def test_the_language_is_detected_by_the_first_window_alone_and_told_to_the_rest(model: Model) -> None:
-    reader = Reader(listen(windows(5), model.hear, "auto"))
+    reader = Reader(transcribe_windows(windows(5), model.hear, "auto"))
     await model.asked_for(1)
     assert model.asked == [0]
     model.answer(0, "fr")
@@ -149,7 +149,7 @@ async def test_the_language_is_detected_by_the_first_window_alone_and_told_to_th
 
 
 async def test_a_window_without_words_tells_no_language(model: Model) -> None:
-    reader = Reader(listen(windows(3), model.hear, "auto"))
+    reader = Reader(transcribe_windows(windows(3), model.hear, "auto"))
     await model.asked_for(1)
     model.answer(0, "la", 0.99, text="")
     await model.asked_for(2)
@@ -161,7 +161,7 @@ async def test_a_window_without_words_tells_no_language(model: Model) -> None:
 
 
 async def test_after_three_doubtful_windows_the_likeliest_language_is_taken(model: Model) -> None:
-    reader = Reader(listen(windows(4), model.hear, "auto"))
+    reader = Reader(transcribe_windows(windows(4), model.hear, "auto"))
     for name, (language, probability) in enumerate([("cy", 0.2), ("nn", 0.4), ("haw", 0.3)]):
         await model.asked_for(name + 1)
         assert len(model.asked) == name + 1
@@ -173,7 +173,7 @@ async def test_after_three_doubtful_windows_the_likeliest_language_is_taken(mode
 
 
 async def test_a_window_that_fails_ends_the_recording_and_cancels_the_others(model: Model) -> None:
-    reader = Reader(listen(windows(9), model.hear, "en"))
+    reader = Reader(transcribe_windows(windows(9), model.hear, "en"))
     await model.asked_for(4)
     model.fail(2)
     with pytest.raises(Refused):
@@ -183,7 +183,7 @@ async def test_a_window_that_fails_ends_the_recording_and_cancels_the_others(mod
 
 
 async def test_leaving_cancels_what_is_at_the_model(model: Model) -> None:
-    reader = Reader(listen(windows(9), model.hear, "en"))
+    reader = Reader(transcribe_windows(windows(9), model.hear, "en"))
     await model.asked_for(4)
     reader.task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -198,7 +198,7 @@ async def test_times_are_the_recordings_and_end_with_the_window() -> None:
     async def late() -> AsyncGenerator[Window]:
         yield Window(100 * RATE, np.zeros(RATE, np.float32))
 
-    (passage,) = [passage async for passage in listen(late(), hear, "en")]
+    (passage,) = [passage async for passage in transcribe_windows(late(), hear, "en")]
     (heard,) = passage.segments
     assert (passage.start, passage.seconds) == (100.0, 1.0)
     assert (heard.start, heard.end, heard.text) == (100.25, 101.0, " one two")

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tritone.windows import FRAME, MAX_SAMPLES, Rules, Samples, Window, cut
+from tritone.windowing import FRAME, MAX_SAMPLES, Samples, VadOptions, Window, split_at_silence
 
 RATE = 16_000
 SPEECH, SILENCE = 0.9, 0.1
@@ -31,7 +31,7 @@ def read_off(frames: Samples) -> NDArray[np.float32]:
 
 
 def windows(*parts: tuple[float, float]) -> list[Window]:
-    return list(cut([script(*parts)], read_off))
+    return list(split_at_silence([script(*parts)], read_off))
 
 
 recordings = st.lists(
@@ -42,8 +42,8 @@ recordings = st.lists(
 @given(recordings, st.lists(st.integers(1, 40 * RATE), max_size=6), st.integers(0, FRAME - 1))
 def test_windows_do_not_depend_on_how_the_recording_comes_in(pcm: Samples, sizes: list[int], odd: int) -> None:
     pcm = pcm[: max(0, len(pcm) - odd)]
-    whole = list(cut([pcm], read_off))
-    pieces = list(cut(np.split(pcm, np.cumsum(sizes)), read_off))
+    whole = list(split_at_silence([pcm], read_off))
+    pieces = list(split_at_silence(np.split(pcm, np.cumsum(sizes)), read_off))
     assert [window.start for window in pieces] == [window.start for window in whole]
     for one, other in zip(pieces, whole, strict=True):
         np.testing.assert_array_equal(one.samples, other.samples)
@@ -53,7 +53,7 @@ def test_windows_do_not_depend_on_how_the_recording_comes_in(pcm: Samples, sizes
 def test_all_speech_is_in_exactly_one_window(pcm: Samples, odd: int) -> None:
     pcm = pcm[: max(0, len(pcm) - odd)]
     covered = np.zeros(len(pcm), np.int64)
-    for window in cut([pcm], read_off):
+    for window in split_at_silence([pcm], read_off):
         end = window.start + len(window.samples)
         np.testing.assert_array_equal(window.samples, pcm[window.start : end])
         covered[window.start : end] += 1
@@ -63,14 +63,14 @@ def test_all_speech_is_in_exactly_one_window(pcm: Samples, odd: int) -> None:
 
 @given(recordings)
 def test_windows_are_in_order_and_fit_the_model(pcm: Samples) -> None:
-    found = list(cut([pcm], read_off))
+    found = list(split_at_silence([pcm], read_off))
     assert all(0 < len(window.samples) <= MAX_SAMPLES for window in found)
     assert all(one.start + len(one.samples) <= other.start for one, other in pairwise(found))
 
 
 @given(recordings)
 def test_every_window_holds_sound_and_little_silence_around_it(pcm: Samples) -> None:
-    for window in cut([pcm], read_off):
+    for window in split_at_silence([pcm], read_off):
         sound = np.flatnonzero(window.samples >= np.float32(0.4))
         assert sound[0] <= 0.4 * RATE
         assert len(window.samples) - sound[-1] - 1 <= 0.4 * RATE
@@ -78,22 +78,22 @@ def test_every_window_holds_sound_and_little_silence_around_it(pcm: Samples) -> 
 
 @pytest.mark.parametrize("samples", [0, 1, FRAME, FRAME + 1, RATE])
 def test_a_recording_without_speech_gives_no_window(samples: int) -> None:
-    assert list(cut([np.zeros(samples, np.float32)], read_off)) == []
+    assert list(split_at_silence([np.zeros(samples, np.float32)], read_off)) == []
 
 
 def test_a_recording_without_blocks_gives_no_window() -> None:
-    assert list(cut([], read_off)) == []
+    assert list(split_at_silence([], read_off)) == []
 
 
 @pytest.mark.parametrize("samples", [MAX_SAMPLES, MAX_SAMPLES - 1, 5 * RATE, 7])
 def test_what_fits_one_window_stays_whole(samples: int) -> None:
     pcm = np.full(samples, SPEECH, np.float32)
-    (window,) = cut([pcm], read_off)
+    (window,) = split_at_silence([pcm], read_off)
     np.testing.assert_array_equal(window.samples, pcm)
 
 
 def test_one_sample_too_many_is_cut() -> None:
-    found = list(cut([np.full(MAX_SAMPLES + 1, SPEECH, np.float32)], read_off))
+    found = list(split_at_silence([np.full(MAX_SAMPLES + 1, SPEECH, np.float32)], read_off))
     assert sum(len(window.samples) for window in found) == MAX_SAMPLES + 1
     assert len(found) == 2
 
@@ -157,21 +157,21 @@ def test_windows_leave_while_the_recording_still_comes_in() -> None:
             taken += 1
             yield script((SPEECH, 9), (SILENCE, 1))
 
-    for window in islice(cut(endless(), read_off), 20):
+    for window in islice(split_at_silence(endless(), read_off), 20):
         # Blocks are 10 s: what has been read and is in no window is less than the longest window and a block.
         assert taken * 10 - (window.start_seconds + window.seconds) < 30 + 10
 
 
 def test_the_rules_say_what_is_speech_and_what_is_kept_before_it() -> None:
     quiet = script((SILENCE, 10), (0.4, 5), (SILENCE, 10))
-    assert list(cut([quiet], read_off)) == []
-    (window,) = cut([quiet], read_off, Rules(threshold=0.3, lead=2.0))
+    assert list(split_at_silence([quiet], read_off)) == []
+    (window,) = split_at_silence([quiet], read_off, VadOptions(threshold=0.3, lead=2.0))
     assert window.start_seconds == pytest.approx(8.0, abs=0.05)
-    assert list(cut([quiet], read_off, Rules(threshold=0.45))) == []
+    assert list(split_at_silence([quiet], read_off, VadOptions(threshold=0.45))) == []
 
 
 def test_a_cut_falls_into_no_pause_that_is_shorter_than_the_rules_say() -> None:
     pcm = script((SPEECH, 18), (SILENCE, 0.6), (SPEECH, 6), (SILENCE, 0.4), (SPEECH, 10))
-    at_any, at_long = (list(cut([pcm], read_off, Rules(pause=pause)))[1] for pause in (0.3, 0.5))
+    at_any, at_long = (list(split_at_silence([pcm], read_off, VadOptions(pause=pause)))[1] for pause in (0.3, 0.5))
     assert at_any.start_seconds == pytest.approx(24.8, abs=0.1)
     assert at_long.start_seconds == pytest.approx(18.3, abs=0.1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tritone.transcript import Segment, Transcript
-from tritone.windows import Window
+from tritone.windowing import Window
 
 IN_FLIGHT: Final = 4
 """Windows of one recording at the model at once, so that a long one does not crowd out the others."""
@@ -22,12 +22,12 @@ _UNSURE: Final = 0.5
 _DETECTIONS: Final = 3
 """After so many doubtful windows the likeliest language among them is taken."""
 
-Hear = Callable[[Window, str, bool], Awaitable[Transcript]]
+TranscribeWindow = Callable[[Window, str, bool], Awaitable[Transcript]]
 """Asks a model: a window, its language (one, `auto`, or candidates with commas between), whether it may wait."""
 
 
 @dataclass(frozen=True)
-class Passage:
+class WindowTranscript:
     """What was heard in one window; its segments stand in the recording's own time."""
 
     start: float
@@ -39,16 +39,16 @@ class Passage:
     language_probability: float = 1.0
 
 
-def context(segments: Iterable[Segment], before: str = "") -> str:
+def next_prompt(segments: Iterable[Segment], before: str = "") -> str:
     """The text that may guide the ear for what follows `segments`: all of it since what the model was unsure of."""
     for segment in segments:
         before = "" if segment.temperature > _UNSURE else before + segment.text
     return before
 
 
-async def listen(
-    windows: AsyncGenerator[Window], hear: Hear, language: str, *, in_flight: int = IN_FLIGHT
-) -> AsyncGenerator[Passage]:
+async def transcribe_windows(
+    windows: AsyncGenerator[Window], hear: TranscribeWindow, language: str, *, in_flight: int = IN_FLIGHT
+) -> AsyncGenerator[WindowTranscript]:
     """The passages of a recording in order, each as soon as it and those before it are there.
 
     With `auto`, or several candidates, windows go one by one until the language is known, which is then told with the
@@ -58,7 +58,7 @@ async def listen(
     """
     known = _Language(language)
     background = False
-    calls: deque[asyncio.Task[Passage]] = deque()
+    calls: deque[asyncio.Task[WindowTranscript]] = deque()
     fetching: asyncio.Task[Window | None] | None = None
     exhausted = False
     try:
@@ -113,11 +113,13 @@ async def _next(windows: AsyncGenerator[Window]) -> Window | None:
     return await anext(windows, None)
 
 
-async def _passage(window: Window, hear: Hear, language: _Language, background: bool) -> Passage:
+async def _passage(window: Window, hear: TranscribeWindow, language: _Language, background: bool) -> WindowTranscript:
     transcript = await hear(window, language.name, background)
     language.learn(transcript)
     segments = tuple(_within(window.seconds, segment).shifted(window.start_seconds) for segment in transcript.segments)
-    return Passage(window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability)
+    return WindowTranscript(
+        window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability
+    )
 
 
 def _within(seconds: float, segment: Segment) -> Segment:

@@ -1,0 +1,57 @@
+"""Checkpoints that the operator names: which known model a folder's content is like, by its config.json alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tritone.catalogue import Catalogue
+from tritone.families import ROOT, Model
+
+
+class UnusableCheckpointError(Exception):
+    """A folder holds no checkpoint, or not the right one; the message says what is expected."""
+
+
+def template_of(folder: Path, catalogue: Catalogue) -> Model:
+    """Return the catalogue's model that the checkpoint in `folder` is like; raises `UnusableCheckpointError`."""
+    config = _config(folder)
+    for model in catalogue.models.values():
+        if model.recognized_by and all(config.get(key) == value for key, value in model.recognized_by.items()):
+            return model
+    keys = dict.fromkeys(key for model in catalogue.models.values() for key in model.recognized_by)
+    found = ", ".join(f"{key}={config[key]!r}" for key in keys if key in config) or "no known model type"
+    raise UnusableCheckpointError(f"{folder / 'config.json'} says {found}, which no model here is like")
+
+
+def by_setting(model: Model, catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """Return the folder that a setting names for `model`; None where no setting does.
+
+    A setting that several models share applies to the one that the checkpoint is like. Raises
+    `UnusableCheckpointError` for a checkpoint that is like none of those that share the setting.
+    """
+    for setting in model.path_settings:
+        if path := environ.get(setting):
+            folder = ROOT / Path(path).expanduser()
+            template = template_of(folder, catalogue)
+            if template.id == model.id:
+                return folder
+            if setting not in template.path_settings:
+                raise UnusableCheckpointError(f"{setting}={path} holds a model like {template.id}, not {model.id}")
+    return None
+
+
+def _config(folder: Path) -> Mapping[str, Any]:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnusableCheckpointError(f"{path} is missing; put a checkpoint there") from None
+    except (OSError, ValueError) as error:
+        raise UnusableCheckpointError(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise UnusableCheckpointError(f"{path} is not a JSON object")
+    return config

@@ -1,0 +1,102 @@
+"""Request parameters: the declaration, checks and wire form of a request's optional part."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import NoneType
+from typing import Any, Self, get_args, get_type_hints
+
+from tritone.errors import InvalidInput
+
+Value = str | bool | int | float
+"""The types that a request parameter may have on the wire."""
+
+
+def option(default: Value | None, *, unit: str = "", doc: str, group: str = "") -> Any:
+    """Declare a field of an `Options` class with its default and its documentation.
+
+    `group` lets a family support several options by one word, such as `sampling`.
+    """
+    return field(default=default, metadata={"unit": unit, "doc": doc, "group": group})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Base of the request parameters of an interface: a field is a parameter, and a default of None means not given."""
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Read a request's parameters; numbers may come as text, as perf_analyzer sends them.
+
+        Raises `InvalidInput` with the parameter's name for one that is unknown, of the wrong type or out of range.
+        Triton's own parameters (`triton_...`) are skipped.
+        """
+        types = cls.types()
+        values = {}
+        for name, value in parameters.items():
+            if name.startswith("triton_"):
+                continue
+            if name not in types:
+                raise InvalidInput(name, f"unknown parameter; choose from: {', '.join(types)}")
+            values[name] = _typed(name, value, types[name])
+        options = cls(**values)
+        options.check()
+        return options
+
+    @classmethod
+    def types(cls) -> dict[str, type]:
+        """Return the type of each parameter, in the order of the fields; `int | None` is an int."""
+        hints = get_type_hints(cls)
+        alternatives = {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in dataclasses.fields(cls)}
+        return {name: next(type_ for type_ in types if type_ is not NoneType) for name, types in alternatives.items()}
+
+    @classmethod
+    def groups(cls) -> dict[str, tuple[str, ...]]:
+        """Return the names of the options in each group."""
+        named = {f.metadata["group"] for f in dataclasses.fields(cls)} - {""}
+        return {
+            group: tuple(f.name for f in dataclasses.fields(cls) if f.metadata["group"] == group) for group in named
+        }
+
+    def to_parameters(self) -> dict[str, Value]:
+        """Return the parameters that differ from the defaults."""
+        return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
+
+    def check(self) -> None:
+        """Raise `InvalidInput` for a value out of range."""
+
+
+def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
+    """Raise `InvalidInput` for a value that is given and not within `low` and `high`, both included."""
+    if value is not None and not low <= value <= high:
+        allowed = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        raise InvalidInput(name, f"{value:g} is out of range; choose {allowed}")
+
+
+def _typed(name: str, value: Any, type_: type) -> Value:
+    """Return `value` as a parameter of this type, or raise `InvalidInput`."""
+    if type_ in (int, float):
+        number = _number(value, type_)
+        if number is not None:
+            return number
+    elif type_ is bool and isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    elif isinstance(value, type_):
+        assert isinstance(value, Value)
+        return value
+    expected = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    raise InvalidInput(name, f"{value!r} is not {expected[type_]}")
+
+
+def _number(value: Any, type_: type[int] | type[float]) -> int | float | None:
+    """Return a number or its text as `type_`; None for anything else, for infinity, and for a fraction that is lost."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = type_(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) and (isinstance(value, str) or number == value) else None

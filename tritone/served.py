@@ -1,0 +1,72 @@
+"""The models that one Triton server serves, as its `tritone` model reports them.
+
+The supervisor writes the document, the `tritone` model sends it, and the gateway reads it: so a gateway needs no list
+of models, and servers behind one gateway may serve different ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from tritone.contract import SpeechDescription, TranscriptionDescription
+from tritone.families import Kind, Mode
+
+MODEL: Final = "tritone"
+"""The id of the model that answers with the document."""
+
+ModelState = Literal["loading", "ready", "failed", "unloaded"]
+ServerState = Literal["starting", "serving", "stopping"]
+Description = SpeechDescription | TranscriptionDescription
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """One chosen model. It may be chosen and not loaded: `state` says so."""
+
+    id: str
+    kind: Kind
+    mode: Mode
+    owner: str
+    state: ModelState
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    """Alias -> its rank there; across all servers, the lowest rank answers to the alias."""
+    voice_aliases: Mapping[str, str] = field(default_factory=dict)
+    """OpenAI's voice name -> the model's own."""
+    description: Description | None = None
+    """The model's own account of its abilities; None until it was loaded for the first time."""
+    created: int = 0
+    """Unix seconds of the first load; 0 before."""
+
+
+@dataclass(frozen=True)
+class ServedDocument:
+    """The state of one server."""
+
+    state: ServerState
+    models: tuple[ServedModel, ...]
+    version: int = 0
+    """Grows with every change; clients send it back to wait for the next."""
+
+    def to_json(self) -> str:
+        """Return the text of the `document` tensor."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> ServedDocument:
+        """Undo `to_json`; keys that are unknown here are ignored, as a newer server may send them."""
+        data = json.loads(text)
+        return cls(data["state"], tuple(_model(model) for model in data["models"]), data["version"])
+
+
+def _model(data: Mapping[str, Any]) -> ServedModel:
+    known = {f.name for f in dataclasses.fields(ServedModel)}
+    described = data.get("description")
+    parsed: Description | None = None
+    if described is not None:
+        kind = SpeechDescription if data["kind"] == "speech" else TranscriptionDescription
+        parsed = kind.from_dict(described)
+    return ServedModel(**{**{key: value for key, value in data.items() if key in known}, "description": parsed})
