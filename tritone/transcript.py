@@ -20,7 +20,7 @@ _WORD_NUMBERS = ("start", "end", "probability")
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word with its times in seconds."""
+    """A word with its times in seconds."""
 
     start: float
     end: float
@@ -49,7 +49,7 @@ class Segment:
     no_speech_prob: float | None = None
     words: tuple[Word, ...] = ()
     token_logprobs: tuple[float, ...] = ()
-    """One for each of `tokens`; empty unless the request asked for them."""
+    """The log probability of each of `tokens`; empty unless the request asked for them."""
     token_texts: tuple[bytes, ...] = ()
     """UTF-8 of each of `tokens`, which may be a part of a character; empty bytes for a token that is not text.
 
