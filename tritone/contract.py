@@ -137,8 +137,8 @@ class SpeechOptions(Options):
     seed: int | None = option(
         None,
         group="sampling",
-        doc="The same seed and request give the same audio on the same machine. Beside other requests a sample may be "
-        "rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
+        doc="Not set: random. The same seed and request give the same audio on the same machine. Beside other requests "
+        "a sample may be rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
     )
     describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
@@ -202,8 +202,8 @@ class LongTranscriptionOptions(TranscriptionOptions):
 class ServerOptions(Options):
     """The request parameters of the `tritone` model."""
 
-    version: int = option(-1, doc="The version that the client knows. An equal one is answered when it changes.")
-    wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change; at most 30.")
+    version: int = option(-1, doc="The version that the client has; while it is the current one, the request waits.")
+    wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change, at most 30; 0: answer at once.")
 
     def check(self) -> None:
         """Raise `InvalidInput` for a wait that is too long."""
