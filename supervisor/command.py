@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from adapters.settings import UnusableSettingError
-from supervisor import preflight
-from supervisor.console import complain, say
+from supervisor import console, preflight
 from supervisor.plan import Plan
 from supervisor.processes import ProcessDiedError, adopt_orphans
 from supervisor.serve import StartError, prepare, serve
@@ -29,10 +28,10 @@ async def run(plan: Plan) -> int:
     try:
         await serve(await prepare(plan))
     except asyncio.CancelledError:
-        say("stopped")
+        console.info("stopped")
         return 0
     except (StartError, ProcessDiedError) as error:
-        complain(str(error))
+        console.error(str(error))
     return FAILED
 
 
@@ -72,17 +71,17 @@ def main() -> int:
     except ValidationError as error:
         for problem in error.errors():
             setting = "".join(f"{str(name).upper()}={problem['input']}: " for name in problem["loc"][:1])
-            complain(setting + problem["msg"].removeprefix("Value error, "))
+            console.error(setting + problem["msg"].removeprefix("Value error, "))
         return BAD_SETTINGS
     except (UnknownModelError, UnusableSettingError) as error:
-        complain(str(error))
+        console.error(str(error))
         return BAD_SETTINGS
     if impossible := list(preflight.impossible(plan)):
-        complain("\n".join(impossible))
+        console.error("\n".join(impossible))
         return BAD_SETTINGS
     if findings := list(preflight.findings(plan.settings)):
-        complain("\n".join(findings))
+        console.error("\n".join(findings))
         return FAILED
     for note in plan.notes:
-        say(note)
+        console.info(note)
     return asyncio.run(run(plan))

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from supervisor.console import say
+from supervisor import console
 
 _LONGEST_LINE = 1 << 24
 _LAST_WORDS = 1.0
@@ -58,6 +58,6 @@ class Log:
                     file.write(line)
                     self.tail.append(line.rstrip())
                     if self._alarming(line):
-                        say(f"{self.name}: {line.rstrip()}")
+                        console.info(f"{self.name}: {line.rstrip()}")
         finally:
             transport.close()

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from supervisor.console import say
+from supervisor import console
 from supervisor.environments import ROOT
 from supervisor.log import Log
 
@@ -125,7 +125,7 @@ class Process:
                 async with asyncio.timeout(self.grace):
                     await self._child.wait()
             except TimeoutError:
-                say(f"{self.name}: not done after {self.grace:g} s, killed")
+                console.info(f"{self.name}: not done after {self.grace:g} s, killed")
         await self._clear()
 
     async def _clear(self) -> None:

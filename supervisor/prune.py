@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from supervisor.console import say
+from supervisor import console
 from supervisor.environments import MARKER, cache_folder, locked
 
 UNUSED_DAYS = 30
@@ -25,7 +25,7 @@ def main() -> int:
             # Out of the way first: a removal that is broken off must not leave what looks whole.
             (folder / MARKER).unlink()
             shutil.rmtree(folder)
-        say(f"removed {folder.name}")
+        console.info(f"removed {folder.name}")
     return 0
 
 
