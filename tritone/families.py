@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from tritone.contract import INTERFACES, InterfaceName, SpeechOptions, TranscriptionOptions
+from tritone.conversion import Conversion
 from tritone.settings import EXTRA_FAMILIES, Setting
 
 Kind = Literal["speech", "transcription", "companion"]
@@ -142,6 +143,16 @@ class Family:
     settings: Mapping[str, Setting[Any]]
     variants: Mapping[str, Variant]
     slot_engine: SlotEngine | None
+    conversion: Conversion | None = None
+
+    @property
+    def import_root(self) -> Path:
+        """The folder that must be on `sys.path` to import its modules."""
+        return ROOT if self.folder.parent == BUILT_IN else self.folder.parent
+
+    def module(self, name: str) -> str:
+        """Return the dotted name of its module `name`."""
+        return ".".join((*self.folder.relative_to(self.import_root).parts, name))
 
     @classmethod
     def load(cls, folder: Path) -> Family:
@@ -154,8 +165,15 @@ class Family:
             settings = {name: Setting(name, **_tuples(entry)) for name, entry in data.get("settings", {}).items()}
             variants = {name: _variant(**entry) for name, entry in data.get("variants", {}).items()}
             engine = data.get("slot_engine")
+            conversion = data.get("conversion")
             return cls(
-                folder.name, folder, models, settings, variants, SlotEngine(**_tuples(engine)) if engine else None
+                folder.name,
+                folder,
+                models,
+                settings,
+                variants,
+                SlotEngine(**_tuples(engine)) if engine else None,
+                Conversion(**_tuples(conversion)) if conversion else None,
             )
         except OSError as error:
             raise FamilyFileError(f"{path} cannot be read: {error.strerror}") from None
