@@ -10,7 +10,7 @@ from typing import Literal
 from supervisor import extra_models, gpus
 from supervisor.environments import ROOT
 from supervisor.model_selection import Selection, select_for_cpu, select_for_gpu
-from supervisor.settings import Settings, inherited, reachable
+from supervisor.settings import Settings, inherited
 from tritone.catalogue import Catalogue, UnknownModelError
 from tritone.families import Family, Model
 
@@ -92,7 +92,7 @@ class Plan:
         """Return the environment variables of every process: those of `.env`, our own, and the plan's decisions."""
         settled = {
             "MODEL_DIR": str(self.settings.model_dir),
-            "TRITON_GRPC_URL": f"{reachable(self.settings.triton_host)}:{self.settings.triton_grpc_port}",
+            "TRITON_GRPC_URL": self.settings.triton_grpc_address,
             **self.decided,
         }
         # By default CUDA orders GPUs by speed; nvidia-smi, and so CUDA_VISIBLE_DEVICES here, by their bus.
