@@ -258,20 +258,22 @@ def main(arguments: Sequence[str]) -> int:
         python = find_python()
         if python is None:
             have = platform.python_version()
-            return _fail(f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to its path")
+            return _fail(
+                f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to its path"
+            )
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
     known = sorted({path.stem for path in (ROOT / "requirements").rglob("*.txt")} - {"constraints"})
     building = arguments[:1] == ["--build"]
     wanted = arguments[1:] if building else arguments[:1]
     if not wanted or not set(wanted) <= {*known, *(_GROUPS if building else ())}:
         return _fail(f"name an environment: {', '.join(known)}\n\n{__doc__}", 2)
-    expanded = dict.fromkeys(name for word in wanted for name in (names(word) if word in _GROUPS else [word]))
+    expanded = list(dict.fromkeys(name for word in wanted for name in (names(word) if word in _GROUPS else [word])))
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, _interrupt)
     try:
         if len(expanded) > 1:
-            return _build_together(list(expanded))
-        environment = Environment(*expanded)
+            return _build_together(expanded)
+        environment = Environment(expanded[0])
         environment.ensure()
     except BuildError as error:
         return _fail(str(error))

@@ -44,9 +44,7 @@ def visible(environ: Mapping[str, str]) -> list[Gpu] | None:
     if chosen := _chosen(environ):
         command.append(f"--id={','.join(chosen)}")
     try:
-        done = subprocess.run(
-            command, env=dict(environ), capture_output=True, text=True, timeout=_TIMEOUT, check=True
-        )
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, timeout=_TIMEOUT, check=True)
         return [_gpu(line) for line in done.stdout.splitlines() if line.strip()]
     except (OSError, subprocess.SubprocessError, ValueError):
         return None

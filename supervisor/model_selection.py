@@ -137,7 +137,8 @@ def select_for_gpu(
     families = catalogue.families.values()
     engines = {family.name: engine for family in families if (engine := EngineMemory.read(family, environ))}
     candidates = []
-    for tts, stt, *variants in product(speech, transcription, *(_variant_choices(each, environ) for each in families)):
+    combinations = list(product(*(_variant_choices(family, environ) for family in families)))
+    for tts, stt, variants in product(speech, transcription, combinations):
         models = catalogue.choose(tts, stt, model_type=settings.model_type)
         models += [model for model in extra if model not in models]
         named = {family.name: name for family, name in zip(families, variants, strict=True) if name}
@@ -175,7 +176,7 @@ def _variant_variables(
 
 
 def _slot_variables(chosen: _Candidate, gpu: Gpu) -> dict[str, str]:
-    variables = {}
+    variables: dict[str, str] = {}
     for family, slots in chosen.slots(gpu).items():
         engine = chosen.engines[family].engine
         variables |= {engine.slots: str(slots.count), engine.positions: str(slots.positions)}

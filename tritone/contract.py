@@ -45,6 +45,8 @@ class Tensor:
     shape: tuple[int, ...]
     unit: str
     doc: str
+    optional: bool = False
+    """Whether a request may leave out this input."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Interface:
     outputs: tuple[Tensor, ...]
     final_outputs: tuple[Tensor, ...] = ()
     """Outputs that only the last response of a stream has."""
+    decoupled: bool = True
+    """Whether a request is answered by a stream of responses, or by exactly one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +233,7 @@ VOICE_CLONE = dataclasses.replace(
             "samples",
             f"The voice to clone: mono, {SPEECH_RATE} Hz, -1 to 1, "
             f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` needs none.",
+            optional=True,
         ),
     ),
 )
@@ -291,6 +296,7 @@ TRANSCRIPTION = Interface(
         Tensor("word_probability", "FP32", (-1,), "0-1", "Mean probability of the word's tokens."),
         Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: languages, tasks, options."),
     ),
+    decoupled=False,
 )
 
 LONG_TRANSCRIPTION = Interface(

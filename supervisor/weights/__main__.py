@@ -77,12 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("ids", nargs="*", help="models to fetch; by default those that scripts/serve would load here")
     parser.add_argument("--model-dir", type=Path, help="the folder to fill instead of MODEL_DIR")
     parser.add_argument("--list", action="store_true", help="list the state of all weights, fetch nothing")
-    parser.add_argument("--verify", action="store_true", help="check the content of every file and replace damaged ones")
+    parser.add_argument(
+        "--verify", action="store_true", help="check the content of every file and replace damaged ones"
+    )
     parser.add_argument("--optional", action="store_true", help="do not list files that no source serves")
     parser.add_argument(
         "--convert", type=Path, metavar="FOLDER", help="convert a checkpoint to the format that its family loads"
     )
-    parser.add_argument("--bundle", type=Path, metavar="FILE", help="pack weights and packages for a machine without a network")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="pack weights and packages for a machine without a network"
+    )
     return parser
 
 

@@ -132,7 +132,9 @@ def test_a_published_model_with_a_missing_file_is_completed(
     assert hub.paths == ["/owner/tiny/resolve/rev/vocab.json"]
 
 
-def test_the_error_of_an_unserved_file_names_its_path_and_its_digest(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_the_error_of_an_unserved_file_names_its_path_and_its_digest(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
+) -> None:
     with pytest.raises(FetchError) as raised:
         fetch(tmp_path, ["tiny"], cache_dir=cache)
     (content,) = tiny.files["model.bin"]

@@ -38,9 +38,7 @@ def test_a_later_fetch_resumes_a_partial_download(tmp_path: Path, cache: Path, h
     assert [headers["Range"] for _, headers in hub.requests] == ["bytes=40000-"]
 
 
-def test_a_host_without_ranges_is_read_from_the_beginning(
-    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
-) -> None:
+def test_a_host_without_ranges_is_read_from_the_beginning(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     hub.files[HUB_PATH] = CONTENT
     hub.ranges = False
     hub.cut_after = [40_000]
@@ -48,7 +46,9 @@ def test_a_host_without_ranges_is_read_from_the_beginning(
     assert (tmp_path / "tiny/model.bin").read_bytes() == CONTENT
 
 
-def test_a_partial_download_of_other_content_is_fetched_again(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_a_partial_download_of_other_content_is_fetched_again(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
+) -> None:
     hub.files[HUB_PATH] = b"?" * len(CONTENT)
     hub.cut_after = [40_000, 0]
     with pytest.raises(FetchError):
