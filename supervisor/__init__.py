@@ -1,4 +1,4 @@
-"""What `scripts/serve` runs: environments, weights, Triton's home, the processes and their end."""
+"""The supervisor: prepares environments and weights, runs Triton, its models and the gateway, and stops them."""
 
 import os
 

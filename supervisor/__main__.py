@@ -1,11 +1,11 @@
-"""`python -m supervisor`, which is what `scripts/serve` runs."""
+"""`python -m supervisor`: the program of `scripts/serve`."""
 
 import os
 import signal
 import sys
 
 if __name__ == "__main__":
-    # The imports take a moment, in which there is nothing to stop yet but ourselves.
+    # During the imports, which take a moment, a signal only has this process to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
 

@@ -1,4 +1,4 @@
-"""The command line: serve what the settings choose until a signal asks to stop."""
+"""The command line of `scripts/serve`."""
 
 from __future__ import annotations
 
@@ -9,58 +9,60 @@ from collections.abc import Iterator
 
 from pydantic import ValidationError
 
-from adapters.settings import UnusableSettingError
-from supervisor import preflight
-from supervisor.console import complain, say
+from supervisor import console, preflight
+from supervisor.errors import StartError
 from supervisor.plan import Plan
+from supervisor.preparation import prepare
 from supervisor.processes import ProcessDiedError, adopt_orphans
-from supervisor.serve import StartError, prepare, serve
+from supervisor.serve import serve
 from supervisor.settings import Settings
 from tritone.catalogue import UnknownModelError
+from tritone.families import FamilyFileError
+from tritone.settings import UnusableSettingError
 
 FAILED = 1
 BAD_SETTINGS = 2
 
 
 async def run(plan: Plan) -> int:
-    """Prepare and serve; 0 when a signal asked to stop, else 1 after saying why."""
+    """Prepare and serve. Returns 0 after a signal to stop, or 1 after an error, which is logged."""
     adopt_orphans()
     stop_on_signals()
     try:
         await serve(await prepare(plan))
     except asyncio.CancelledError:
-        say("stopped")
+        console.info("stopped")
         return 0
     except (StartError, ProcessDiedError) as error:
-        complain(str(error))
+        console.error(str(error))
     return FAILED
 
 
 def stop_on_signals() -> None:
-    """Cancel this task at the first SIGINT, SIGTERM or SIGHUP; further ones change nothing."""
+    """Cancel this task at the first SIGINT, SIGTERM or SIGHUP, and ignore further ones."""
     task = asyncio.current_task()
     assert task
-    asked = False
+    stopping = False
 
-    def ask() -> None:
-        nonlocal asked
-        if not asked:
-            asked = True
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, ask)
+        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 def settings_help() -> Iterator[str]:
-    """A line for each setting."""
+    """Yield a line for each setting."""
     for name, field in Settings.model_fields.items():
         default = f" [{field.default}]" if field.default not in (None, "", (), {}) else ""
         yield f"  {name.upper():22}{field.description}{default}"
 
 
 def main() -> int:
-    """Read the settings, look whether they can be served, and serve. Returns the exit status."""
+    """Read the settings, check them, and serve. Returns the exit status."""
     argparse.ArgumentParser(
         prog="scripts/serve",
         description="Serve speech until Ctrl-C.\n\nSettings, from the environment or .env:\n"
@@ -72,17 +74,17 @@ def main() -> int:
     except ValidationError as error:
         for problem in error.errors():
             setting = "".join(f"{str(name).upper()}={problem['input']}: " for name in problem["loc"][:1])
-            complain(setting + problem["msg"].removeprefix("Value error, "))
+            console.error(setting + problem["msg"].removeprefix("Value error, "))
         return BAD_SETTINGS
-    except (UnknownModelError, UnusableSettingError) as error:
-        complain(str(error))
+    except (FamilyFileError, UnknownModelError, UnusableSettingError) as error:
+        console.error(str(error))
         return BAD_SETTINGS
-    if impossible := list(preflight.impossible(plan)):
-        complain("\n".join(impossible))
+    if unusable := list(preflight.unusable_settings(plan)):
+        console.error("\n".join(unusable))
         return BAD_SETTINGS
     if findings := list(preflight.findings(plan.settings)):
-        complain("\n".join(findings))
+        console.error("\n".join(findings))
         return FAILED
     for note in plan.notes:
-        say(note)
+        console.info(note)
     return asyncio.run(run(plan))

@@ -1,4 +1,4 @@
-"""What the supervisor tells the person at the terminal, one line at a time."""
+"""Messages to the terminal, one line at a time."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import sys
 from typing import TextIO
 
 
-def say(message: str) -> None:
-    """Tell how it goes."""
+def info(message: str) -> None:
+    """Write a message to standard output."""
     _write(message, sys.stdout)
 
 
-def complain(message: str) -> None:
-    """Tell why it cannot go on."""
+def error(message: str) -> None:
+    """Write a message to standard error."""
     _write(message, sys.stderr)
 
 
 def _write(message: str, stream: TextIO) -> None:
-    """Print at once; a terminal or pipe that is gone must not keep us from stopping cleanly."""
+    """Write and flush; a closed terminal or pipe must not prevent a clean stop."""
     try:
-        stream.write(f"{message}\n")  # at one stroke: lines of processes that run side by side do not mix
+        stream.write(f"{message}\n")  # one write: lines of parallel processes do not mix
         stream.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

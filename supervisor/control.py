@@ -1,12 +1,18 @@
-"""The supervisor's control of Triton over gRPC: readiness, and the loading and unloading of models."""
+"""The supervisor's control of Triton over gRPC: readiness, loading, unloading and describing models."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tritone.contract import INTERFACES, SpeechDescription, TranscriptionDescription
+from tritone.families import Model
+from tritone.served import Description
 
 KEY = "tritone-control"
 """Name of the secret in Triton's options for restricted protocols."""
@@ -14,6 +20,9 @@ METADATA = f"triton-grpc-protocol-{KEY}"
 """Metadata key that carries the secret of a call."""
 
 _PROBE_TIMEOUT = 5.0
+_DESCRIBE_TIMEOUT = 60.0
+_SILENCE = 1600
+"""Samples of the audio in a request for a description; models ignore its content."""
 _OPTIONS = [
     # The server is ours: a proxy of the environment cannot reach it.
     ("grpc.enable_http_proxy", 0),
@@ -25,7 +34,7 @@ _OPTIONS = [
 
 
 class LoadError(Exception):
-    """Triton could not load or unload a model; the message is its own."""
+    """Triton could not load, unload or describe a model; the message is Triton's."""
 
 
 class UnreachableError(Exception):
@@ -81,8 +90,48 @@ class Control:
             self._stub.RepositoryModelUnload, service_pb2.RepositoryModelUnloadRequest(model_name=model)
         )
 
+    async def describe(self, model: Model) -> Description:
+        """Return a loaded model's description of its abilities. Raises `LoadError`."""
+        # A stream for every model: a unary call that ends at its deadline can crash Triton 2.51.
+        stream = self._stub.ModelStreamInfer(_once(_describe_request(model)), timeout=_DESCRIBE_TIMEOUT)
+        text: bytes | None = None
+        try:
+            async for answer in stream:
+                if answer.error_message:
+                    raise LoadError(f"{model.id} does not describe itself: {answer.error_message.strip()}")
+                for output, content in zip(
+                    answer.infer_response.outputs, answer.infer_response.raw_output_contents, strict=True
+                ):
+                    text = content[4:] if output.name == "description" else text  # 4 bytes are the length
+        except grpc.aio.AioRpcError as error:
+            raise LoadError(f"{model.id} does not describe itself: {error.details() or error.code().name}") from None
+        if not text:
+            raise LoadError(f"{model.id} does not describe itself: its answer has no description")
+        parse = SpeechDescription.from_json if model.kind == "speech" else TranscriptionDescription.from_json
+        return parse(text)
+
     async def _restricted(self, call: Any, request: Any) -> None:
         try:
             await call(request, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise LoadError((error.details() or error.code().name).strip()) from None
+
+
+async def _once(request: Any) -> AsyncIterator[Any]:
+    yield request
+
+
+def _describe_request(model: Model) -> Any:
+    """Return a request with the option `describe`; its required inputs are empty text and silence."""
+    request = service_pb2.ModelInferRequest(model_name=model.id)
+    request.parameters["describe"].bool_param = True
+    request.outputs.add(name="description")
+    for tensor in INTERFACES[model.interface].inputs:
+        if tensor.optional:
+            continue
+        shape = [_SILENCE if size < 0 else size for size in tensor.shape]
+        batched = [1, *shape] if model.max_batch_size else shape
+        request.inputs.add(name=tensor.name, datatype=tensor.dtype, shape=batched)
+        item_size = 2 if tensor.dtype == "INT16" else 4  # an empty text is its length, 0 in 4 bytes
+        request.raw_input_contents.append(bytes(math.prod(shape) * item_size))
+    return request

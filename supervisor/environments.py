@@ -1,12 +1,14 @@
-"""The Python environments: one a name in requirements/, built once for every clone on the machine.
+"""The Python environments: one for each file in requirements/, built once for every clone on the machine.
 
-    python3 -m supervisor.environments NAME COMMAND...   make sure that NAME stands, then become COMMAND in it
-    python3 -m supervisor.environments --build NAME...   make sure that each stands
+    python3 -m supervisor.environments NAME COMMAND...   build NAME if it is missing, then become COMMAND in it
+    python3 -m supervisor.environments --build NAME...   build each that is missing
 
-COMMAND is a program of the environment with its arguments, or, where it begins with `-`, arguments for its
-Python. An environment is a venv in the cache folder (TRITONE_CACHE, else $XDG_CACHE_HOME/tritone, else
-~/.cache/tritone), and `envs/NAME` in the clone is a link to it. This is the one module that runs before any
-environment stands: it needs nothing but the standard library, and Pythons that it refuses can still read it.
+NAME is the stem of a file in requirements/ or requirements/models/; after --build, `models` means every environment of
+the models, and `all` every environment but the optional ones. COMMAND is a program of the environment with its
+arguments, or, if it begins with `-`, arguments for its Python. An environment is a venv in the cache folder
+(TRITONE_CACHE, else $XDG_CACHE_HOME/tritone, else ~/.cache/tritone), and `envs/NAME` in the clone is a link to it.
+This module runs before any environment exists: it needs only the standard library, and a Python that it rejects can
+still parse it.
 """
 
 from __future__ import annotations
@@ -32,25 +34,30 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor.console import complain, say
+from supervisor import console
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOM_NEEDED = 3 << 29
-"""Bytes that must be free in the cache folder before a build begins: what the default environments take together."""
-MORE_ROOM_NEEDED = {"qwen": 8 << 30}
-"""The same for those that take more: torch brings CUDA."""
+DISK_NEEDED = 3 << 29
+"""Bytes that must be free in the cache folder before a build: the size of the default environments together.
+
+A requirements file that needs more says so in a line `# tritone: needs N GB of disk`.
+"""
 
 MARKER = "complete"
-"""A file that every whole environment holds; its time is that of the last use."""
+"""A file in every complete environment; its modification time is the time of the last use."""
+_FOLDERS = ("requirements", "requirements/models")
+_GROUPS = ("all", "models")
+_DISK = re.compile(r"^# tritone: needs (\d+) GB of disk$", re.MULTILINE)
+_OPTIONAL = re.compile(r"^# tritone: optional$", re.MULTILINE)
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
 
 
 class BuildError(Exception):
-    """An environment cannot be had; the message says why, and what to do."""
+    """An environment cannot be built; the message gives the reason and the remedy."""
 
 
 def cache_folder() -> Path:
-    """The folder that environments, downloads and run directories share across clones."""
+    """Return the folder of the environments, downloads and run folders of all clones."""
     if explicit := os.environ.get("TRITONE_CACHE"):
         return Path(explicit).expanduser().resolve()
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "tritone"
@@ -58,36 +65,44 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Environment:
-    """The environment that `requirements/<name>.txt` and `requirements/no-deps/<name>.txt` in the clone make."""
+    """The environment of `<name>.txt` and `no-deps/<name>.txt` in requirements/ or requirements/models/."""
 
     name: str
     root: Path = ROOT
 
     @property
     def link(self) -> Path:
-        """Where the clone and the models' configurations look for it."""
+        """The path at which the clone and the models' configurations expect it."""
         return self.root / "envs" / self.name
 
     @property
     def requirements(self) -> Path:
-        """The file of the packages that are installed together with what they ask for."""
-        return self.root / "requirements" / f"{self.name}.txt"
+        """The file of the packages that are installed with their dependencies."""
+        return self._folder / f"{self.name}.txt"
 
     @property
     def bare_requirements(self) -> Path:
-        """The file of those that are installed afterwards, and alone."""
-        return self.root / "requirements" / "no-deps" / f"{self.name}.txt"
+        """The file of the packages that are installed afterwards, without their dependencies."""
+        return self._folder / "no-deps" / f"{self.name}.txt"
+
+    @property
+    def _folder(self) -> Path:
+        name = f"{self.name}.txt"
+        folders = [self.root / folder for folder in _FOLDERS]
+        found = (folder for folder in folders if (folder / name).exists() or (folder / "no-deps" / name).exists())
+        return next(found, folders[0])
 
     @property
     def files(self) -> list[Path]:
-        """Those of the two that there are, in the order in which they are installed."""
+        """The existing ones of these two files, in the order of installation."""
         return [file for file in (self.requirements, self.bare_requirements) if file.exists()]
 
     @cached_property
     def folder(self) -> Path:
-        """The venv itself: a folder that an image put in the link's place, else one in a cache.
+        """The venv: the folder `envs/<name>` if an image has a real folder there, else a folder in the cache.
 
-        Its name carries the pinned requirements and the interpreter, so that a change of either makes a new one.
+        The folder's name contains a hash of the pinned requirements and the interpreter, so a change of either makes
+        another folder.
         """
         if self.link.is_dir() and not self.link.is_symlink():
             return self.link
@@ -100,36 +115,42 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The path of its interpreter."""
         return self.folder / "bin" / "python"
 
     @property
-    def stands(self) -> bool:
-        """Whether it is whole: neither half-built nor left behind by an interpreter that is gone."""
+    def disk_needed(self) -> int:
+        """Bytes that must be free before it is built."""
+        declared = [_DISK.search(file.read_text(encoding="utf-8")) for file in self.files]
+        return max((int(match[1]) << 30 for match in declared if match), default=DISK_NEEDED)
+
+    @property
+    def is_complete(self) -> bool:
+        """True unless it is missing, half-built, or its interpreter is gone."""
         return self.python.exists() and ((self.folder / MARKER).exists() or self.folder == self.link)
 
     def ensure(self) -> None:
-        """Build it where it does not stand, point the link at it, and note its use. Raises `BuildError`."""
-        if not self.stands:
+        """Build it if it is not complete, point the link at it, and mark it as used. Raises `BuildError`."""
+        if not self.is_complete:
             with locked(self.folder) as lock:
-                if not self.stands:  # nobody built it while we waited
+                if not self.is_complete:  # another process may have built it meanwhile
                     self._build(lock)
         if self.link.resolve() != self.folder.resolve():
             self._relink()
-        with contextlib.suppress(OSError):  # an image's own, or a cache that is not ours to write
+        with contextlib.suppress(OSError):  # part of an image, or a read-only cache
             os.utime(self.folder / MARKER)
 
     def _build(self, lock: IO[str]) -> None:
-        needed = MORE_ROOM_NEEDED.get(self.name, ROOM_NEEDED)
+        needed = self.disk_needed
         if (free := shutil.disk_usage(self.folder.parent).free) < needed:
             raise BuildError(
                 f"environment {self.name}: {free >> 20} MB are free in {cache_folder()} and "
-                f"{needed >> 20} are needed: make room, or set TRITONE_CACHE to a folder that has it"
+                f"{needed >> 20} are needed: free some, or set TRITONE_CACHE to a folder on a larger disk"
             )
         if importlib.util.find_spec("ensurepip") is None:
             package = "python{}.{}-venv".format(*sys.version_info)
-            raise BuildError(f"environment {self.name}: this Python cannot make venvs: install {package}")
-        say(f"environment {self.name}: building")
+            raise BuildError(f"environment {self.name}: this Python cannot create venvs: install {package}")
+        console.info(f"environment {self.name}: building")
         started = time.monotonic()
         shutil.rmtree(self.folder, ignore_errors=True)
         try:
@@ -140,12 +161,12 @@ class Environment:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         (self.folder / MARKER).touch()
-        say(f"environment {self.name}: built in {time.monotonic() - started:.0f} s")
+        console.info(f"environment {self.name}: built in {time.monotonic() - started:.0f} s")
 
     def _run(self, lock: IO[str], *command: str | Path) -> None:
-        """Run a step of the build, telling large downloads alone, and all of the end if it fails.
+        """Run a step of the build; log its large downloads, and its last lines if it fails.
 
-        The step holds the lock too: where we are killed, the next build waits until it is really over.
+        The step inherits the lock: if this process is killed, the next build waits until the step has ended.
         """
         tail: deque[str] = deque(maxlen=20)
         with subprocess.Popen(
@@ -164,7 +185,7 @@ class Environment:
                 for line in step.stdout:
                     tail.append(line)
                     if download := _BIG_DOWNLOAD.match(line):
-                        say(f"environment {self.name}: downloading {download[1]} ({download[2]})")
+                        console.info(f"environment {self.name}: downloading {download[1]} ({download[2]})")
             except BaseException:
                 os.killpg(step.pid, signal.SIGTERM)
                 step.wait()
@@ -184,7 +205,7 @@ class Environment:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[IO[str]]:
-    """Be the one process that changes the environment `folder`. Raises `BuildError`."""
+    """Hold the lock of the environment `folder` for a change. Raises `BuildError`."""
     path = Path(f"{folder}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,24 +216,24 @@ def locked(folder: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"environment {folder.name}: waiting for another process that builds it")
+            console.info(f"environment {folder.name}: waiting for another process to build it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file
 
 
 def pip_options(requirements: Path) -> list[str]:
-    """How pip is to treat the packages of a requirements file: with what they ask for, or alone."""
+    """Return pip's options for a requirements file: `--no-deps` for one in a folder of that name."""
     return ["--no-deps"] if requirements.parent.name == "no-deps" else []
 
 
 def clean_environment() -> dict[str, str]:
-    """The caller's environment variables, less those that would let foreign modules into an environment."""
+    """Return the environment variables without those that would add foreign modules to an environment."""
     foreign = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     return {k: v for k, v in os.environ.items() if k not in foreign} | {"PYTHONNOUSERSITE": "1"}
 
 
 def find_python() -> str | None:
-    """A Python on PATH that Tritone runs on; None where there is none."""
+    """Return a supported Python on PATH, or None."""
     for name in ("python3.12", "python3.11"):
         check = [name, "-c", "import ensurepip, sys; print(sys.executable)"]
         with contextlib.suppress(OSError):
@@ -222,25 +243,37 @@ def find_python() -> str | None:
     return None
 
 
+def names(group: str = "all", root: Path = ROOT) -> list[str]:
+    """Return the environments of a group: `models`, or `all` without those marked `# tritone: optional`."""
+    folders = _FOLDERS[1:] if group == "models" else _FOLDERS
+    files = [path for folder in folders for path in sorted((root / folder).rglob("*.txt"))]
+    found = dict.fromkeys(path.stem for path in files if path.stem != "constraints")
+    environments = [Environment(name, root) for name in found]
+    return [each.name for each in environments if not any(_OPTIONAL.search(f.read_text()) for f in each.files)]
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line says; returns only from `--build`, and from failures."""
+    """Run the command line; return only from `--build` and after a failure."""
     if not (3, 11) <= sys.version_info < (3, 13):  # numpy 1.26 has no wheels for later ones
         python = find_python()
         if python is None:
             have = platform.python_version()
-            return _fail(f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to it")
+            return _fail(
+                f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to its path"
+            )
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
     known = sorted({path.stem for path in (ROOT / "requirements").rglob("*.txt")} - {"constraints"})
     building = arguments[:1] == ["--build"]
-    names = arguments[1:] if building else arguments[:1]
-    if not names or not set(names) <= set(known):
+    wanted = arguments[1:] if building else arguments[:1]
+    if not wanted or not set(wanted) <= {*known, *(_GROUPS if building else ())}:
         return _fail(f"name an environment: {', '.join(known)}\n\n{__doc__}", 2)
+    expanded = list(dict.fromkeys(name for word in wanted for name in (names(word) if word in _GROUPS else [word])))
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, _interrupt)
     try:
-        if len(names) > 1:
-            return _build_together(names)
-        environment = Environment(names[0])
+        if len(expanded) > 1:
+            return _build_together(expanded)
+        environment = Environment(expanded[0])
         environment.ensure()
     except BuildError as error:
         return _fail(str(error))
@@ -253,15 +286,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     for signal_ in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_, signal.SIG_IGN)  # a second one must not break the clearing up
+        signal.signal(signal_, signal.SIG_IGN)  # a second one must not interrupt the cleanup
     raise KeyboardInterrupt
 
 
-def _build_together(names: Sequence[str]) -> int:
+def _build_together(wanted: Sequence[str]) -> int:
     missing = []
-    for name in names:
+    for name in wanted:
         environment = Environment(name)
-        if _settled(environment):
+        if _is_linked(environment):
             environment.ensure()
         else:
             missing.append(name)
@@ -276,8 +309,8 @@ def _build_together(names: Sequence[str]) -> int:
         raise
 
 
-def _settled(environment: Environment) -> bool:
-    return environment.stands and environment.link.resolve() == environment.folder.resolve()
+def _is_linked(environment: Environment) -> bool:
+    return environment.is_complete and environment.link.resolve() == environment.folder.resolve()
 
 
 def _become(environment: Environment, command: Sequence[str]) -> NoReturn:
@@ -289,7 +322,7 @@ def _become(environment: Environment, command: Sequence[str]) -> NoReturn:
 
 
 def _pins(requirements: Path) -> Iterator[str]:
-    """The lines that decide what is installed, those of included files among them."""
+    """Yield the lines that decide the content, with those of included files."""
     for line in requirements.read_text(encoding="utf-8").splitlines():
         pin = line.split(" #")[0].strip()
         if pin.startswith(("-r ", "-c ")):
@@ -299,7 +332,7 @@ def _pins(requirements: Path) -> Iterator[str]:
 
 
 def _fail(message: str, status: int = 1) -> int:
-    complain(message)
+    console.error(message)
     return status
 
 

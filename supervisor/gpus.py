@@ -1,4 +1,4 @@
-"""The GPUs that the models may use, as the driver's `nvidia-smi` describes them."""
+"""The GPUs that the models may use, as the driver's `nvidia-smi` reports them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FIELDS = "memory.free,compute_cap,name"
-_PATIENCE = 10.0
-"""Seconds; a driver that has to wake its GPUs takes some."""
+_TIMEOUT = 10.0
+"""Seconds; a driver that must initialize its GPUs first takes several."""
 
 
 @dataclass(frozen=True)
@@ -18,42 +18,40 @@ class Gpu:
 
     name: str
     capability: tuple[int, ...]
-    """Compute capability: (8, 0) is Ampere's first."""
+    """Compute capability: (8, 0) is the first of Ampere."""
     free: float
-    """GB of memory that nobody uses."""
+    """GB of free memory."""
 
     def __str__(self) -> str:
         return f"{self.name} ({self.free:.1f} GB free)"
 
 
 def hidden(environ: Mapping[str, str]) -> bool:
-    """Whether CUDA_VISIBLE_DEVICES leaves no GPU to see."""
+    """Return whether CUDA_VISIBLE_DEVICES hides every GPU."""
     return environ.get("CUDA_VISIBLE_DEVICES") is not None and not _chosen(environ)
 
 
 def present() -> bool:
-    """Whether this machine or container was given a GPU, whatever can be told of it."""
+    """Return whether this machine or container has a GPU device, even one that cannot be queried."""
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def visible(environ: Mapping[str, str]) -> list[Gpu] | None:
-    """The GPUs that CUDA_VISIBLE_DEVICES leaves; None where that cannot be told, as for a slice of one."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES leaves; None if they cannot be queried, such as a slice of a GPU."""
     if hidden(environ):
         return []
     command = ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
     if chosen := _chosen(environ):
         command.append(f"--id={','.join(chosen)}")
     try:
-        asked = subprocess.run(
-            command, env=dict(environ), capture_output=True, text=True, timeout=_PATIENCE, check=True
-        )
-        return [_gpu(line) for line in asked.stdout.splitlines() if line.strip()]
+        done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, timeout=_TIMEOUT, check=True)
+        return [_gpu(line) for line in done.stdout.splitlines() if line.strip()]
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 
 
 def _chosen(environ: Mapping[str, str]) -> list[str]:
-    """What CUDA_VISIBLE_DEVICES names, up to the first that is none, as CUDA reads it; [] also where it is not set."""
+    """Return the names in CUDA_VISIBLE_DEVICES up to the first invalid one, as CUDA does; [] if it is not set."""
     names: list[str] = []
     for name in environ.get("CUDA_VISIBLE_DEVICES", "").split(","):
         if not name.strip() or name.strip().startswith("-"):

@@ -1,4 +1,4 @@
-"""The output of a child: all of it in a file, what is alarming on the terminal too."""
+"""The log of a child: all lines in a file, alarming lines on the terminal too."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from supervisor.console import say
+from supervisor import console
 
 _LONGEST_LINE = 1 << 24
-_LAST_WORDS = 1.0
+_FINISH_TIMEOUT = 1.0
 
 
 class Log:
-    """Copies lines from a pipe to `path`, and those that are `alarming` to the terminal with the child's name.
+    """Copies lines from a pipe to `path`, and lines for which `is_alarming` to the terminal with the child's name.
 
-    The pipe is not asyncio's own, because with that a child counts as running until the last of its orphans is gone.
+    It does not use asyncio's pipe, with which a child counts as running until the last of its orphans has ended.
     """
 
-    def __init__(self, name: str, path: Path, alarming: Callable[[str], bool]) -> None:
+    def __init__(self, name: str, path: Path, is_alarming: Callable[[str], bool]) -> None:
         self.name = name
         self.path = path
         self.tail: deque[str] = deque(maxlen=20)
         """The last lines."""
-        self._alarming = alarming
+        self._is_alarming = is_alarming
         self._copying: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[int]:
-        """The descriptor for a child to write to; it is read until all that hold it have closed it."""
+        """Open a descriptor for a child to write to; it is read until every process has closed it."""
         reading, writing = os.pipe()
         lines = asyncio.StreamReader(limit=_LONGEST_LINE)
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -44,9 +44,9 @@ class Log:
             os.close(writing)
 
     async def finish(self) -> None:
-        """Read what is left once the child and its descendants are gone."""
+        """Read the rest once the child and its descendants have ended."""
         if self._copying:
-            _, late = await asyncio.wait((self._copying,), timeout=_LAST_WORDS)
+            _, late = await asyncio.wait((self._copying,), timeout=_FINISH_TIMEOUT)
             for copying in late:
                 copying.cancel()
 
@@ -57,7 +57,7 @@ class Log:
                     line = raw.decode(errors="replace")
                     file.write(line)
                     self.tail.append(line.rstrip())
-                    if self._alarming(line):
-                        say(f"{self.name}: {line.rstrip()}")
+                    if self._is_alarming(line):
+                        console.info(f"{self.name}: {line.rstrip()}")
         finally:
             transport.close()

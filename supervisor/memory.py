@@ -1,72 +1,80 @@
-"""What the in-flight engine of Qwen3-TTS takes on a GPU, counted from the published shapes. GB are 2^30 bytes."""
+"""GPU memory of engines that keep streams in slots, counted from the shapes in `family.toml`. GB are 2^30 bytes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from adapters.settings import DTYPE, QWEN_ENGINE, QWEN_KV_POSITIONS, QWEN_SLOTS, QWEN_VOICE_CACHE_MB
-from tritone.catalogue import Shape
+from tritone.families import Family, SlotEngine, SlotMemory
 
 _GB = 1 << 30
-_FULL = 4
-"""Bytes of a number in float32."""
-_CONTEXT = 0.6
-"""GB of a process that uses CUDA: its context, the libraries' kernels and their working memory; an allowance."""
-_GRAPHS = 0.4
-"""GB of captured graphs and what they compute in, without the codec's; an allowance."""
-_ENCODING = 0.4
-"""GB in which the codes of a reference of 30 seconds are found, 720,000 samples of 64 channels a layer; likewise."""
-_CODEC_STATE = 1.3e6
-"""Numbers that the codec remembers of a stream."""
-_CODEC_WORK = 24 * 1920 * 96 * 4
-"""Numbers in which it decodes one's chunk: samples of 24 frames, 96 channels, four such tensors at a time."""
+_FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Arena:
-    """How much the engine keeps of streams."""
+class Slots:
+    """The slots that each model of a family has."""
 
-    slots: int
+    count: int
     positions: int
     """Prompt tokens and frames that a slot holds."""
 
 
 @dataclass(frozen=True)
 class EngineMemory:
-    """The engine as the settings have it."""
+    """A family's slot engine as its settings configure it."""
 
+    engine: SlotEngine
     slots: int = 0
-    """QWEN_SLOTS; 0: it says nothing."""
+    """The number that a setting requires; 0: none does."""
     positions: int = 0
-    """QWEN_KV_POSITIONS; 0: it says nothing."""
-    number: int = 2
-    """Bytes of one, by DTYPE."""
-    voices: int = QWEN_VOICE_CACHE_MB.default << 20
-    """Bytes that cloned voices may take."""
+    """The same for the positions in a slot."""
+    bytes_per_number: int = 2
+    cache_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Setting -> the bytes of a cache whose size it determines."""
 
     @classmethod
-    def read(cls, environ: Mapping[str, str] = os.environ) -> EngineMemory | None:
-        """What the models' settings say; None: another engine speaks. Raises `UnusableSettingError`."""
-        if QWEN_ENGINE.read(environ) != "inflight":
+    def read(cls, family: Family, environ: Mapping[str, str] = os.environ) -> EngineMemory | None:
+        """Read the family's settings.
+
+        Returns None if the family has no such engine, or the settings choose another. Raises `UnusableSettingError`.
+        """
+        engine = family.slot_engine
+        if engine is None:
             return None
+        if any(family.settings[name].read(environ) != value for name, value in engine.enabled_by.items()):
+            return None
+        caches = {model.slot_memory.cache_setting for model in family.models.values() if model.slot_memory}
+        positions = family.integer(engine.positions)
         return cls(
-            slots=QWEN_SLOTS.read(environ),
-            positions=QWEN_KV_POSITIONS.read(environ) if environ.get(QWEN_KV_POSITIONS.name) else 0,
-            number=_FULL if DTYPE.read(environ) == "float32" else 2,
-            voices=QWEN_VOICE_CACHE_MB.read(environ) << 20,
+            engine,
+            slots=family.integer(engine.slots).read(environ),
+            positions=positions.read(environ) if environ.get(positions.name) else 0,
+            bytes_per_number=engine.bytes_per_number[family.text(engine.precision).read(environ)],
+            cache_bytes={name: family.integer(name).read(environ) << 20 for name in caches if name},
         )
 
-    def without_streams(self, shape: Shape, *, clones: bool) -> float:
-        """GB of a checkpoint of this shape, before it keeps anything of a stream."""
-        encoder = shape.codec_encoder * _FULL  # a recording's codes are found in float32
-        weights = ((shape.parameters + shape.codec_decoder) * self.number + encoder) * 1e6 / _GB
-        return weights + _CONTEXT + _GRAPHS + (_ENCODING + self.voices / _GB if clones else 0)
+    @property
+    def least(self) -> Slots:
+        """The smallest slots that are acceptable."""
+        return Slots(self.slots or self.engine.least_slots, self.positions or self.engine.position_choices[-1])
 
-    def of_streams(self, shape: Shape, arena: Arena) -> float:
-        """GB that the slots take, and the spare one that pads batches."""
-        keys_and_values = 2 * shape.layers * shape.key_value_heads * shape.head_dim
-        text = shape.hidden  # a row for each position, whether the text is that long or not
-        numbers = arena.positions * (keys_and_values + text) + _CODEC_STATE + _CODEC_WORK
-        return (arena.slots + 1) * numbers * self.number / _GB
+    @property
+    def choices(self) -> list[Slots]:
+        """All acceptable slots, best first: long ones, and of these as many as possible."""
+        positions = (self.positions,) if self.positions else self.engine.position_choices
+        most, least = self.engine.most_slots, self.engine.least_slots
+        counts = (self.slots,) if self.slots else range(most, least - 1, -1)
+        return [Slots(count, each) for each in positions for count in counts]
+
+    def fixed(self, memory: SlotMemory) -> float:
+        """Return the GB of a model without its slots."""
+        weights = memory.parameters * self.bytes_per_number + memory.float32_parameters * _FLOAT32_BYTES
+        cache = self.cache_bytes.get(memory.cache_setting, 0)
+        return memory.fixed_gb + (weights * 1e6 + cache) / _GB
+
+    def of_slots(self, memory: SlotMemory, slots: Slots) -> float:
+        """Return the GB of a model's slots, and of the scratch slot for padding rows."""
+        numbers = slots.positions * memory.numbers_per_position + memory.numbers_per_slot
+        return (slots.count + 1) * numbers * self.bytes_per_number / _GB

@@ -1,4 +1,4 @@
-"""What would keep us from serving, found before anything starts: each finding is a line that says what to do."""
+"""Checks before a start: each problem is a line with its remedy."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from adapters import settings as adapter_settings
 from supervisor.http_frontend import exposure
 from supervisor.plan import Plan
 from supervisor.run_folder import SHARED_MEMORY
 from supervisor.settings import Settings, inherited
 from supervisor.triton import LIBPYTHON, find_libpython
+from tritone.settings import SHARED, Setting, UnusableSettingError
 
 GLIBC_NEEDED = (2, 34)
 SHARED_MEMORY_NEEDED = 32 << 20
-"""Bytes: what the stubs of a few models take before they carry anything."""
+"""Bytes that the stubs of a few models take before the first request."""
 
 _LISTENING = "0A"
 _VERSION = "{}.{}".format(*sys.version_info)
 
 
 def findings(settings: Settings) -> Iterator[str]:
-    """Every reason why a start would fail."""
+    """Yield every reason why a start would fail."""
     yield from _ports(settings)
     yield from _server(settings)
     if exposed := exposure(inherited(), settings.triton_version):
@@ -40,21 +41,24 @@ def findings(settings: Settings) -> Iterator[str]:
     if (free := shutil.disk_usage(SHARED_MEMORY).free) < SHARED_MEMORY_NEEDED:
         yield (
             f"{SHARED_MEMORY} has {free >> 20} MB free and {SHARED_MEMORY_NEEDED >> 20} are needed: "
-            "remove what is left there, or start the container with --shm-size=1g"
+            "remove old files there, or start the container with --shm-size=1g"
         )
 
 
-def impossible(plan: Plan) -> Iterator[str]:
-    """What the settings of the models ask for that cannot be, found before anything is loaded."""
+def unusable_settings(plan: Plan) -> Iterator[str]:
+    """Yield every setting of the models that they could not load with."""
     variables = plan.variables()
-    for setting in adapter_settings.ALL:
+    settings: list[Setting[Any]] = [*SHARED, *plan.catalogue.settings.values()]
+    for setting in settings:
         try:
             setting.read(variables)
-        except adapter_settings.UnusableSettingError as error:
+        except UnusableSettingError as error:
             yield str(error)
-    qwen = any(model.environment == "qwen" for model in plan.models)
-    if qwen and plan.device == "cpu" and variables.get("DTYPE", "").lower() == "float16":
-        yield "DTYPE=float16 needs a GPU; on a CPU choose float32 or bfloat16"
+    if plan.device == "cpu":
+        for setting in (setting for family in plan.families for setting in family.settings.values()):
+            if (value := variables.get(setting.name, "").lower()) in setting.gpu_only:
+                choices = [choice for choice in setting.choices if choice not in setting.gpu_only]
+                yield f"{setting.name}={value} needs a GPU; on a CPU choose {' or '.join(choices)}"
 
 
 def _server(settings: Settings) -> Iterator[str]:
@@ -67,7 +71,7 @@ def _server(settings: Settings) -> Iterator[str]:
             "use the container, or set TRITONSERVER_HOME to an installed Triton"
         )
     elif (glibc := _glibc()) < GLIBC_NEEDED:
-        yield "the embedded Triton needs glibc {}.{} or newer, and here is {}: use the container".format(
+        yield "the embedded Triton needs glibc {}.{} or newer, this machine has {}: use the container".format(
             *GLIBC_NEEDED, "{}.{}".format(*glibc) if glibc else "another C library"
         )
 
@@ -88,9 +92,9 @@ def _ports(settings: Settings) -> Iterator[str]:
                 probe.bind(address)
                 probe.listen()
         except PermissionError:
-            yield f"{name}={port} may be opened by root alone: set it to a port from 1024 on"
+            yield f"{name}={port} may only be opened by root: set it to 1024 or more"
         except socket.gaierror:
-            yield f"{host_name}={host} is no address of this machine"
+            yield f"{host_name}={host} is not an address of this machine"
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 yield f"{name}={port} is in use{_holder(port)}: stop that, or set {name} to a free port"
@@ -106,7 +110,7 @@ def _host(settings: Settings, port_name: str) -> str:
 
 
 def _holder(port: int) -> str:
-    """` by NAME (pid N)` where we may know which process listens on the port, else nothing."""
+    """Return ` by NAME (pid N)` for the process that listens on the port; empty if it cannot be found."""
     sockets = set()
     for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
         if table.exists():
@@ -126,5 +130,5 @@ def _holder(port: int) -> str:
                 process = descriptor.parents[1]
                 return f" by {(process / 'comm').read_text().strip()} (pid {process.name})"
         except OSError:
-            continue  # it has ended, or is another user's
+            continue  # it has ended, or belongs to another user
     return ""

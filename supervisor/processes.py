@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive us, and that are ended in order."""
+"""Child processes that are stopped in order and never outlive the supervisor."""
 
 from __future__ import annotations
 
@@ -12,38 +12,40 @@ from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from supervisor.console import say
+from supervisor import console
 from supervisor.environments import ROOT
 from supervisor.log import Log
 
 T = TypeVar("T")
 
+IDLE_GRACE = 5.0
+"""Seconds that a process without open requests has to end."""
 _DEATH_SECONDS = 1.0
-"""How long after a connection broke the death behind it is waited for."""
+"""Seconds to wait, after a broken connection, for the end of the process behind it."""
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ProcessDiedError(Exception):
-    """A child ended that should have gone on; the message has the end of what it said."""
+    """A child ended unexpectedly; the message has the last lines of its log."""
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose own parent dies, so that `Process` can wait for every one of them."""
+    """Become the parent of descendants whose parent dies, so that `Process` can wait for all of them."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 class Process:
-    """A child that leads a session of its own: a Ctrl-C at the terminal reaches us alone, and we tell it.
+    """A child in a session of its own: Ctrl-C at the terminal only reaches the supervisor, which stops the child.
 
-    Where we are killed, the kernel sends it `last_signal`.
+    If the supervisor is killed, the kernel sends `last_signal` to the child.
     """
 
     def __init__(self, name: str, child: asyncio.subprocess.Process, grace: float, log: Log | None) -> None:
         self.name = name
         self.grace = grace
-        """Seconds that it has to end once asked to."""
+        """Seconds from SIGTERM to SIGKILL."""
         self._child = child
         self._log = log
 
@@ -59,9 +61,9 @@ class Process:
         log: Log | None = None,
         last_signal: signal.Signals = signal.SIGKILL,
     ) -> AsyncIterator[Process]:
-        """Start `command` in the clone; on leaving, end it and all that it started.
+        """Start `command` in the clone; on leaving, end it and every process that it started.
 
-        Its output goes to `log`, or where ours goes.
+        Its output goes to `log`, or to the supervisor's output.
         """
         parent = os.getpid()
 
@@ -89,26 +91,26 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._child.pid
 
     async def wait(self) -> int:
-        """Wait until it ends; its exit status, negative for a signal."""
+        """Wait until it ends, and return its exit status, negative for a signal."""
         return await self._child.wait()
 
     async def watch(self) -> NoReturn:
-        """Wait until it ends by itself, which it should not. Raises `ProcessDiedError`."""
+        """Wait until it ends unexpectedly. Raises `ProcessDiedError`."""
         status = await self._child.wait()
         await self._clear()
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
         raise ProcessDiedError("\n  ".join([f"{self.name} {how}", *(self._log.tail if self._log else ())]))
 
     async def during(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` while it runs. Raises `ProcessDiedError` where it ends before the work does."""
+        """Await `work` while it runs. Raises `ProcessDiedError` if it ends before the work."""
         task, death = asyncio.create_task(work), asyncio.create_task(self.watch())
         try:
             await asyncio.wait((task, death), return_when=asyncio.FIRST_COMPLETED)
-            if not death.done() and task.exception():  # a connection that broke may be the first sign of a death
+            if not death.done() and task.exception():  # a broken connection may be the first sign of a death
                 await asyncio.wait((death,), timeout=_DEATH_SECONDS)
             return await (death if self._child.returncode is not None else task)
         finally:
@@ -119,17 +121,17 @@ class Process:
     async def _stop(self) -> None:
         if self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                # Not `terminate`: it may reap a child that just ended, and asyncio would then never learn its status.
+                # Not `terminate`: it may reap a child that just ended, and asyncio would then never get its status.
                 os.kill(self._child.pid, signal.SIGTERM)
             try:
                 async with asyncio.timeout(self.grace):
                     await self._child.wait()
             except TimeoutError:
-                say(f"{self.name}: not done after {self.grace:g} s, killed")
+                console.info(f"{self.name}: still running after {self.grace:g} s, killed")
         await self._clear()
 
     async def _clear(self) -> None:
-        """Kill what is left of its session, and wait until nothing is."""
+        """Kill the rest of its session, and wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         await self._child.wait()

@@ -1,42 +1,53 @@
-"""`python -m supervisor.ready`: whether the Triton in this container serves every chosen model. For health checks."""
+"""`python -m supervisor.ready`: the health check of the container. It fails unless every chosen model is ready."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
-from supervisor.console import complain
+from supervisor import console
 from supervisor.control import Control, UnreachableError
 from supervisor.environments import cache_folder
-from supervisor.run_folder import read_serving
+from supervisor.repository import DOCUMENT, REPOSITORY
+from supervisor.run_folder import find_run
+from supervisor.served_document import read_document
 from supervisor.settings import Settings
 
 
 def main() -> int:
-    """Return exit status 0 where all are ready, else 1 after saying which is not."""
+    """Return exit status 0 if all models are ready; otherwise log those that are not, and return 1."""
     settings = Settings()
     address = settings.triton_grpc_address
-    models = read_serving(cache_folder() / "runs", settings.triton_grpc_port)
-    if not models:
-        complain(f"nothing is served at {address} yet")
+    run = find_run(cache_folder() / "runs", settings.triton_grpc_port)
+    if run is None:
+        console.error(f"nothing is served at {address} yet")
         return 1
     try:
-        waiting = asyncio.run(_waiting(address, models))
+        waiting = asyncio.run(_not_ready(address, run))
     except UnreachableError as error:
-        complain(f"{address} does not answer: {error}")
+        console.error(f"{address} does not answer: {error}")
         return 1
     if not waiting:
         return 0
-    complain(f"not ready: {', '.join(waiting)}")
+    console.error(f"not ready: {', '.join(waiting)}")
     return 1
 
 
-async def _waiting(address: str, models: Sequence[str]) -> list[str]:
-    """The models that are not ready. Raises `UnreachableError`."""
+async def _not_ready(address: str, run: Path) -> list[str]:
+    """Return the models that are not ready. Raises `UnreachableError`.
+
+    Triton calls a model with a dead stub ready; the served document does not.
+    """
+    document = read_document(run / DOCUMENT)
+    states = {model.id: model.state for model in document.models} if document else {}
     async with Control(address) as control:
         await control.server_ready()
-        return [model for model in models if not await control.model_ready(model)]
+        return [
+            folder.name
+            for folder in sorted((run / REPOSITORY).iterdir())
+            if states.get(folder.name, "ready") != "ready" or not await control.model_ready(folder.name)
+        ]
 
 
 if __name__ == "__main__":

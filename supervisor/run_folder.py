@@ -1,29 +1,29 @@
-"""What one run of the supervisor owns: a folder in the cache, and a prefix in shared memory."""
+"""The property of one run of the supervisor: a folder in the cache, and a prefix in shared memory."""
 
 from __future__ import annotations
 
 import fcntl
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory lives on Linux
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system of POSIX shared memory on Linux
 _LOCK = "lock"
-_SERVING = "serving"
+_PORT = "grpc_port"
 
 
 @contextmanager
 def run_folder(parent: Path) -> Iterator[Path]:
-    """A new folder below `parent`, with the logs and the home of one Triton.
+    """Create a folder below `parent` for the logs and the home of one Triton.
 
-    It is locked while we live; what a run that was killed left behind is cleared away first. The folder of a run
-    that is over stays, for its logs, until the next begins.
+    It is locked while this process lives; the remains of killed runs are removed first. The folder of a finished run
+    stays, for its logs, until the next run begins.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
-        with (parent / _LOCK).open("w") as turn:  # else another start could take our new folder for an old one
+        with (parent / _LOCK).open("w") as turn:  # else another start could remove the new folder
             fcntl.flock(turn, fcntl.LOCK_EX)
             _clear_dead(parent)
             folder = Path(tempfile.mkdtemp(prefix="tritone-", dir=parent))
@@ -43,24 +43,23 @@ def _clear_dead(parent: Path) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def write_serving(folder: Path, port: int, models: Sequence[str]) -> None:
-    """Write down what a run serves, for `read_serving`: Triton's gRPC port and the models' ids."""
-    (folder / _SERVING).write_text(" ".join([str(port), *models]), encoding="utf-8")
+def record_port(folder: Path, port: int) -> None:
+    """Record the gRPC port of a run's Triton, for `find_run`."""
+    (folder / _PORT).write_text(str(port), encoding="utf-8")
 
 
-def read_serving(parent: Path, port: int) -> list[str]:
-    """The models of the run below `parent` whose Triton has this gRPC port, the newest; [] where there is none."""
-    runs = sorted(parent.glob(f"*/{_SERVING}"), key=lambda path: path.stat().st_mtime)
-    told = [path.read_text(encoding="utf-8").split() for path in runs]
-    return next((models for told_port, *models in reversed(told) if int(told_port) == port), [])
+def find_run(parent: Path, port: int) -> Path | None:
+    """Return the folder of the newest run below `parent` whose Triton has this gRPC port, or None."""
+    recorded = sorted(parent.glob(f"*/{_PORT}"), key=lambda path: path.stat().st_mtime)
+    return next((path.parent for path in reversed(recorded) if path.read_text(encoding="utf-8") == str(port)), None)
 
 
 def shared_memory_prefix(folder: Path) -> str:
-    """What the names of a run's shared memory regions begin with."""
+    """Return the prefix of the names of a run's shared memory regions."""
     return f"{folder.name}_"
 
 
 def release_shared_memory(folder: Path) -> None:
-    """Remove the regions that a run's Triton did not, because it was killed."""
+    """Remove the regions that a killed Triton left."""
     for region in SHARED_MEMORY.glob(f"{shared_memory_prefix(folder)}*"):
         region.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Triton itself: the home of the embedded server, and its command line."""
+"""Triton: the home of the embedded server, and its command line."""
 
 from __future__ import annotations
 
@@ -20,54 +20,54 @@ LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
 
 _RESTRICTED = "model-repository,shared-memory,logging,trace"
 _ALARM = re.compile(r"[EW]\d{4} ")
-_NO_NEWS = re.compile(r"CudaDriverHelper has not been initialized|Failed to create instance|failed to load")
-"""What is harmless, or is told by the answer of the control API."""
+_HARMLESS = re.compile(r"CudaDriverHelper has not been initialized|Failed to create instance|failed to load")
+"""Lines that are harmless, or repeat an error that the control API returns."""
 
 
 @dataclass(frozen=True)
 class Home:
-    """Where a server's parts lie."""
+    """The paths of a server's parts."""
 
     server: Path
     backends: Path
     libraries: Path
-    """A folder with libpython alone, for the stubs to find it whatever the linker's cache knows."""
+    """A folder that only holds libpython, so that stubs find it even if the linker's cache does not have it."""
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """The variables that the server runs with."""
+        """Return the environment variables of the server."""
         search = [str(self.libraries), *filter(None, [base.get("LD_LIBRARY_PATH")])]
         return {**base, "LD_LIBRARY_PATH": ":".join(search)}
 
 
 def find_libpython() -> Path | None:
-    """The shared library of our interpreter, which is that of every environment; None where it has none."""
+    """Return the shared library of this interpreter, which every environment uses; None if it has none."""
     folders = [sysconfig.get_config_var("LIBDIR"), Path(sys.base_prefix) / "lib"]
     candidates = [Path(folder) / LIBPYTHON for folder in folders if folder]
     return next((path for path in candidates if path.exists()), None)
 
 
 def lay_out(folder: Path, libpython: Path, installed: Path | None) -> Home:
-    """Make a home in `folder` out of links to the parts of the embedded server, or use the installed one."""
+    """Create a home in `folder` of links to the parts of the embedded server, or use the installed server."""
     libraries = folder / "lib"
     libraries.mkdir()
     (libraries / LIBPYTHON).symlink_to(libpython)
     if installed:
         return Home(installed / "bin" / "tritonserver", installed / "backends", libraries)
     site_packages = "python{}.{}/site-packages".format(*sys.version_info)
-    carried = Environment("triton").folder / "lib" / site_packages / "pytriton" / "tritonserver"
-    stub = carried / "python_backend_stubs" / "{}.{}".format(*sys.version_info) / "triton_python_backend_stub"
+    embedded = Environment("triton").folder / "lib" / site_packages / "pytriton" / "tritonserver"
+    stub = embedded / "python_backend_stubs" / "{}.{}".format(*sys.version_info) / "triton_python_backend_stub"
     backend = folder / "backends" / "python"
     backend.mkdir(parents=True)
-    for part in (carried / "backends" / "python").iterdir():
+    for part in (embedded / "backends" / "python").iterdir():
         (backend / part.name).symlink_to(part)
     (backend / stub.name).symlink_to(stub)
-    return Home(carried / "bin" / "tritonserver", folder / "backends", libraries)
+    return Home(embedded / "bin" / "tritonserver", folder / "backends", libraries)
 
 
 def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory_prefix: str) -> list[str]:
-    """The server's command line: no model is loaded, and the control of models needs the secret.
+    """Return the server's command line: it loads no model, and requires the secret for the control of models.
 
-    Triton has no other way to be told the secret; who may read our processes' command lines can read it.
+    Triton has no other way to receive the secret; users who may read the command lines of our processes can read it.
     """
     settings = plan.settings
     gpu = plan.device == "cuda"
@@ -78,7 +78,7 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         *_http(settings, secret),
         f"--grpc-address={settings.triton_host}",
         f"--grpc-port={settings.triton_grpc_port}",
-        # Gateways ask every 20 s whether we live. By default, three times in a silence cost them the connection.
+        # Gateways send a ping every 20 s. By default, the server closes a connection after three pings without data.
         "--grpc-http2-min-recv-ping-interval-without-data=10000",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
@@ -86,10 +86,10 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         "--strict-readiness=false",
-        # Where a model's process takes longer to come up, 2.51 aborts or waits for ever; by default after 10 seconds.
+        # If a stub takes longer to start, 2.51 aborts or waits for ever; the default is 10 seconds.
         f"--backend-config=python,stub-timeout-seconds={settings.start_timeout}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
-        # Where its own timeout runs out, 2.51 aborts and hangs: the supervisor has the shorter patience.
+        # When this timeout ends, 2.51 aborts and hangs: the supervisor kills it before that.
         f"--exit-timeout-secs={settings.drain_timeout + 3600}",
         *([] if gpu else ["--model-config-name=cpu", "--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]),
     ]
@@ -107,10 +107,10 @@ def _http(settings: Settings, secret: str) -> list[str]:
 
 
 def new_secret() -> str:
-    """What the control API is to ask for; no two runs have the same."""
+    """Return a new secret for the control of models; every run has its own."""
     return secrets.token_urlsafe(32)
 
 
-def alarming(line: str) -> bool:
-    """Whether a line of Triton's log is an error or a warning that a person should see."""
-    return _ALARM.match(line) is not None and _NO_NEWS.search(line) is None
+def is_alarming(line: str) -> bool:
+    """Return whether a line of Triton's log is an error or a warning for the operator."""
+    return _ALARM.match(line) is not None and _HARMLESS.search(line) is None

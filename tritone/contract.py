@@ -73,6 +73,8 @@ class Tensor:
     shape: tuple[int, ...]
     unit: str
     doc: str
+    optional: bool = False
+    """An input that a request may leave out."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Interface:
     outputs: tuple[Tensor, ...]
     final_outputs: tuple[Tensor, ...] = ()
     """Outputs of the last response of a stream only."""
+    decoupled: bool = True
+    """True: a request gets a stream of responses; False: exactly one response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +261,7 @@ VOICE_CLONE = dataclasses.replace(
             "samples",
             f"The voice to clone: mono, {SPEECH_RATE} Hz, -1 to 1, "
             f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` needs none.",
+            optional=True,
         ),
     ),
 )
@@ -327,6 +332,7 @@ TRANSCRIPTION = Interface(
         Tensor("word_probability", "FP32", (-1,), "0-1", "Mean probability of the word's tokens."),
         Tensor("description", "BYTES", (1,), "JSON", "Only for `describe`: languages, tasks, options."),
     ),
+    decoupled=False,
 )
 
 LONG_TRANSCRIPTION = Interface(

@@ -1,4 +1,4 @@
-"""The models' weights: what lies in MODEL_DIR, fetched, verified and packed."""
+"""The models' weights: fetched into MODEL_DIR, verified, and packed for machines without a network."""
 
 from supervisor.weights.errors import AbsentError, FetchError
 from supervisor.weights.fetching import extras, fetch, missing, wanted

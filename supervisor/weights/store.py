@@ -1,8 +1,8 @@
-"""The cache of weights: files by their content, shared by every clone of one user.
+"""The cache of weights: files by their content, shared by all clones of a user.
 
-weights/blobs/<sha256>     whole and verified
-weights/partial/<sha256>   a download that was cut, to be resumed
-weights/scratch/           what packages are unpacked in; emptied by whoever holds the lock next
+weights/blobs/<sha256>     complete and verified
+weights/partial/<sha256>   an interrupted download, to be resumed
+weights/scratch/           for unpacking packages; emptied by the next holder of the lock
 weights/lock
 """
 
@@ -21,18 +21,18 @@ from supervisor.weights.manifest import Blob
 
 
 class WrongContentError(Exception):
-    """A file's content is not what the manifest says."""
+    """A file's content differs from the manifest."""
 
 
 class Store:
-    """Content by sha256 below one cache folder. Only the holder of `lock` may write."""
+    """Content by its sha256, below one cache folder. Only the holder of `lock` may write."""
 
     def __init__(self, cache_dir: Path) -> None:
         self.root = cache_dir / "weights"
 
     @contextmanager
     def lock(self, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the cache alone; `waiting` is called once if another process has it."""
+        """Lock the cache; `waiting` is called once if another process holds the lock."""
         for folder in ("blobs", "partial"):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("w") as handle:
@@ -46,33 +46,33 @@ class Store:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """An empty folder on the cache's file system, removed afterwards."""
+        """Create an empty folder on the cache's file system, and remove it afterwards."""
         parent = self.root / "scratch"
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=parent) as folder:
             yield Path(folder)
 
     def blob(self, blob: Blob) -> Path:
-        """Where this content lies, or would lie."""
+        """Return the path of this content, whether it exists or not."""
         return self.root / "blobs" / blob.sha256
 
     def partial(self, blob: Blob) -> Path:
-        """Where a download of this content grows."""
+        """Return the path of an unfinished download of this content."""
         return self.root / "partial" / blob.sha256
 
     def has(self, blob: Blob) -> bool:
-        """Whether this content is here, by name and size."""
+        """Return whether this content is in the cache, by name and size."""
         return _size(self.blob(blob)) == blob.size
 
     def admit(self, blob: Blob, path: Path) -> None:
-        """Take the file at `path`, on the same file system, as this content; raises `WrongContentError`."""
+        """Move the file at `path`, on the same file system, into the cache; raises `WrongContentError`."""
         check(path, blob)
-        path.chmod(0o444)  # MODEL_DIR gets a hard link: nobody may write through it into the cache
+        path.chmod(0o444)  # MODEL_DIR gets a hard link, and a write through it would change the cache
         _sync(path)
         path.replace(self.blob(blob))
 
     def place(self, blob: Blob, target: Path) -> None:
-        """Put this content at `target` at one stroke: a hard link where that works, else a copy."""
+        """Put this content at `target` atomically: a hard link if possible, else a copy."""
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         try:
@@ -97,7 +97,7 @@ def check(path: Path, blob: Blob) -> None:
 
 
 def drop_damaged(path: Path, blobs: tuple[Blob, ...]) -> bool:
-    """Remove the file if it is there and has none of these contents; whether it was removed."""
+    """Remove the file if it exists and has none of these contents; return whether it was removed."""
     if not path.exists():
         return False
     for blob in blobs:
@@ -109,7 +109,7 @@ def drop_damaged(path: Path, blobs: tuple[Blob, ...]) -> bool:
 
 
 def has_size(path: Path, blobs: tuple[Blob, ...]) -> bool:
-    """Whether the file is there in the size of one of these contents."""
+    """Return whether the file exists in the size of one of these contents."""
     return _size(path) in {blob.size for blob in blobs}
 
 

@@ -1,4 +1,4 @@
-"""Files from a model hub, or below any web address: plain ranged GETs that resume where they were cut."""
+"""Files from a model hub or a web address: ranged GETs that resume an interrupted download."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, WrongContentError
 
 OPEN_S = 5.0
-"""A host that has not answered by then, name resolution included, is unreachable."""
+"""Seconds, name resolution included, after which a host without an answer counts as unreachable."""
 _STALL_S = 15.0
 _CHUNK = 1 << 20
 
 
 class _NotServedError(Exception):
-    """The host answers, but has not this file."""
+    """The host answers, but does not have this file."""
 
 
-class _CutError(Exception):
-    """The connection did not come about, or ended before its time."""
+class _InterruptedError(Exception):
+    """The connection failed, or ended too early."""
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follows redirects, and keeps the token from other hosts than the one it was meant for."""
+    """Follow redirects, and send the token only to the original host."""
 
     def redirect_request(  # noqa: PLR0917 - urllib's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -50,21 +50,21 @@ _opener = build_opener(_Redirects)
 
 
 def base_url(source: Source) -> str:
-    """The address below which a hub or url source keeps its files; raises `SourceError` for a bad HF_ENDPOINT."""
+    """Return the base address of a hub or url source; raises `SourceError` for an invalid HF_ENDPOINT."""
     (name,) = source.names
     if source.kind is Kind.URL:
         return name
     repository, _, revision = name.partition("@")
     endpoint = os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
     if not endpoint.startswith(("https://", "http://")):
-        raise SourceError(f"HF_ENDPOINT is {endpoint!r}, which is no web address")
+        raise SourceError(f"HF_ENDPOINT is {endpoint!r}, which is not a web address")
     return f"{endpoint}/{repository}/resolve/{revision}"
 
 
 def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress: Progress) -> None:
-    """Bring what the source serves of `wanted` into the store; a file that it has not, or has otherwise, is told.
+    """Put the `wanted` files into the store; a file that is missing at the source or differs is reported.
 
-    Raises `SourceError` when the source is of no use for any further file.
+    Raises `SourceError` if the source cannot serve any further file.
     """
     headers = {"User-Agent": "tritone"}
     if source.kind is Kind.HUB:
@@ -80,7 +80,7 @@ def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress
         try:
             _download(request, location.blob, store, partial(progress.bytes, name))
         except (WrongContentError, _NotServedError) as error:
-            progress.say(f"{source}: {name} passed over: {error}")
+            progress.info(f"{source}: {name} skipped: {error}")
 
 
 def _download(request: Request, blob: Blob, store: Store, report: Callable[[int, int], None]) -> None:
@@ -94,18 +94,18 @@ def _download(request: Request, blob: Blob, store: Store, report: Callable[[int,
             part.unlink(missing_ok=True)
             if not resumed:
                 raise
-            resumed = False  # the beginning may have been another source's: once more, from zero
+            resumed = False  # its beginning may come from another source: once more, from zero
 
 
 def _grow(request: Request, part: Path, blob: Blob, report: Callable[[int, int], None]) -> None:
-    """Make `part` whole; a cut connection is taken up again for as long as each one brings something."""
+    """Complete `part`; reconnect after an interruption, as long as each connection brings new bytes."""
     while True:
         have = part.stat().st_size if part.exists() else 0
         if have >= blob.size:
             return
         try:
             _append(request, part, have, blob, report)
-        except _CutError as cut:
+        except _InterruptedError as cut:
             if not part.exists() or part.stat().st_size <= have:
                 raise UnreachableError(str(cut)) from cut
 
@@ -124,27 +124,27 @@ def _append(request: Request, part: Path, have: int, blob: Blob, report: Callabl
                 if out.tell() > blob.size:
                     raise WrongContentError(f"more than {blob.size} bytes")
             if out.tell() < blob.size:
-                raise _CutError("the connection was cut")
+                raise _InterruptedError("the connection was interrupted")
 
 
 def _open(request: Request) -> HTTPResponse:
-    """The response once its headers are here, redirects followed, in at most OPEN_S.
+    """Return the response once its headers have arrived, after redirects, in at most OPEN_S.
 
-    A thread of its own waits for it, because no socket timeout covers the name's resolution.
+    A thread waits for it, because no socket timeout covers name resolution.
     """
     answers: queue.SimpleQueue[HTTPResponse | Exception] = queue.SimpleQueue()
 
-    def ask() -> None:
+    def open_it() -> None:
         try:
             answers.put(_opener.open(request, timeout=_STALL_S))
         except Exception as error:
             answers.put(error)
 
-    threading.Thread(target=ask, daemon=True).start()
+    threading.Thread(target=open_it, daemon=True).start()
     try:
         answer = answers.get(timeout=OPEN_S)
     except queue.Empty:
-        raise _CutError(f"no answer within {OPEN_S:.0f} s") from None
+        raise _InterruptedError(f"no answer within {OPEN_S:.0f} s") from None
     match answer:
         case HTTPError(code=HTTPStatus.NOT_FOUND | HTTPStatus.GONE):
             raise _NotServedError("the host does not have it") from answer
@@ -153,7 +153,7 @@ def _open(request: Request) -> HTTPResponse:
         case HTTPError():
             raise SourceError(f"HTTP status {answer.code}") from answer
         case OSError() | HTTPException():
-            raise _CutError(str(getattr(answer, "reason", answer))) from answer
+            raise _InterruptedError(str(getattr(answer, "reason", answer))) from answer
         case Exception():
             raise SourceError(f"{request.full_url}: {answer}") from answer
     return answer
@@ -163,4 +163,4 @@ def _read(response: HTTPResponse) -> bytes:
     try:
         return response.read1(_CHUNK)
     except (OSError, HTTPException) as error:
-        raise _CutError(str(error)) from error
+        raise _InterruptedError(str(error)) from error

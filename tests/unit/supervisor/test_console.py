@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from supervisor.console import complain, say
+from supervisor import console
 
 
 class Writes(io.StringIO):
@@ -20,10 +20,10 @@ class Writes(io.StringIO):
         return len(text)
 
 
-@pytest.mark.parametrize(("tell", "stream"), [(say, "stdout"), (complain, "stderr")])
-def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch, tell: object, stream: str) -> None:
+@pytest.mark.parametrize(("write", "stream"), [(console.info, "stdout"), (console.error, "stderr")])
+def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch, write: object, stream: str) -> None:
     writes = Writes()
     monkeypatch.setattr(sys, stream, writes)
-    assert callable(tell)
-    tell("building")
+    assert callable(write)
+    write("building")
     assert writes.calls == ["building\n"]

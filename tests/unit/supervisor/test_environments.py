@@ -1,4 +1,4 @@
-"""Environments, built for real in a clone of their own: the module needs the standard library alone."""
+"""Environments, built in a clone of their own: the module needs only the standard library."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("tiny_package-1.0.dist-info/RECORD", "")
     return name
 """
-"""A package that asks for one that there is not, built without setuptools."""
+"""A package with a dependency that does not exist, built without setuptools."""
 
 
 class Clone:
-    """A clone with one environment, `tiny`, that needs no network."""
+    """A clone with the environment `tiny`, which needs no network."""
 
     def __init__(self, root: Path, cache: Path, requirements: str = "# nothing\n-c constraints.txt\n") -> None:
         self.root = root
@@ -75,7 +75,7 @@ Building = tuple[Clone, list[tuple[int, str]]]
 
 @pytest.fixture(scope="module")
 def building(tmp_path_factory: pytest.TempPathFactory) -> Building:
-    """A clone whose environment was left half-built, and what two builds at the same time made of it."""
+    """A clone with a half-built environment, and the results of two builds of it at the same time."""
     folder = tmp_path_factory.mktemp("environments")
     clone = Clone(folder / "clone", folder / "cache")
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +122,7 @@ def test_a_second_clone_builds_nothing(building: Building, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("arguments", [("tiny", "-c", "pass"), ("--build", "tiny"), ("--build", "tiny", "tiny")])
-def test_an_environment_notes_when_it_was_last_used(building: Building, arguments: tuple[str, ...]) -> None:
+def test_an_environment_records_its_last_use(building: Building, arguments: tuple[str, ...]) -> None:
     clone, _ = building
     (folder,) = clone.built
     os.utime(folder / environments.MARKER, (0, 0))
@@ -136,20 +136,20 @@ def test_a_linked_environment_is_used_whatever_the_cache_folder_is(building: Bui
     assert not list(tmp_path.iterdir())
 
 
-def test_the_callers_modules_do_not_reach_an_environment(building: Building) -> None:
+def test_the_callers_python_path_does_not_reach_an_environment(building: Building) -> None:
     clone, _ = building
     code = "import os, sys; print('/elsewhere' in sys.path, os.environ.get('PYTHONPATH'), sys.flags.no_user_site)"
     assert clone.run("tiny", "-c", code, PYTHONPATH="/elsewhere") == (0, "False None 1\n")
 
 
-def test_a_program_of_the_environment_is_run_by_its_name(building: Building) -> None:
+def test_a_program_of_the_environment_runs_by_its_name(building: Building) -> None:
     clone, _ = building
     status, said = clone.run("tiny", "pip", "--version")
     assert status == 0
     assert str(clone.built[0]) in said
 
 
-def test_what_pip_says_is_shown_when_it_fails_and_nothing_stays(tmp_path: Path) -> None:
+def test_a_failed_build_shows_the_output_of_pip_and_leaves_nothing(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", tmp_path / "cache", "there-is-no-such-package\n")
     status, said = clone.run("--build", "tiny")
     assert status == 1
@@ -172,7 +172,7 @@ def test_a_build_that_is_interrupted_leaves_nothing_and_prints_no_traceback(
     assert clone.built == []
 
 
-def test_an_unknown_name_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_unknown_environment_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     status, said = Clone(tmp_path / "clone", tmp_path / "cache").run("--build", "tinny")
     assert status == 2
     assert said.startswith("name an environment: tiny\n")
@@ -184,7 +184,7 @@ def test_a_changed_constraint_makes_another_environment(environment: Environment
     assert Environment("tiny", environment.root).folder != before
 
 
-def test_a_package_that_is_installed_without_what_it_asks_for_belongs_to_the_environment(
+def test_a_package_without_dependencies_is_part_of_the_environments_identity(
     environment: Environment,
 ) -> None:
     before = environment.folder
@@ -193,7 +193,7 @@ def test_a_package_that_is_installed_without_what_it_asks_for_belongs_to_the_env
     assert Environment("tiny", environment.root).folder != before
 
 
-def test_such_a_package_is_installed_after_the_others_and_alone(tmp_path: Path) -> None:
+def test_a_no_deps_package_is_installed_after_the_others(tmp_path: Path) -> None:
     clone = Clone(tmp_path / "clone", tmp_path / "cache")
     package = tmp_path / "package"
     package.mkdir()
@@ -221,22 +221,22 @@ def test_another_interpreter_makes_another_environment(
     assert Environment("tiny", environment.root).folder != before
 
 
-def test_a_folder_in_the_links_place_is_taken_as_it_is(environment: Environment) -> None:
+def test_a_real_folder_in_the_links_place_is_used(environment: Environment) -> None:
     (environment.link / "bin").mkdir(parents=True)
     (environment.link / "bin" / "python").symlink_to(sys.executable)
     environment.ensure()
     assert environment.folder == environment.link
 
 
-def test_an_environment_whose_interpreter_is_gone_does_not_stand(environment: Environment) -> None:
+def test_an_environment_without_its_interpreter_is_not_complete(environment: Environment) -> None:
     (environment.folder / "bin").mkdir(parents=True)
     (environment.folder / "complete").touch()
     environment.python.symlink_to("/there/is/no/python")
-    assert not environment.stands
+    assert not environment.is_complete
 
 
 @pytest.mark.parametrize("version", [(3, 10, 12), (3, 13, 0)])
-def test_an_unsuitable_python_is_told_in_one_line_where_there_is_no_other(
+def test_an_unsupported_python_without_an_alternative_is_one_line_of_error(
     version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "version_info", version)
@@ -247,7 +247,7 @@ def test_an_unsuitable_python_is_told_in_one_line_where_there_is_no_other(
     assert said.count("\n") == 1
 
 
-def test_a_suitable_python_on_the_path_takes_over_from_an_unsuitable_one(
+def test_a_supported_python_on_the_path_replaces_an_unsupported_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class TakenOver(Exception):
@@ -269,13 +269,48 @@ def test_a_suitable_python_on_the_path_takes_over_from_an_unsuitable_one(
     assert taken.value.args == (python, [python, "-m", "supervisor.environments", "tiny", "-c", "pass"])
 
 
-@pytest.mark.parametrize(("name", "free", "needed"), [("kokoro", 1, 1536), ("qwen", 4, 8192)])
-def test_an_environment_is_not_begun_where_it_has_no_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, free: int, needed: int
+@pytest.mark.parametrize(("comment", "free", "needed"), [("", 1, 1536), ("# tritone: needs 8 GB of disk\n", 4, 8192)])
+def test_a_build_does_not_start_without_its_disk_space(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch, comment: str, free: int, needed: int
 ) -> None:
-    (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / f"{name}.txt").touch()
-    monkeypatch.setenv("TRITONE_CACHE", str(tmp_path / "cache"))
+    environment.requirements.write_text(f"{comment}-c constraints.txt\n")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free << 30))
     with pytest.raises(environments.BuildError, match=f"{free << 10} MB are free in .* and {needed} are needed"):
-        Environment(name, tmp_path).ensure()
+        environment.ensure()
+
+
+def test_a_file_of_the_models_folder_keeps_its_identity_with_a_relative_constraint(environment: Environment) -> None:
+    before = environment.folder
+    models = environment.root / "requirements" / "models"
+    models.mkdir()
+    environment.requirements.rename(models / "tiny.txt")
+    (models / "tiny.txt").write_text("-c ../constraints.txt\n")
+    moved = Environment("tiny", environment.root)
+    assert moved.requirements == models / "tiny.txt"
+    assert moved.folder == before
+
+
+def test_models_means_the_models_environments_and_all_means_every_one_but_the_optional(tmp_path: Path) -> None:
+    files = {
+        "constraints.txt": "a==1\n",
+        "gateway.txt": "a\n",
+        "extra.txt": "# tritone: optional\na\n",
+        "no-deps/server.txt": "b==1\n",
+        "models/speech.txt": "a\n",
+        "models/no-deps/speech.txt": "b==1\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / "requirements" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert environments.names("models", tmp_path) == ["speech"]
+    assert sorted(environments.names("all", tmp_path)) == ["gateway", "server", "speech"]
+
+
+def test_a_group_builds_each_of_its_environments(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache")
+    (clone.root / "requirements" / "tiny.txt").rename(clone.root / "requirements" / "other.txt")
+    (clone.root / "requirements" / "models").mkdir()
+    (clone.root / "requirements" / "models" / "tiny.txt").write_text("# nothing\n")
+    assert clone.run("--build", "models")[0] == 0
+    assert [path.name.partition("-")[0] for path in clone.built] == ["tiny"]

@@ -149,7 +149,7 @@ HUB_PATH = "/owner/tiny/resolve/rev/weights/model.bin"
 @pytest.fixture
 def use_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Mapping[str, bytes]], Entry]:
     def use(sources: str, files: Mapping[str, bytes]) -> Entry:
-        entries = manifest.load(write_manifest(tmp_path / "manifest.toml", sources, files))
+        entries = manifest.read(write_manifest(tmp_path / "manifest.toml", sources, files))
         monkeypatch.setattr(manifest, "load", lambda: entries)
         return entries["tiny"]
 

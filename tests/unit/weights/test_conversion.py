@@ -1,4 +1,4 @@
-"""Which folders hold a Whisper of Hugging Face's format, and what becomes of them; the converter is a stand-in."""
+"""Conversion of Whisper checkpoints in Hugging Face's format; the converter is a stand-in."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from adapters.whisper.hugging_face import converted, is_checkpoint
 from supervisor.environments import ROOT
 from supervisor.weights import FetchError, Progress, conversion, fetch, missing
+from tritone.families import Family
 
+FORMAT = Family.load(ROOT / "adapters" / "whisper").conversion
+assert FORMAT
+converted, is_checkpoint = FORMAT.folder_of, FORMAT.applies_to
 CONVERTS = """
 import pathlib, sys
 target = pathlib.Path(sys.argv[-1])
@@ -24,7 +27,7 @@ FAILS = "import sys; print('some', file=sys.stderr); sys.exit('ValueError: a ten
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A whisper-small that the user has put into MODEL_DIR, `tmp_path`."""
+    """A whisper-small that the operator has put into MODEL_DIR, `tmp_path`."""
     folder = tmp_path / "whisper-small"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "whisper"}))
@@ -33,7 +36,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def converter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> None:
-    """Have `code` run in place of the converter."""
+    """Run `code` instead of the converter."""
     python = tmp_path / "python"
     (tmp_path / "converter.py").write_text(code)
     python.write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "converter.py"} "$@"\n')
@@ -42,14 +45,14 @@ def converter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str) -> Non
     monkeypatch.setattr(conversion, "Environment", lambda name: stand_in)
 
 
-def test_a_checkpoint_of_hugging_faces_format_is_known_by_its_files(own: Path) -> None:
+def test_a_checkpoint_in_hugging_faces_format_is_recognized_by_its_files(own: Path) -> None:
     assert is_checkpoint(own)
     (own / "model.bin").write_bytes(b"")
     assert not is_checkpoint(own)
 
 
 @pytest.mark.parametrize("config", ['{"model_type": "llama"}', "no JSON", "[]", None])
-def test_another_folder_is_none(own: Path, config: str | None) -> None:
+def test_another_folder_needs_no_conversion(own: Path, config: str | None) -> None:
     (own / "config.json").unlink()
     if config is not None:
         (own / "config.json").write_text(config)
@@ -57,12 +60,12 @@ def test_another_folder_is_none(own: Path, config: str | None) -> None:
 
 
 @pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "pytorch_model.bin"])
-def test_weights_may_lie_in_several_files_or_in_the_older_format(own: Path, name: str) -> None:
+def test_weights_may_be_in_several_files_or_in_the_older_format(own: Path, name: str) -> None:
     (own / "model.safetensors").rename(own / name)
     assert is_checkpoint(own)
 
 
-def test_it_is_missing_until_it_is_converted_and_then_whole(
+def test_a_checkpoint_is_missing_until_it_is_converted(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     converter(monkeypatch, tmp_path, CONVERTS)
@@ -87,7 +90,7 @@ def test_the_same_content_elsewhere_is_the_same_conversion(own: Path, tmp_path: 
     assert converted(own.rename(tmp_path / "mine"), tmp_path) == before
 
 
-def test_what_cannot_be_converted_is_told_in_the_converters_last_words_and_leaves_nothing(
+def test_a_failed_conversion_reports_the_converters_last_line_and_leaves_nothing(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converter(monkeypatch, tmp_path, FAILS)
@@ -96,14 +99,14 @@ def test_what_cannot_be_converted_is_told_in_the_converters_last_words_and_leave
     assert list((tmp_path / "cache" / "ctranslate2").iterdir()) == []
 
 
-def test_a_folder_without_such_a_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FetchError, match="holds no Whisper checkpoint"):
+def test_a_folder_without_such_a_checkpoint_is_rejected(tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="holds no checkpoint that needs a conversion"):
         conversion.convert(tmp_path, tmp_path, Progress())
 
 
-def test_the_converter_is_of_the_version_that_serves() -> None:
+def test_the_converter_has_the_version_of_the_loader() -> None:
     def pin(name: str) -> str:
-        lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+        lines = (ROOT / "requirements" / name).read_text().splitlines()
         return next(line for line in lines if line.startswith("ctranslate2=="))
 
-    assert pin("qwen") == pin("constraints")
+    assert pin("models/qwen.txt") == pin("constraints.txt")

@@ -20,7 +20,7 @@ _COMMAND = """
 import sys
 from pathlib import Path
 from supervisor.weights import manifest
-entries = manifest.load(Path(sys.argv[1]))
+entries = manifest.read(Path(sys.argv[1]))
 manifest.load = lambda: entries
 from supervisor.weights.__main__ import main
 sys.exit(main(sys.argv[2:]))
@@ -47,7 +47,7 @@ def test_a_second_clone_fetches_nothing_and_shares_the_bytes(
     assert (tmp_path / "one/tiny/model.bin").samefile(tmp_path / "two/tiny/model.bin")
 
 
-def test_where_no_link_can_be_made_the_file_is_copied(
+def test_a_file_is_copied_if_it_cannot_be_linked(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -89,15 +89,15 @@ def test_verify_leaves_sound_files_alone(tmp_path: Path, cache: Path, hub: Hub, 
     assert hub.requests == []
 
 
-def test_a_file_put_there_by_hand_is_taken(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_a_file_that_the_operator_put_there_is_kept(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     (tmp_path / "tiny").mkdir()
     (tmp_path / "tiny/model.bin").write_bytes(CONTENT)
     fetch(tmp_path, ["tiny"], cache_dir=cache)
     assert hub.requests == []
 
 
-BROUGHT = """
-suffices = ["config.json", "model.bin"]
+CUSTOM = """
+custom_if_changed = ["config.json", "model.bin"]
 [[tiny.sources]]
 hub = "owner/tiny@rev"
 """
@@ -106,10 +106,10 @@ PUBLISHED = {"config.json": b"{}", "model.bin": CONTENT, "vocab.json": b"words"}
 
 @pytest.mark.parametrize("own", ["config.json", "model.bin"])
 @pytest.mark.parametrize("verify", [False, True])
-def test_a_model_of_the_users_own_is_whole_and_stays_as_it_is(
+def test_a_checkpoint_of_the_operators_own_is_complete_and_unchanged(
     tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry], own: str, verify: bool
 ) -> None:
-    use_manifest(BROUGHT, PUBLISHED)
+    use_manifest(CUSTOM, PUBLISHED)
     (tmp_path / "tiny").mkdir()
     for name in ("config.json", "model.bin"):
         (tmp_path / "tiny" / name).write_bytes(b"fine-tuned" if name == own else PUBLISHED[name])
@@ -119,10 +119,10 @@ def test_a_model_of_the_users_own_is_whole_and_stays_as_it_is(
     assert (tmp_path / "tiny" / own).read_bytes() == b"fine-tuned"
 
 
-def test_a_published_model_that_lacks_a_file_is_completed(
+def test_a_published_model_with_a_missing_file_is_completed(
     tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry]
 ) -> None:
-    use_manifest(BROUGHT, PUBLISHED)
+    use_manifest(CUSTOM, PUBLISHED)
     (tmp_path / "tiny").mkdir()
     for name in ("config.json", "model.bin"):
         (tmp_path / "tiny" / name).write_bytes(PUBLISHED[name])
@@ -132,7 +132,9 @@ def test_a_published_model_that_lacks_a_file_is_completed(
     assert hub.paths == ["/owner/tiny/resolve/rev/vocab.json"]
 
 
-def test_what_nobody_serves_is_named_with_where_it_belongs(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_the_error_of_an_unserved_file_names_its_path_and_its_digest(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
+) -> None:
     with pytest.raises(FetchError) as raised:
         fetch(tmp_path, ["tiny"], cache_dir=cache)
     (content,) = tiny.files["model.bin"]
@@ -141,17 +143,17 @@ def test_what_nobody_serves_is_named_with_where_it_belongs(tmp_path: Path, cache
 
 
 @pytest.mark.parametrize(("options", "listed"), [([], True), (["--optional"], False)])
-def test_what_one_can_do_without_is_not_listed(
+def test_optional_files_are_not_listed(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, options: list[str], listed: bool
 ) -> None:
     process = command(tmp_path, tmp_path, cache, *options)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "passed over: the host does not have it" in said
+    assert "skipped: the host does not have it" in said
     assert ("put them here by hand" in said) is listed
 
 
-def test_what_was_served_stays_when_another_file_is_missing(
+def test_a_fetched_file_stays_if_another_is_missing(
     tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry]
 ) -> None:
     use_manifest(HUB_SOURCE + '"other.bin" = "other.bin"\n', {"other.bin": b"other", "model.bin": CONTENT})
@@ -161,12 +163,12 @@ def test_what_was_served_stays_when_another_file_is_missing(
     assert missing(tmp_path, ["tiny"]) == [tmp_path / "tiny/other.bin"]
 
 
-def test_an_unknown_id_is_told_with_those_that_there_are(tmp_path: Path, tiny: Entry) -> None:
-    with pytest.raises(FetchError, match="'huge'; there are: tiny"):
+def test_an_unknown_id_is_answered_with_the_known_ones(tmp_path: Path, tiny: Entry) -> None:
+    with pytest.raises(FetchError, match="'huge'; choose from tiny"):
         missing(tmp_path, ["huge"])
 
 
-def test_a_full_disk_is_told_before_anything_is_asked(
+def test_a_full_disk_is_reported_before_any_request(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
@@ -193,7 +195,7 @@ def test_two_processes_at_once_fetch_each_file_once(tmp_path: Path, cache: Path,
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_fetch_says_so_and_leaves_only_what_resumes(
+def test_a_stopped_fetch_reports_it_and_leaves_only_the_partial_download(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, by: signal.Signals
 ) -> None:
     hub.files[HUB_PATH] = CONTENT

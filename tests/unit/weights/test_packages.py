@@ -115,7 +115,7 @@ def test_a_debian_package_is_read_without_installing_it(
         ("true", "is not inside"),
     ],
 )
-def test_a_package_that_is_of_no_use_is_passed_over_with_the_reason(
+def test_an_unusable_package_is_skipped_with_the_reason(
     tmp_path: Path,
     cache: Path,
     use_manifest: UseManifest,
@@ -131,7 +131,7 @@ def test_a_package_that_is_of_no_use_is_passed_over_with_the_reason(
     assert reason in said.getvalue()
 
 
-def test_wrong_content_in_a_package_is_passed_over(
+def test_wrong_content_in_a_package_is_skipped(
     tmp_path: Path, cache: Path, use_manifest: UseManifest, fake_tool: FakeTool, said: io.StringIO
 ) -> None:
     fake_tool("npm", f'cp "{make_package(tmp_path / "w.tgz", {"package/model.bin": b"?" * len(CONTENT)})}" .')
@@ -141,7 +141,7 @@ def test_wrong_content_in_a_package_is_passed_over(
     assert "sha256" in said.getvalue()
 
 
-def test_a_tool_that_is_not_there_is_passed_over(
+def test_a_missing_tool_is_skipped(
     tmp_path: Path, cache: Path, use_manifest: UseManifest, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -152,5 +152,5 @@ def test_a_tool_that_is_not_there_is_passed_over(
 
 
 def test_a_download_that_brings_nothing_is_ended(tmp_path: Path, progress: Progress) -> None:
-    with pytest.raises(UnreachableError, match="brought nothing"):
+    with pytest.raises(UnreachableError, match="received nothing"):
         packages.run(["sleep", "60"], tmp_path, what="a package", progress=progress, quiet_s=0.1)

@@ -12,18 +12,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_has_one_line_that_is_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_has_one_line_that_is_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_TERMINAL_EVERY_S", 0.0)
     stream = Terminal()
     shown = Progress(stream)
     shown.bytes("model.bin", 1_000_000, 2_000_000)
     shown.bytes("model.bin", 2_000_000, 2_000_000)
     assert "\n" not in stream.getvalue()
-    shown.say("done")
+    shown.info("done")
     assert stream.getvalue().split("\r")[-1] == "done\n"
 
 
-def test_elsewhere_there_is_a_plain_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_stream_gets_a_plain_line_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     shown = Progress(stream)
     for done in range(1000):

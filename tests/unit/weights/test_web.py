@@ -20,7 +20,7 @@ def test_a_file_of_the_hub_lies_in_the_model_dir(tmp_path: Path, cache: Path, hu
     assert missing(tmp_path, ["tiny"]) == []
 
 
-def test_a_cut_connection_is_taken_up_where_it_ended(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_an_interrupted_download_is_resumed(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     hub.files[HUB_PATH] = CONTENT
     hub.cut_after = [40_000, 30_000]
     fetch(tmp_path, ["tiny"], cache_dir=cache)
@@ -28,7 +28,7 @@ def test_a_cut_connection_is_taken_up_where_it_ended(tmp_path: Path, cache: Path
     assert [headers["Range"] for _, headers in hub.requests] == ["bytes=0-", "bytes=40000-", "bytes=70000-"]
 
 
-def test_a_later_fetch_takes_up_what_an_earlier_one_left(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_a_later_fetch_resumes_a_partial_download(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     hub.files[HUB_PATH] = CONTENT
     hub.cut_after = [40_000, 0]
     with pytest.raises(FetchError):
@@ -38,9 +38,7 @@ def test_a_later_fetch_takes_up_what_an_earlier_one_left(tmp_path: Path, cache: 
     assert [headers["Range"] for _, headers in hub.requests] == ["bytes=40000-"]
 
 
-def test_a_host_that_knows_no_ranges_is_read_from_the_beginning(
-    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
-) -> None:
+def test_a_host_without_ranges_is_read_from_the_beginning(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
     hub.files[HUB_PATH] = CONTENT
     hub.ranges = False
     hub.cut_after = [40_000]
@@ -48,7 +46,9 @@ def test_a_host_that_knows_no_ranges_is_read_from_the_beginning(
     assert (tmp_path / "tiny/model.bin").read_bytes() == CONTENT
 
 
-def test_a_beginning_that_does_not_fit_is_fetched_anew(tmp_path: Path, cache: Path, hub: Hub, tiny: Entry) -> None:
+def test_a_partial_download_of_other_content_is_fetched_again(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
+) -> None:
     hub.files[HUB_PATH] = b"?" * len(CONTENT)
     hub.cut_after = [40_000, 0]
     with pytest.raises(FetchError):
@@ -62,18 +62,18 @@ TWO_SOURCES = HUB_SOURCE + HUB_SOURCE.replace("owner/tiny", "owner/twin")
 
 
 @pytest.mark.parametrize("wrong", [b"?" * len(CONTENT), CONTENT + b"?", CONTENT[:-1]])
-def test_wrong_content_is_passed_over_with_one_line(
+def test_wrong_content_is_skipped_with_one_line(
     tmp_path: Path, cache: Path, hub: Hub, use_manifest: Callable[..., Entry], said: io.StringIO, wrong: bytes
 ) -> None:
     use_manifest(TWO_SOURCES, {"model.bin": CONTENT})
     hub.files = {HUB_PATH: wrong, HUB_PATH.replace("tiny", "twin"): CONTENT}
     fetch(tmp_path, ["tiny"], cache_dir=cache, progress=Progress(said))
     assert (tmp_path / "tiny/model.bin").read_bytes() == CONTENT
-    assert len([line for line in said.getvalue().splitlines() if "passed over" in line]) == 1
+    assert len([line for line in said.getvalue().splitlines() if "skipped" in line]) == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
-def test_a_source_that_refuses_is_passed_over(
+def test_a_source_with_an_error_status_is_skipped(
     tmp_path: Path, cache: Path, hub: Hub, other_host: Hub, use_manifest: Callable[..., Entry], status: int
 ) -> None:
     url = f'[[tiny.sources]]\nurl = "{other_host.address}/files"\n[tiny.sources.paths]\n"model.bin" = "m.bin"\n'
@@ -84,7 +84,7 @@ def test_a_source_that_refuses_is_passed_over(
     assert missing(tmp_path, ["tiny"]) == []
 
 
-def test_an_unreachable_host_is_knocked_at_once(
+def test_an_unreachable_host_is_tried_once(
     tmp_path: Path, cache: Path, use_manifest: Callable[..., Entry], said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_manifest(TWO_SOURCES, {"model.bin": CONTENT})
@@ -93,10 +93,10 @@ def test_an_unreachable_host_is_knocked_at_once(
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed.getsockname()[1]}")
         with pytest.raises(FetchError):
             fetch(tmp_path, ["tiny"], cache_dir=cache, progress=Progress(said))
-    assert said.getvalue().count("passed over") == 1
+    assert said.getvalue().count("skipped") == 1
 
 
-def test_a_host_that_accepts_and_stays_silent_is_passed_over(
+def test_a_host_that_accepts_and_never_answers_is_skipped(
     tmp_path: Path, cache: Path, tiny: Entry, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web, "OPEN_S", 0.2)
@@ -107,7 +107,7 @@ def test_a_host_that_accepts_and_stays_silent_is_passed_over(
     assert "no answer" in said.getvalue()
 
 
-def test_the_hub_is_not_asked_when_it_is_set_offline(
+def test_the_hub_is_not_called_when_set_offline(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -117,7 +117,7 @@ def test_the_hub_is_not_asked_when_it_is_set_offline(
 
 
 @pytest.mark.parametrize("variable", ["HF_TOKEN", "HUGGINGFACE_HUB_TOKEN"])
-def test_the_token_goes_to_the_hub_alone_and_is_never_told(
+def test_the_token_is_sent_only_to_the_hub_and_never_logged(
     tmp_path: Path,
     cache: Path,
     hub: Hub,
@@ -136,7 +136,7 @@ def test_the_token_goes_to_the_hub_alone_and_is_never_told(
     assert "hf_secret" not in said.getvalue()
 
 
-def test_a_bad_endpoint_is_passed_over_by_name(
+def test_an_invalid_endpoint_is_skipped_by_name(
     tmp_path: Path, cache: Path, tiny: Entry, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "hub.test")

@@ -1,0 +1,63 @@
+"""The served document of a run, written to a file at every change; the `tritone` model sends it to gateways."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from supervisor.plan import Plan
+from tritone.served import Description, ModelState, ServedDocument, ServedModel, ServerState
+
+
+class DocumentWriter:
+    """Holds the document of one run, and writes each version atomically."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self._path = path
+        self._models = {
+            model.id: ServedModel(
+                model.id,
+                model.kind,
+                model.mode,
+                model.owner,
+                "loading",
+                aliases=plan.catalogue.ranks(model.id),
+                voice_aliases=model.voice_aliases,
+            )
+            for model in plan.models
+        }
+        self._state: ServerState = "starting"
+        # Unix seconds, so that a client that waits for a change does not take this run's version for an earlier run's.
+        self._version = int(time.time())
+        self._write()
+
+    def set_server(self, state: ServerState) -> None:
+        """Change the server's state."""
+        self._state = state
+        self._write()
+
+    def set_model(self, id_: str, state: ModelState, description: Description | None = None) -> None:
+        """Change a model's state, and its description if one is given. An id that is not chosen is ignored."""
+        if id_ not in self._models:
+            return  # companions are loaded, but not served to gateways
+        known = self._models[id_]
+        created = known.created or (int(time.time()) if state == "ready" else 0)
+        self._models[id_] = replace(known, state=state, description=description or known.description, created=created)
+        self._write()
+
+    def _write(self) -> None:
+        self._version += 1
+        document = ServedDocument(self._state, tuple(self._models.values()), self._version)
+        fresh = self._path.with_name(f".{self._path.name}")
+        fresh.write_text(document.to_json(), encoding="utf-8")
+        os.replace(fresh, self._path)
+
+
+def read_document(path: Path) -> ServedDocument | None:
+    """Return the document in a file; None if there is none."""
+    try:
+        return ServedDocument.from_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
