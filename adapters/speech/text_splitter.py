@@ -1,4 +1,4 @@
-"""Text cut into the parts that are spoken one after the other: the first short, so that it sounds soon."""
+"""Text split into parts that are synthesized one after the other. The first is short, for an early first audio."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from enum import IntEnum
 from itertools import accumulate
 
 FIRST, LONGEST = 32, 120
-"""Letters that the first part, and any, should have at most (a Chinese character or a digit counts as four)."""
+"""The most letters of the first part, and of any part; a Chinese character or a digit counts as four."""
 GROWTH = 3
-"""A part may be this much longer than all before it: while those play, it must be spoken."""
+"""A part may be so many times as long as all parts before it: they play while it is synthesized."""
 STRETCH = 1.5
-"""A part may be this much longer to end where a sentence or a clause ends, or the text."""
+"""A part may be so many times longer to end at the end of a sentence, of a clause or of the text."""
 
 
 class Break(IntEnum):
-    """What ends a part, the weakest first."""
+    """The end of a part, the weakest first."""
 
     NONE = 0
     WORD = 1
@@ -28,18 +28,18 @@ class Break(IntEnum):
 
 
 @dataclass(frozen=True)
-class Part:
-    """A piece of text, with the space after it, and what it ends with."""
+class TextPart:
+    """A part of a text, with the space after it, and its end."""
 
     text: str
     end: Break
 
-    def halves(self) -> tuple[Part, Part]:
-        """This part in two, cut at the best place near its middle; its text must have two characters or more."""
+    def halves(self) -> tuple[TextPart, TextPart]:
+        """Split this part at the best place near its middle; its text must have two characters or more."""
         middle = len(self.text) / 2
         inside = [(cut, end) for cut, end in _breaks(self.text) if middle / 2 <= cut <= middle * 1.5]
         cut, end = max(inside, key=lambda b: (b[1], -abs(b[0] - middle)), default=(int(middle), Break.NONE))
-        return Part(self.text[:cut], end), Part(self.text[cut:], self.end)
+        return TextPart(self.text[:cut], end), TextPart(self.text[cut:], self.end)
 
 
 _BREAK = re.compile(
@@ -53,20 +53,20 @@ _BREAK = re.compile(
 )
 
 
-def split(text: str) -> Iterator[Part]:
-    """Cut normalized text; the parts' texts, one after the other, are the text again."""
+def split_text(text: str) -> Iterator[TextPart]:
+    """Yield the parts of a normalized text; their texts together are the text again."""
     breaks = _breaks(text)
     weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
     start = 0
     while start < len(text):
         limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
         cut, end = _cut(breaks, weights, start, limit)
-        yield Part(text[start:cut], end)
+        yield TextPart(text[start:cut], end)
         start = cut
 
 
 def _cut(breaks: list[tuple[int, Break]], weights: list[int], start: int, limit: int) -> tuple[int, Break]:
-    """Where the part that begins at `start` ends, given how much may have been spoken at its end."""
+    """Return the end of the part that begins at `start`; `limit` is the most weight of the text up to there."""
     stretched = weights[start] + (limit - weights[start]) * STRETCH
     if weights[-1] <= stretched:
         return breaks[-1]
@@ -87,7 +87,7 @@ def _cut(breaks: list[tuple[int, Break]], weights: list[int], start: int, limit:
 
 
 def _breaks(text: str) -> list[tuple[int, Break]]:
-    """Every place where `text` may be cut, its end included, and what stands before it."""
+    """Return every place where `text` may be split, its end included, with the kind of break there."""
     found = [
         (match.end(), Break.LINE if "\n" in match[0] else Break[match.lastgroup or "WORD"])
         for match in _BREAK.finditer(text)

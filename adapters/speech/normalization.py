@@ -1,4 +1,4 @@
-"""Text made ready to be read aloud: nothing unreadable left, short forms in full."""
+"""Text normalization: unreadable characters removed, abbreviations written out."""
 
 # ruff: noqa: RUF001  (marks of other scripts look like ours)
 
@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-Rules = tuple[tuple[str, str], ...]
+Replacements = tuple[tuple[str, str], ...]
 
 _MARKS = str.maketrans(
     {
@@ -18,22 +18,22 @@ _MARKS = str.maketrans(
         "*": " ", "`": " ", "~": " ", "_": " ", "^": " ", "\\": " ",
     }
 )  # fmt: skip
-"""Marks of other scripts and of Markdown -> those that Kokoro knows."""
+"""Marks of other scripts and of Markdown -> the marks of English text, which speech models know."""
 
-_LINES: Rules = (
+_LINES: Replacements = (
     (r"(?m)^[ \t]*(?:[-•·–—*+]|#{1,6})[ \t]+", "\n"),  # bullets and headings
-    (r"(?<!\n)\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line that only wraps
-    (r"(?<=[^\s.,;:!?…—。！？，；：।])[ \t]*\n\s*", ".\n"),  # one that ends without a mark ends all the same
+    (r"(?<!\n)\n[ \t]*(?=[a-zà-ÿ])", " "),  # a line break inside a sentence
+    (r"(?<=[^\s.,;:!?…—。！？，；：।])[ \t]*\n\s*", ".\n"),  # the end of a line without a mark
     (r"\s*\n\s*", "\n"),
 )
-_TIDY: Rules = (
+_TIDY: Replacements = (
     (r"(?i)\bhttps?://(?:www\.)?|\bwww\.", ""),
     (r"(?<=“) +| +(?=”)", ""),
     (r"\.{2,}", "…"),
     (r"([!?,;:…])\1+", r"\1"),
     (r" *--+ *| +[–—] +| +- +", " — "),
 )
-_SPACES: Rules = (
+_SPACES: Replacements = (
     (r"[^\S\n]+", " "),
     (r" (?=[.,;:!?…](?:[\s”\")]|$))", ""),
 )
@@ -42,7 +42,7 @@ _END = r"(?=\s+[A-Z]|\s*$)"
 _LARGE = r" (?:thousand|million|billion|trillion)"
 _AMOUNT = rf"(\d(?:[\d,.]*\d)?(?:{_LARGE})?)"
 _ONE = rf"(?![.,]?\d|{_LARGE})"
-_SHORT: dict[str, Rules] = {
+_SHORT: dict[str, Replacements] = {
     "en": (
         (r"\bDr\.", "Doctor"), (r"\bMr\b\.?", "Mister"), (r"\bMrs\b\.?", "Missus"), (r"\bMs\b\.?", "Miz"),
         (r"\bProf\.", "Professor"), (r"\bJr\b\.?(?=[\s,])", "Junior"), (r"\bSr\b\.?(?=[\s,])", "Senior"),
@@ -69,24 +69,24 @@ _SHORT: dict[str, Rules] = {
     "it": ((r"\bSig\.ra\b", "signora"), (r"\bSig\.", "signor"), (r"\bDott\.", "dottor")),
     "pt": ((r"\bSr\.", "senhor"), (r"\bSra\.", "senhora"), (r"\bDr\.", "doutor"), (r"\bDra\.", "doutora")),
 }  # fmt: skip
-"""What is written short and read in full, where espeak-ng would not, by language; applied in this order."""
+"""Language -> its abbreviations and their full forms, where espeak-ng does not know them; applied in this order."""
 
 
 def normalize(text: str, language: str) -> str:
-    """`text` without what cannot be read aloud, its marks in Kokoro's terms, its lines one newline apart."""
+    """Return `text` without unreadable characters, with the marks of English text, and with single newlines."""
     text = unicodedata.normalize("NFKC", _rewrite(text, _LINES).translate(_MARKS))
     text = "".join(_readable(char) for char in text)
     return _rewrite(text, _TIDY + _SHORT.get(language, ()) + _SPACES).strip()
 
 
-def _rewrite(text: str, rules: Rules) -> str:
-    for pattern, replacement in rules:
+def _rewrite(text: str, replacements: Replacements) -> str:
+    for pattern, replacement in replacements:
         text = re.sub(pattern, replacement, text)
     return text
 
 
 def _readable(char: str) -> str:
-    """`char`; a space for emoji and other pictures; nothing for what has no width."""
+    """Return `char`; a space in place of emoji and other symbols; an empty text in place of zero-width characters."""
     category = unicodedata.category(char)
     if char in "\n°":
         return char

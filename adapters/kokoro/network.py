@@ -11,26 +11,26 @@ import onnxruntime
 from numpy.typing import NDArray
 
 MAX_TOKENS = 510
-"""Phonemes that one call takes; the network was trained on no more."""
+"""The most phonemes of one call; the network was trained on no more."""
 SPEED_RANGE = (0.7, 1.3)
-"""Where the network speaks well: beyond 1.3 it swallows the first sounds, below 0.7 it adds some."""
+"""Speeds with good audio: above 1.3 the network drops the first sounds, below 0.7 it adds some."""
 FRAME = 600
-"""Samples of one of Kokoro's frames, at 24 kHz."""
+"""Samples in one frame of Kokoro, at 24 kHz."""
 
 _BOUNDARY = 0
-"""The token before and after every utterance."""
+"""The token before and after the phonemes."""
 
 
-class Synthesizer:
+class KokoroNetwork:
     """A loaded checkpoint; one call at a time."""
 
     def __init__(
         self, folder: Path, *, threads: int, cuda_device: int | None = None, warn: Callable[[str], None] = print
     ) -> None:
-        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` naming the one that is missing."""
+        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` with the missing one's path."""
         for path in (folder / "model.onnx", folder / "tokenizer.json"):
             if not path.is_file():
-                raise FileNotFoundError(f"{path} is missing; scripts/fetch_models brings it")
+                raise FileNotFoundError(f"{path} is missing; run scripts/fetch_models")
         self._vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -41,13 +41,13 @@ class Synthesizer:
         self._tokens_input = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
 
     def tokens(self, phonemes: str) -> list[int]:
-        """The phonemes' numbers; sounds that Kokoro was not trained on are left out."""
+        """Return the tokens of phonemes; sounds that Kokoro was not trained on are left out."""
         return [self._vocabulary[sound] for sound in phonemes if sound in self._vocabulary]
 
-    def speak(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Samples at 24 kHz, -1 to 1, whole frames, with the silence at both ends that Kokoro makes.
+    def synthesize(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Return samples at 24 kHz, -1 to 1, in whole frames, with Kokoro's own silence at both ends.
 
-        `tokens` are at most `MAX_TOKENS`, `style` has the shape [1, 256].
+        `tokens`: at most `MAX_TOKENS`; `style`: shape [1, 256].
         """
         (audio,) = self._session.run(
             None,
