@@ -52,9 +52,7 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
         """Return the pieces of a request in order; raises `InvalidInput` for a text without words."""
         selection = self._voices.select(request.text, request.voice, request.language)
         pieces = [
-            PhonemePiece(
-                tokens=tokens, text_tokens=len(tokens), end=end, voice=selection.voice, speed=request.speed
-            )
+            PhonemePiece(tokens=tokens, text_tokens=len(tokens), end=end, voice=selection.voice, speed=request.speed)
             for part in split_text(normalize(request.text, selection.language))
             for tokens, end in self._tokens(part, selection)
         ]

@@ -102,29 +102,7 @@ class WindowState:
                 seek = round(self._last_word_end * self._whisper.frames_per_second)
         token_scores = self._token_logprobs(pieces, task.tokenizer)
         for piece in pieces:
-            scores = tuple(islice(token_scores, len(piece["tokens"])))
-            text = task.tokenizer.decode(piece["tokens"])
-            if piece["start"] == piece["end"] or not text.strip():
-                continue
-            self._context += piece["tokens"]
-            self._segments.append(
-                Segment(
-                    start=piece["start"],
-                    end=piece["end"],
-                    text=text,
-                    tokens=tuple(piece["tokens"]),
-                    temperature=best.temperature,
-                    avg_logprob=best.avg_logprob,
-                    compression_ratio=best.compression_ratio,
-                    no_speech_prob=best.no_speech_prob,
-                    words=tuple(
-                        Word(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
-                        for word in piece.get("words", ())
-                    ),
-                    token_logprobs=scores,
-                    token_texts=tuple(token_bytes(task.tokenizer, token) for token in piece["tokens"]) if scores else (),
-                )
-            )
+            self._append(piece, tuple(islice(token_scores, len(piece["tokens"]))), task)
         if task.attempts[-1].temperature > CONTEXT_RESET_TEMPERATURE:
             self._context = []
         self._seek = seek
@@ -132,6 +110,33 @@ class WindowState:
     def transcript(self) -> Transcript:
         """Return the segments of all rounds."""
         return Transcript(self.language, self.language_probability, tuple(self._segments))
+
+    def _append(self, piece: dict[str, Any], scores: tuple[float, ...], task: DecodeTask) -> None:
+        """Add one of faster-whisper's segments, unless it has no length or no text."""
+        text = task.tokenizer.decode(piece["tokens"])
+        if piece["start"] == piece["end"] or not text.strip():
+            return
+        best = task.best
+        words = piece.get("words", ())
+        self._context += piece["tokens"]
+        self._segments.append(
+            Segment(
+                start=piece["start"],
+                end=piece["end"],
+                text=text,
+                tokens=tuple(piece["tokens"]),
+                temperature=best.temperature,
+                avg_logprob=best.avg_logprob,
+                compression_ratio=best.compression_ratio,
+                no_speech_prob=best.no_speech_prob,
+                words=tuple(
+                    Word(float(word["start"]), float(word["end"]), word["word"], float(word["probability"]))
+                    for word in words
+                ),
+                token_logprobs=scores,
+                token_texts=tuple(token_bytes(task.tokenizer, token) for token in piece["tokens"]) if scores else (),
+            )
+        )
 
     @property
     def _size(self) -> int:
