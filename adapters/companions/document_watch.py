@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import triton_python_backend_utils as pb_utils
+
 from tritone.served import ServedDocument
 
 PARAMETER: Final = "document"
@@ -41,11 +43,17 @@ class DocumentFile:
         self._document = EMPTY
 
     def read(self) -> ServedDocument:
-        """Return the document; it is parsed again only after the file was replaced. `EMPTY` without a file."""
+        """Return the document; `EMPTY` without a file. It is parsed again only after the file was replaced.
+
+        A file that cannot be parsed is logged, and the document stays as it was.
+        """
         identity = self._identify()
         if identity != self._identity:
-            self._document = self._parse() if identity else EMPTY
             self._identity = identity
+            try:
+                self._document = self._parse() if identity else EMPTY
+            except (OSError, ValueError, LookupError, TypeError) as error:
+                pb_utils.Logger.log_error(f"{self._path} cannot be read: {error!r}")
         return self._document
 
     def _identify(self) -> Identity:

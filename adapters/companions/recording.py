@@ -74,7 +74,7 @@ class Recording:
             return transcript
 
         return transcribe_windows(
-            _iter_windows(self._audio, detect),
+            _iter_windows(_blocks(self._audio), detect),
             transcribe_window,
             self.options.language,
             in_flight=1 if conditioned else IN_FLIGHT,
@@ -101,9 +101,9 @@ class Recording:
         return TranscriptionOptions.from_parameters(values)
 
 
-async def _iter_windows(audio: Samples, detect: SpeechDetector) -> AsyncGenerator[Window]:
+async def _iter_windows(blocks: Iterator[Samples], detect: SpeechDetector) -> AsyncGenerator[Window]:
     """Split a recording in worker threads, one window at a time."""
-    windows = split_at_silence(_blocks(audio), detect)
+    windows = split_at_silence(blocks, detect)
     while (window := await asyncio.to_thread(next, windows, None)) is not None:
         yield window
 

@@ -19,8 +19,8 @@ _REASONS: dict[type[BaseException], str] = {
 class Metrics:
     """The metrics of one model in this stub.
 
-    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio
-    synthesized or transcribed), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
+    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio synthesized or
+    transcribed), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
     reason: invalid, overloaded, deadline, cancelled, internal), each by model.
     """
 

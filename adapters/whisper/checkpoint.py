@@ -27,8 +27,8 @@ _PREFERRED = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float16", "i
 def load(instance: Instance, model_dir: Path) -> WhisperModel:
     """Load the checkpoint of the instance's folder on its device; WHISPER_COMPUTE_TYPE overrides the precision.
 
-    Of a checkpoint in Hugging Face's format, the conversion below `model_dir` is loaded. Raises `FileNotFoundError` with
-    the file and the folder for a checkpoint that is incomplete or not converted.
+    For a checkpoint in Hugging Face's format, its conversion below `model_dir` is loaded. Raises `FileNotFoundError`
+    with the file and the folder for a checkpoint that is incomplete or not converted.
     """
     if hugging_face.is_checkpoint(instance.folder):
         folder = hugging_face.converted(instance.folder, model_dir)

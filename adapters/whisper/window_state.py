@@ -29,8 +29,8 @@ APPENDED = "\"'.。,，!！?？:：”)]}、"
 class WindowState:
     """A window while it is transcribed, in one round or more.
 
-    Whisper may stop before the window's speech ends. The rest, from `_seek` (a feature frame of 10 ms) on, is then moved
-    to the start of the encoder's 30 s, and decoded in a further round.
+    Whisper may stop before the window's speech ends. The rest, from `_seek` (a feature frame of 10 ms) on, is then
+    moved to the start of the encoder's 30 s, and decoded in a further round.
     """
 
     language: str
