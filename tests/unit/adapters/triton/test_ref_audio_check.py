@@ -1,11 +1,9 @@
-"""Which recordings a voice can be taken from."""
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from adapters.triton.reference import check_reference
+from adapters.triton.ref_audio_check import check_ref_audio
 from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 
@@ -13,8 +11,8 @@ SECOND = (0.3 * np.sin(np.arange(SPEECH_RATE) / 20)).astype(np.float32)
 
 
 @pytest.mark.parametrize("seconds", [1, 30])
-def test_one_to_thirty_seconds_will_do(seconds: int) -> None:
-    check_reference(np.tile(SECOND, seconds))
+def test_one_to_thirty_seconds_are_accepted(seconds: int) -> None:
+    check_ref_audio(np.tile(SECOND, seconds))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +28,7 @@ def test_one_to_thirty_seconds_will_do(seconds: int) -> None:
     ],
     ids=["empty", "short", "long", "nan", "infinite", "integers", "silent"],
 )
-def test_others_are_refused_with_what_would_do(audio: np.ndarray, problem: str) -> None:
-    with pytest.raises(InvalidInput, match=problem) as refused:
-        check_reference(audio.astype(np.float32))
-    assert refused.value.field == "ref_audio"
+def test_unusable_audio_is_rejected_with_the_allowed_range(audio: np.ndarray, problem: str) -> None:
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        check_ref_audio(audio.astype(np.float32))
+    assert caught.value.field == "ref_audio"

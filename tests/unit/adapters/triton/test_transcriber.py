@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from adapters.triton.window import Window
+from adapters.triton.transcriber import WindowRequest
 from tritone.contract import TranscriptionOptions
 from tritone.errors import InvalidInput
 
 
-def a_window(audio):
-    return Window(np.asarray(audio, np.float32), TranscriptionOptions())
+def window_of(audio):
+    return WindowRequest(np.asarray(audio, np.float32), TranscriptionOptions())
 
 
 @pytest.mark.parametrize(
@@ -23,12 +23,12 @@ def a_window(audio):
         ([-3000.0] * 500, "from -1 to 1"),
     ],
 )
-def test_audio_that_no_model_can_hear_is_refused_with_the_tensors_name(audio, problem):
+def test_unusable_audio_is_rejected_with_the_tensors_name(audio, problem):
     with pytest.raises(InvalidInput, match=problem) as caught:
-        a_window(audio).check()
+        window_of(audio).check()
     assert caught.value.field == "audio"
 
 
 @pytest.mark.parametrize("audio", [np.zeros(160), np.zeros(30 * 16_000), np.full(500, 1.3)])
-def test_audio_from_10_ms_to_30_s_is_heard_even_if_it_overshoots(audio):
-    a_window(audio).check()
+def test_audio_from_10_ms_to_30_s_is_accepted_even_if_it_overshoots(audio):
+    window_of(audio).check()
