@@ -2,73 +2,79 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
-from adapters.kokoro.engine import KokoroEngine
-from adapters.kokoro.parts import Break
-from adapters.kokoro.speaker import Piece, Spoken
+from adapters.speech.engine import PartByPartEngine
+from adapters.speech.pipeline import SpeechPiece, SpeechPipeline
+from adapters.speech.text_splitter import Break
 from adapters.triton.metrics import Metrics
-from adapters.triton.speech import Reply, SpeechRequest
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
+from tests.unit.adapters.clock import ManualClock
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
 
 PATIENCE = 10
+FRAMES = 40
+SECOND = np.ones(SPEECH_RATE, np.float32)
+"""The engine trims its last sample, and adds no pause after a word."""
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@dataclass(frozen=True, kw_only=True)
+class Word(SpeechPiece):
+    word: str
 
 
-class HeldSpeaker:
-    """Speaks one piece for each word, of a second each, and only when the test lets it."""
+class HeldPipeline(SpeechPipeline[Word]):
+    """Make one piece of a second for each word, and synthesize it only when the test allows it."""
 
     description = SpeechDescription((), (), "", (1.0, 1.0))
+    frame_samples = SPEECH_RATE // FRAMES
 
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.error: Exception | None = None
-        self._may_speak = threading.Semaphore(0)
+        self._allowed = threading.Semaphore(0)
         self._has_begun = threading.Semaphore(0)
 
-    def pieces(self, request: SpeechRequest) -> list[Piece]:
+    def pieces(self, request: SpeechRequest) -> list[Word]:
         if not request.text:
-            raise InvalidInput("text", "has nothing that can be spoken")
-        return [Piece([1, 2, 3], Break.WORD, word, 1.0) for word in request.text.split()]
+            raise InvalidInput("text", "has no words to synthesize")
+        return [Word(text_tokens=3, end=Break.WORD, word=word) for word in request.text.split()]
 
-    def speak(self, piece: Piece) -> Spoken:
-        self.begun.append(piece.voice)
+    def synthesize(self, piece: Word) -> NDArray[np.float32]:
+        self.begun.append(piece.word)
         self._has_begun.release()
-        assert self._may_speak.acquire(timeout=PATIENCE)
+        assert self._allowed.acquire(timeout=PATIENCE)
         if self.error:
             raise self.error
-        return Spoken(np.zeros(0 if piece.voice == "silence" else SPEECH_RATE, np.float32), frames=40)
+        return SECOND * (piece.word != "silence")
 
-    def until_begun(self) -> None:
+    def wait_until_begun(self) -> None:
         assert self._has_begun.acquire(timeout=PATIENCE)
 
-    def let(self, pieces: int = 1) -> None:
-        self._may_speak.release(pieces)
+    def allow(self, pieces: int = 1) -> None:
+        self._allowed.release(pieces)
 
 
-class Ask:
-    """One request's side of the stream."""
+class Client:
+    """The client's side of one request."""
 
     def __init__(self) -> None:
         self.sender = pb_utils.ResponseSender()
-        self.reply = Reply(self.sender, Metrics("kokoro"))
+        self.stream = ResponseStream(self.sender, Metrics("test-voice"))
 
-    def of(self, engine: KokoroEngine, text: str) -> Ask:
-        engine.submit(SpeechRequest(text=text, voice="", language="auto", speed=1.0), self.reply)
+    def submit(self, engine: PartByPartEngine[Word], text: str) -> Client:
+        engine.submit(SpeechRequest(text=text, voice="", language="auto", speed=1.0), self.stream)
         return self
 
     def last(self) -> pb_utils.InferenceResponse:
-        """The last response, once the stream has ended."""
+        """Return the last response, once the stream has ended."""
         assert self.sender.ended.wait(PATIENCE)
         assert self.sender.finals == 1
         return self.sender.sent[-1]
@@ -83,145 +89,148 @@ class Ask:
 
 
 @pytest.fixture
-def speaker() -> HeldSpeaker:
-    return HeldSpeaker()
+def pipeline() -> HeldPipeline:
+    return HeldPipeline()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
-def engine(speaker: HeldSpeaker, clock: Clock) -> Iterator[KokoroEngine]:
-    engine = KokoroEngine(speaker, max_requests=3, clock=clock)
+def engine(pipeline: HeldPipeline, clock: ManualClock) -> Iterator[PartByPartEngine[Word]]:
+    engine = PartByPartEngine(pipeline, max_requests=3, clock=clock)
     yield engine
-    speaker.let(100)
+    pipeline.allow(100)
     engine.close()
 
 
-def test_a_request_is_spoken_part_by_part_and_ends_with_its_counts(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    ask = Ask().of(engine, "one two")
-    speaker.let(2)
-    assert ask.outputs()["finish_reason"] == [b"stop"]
-    assert ask.outputs()["text_tokens"] == [6]
-    assert ask.outputs()["audio_frames"] == [80]
-    assert len(ask.sender.sent) == 3
+def test_request_is_synthesized_piece_by_piece_and_ends_with_its_counts(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two")
+    pipeline.allow(2)
+    assert client.outputs()["finish_reason"] == [b"stop"]
+    assert client.outputs()["text_tokens"] == [6]
+    assert client.outputs()["audio_frames"] == [2 * FRAMES]
+    assert len(client.sender.sent) == 3
 
 
-def test_a_part_leaves_before_the_next_is_spoken(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    ask = Ask().of(engine, "one two")
-    speaker.let()
-    speaker.until_begun()
-    speaker.until_begun()
-    assert len(ask.sender.sent) == 1
-    assert ask.sender.finals == 0
+def test_piece_is_sent_before_the_next_one_is_synthesized(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two")
+    pipeline.allow()
+    pipeline.wait_until_begun()
+    pipeline.wait_until_begun()
+    assert len(client.sender.sent) == 1
+    assert client.sender.finals == 0
 
 
-def test_who_has_heard_nothing_yet_goes_ahead_in_order_of_arrival(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    long = Ask().of(engine, "long1 long2 long3")
-    speaker.until_begun()
-    others = [Ask().of(engine, "first1 first2"), Ask().of(engine, "second1")]
-    speaker.let(100)
-    for ask in (long, *others):
-        ask.last()
-    assert speaker.begun[:3] == ["long1", "first1", "second1"]
+def test_requests_without_audio_come_first_in_order_of_arrival(engine, pipeline) -> None:
+    long = Client().submit(engine, "long1 long2 long3")
+    pipeline.wait_until_begun()
+    others = [Client().submit(engine, "first1 first2"), Client().submit(engine, "second1")]
+    pipeline.allow(100)
+    for client in (long, *others):
+        client.last()
+    assert pipeline.begun[:3] == ["long1", "first1", "second1"]
 
 
-def test_then_whoever_runs_dry_first(engine: KokoroEngine, speaker: HeldSpeaker, clock: Clock) -> None:
-    ahead = Ask().of(engine, "ahead1 ahead2 ahead3")
-    speaker.until_begun()
-    speaker.let()  # the first second of `ahead` plays from 100 on
-    speaker.until_begun()
+def test_request_with_the_least_buffered_audio_comes_next(engine, pipeline, clock) -> None:
+    ahead = Client().submit(engine, "ahead1 ahead2 ahead3")
+    pipeline.wait_until_begun()
+    pipeline.allow()  # the first second of `ahead` plays from 100 on
+    pipeline.wait_until_begun()
     clock.now += 0.5
-    behind = Ask().of(engine, "behind1 behind2")
-    speaker.let()  # ahead2: it has 2 s, of which half a second has passed
-    speaker.until_begun()
-    speaker.let()  # behind1: it has 1 s
-    speaker.until_begun()
-    speaker.let(100)
+    behind = Client().submit(engine, "behind1 behind2")
+    pipeline.allow()  # ahead2: 2 s of audio, of which half a second has played
+    pipeline.wait_until_begun()
+    pipeline.allow()  # behind1: 1 s of audio
+    pipeline.wait_until_begun()
+    pipeline.allow(100)
     ahead.last()
     behind.last()
-    assert speaker.begun == ["ahead1", "ahead2", "behind1", "behind2", "ahead3"]
+    assert pipeline.begun == ["ahead1", "ahead2", "behind1", "behind2", "ahead3"]
 
 
-def test_a_caller_who_leaves_is_dropped_before_the_next_part(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    ask = Ask().of(engine, "one two three")
-    speaker.until_begun()
-    ask.sender.cancelled = True
-    speaker.let()
-    assert ask.code() == pb_utils.TritonError.CANCELLED
-    assert speaker.begun == ["one"]
+def test_cancelled_request_ends_before_its_next_piece(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two three")
+    pipeline.wait_until_begun()
+    client.sender.cancelled = True
+    pipeline.allow()
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert pipeline.begun == ["one"]
 
 
-def test_a_caller_who_leaves_the_queue_is_never_spoken_to(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    Ask().of(engine, "one")
-    speaker.until_begun()
-    ask = Ask().of(engine, "never")
-    ask.sender.cancelled = True
-    speaker.let(100)
-    assert ask.code() == pb_utils.TritonError.CANCELLED
-    assert speaker.begun == ["one"]
+def test_request_that_is_cancelled_in_the_queue_is_not_synthesized(engine, pipeline) -> None:
+    Client().submit(engine, "one")
+    pipeline.wait_until_begun()
+    client = Client().submit(engine, "never")
+    client.sender.cancelled = True
+    pipeline.allow(100)
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert pipeline.begun == ["one"]
 
 
-def test_when_full_a_request_is_refused_at_once_and_room_comes_back(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    asks = [Ask().of(engine, "word") for _ in range(3)]
-    with pytest.raises(Overloaded, match="3 requests at a time"):
-        Ask().of(engine, "word")
-    speaker.let(3)
-    for ask in asks:
-        ask.last()
-    again = Ask().of(engine, "word")
-    speaker.let()
+def test_request_beyond_the_capacity_is_rejected_until_another_one_ends(engine, pipeline) -> None:
+    clients = [Client().submit(engine, "word") for _ in range(3)]
+    with pytest.raises(Overloaded, match=r"at capacity \(3 requests\)"):
+        Client().submit(engine, "word")
+    pipeline.allow(3)
+    for client in clients:
+        client.last()
+    again = Client().submit(engine, "word")
+    pipeline.allow()
     assert again.outputs()["finish_reason"] == [b"stop"]
 
 
-def test_a_failure_ends_its_own_request_alone(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    speaker.error = ValueError("broken")
-    broken = Ask().of(engine, "one two")
-    speaker.let()
+def test_failure_ends_only_its_own_request(engine, pipeline) -> None:
+    pipeline.error = ValueError("broken")
+    broken = Client().submit(engine, "one two")
+    pipeline.allow()
     assert broken.code() == pb_utils.TritonError.INTERNAL
-    speaker.error = None
-    whole = Ask().of(engine, "three")
-    speaker.let()
+    pipeline.error = None
+    whole = Client().submit(engine, "three")
+    pipeline.allow()
     assert whole.outputs()["finish_reason"] == [b"stop"]
 
 
-def test_a_stream_that_breaks_while_it_is_sent_does_not_stop_the_engine(
-    engine: KokoroEngine, speaker: HeldSpeaker
-) -> None:
-    lost = Ask().of(engine, "one two")
-    lost.sender.send(None, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)  # so that the next send raises
-    speaker.let()
-    whole = Ask().of(engine, "three")
-    speaker.let()
+def test_stream_that_cannot_be_sent_does_not_stop_the_engine(engine, pipeline) -> None:
+    lost = Client().submit(engine, "one two")
+    lost.sender.send(None, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)  # the next send raises
+    pipeline.allow()
+    whole = Client().submit(engine, "three")
+    pipeline.allow()
     assert whole.outputs()["finish_reason"] == [b"stop"]
-    assert "two" not in speaker.begun
+    assert "two" not in pipeline.begun
 
 
-def test_a_part_without_sound_sends_nothing(engine: KokoroEngine, speaker: HeldSpeaker) -> None:
-    ask = Ask().of(engine, "silence word")
-    speaker.let(2)
-    assert ask.outputs()["audio_frames"] == [80]
-    assert len(ask.sender.sent) == 2
+def test_silent_piece_is_not_sent(engine, pipeline) -> None:
+    client = Client().submit(engine, "silence word")
+    pipeline.allow(2)
+    assert client.outputs()["audio_frames"] == [2 * FRAMES]
+    assert len(client.sender.sent) == 2
 
 
-def test_a_text_that_cannot_be_spoken_is_refused_at_once(engine: KokoroEngine) -> None:
+def test_text_without_words_is_rejected_at_once(engine) -> None:
     with pytest.raises(InvalidInput):
-        Ask().of(engine, "")
+        Client().submit(engine, "")
 
 
-def test_closing_ends_everything_and_takes_no_more(speaker: HeldSpeaker, clock: Clock) -> None:
-    engine = KokoroEngine(speaker, max_requests=3, clock=clock)
-    asks = [Ask().of(engine, "one two"), Ask().of(engine, "three")]
-    speaker.until_begun()
+def test_closing_engine_fails_open_requests_and_rejects_new_ones(pipeline, clock) -> None:
+    engine = PartByPartEngine(pipeline, max_requests=10_000, clock=clock)
+    clients = [Client().submit(engine, "one two"), Client().submit(engine, "three")]
+    pipeline.wait_until_begun()
     closer = threading.Thread(target=engine.close)
     closer.start()
-    while not engine._closing:
+    rejection = None
+    while rejection is None:  # accepted until `close` has begun, rejected from then on
+        try:
+            clients.append(Client().submit(engine, "more"))
+        except Overloaded as error:
+            rejection = error
         closer.join(0.01)
-    speaker.let(100)
+    pipeline.allow()
     closer.join(PATIENCE)
     assert not closer.is_alive()
-    assert [ask.code() for ask in asks] == [pb_utils.TritonError.UNAVAILABLE] * 2
-    with pytest.raises(Overloaded, match="shutting down"):
-        Ask().of(engine, "four")
+    assert "shutting down" in str(rejection)
+    assert pipeline.begun == ["one"]
+    assert [client.code() for client in clients] == [pb_utils.TritonError.UNAVAILABLE] * len(clients)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.kokoro.normalize import normalize
+from adapters.speech.normalization import normalize
 
 
 @pytest.mark.parametrize(
@@ -35,25 +35,25 @@ from adapters.kokoro.normalize import normalize
         ("20°C", "20°C"),
     ],
 )
-def test_english_is_written_out_as_it_is_read(written: str, read: str | None) -> None:
+def test_english_abbreviations_and_numbers_are_written_out(written: str, read: str | None) -> None:
     assert normalize(written, "en") == (read or "Doctor Smith and Missus Jones live at Saint John's Street in Rye.")
 
 
-def test_headings_and_lists_become_lines_that_end() -> None:
+def test_headings_and_list_items_become_lines_with_a_full_stop() -> None:
     assert normalize("# Title\n\n- first\n- second\n\nText\n1. One", "en") == "Title.\nfirst.\nsecond.\nText.\n1. One"
 
 
-def test_a_line_that_only_wraps_goes_on() -> None:
+def test_line_break_inside_a_sentence_becomes_a_space() -> None:
     assert normalize("This line\nis wrapped. \n This is not.", "en") == "This line is wrapped.\nThis is not."
 
 
-def test_chinese_marks_become_those_that_are_spoken() -> None:
+def test_chinese_marks_become_the_marks_of_english() -> None:
     assert normalize("你好，世界。“真的吗？”她问：《红楼梦》（一）！", "zh") == (
         "你好, 世界. “真的吗?”她问: “红楼梦” (一)!"
     )
 
 
-def test_a_danda_ends_a_sentence() -> None:
+def test_danda_becomes_a_full_stop() -> None:
     assert normalize("नमस्ते। आप कैसे हैं?", "hi") == "नमस्ते. आप कैसे हैं?"
 
 
@@ -66,7 +66,7 @@ def test_a_danda_ends_a_sentence() -> None:
         ("pt", "O Dr. Silva", "O doutor Silva"),
     ],
 )
-def test_titles_are_read_in_full_in_their_own_language(language: str, written: str, read: str) -> None:
+def test_titles_are_written_out_in_their_own_language(language: str, written: str, read: str) -> None:
     assert normalize(written, language) == read
 
 
@@ -74,13 +74,13 @@ def test_titles_are_read_in_full_in_their_own_language(language: str, written: s
     st.lists(st.text(alphabet="abcdefgàéñ", min_size=3, max_size=9), min_size=1),
     st.sampled_from([" ", ", ", ".\n", " — "]),
 )
-def test_plain_words_stay_as_they_are(words: list[str], between: str) -> None:
+def test_plain_words_are_unchanged(words: list[str], between: str) -> None:
     read = normalize(between.join(words), "en")
     assert "".join(c for c in read if c.isalpha()) == "".join(words)
 
 
 @given(st.text())
-def test_any_text_at_all_can_be_read(text: str) -> None:
+def test_any_text_is_normalized_without_surplus_spaces(text: str) -> None:
     read = normalize(text, "en")
     assert read == read.strip()
     assert "  " not in read

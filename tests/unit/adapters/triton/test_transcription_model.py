@@ -88,7 +88,7 @@ def initialized(model: ScriptedModel) -> ScriptedModel:
 
 
 @pytest.fixture
-def model() -> Iterator[Model]:
+def model() -> Iterator[ScriptedModel]:
     model = initialized(ScriptedModel())
     yield model
     model.scripted.gate.set()
