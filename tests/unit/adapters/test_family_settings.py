@@ -1,36 +1,42 @@
-"""The settings of the models, as the environment says them."""
+"""The settings of each family, as its module `settings` declares them."""
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
-from adapters import settings
-from adapters.settings import UnusableSettingError
+from adapters.kokoro import settings as kokoro
+from adapters.qwen3_tts import settings as qwen
+from adapters.whisper import settings as whisper
+from tritone.settings import Setting, UnusableSettingError
 
 
-@pytest.mark.parametrize("setting", settings.ALL, ids=lambda setting: setting.name)
-def test_what_is_not_set_or_empty_is_the_default(setting: settings.Setting[str] | settings.Setting[int]) -> None:
-    assert setting.read({}) == setting.read({setting.name: ""}) == setting.default
+@pytest.mark.parametrize("module", [kokoro, qwen, whisper], ids=lambda module: module.__name__)
+def test_every_setting_of_the_family_file_has_a_constant_of_its_name(module: ModuleType) -> None:
+    constants = {name: value for name, value in vars(module).items() if isinstance(value, Setting)}
+    assert constants == module.FAMILY.settings
 
 
-def test_words_are_read_in_any_case_and_names_as_they_are() -> None:
-    assert settings.DTYPE.read({"DTYPE": "BFloat16"}) == "bfloat16"
-    assert settings.DEFAULT_SPEAKER.read({"DEFAULT_SPEAKER": "Minsu"}) == "Minsu"
+@pytest.mark.parametrize("module", [kokoro, qwen, whisper], ids=lambda module: module.__name__)
+def test_setting_without_a_value_has_its_default(module: ModuleType) -> None:
+    for setting in module.FAMILY.settings.values():
+        assert setting.read({}) == setting.read({setting.name: ""}) == setting.default
+        assert setting.description.endswith(".")
 
 
-def test_numbers_are_whole_and_in_range() -> None:
-    assert settings.QWEN_MAX_BATCH.read({"QWEN_MAX_BATCH": "16"}) == 16
-    for said in ("0", "-1", "many", "1.5"):
-        with pytest.raises(UnusableSettingError, match=f"QWEN_MAX_BATCH={said} must be a whole number from 1 on"):
-            settings.QWEN_MAX_BATCH.read({"QWEN_MAX_BATCH": said})
+def test_choices_are_read_in_any_case_and_free_text_is_kept() -> None:
+    assert qwen.DTYPE.read({"DTYPE": "BFloat16"}) == "bfloat16"
+    assert qwen.DEFAULT_SPEAKER.read({"DEFAULT_SPEAKER": "Minsu"}) == "Minsu"
 
 
-def test_an_unknown_word_is_told_with_those_that_are_known() -> None:
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_number_out_of_range_is_rejected_with_the_least_value(value: str) -> None:
+    assert qwen.QWEN_MAX_BATCH.read({"QWEN_MAX_BATCH": "16"}) == 16
+    with pytest.raises(UnusableSettingError, match=f"QWEN_MAX_BATCH={value} must be a whole number, 1 or more"):
+        qwen.QWEN_MAX_BATCH.read({"QWEN_MAX_BATCH": value})
+
+
+def test_unknown_choice_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(UnusableSettingError, match="DTYPE=int4 is unknown; choose from bfloat16, float16, float32"):
-        settings.DTYPE.read({"DTYPE": "int4"})
-
-
-def test_every_setting_stands_once_in_the_documentation() -> None:
-    declared = [each.name for each in vars(settings).values() if isinstance(each, settings.Setting)]
-    assert sorted(declared) == sorted(each.name for each in settings.ALL)
-    assert all(each.description.endswith(".") for each in settings.ALL)
+        qwen.DTYPE.read({"DTYPE": "int4"})
