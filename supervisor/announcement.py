@@ -19,7 +19,7 @@ def announcement(plan: Plan, seconds: float, *, keyed: bool) -> str:
     `seconds` is what the start took; `keyed`, whether the gateway asks its clients for a key.
     """
     settings = plan.settings
-    grpc = f"{reachable(settings.triton_host)}:{settings.triton_grpc_port}"
+    grpc = settings.triton_grpc_address
     http = f"http://{reachable(settings.api_host)}:{settings.api_port}"
     lines = ["", f"serving at {http if settings.gateway else f'{grpc} (gRPC)'} after {seconds:.1f} s", *_names(plan)]
     if settings.gateway:

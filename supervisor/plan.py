@@ -11,7 +11,7 @@ from supervisor import extra, gpus
 from supervisor.environments import ROOT
 from supervisor.fitting import fit, without_gpu
 from supervisor.memory import Arena, EngineMemory
-from supervisor.settings import Settings, inherited, reachable
+from supervisor.settings import Settings, inherited
 from tritone.catalogue import Catalogue, Model, UnknownModelError
 
 Device = Literal["cpu", "cuda"]
@@ -101,7 +101,7 @@ class Plan:
             "MODEL_DIR": str(self.settings.model_dir),
             "TTS_MODES": self._chosen("speech"),
             "STT_MODELS": self._chosen("transcription"),
-            "TRITON_GRPC_URL": f"{reachable(self.settings.triton_host)}:{self.settings.triton_grpc_port}",
+            "TRITON_GRPC_URL": self.settings.triton_grpc_address,
         }
         if self.like:
             settled["EXTRA_MODELS_LIKE"] = ",".join(f"{id_}={twin}" for id_, twin in self.like.items())

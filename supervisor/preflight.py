@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from adapters import settings as adapter_settings
+from supervisor.http_frontend import exposure
 from supervisor.plan import Plan
 from supervisor.run_folder import SHARED_MEMORY
-from supervisor.settings import Settings
+from supervisor.settings import Settings, inherited
 from supervisor.triton import LIBPYTHON, find_libpython
 
 GLIBC_NEEDED = (2, 34)
@@ -29,6 +30,8 @@ def findings(settings: Settings) -> Iterator[str]:
     """Every reason why a start would fail."""
     yield from _ports(settings)
     yield from _server(settings)
+    if exposed := exposure(inherited(), settings.triton_version):
+        yield exposed
     if find_libpython() is None:
         yield (
             f"{LIBPYTHON} is missing, and Triton's Python backend needs it: install libpython{_VERSION} (Debian, "
@@ -77,7 +80,7 @@ def _glibc() -> tuple[int, ...]:
 def _ports(settings: Settings) -> Iterator[str]:
     for name, port in settings.ports.items():
         host_name = "API_HOST" if name == "API_PORT" else "TRITON_HOST"
-        host = settings.api_host if name == "API_PORT" else settings.triton_host
+        host = _host(settings, name)
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind, protocol) as probe:
@@ -93,6 +96,13 @@ def _ports(settings: Settings) -> Iterator[str]:
                 yield f"{name}={port} is in use{_holder(port)}: stop that, or set {name} to a free port"
             else:
                 yield f"{host_name}={host} cannot be listened on: {error.strerror}"
+
+
+def _host(settings: Settings, port_name: str) -> str:
+    """Return the address that a port of `Settings.ports` is opened on."""
+    if port_name == "TRITON_HTTP_PORT" and settings.triton_http_address:
+        return settings.triton_http_address
+    return settings.api_host if port_name == "API_PORT" else settings.triton_host
 
 
 def _holder(port: int) -> str:

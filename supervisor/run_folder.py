@@ -44,12 +44,12 @@ def _clear_dead(parent: Path) -> None:
 
 
 def write_serving(folder: Path, port: int, models: Sequence[str]) -> None:
-    """Write down what a run serves, for `read_serving`: Triton's HTTP port and the models' ids."""
+    """Write down what a run serves, for `read_serving`: Triton's gRPC port and the models' ids."""
     (folder / _SERVING).write_text(" ".join([str(port), *models]), encoding="utf-8")
 
 
 def read_serving(parent: Path, port: int) -> list[str]:
-    """The models of the run below `parent` whose Triton has this HTTP port, the newest; [] where there is none."""
+    """The models of the run below `parent` whose Triton has this gRPC port, the newest; [] where there is none."""
     runs = sorted(parent.glob(f"*/{_SERVING}"), key=lambda path: path.stat().st_mtime)
     told = [path.read_text(encoding="utf-8").split() for path in runs]
     return next((models for told_port, *models in reversed(told) if int(told_port) == port), [])

@@ -6,16 +6,18 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx2
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
-from supervisor import stubs, triton, weights
+from supervisor import http_frontend, stubs, triton, weights
 from supervisor.announcement import announcement
 from supervisor.console import say
+from supervisor.control import Control, LoadError, UnreachableError
 from supervisor.environments import cache_folder
 from supervisor.log import Log
 from supervisor.plan import Plan
@@ -70,7 +72,7 @@ async def serve(plan: Plan) -> None:
             folder = stack.enter_context(run_folder(cache_folder() / "runs"))
             secret = triton.new_secret()
             server = await stack.enter_async_context(_triton(plan, folder, secret))
-            write_serving(folder, settings.triton_http_port, [name for model in plan.models for name in model.served])
+            write_serving(folder, settings.triton_grpc_port, [name for model in plan.models for name in model.served])
             await server.during(_load(plan, secret))
             loaded = stubs.living(server.pid)
             processes = [server]
@@ -120,6 +122,8 @@ def _triton(plan: Plan, folder: Path, secret: str) -> AbstractAsyncContextManage
     home = triton.lay_out(folder, libpython, plan.settings.installed_triton)
     log = Log("triton", folder / "triton.log", triton.alarming)
     repository = lay_out(folder, plan)
+    if plan.settings.triton_http_address and http_frontend.is_vulnerable(plan.settings.triton_version):
+        say(http_frontend.warning(plan.settings.triton_version))
     say(f"starting triton on the {plan.device}, log in {log.path}")
     return Process.running(
         "triton",
@@ -131,20 +135,27 @@ def _triton(plan: Plan, folder: Path, secret: str) -> AbstractAsyncContextManage
 
 
 async def _load(plan: Plan, secret: str) -> None:
-    async with triton.control_client(plan.settings, secret) as client:
-        await _until_ok(client, "/v2/health/ready")
+    async with _control(plan, secret) as control:
+        await _until(partial(_server_ready, control))
         try:
             async with asyncio.TaskGroup() as loads:
                 for name in (name for model in plan.models for name in model.served):
-                    loads.create_task(_load_one(client, name))
+                    loads.create_task(_load_one(control, name))
         except ExceptionGroup as failed:
             raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 
 
-async def _load_one(client: httpx2.AsyncClient, model: str) -> None:
+async def _load_one(control: Control, model: str) -> None:
     async with _telling(f"loading {model}"):
-        await triton.load(client, model)
-        await _until_ok(client, f"/v2/models/{model}/ready")
+        await control.load(model)
+        await _until(partial(control.model_ready, model))
+
+
+async def _server_ready(control: Control) -> bool:
+    try:
+        return await control.server_ready()
+    except UnreachableError:
+        return False  # not listening yet
 
 
 async def _revive(plan: Plan, secret: str, server: Process, loaded: Mapping[int, str]) -> None:
@@ -153,16 +164,20 @@ async def _revive(plan: Plan, secret: str, server: Process, loaded: Mapping[int,
     What that was speaking or hearing is lost. Triton does not end it; the gateway does, which sees the model go.
     """
     async with (
-        triton.control_client(plan.settings, secret) as client,
+        _control(plan, secret) as control,
         aclosing(stubs.deaths(server.pid, loaded)) as deaths,
     ):
         async for model in deaths:
             say(f"the process of {model} died: loading it again")
             try:
-                await triton.unload(client, model)
-                await _load_one(client, model)
-            except triton.LoadError as error:
+                await control.unload(model)
+                await _load_one(control, model)
+            except LoadError as error:
                 raise ProcessDiedError(f"{model} died, and could not be loaded again: {error}") from None
+
+
+def _control(plan: Plan, secret: str) -> Control:
+    return Control(plan.settings.triton_grpc_address, secret)
 
 
 def _gateway(plan: Plan) -> AbstractAsyncContextManager[Process]:
@@ -172,17 +187,21 @@ def _gateway(plan: Plan) -> AbstractAsyncContextManager[Process]:
 async def _gateway_ready(plan: Plan) -> None:
     address = f"http://{reachable(plan.settings.api_host)}:{plan.settings.api_port}"
     async with _telling("starting the gateway"), httpx2.AsyncClient(base_url=address, trust_env=False) as client:
-        await _until_ok(client, "/ready")
+        await _until(partial(_answers_ready, client))
 
 
-async def _until_ok(client: httpx2.AsyncClient, path: str) -> None:
-    """Ask until the answer is a success; the caller has the deadline."""
+async def _answers_ready(client: httpx2.AsyncClient) -> bool:
+    try:
+        return (await client.get("/ready")).is_success
+    except httpx2.TransportError:
+        return False  # not listening yet
+
+
+async def _until(ready: Callable[[], Awaitable[bool]]) -> None:
+    """Poll until `ready` returns True; the caller has the deadline."""
     while True:
-        try:
-            if (await client.get(path)).is_success:
-                return
-        except httpx2.TransportError:
-            pass  # not listening yet
+        if await ready():
+            return
         await asyncio.sleep(_POLL)
 
 

@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from supervisor import http_frontend
 from supervisor.environments import ROOT
 
 ENV_FILE = ROOT / ".env"
@@ -31,7 +32,13 @@ class Settings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="Address that the gateway listens on")
     api_port: Port = Field(default=8899, description="Port that the gateway listens on")
     triton_host: str = Field(default="127.0.0.1", description="Address that Triton listens on")
-    triton_http_port: Port = Field(default=8000, description="Triton's HTTP port")
+    triton_http: http_frontend.Choice = Field(
+        default="auto",
+        description="Whether Triton's HTTP port is open: `auto` opens it on Triton 2.59.1 (25.07) or newer, so not on "
+        "the embedded one; `true` opens an older one's on loopback alone, because one request can end it "
+        "(CVE-2025-23310, -23311)",
+    )
+    triton_http_port: Port = Field(default=8000, description="Triton's HTTP port, where it is open")
     triton_grpc_port: Port = Field(default=8001, description="Triton's gRPC port")
     triton_metrics_port: Port = Field(default=8002, description="Triton's Prometheus port")
     tritonserver_home: Path | None = Field(
@@ -70,6 +77,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds that the gateway, and then Triton, have for what is in flight when asked to stop",
     )
+
+    @field_validator("triton_http", mode="before")
+    @classmethod
+    def _lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("tts_modes", "stt_models", mode="before")
     @classmethod
@@ -117,17 +129,29 @@ class Settings(BaseSettings):
     @property
     def ports(self) -> dict[str, int]:
         """The ports that will be opened, by the names of their settings."""
-        triton = {
-            "TRITON_HTTP_PORT": self.triton_http_port,
-            "TRITON_GRPC_PORT": self.triton_grpc_port,
-            "TRITON_METRICS_PORT": self.triton_metrics_port,
-        }
-        return triton | {"API_PORT": self.api_port} if self.gateway else triton
+        ports = {"TRITON_HTTP_PORT": self.triton_http_port} if self.triton_http_address else {}
+        ports |= {"TRITON_GRPC_PORT": self.triton_grpc_port, "TRITON_METRICS_PORT": self.triton_metrics_port}
+        return ports | {"API_PORT": self.api_port} if self.gateway else ports
 
     @property
     def installed_triton(self) -> Path | None:
         """The folder of a server that is used in place of the embedded one."""
         return self.tritonserver_home or (INSTALLED_TRITON if INSTALLED_TRITON.is_dir() else None)
+
+    @property
+    def triton_version(self) -> http_frontend.Version | None:
+        """The version of the server that is used; None where it is unknown."""
+        return http_frontend.server_version(self.installed_triton)
+
+    @property
+    def triton_http_address(self) -> str | None:
+        """The address that Triton's HTTP frontend listens on; None where it is off."""
+        return http_frontend.http_address(self.triton_http, self.triton_host, self.triton_version)
+
+    @property
+    def triton_grpc_address(self) -> str:
+        """`host:port` that reaches Triton's gRPC from this machine."""
+        return f"{reachable(self.triton_host)}:{self.triton_grpc_port}"
 
 
 def inherited() -> dict[str, str]:

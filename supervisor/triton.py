@@ -1,4 +1,4 @@
-"""Triton itself: the home of the embedded server, its command line, and its control API."""
+"""Triton itself: the home of the embedded server, and its command line."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import httpx2
-
+from supervisor.control import KEY
 from supervisor.environments import Environment
 from supervisor.plan import Plan
-from supervisor.settings import Settings, reachable
+from supervisor.settings import Settings
 
-CONTROL_HEADER = "tritone-control"
 LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
 """The library that the Python backend's stub is linked to."""
 
@@ -25,10 +22,6 @@ _RESTRICTED = "model-repository,shared-memory,logging,trace"
 _ALARM = re.compile(r"[EW]\d{4} ")
 _NO_NEWS = re.compile(r"CudaDriverHelper has not been initialized|Failed to create instance|failed to load")
 """What is harmless, or is told by the answer of the control API."""
-
-
-class LoadError(Exception):
-    """Triton could not load or unload a model; the message is its own."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +75,14 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         str(home.server),
         f"--model-repository={repository}",
         f"--backend-directory={home.backends}",
-        f"--http-address={settings.triton_host}",
-        f"--http-port={settings.triton_http_port}",
+        *_http(settings, secret),
         f"--grpc-address={settings.triton_host}",
         f"--grpc-port={settings.triton_grpc_port}",
         # Gateways ask every 20 s whether we live. By default, three times in a silence cost them the connection.
         "--grpc-http2-min-recv-ping-interval-without-data=10000",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
-        f"--http-restricted-api={_RESTRICTED}:{CONTROL_HEADER}={secret}",
-        f"--grpc-restricted-protocol={_RESTRICTED}:{CONTROL_HEADER}={secret}",
+        f"--grpc-restricted-protocol={_RESTRICTED}:{KEY}={secret}",
         "--model-control-mode=explicit",
         "--disable-auto-complete-config",
         "--strict-readiness=false",
@@ -104,6 +95,17 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
     ]
 
 
+def _http(settings: Settings, secret: str) -> list[str]:
+    address = settings.triton_http_address
+    if address is None:
+        return ["--allow-http=false"]
+    return [
+        f"--http-address={address}",
+        f"--http-port={settings.triton_http_port}",
+        f"--http-restricted-api={_RESTRICTED}:{KEY}={secret}",
+    ]
+
+
 def new_secret() -> str:
     """What the control API is to ask for; no two runs have the same."""
     return secrets.token_urlsafe(32)
@@ -112,32 +114,3 @@ def new_secret() -> str:
 def alarming(line: str) -> bool:
     """Whether a line of Triton's log is an error or a warning that a person should see."""
     return _ALARM.match(line) is not None and _NO_NEWS.search(line) is None
-
-
-def control_client(settings: Settings, secret: str) -> httpx2.AsyncClient:
-    """A client of the server's HTTP API that may control models; closed before the server is asked to exit."""
-    return httpx2.AsyncClient(
-        base_url=f"http://{reachable(settings.triton_host)}:{settings.triton_http_port}",
-        headers={CONTROL_HEADER: secret},
-        timeout=None,  # the start has one deadline for everything
-        trust_env=False,
-    )
-
-
-async def load(client: httpx2.AsyncClient, model: str) -> None:
-    """Have the server load a model, and wait until it is loaded. Raises `LoadError`."""
-    await _control(client, model, "load")
-
-
-async def unload(client: httpx2.AsyncClient, model: str) -> None:
-    """Have the server take no more requests for a model, and unload it when those that it has are done.
-
-    Raises `LoadError`.
-    """
-    await _control(client, model, "unload")
-
-
-async def _control(client: httpx2.AsyncClient, model: str, action: Literal["load", "unload"]) -> None:
-    answer = await client.post(f"/v2/repository/models/{model}/{action}")
-    if answer.is_error:
-        raise LoadError(answer.json()["error"].strip())

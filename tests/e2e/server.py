@@ -44,7 +44,7 @@ class Server:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Every port that it listens on."""
+        """Every port that it was given; by default it does not open Triton's HTTP port."""
         return self.http_port, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port
 
     def metrics(self) -> dict[str, float]:

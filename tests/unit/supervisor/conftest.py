@@ -15,7 +15,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
     """Makes settings out of what a test says alone, with free ports, whatever the caller's environment has."""
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    names = [name.lower() for name in Settings(_env_file=None).ports]
+    names = ["triton_http_port", "triton_grpc_port", "triton_metrics_port", "api_port"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
     return lambda **given: Settings(_env_file=None, **ports | given)
 

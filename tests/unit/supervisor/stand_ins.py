@@ -11,8 +11,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 
 def tell(event: str) -> None:
@@ -20,26 +25,8 @@ def tell(event: str) -> None:
         events.write(f"{event}\n")
 
 
-def listen(name: str, port: int, answer: dict[str, str]) -> None:
-    """Serve until SIGTERM, which is told."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.answer()
-
-        def do_POST(self) -> None:
-            self.answer()
-
-        def answer(self) -> None:
-            tell(f"{name}: {self.command} {self.path} {self.headers.get('tritone-control') is not None}")
-            body = answer.get(self.path, "{}").encode()
-            self.send_response(400 if self.path in answer else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
+def begin(name: str) -> None:
+    """Die where DIES says so; from here on, SIGTERM is told and ends the process."""
 
     def stop(*_: object) -> None:
         tell(f"{name}: SIGTERM")
@@ -48,7 +35,26 @@ def listen(name: str, port: int, answer: dict[str, str]) -> None:
     signal.signal(signal.SIGTERM, stop)
     if os.environ.get("DIES") == name:
         sys.exit(f"{name}: out of memory")
-    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Loads every model but the one that REFUSES names, for callers that send the secret."""
+
+    def __init__(self, restriction: str) -> None:
+        _, key, secret = restriction.replace("=", ":").split(":")
+        self._secret = (f"triton-grpc-protocol-{key}", secret)
+
+    def ServerReady(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    def RepositoryModelLoad(self, request: Any, context: grpc.ServicerContext) -> Any:
+        tell(f"triton: load {request.model_name} {self._secret in context.invocation_metadata()}")
+        if request.model_name == os.environ.get("REFUSES"):
+            context.abort(grpc.StatusCode.INTERNAL, "weights are damaged")
+        return service_pb2.RepositoryModelLoadResponse()
 
 
 def triton(arguments: list[str]) -> None:
@@ -58,13 +64,27 @@ def triton(arguments: list[str]) -> None:
     orphan = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
     if os.environ.get("ORPHAN") != "no":
         subprocess.Popen([sys.executable, "-c", orphan])
-    refused = os.environ.get("REFUSES")
-    answer = {f"/v2/repository/models/{refused}/load": '{"error": "weights are damaged"}'} if refused else {}
-    listen("triton", int(options["http-port"]), answer)
+    begin("triton")
+    server = grpc.server(ThreadPoolExecutor(4))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Triton(options["grpc-restricted-protocol"]), server)
+    server.add_insecure_port(f"127.0.0.1:{options['grpc-port']}")
+    server.start()
+    server.wait_for_termination()
 
 
 def gateway() -> None:
-    listen("gateway", int(os.environ["API_PORT"]), {})
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            tell(f"gateway: GET {self.path}")
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    begin("gateway")
+    ThreadingHTTPServer(("127.0.0.1", int(os.environ["API_PORT"])), Handler).serve_forever()
 
 
 async def supervise() -> int:

@@ -33,6 +33,25 @@ def test_a_port_in_use_is_told_with_its_setting_and_its_holder(settings: Callabl
     assert finding.endswith(f"(pid {os.getpid()}): stop that, or set TRITON_GRPC_PORT to a free port")
 
 
+def test_the_http_port_is_looked_at_where_it_is_opened(settings: Callable[..., Settings]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert list(preflight.findings(settings(triton_http_port=port))) == []
+        (finding,) = preflight.findings(settings(triton_http_port=port, triton_http="true"))
+    assert finding.startswith(f"TRITON_HTTP_PORT={port} is in use by ")
+
+
+def test_a_vulnerable_triton_that_would_listen_for_vertex_ai_is_not_started(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIP_MODE", "PREDICTION")
+    (finding,) = preflight.findings(settings())
+    assert finding.startswith("AIP_MODE=PREDICTION makes Triton open its Vertex AI port on every address")
+    assert "unset AIP_MODE" in finding
+
+
 def test_an_address_of_another_machine_is_told(settings: Callable[..., Settings]) -> None:
     (finding,) = preflight.findings(settings(api_host="192.0.2.1"))
     assert finding.startswith("API_HOST=192.0.2.1 cannot be listened on: ")

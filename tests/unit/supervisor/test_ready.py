@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
+from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor import ready
 from supervisor.run_folder import run_folder, write_serving
@@ -22,23 +24,21 @@ def loaded() -> set[str]:
 
 @pytest.fixture
 def triton(loaded: set[str]) -> Iterator[int]:
-    """The port of a server that answers as Triton does for the models in `loaded`."""
+    """The gRPC port of a server that answers as Triton does for the models in `loaded`."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200 if self.path in {f"/v2/models/{id_}/ready" for id_ in loaded} else 400)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
+        def ServerReady(self, request: Any, context: grpc.ServicerContext) -> Any:
+            return service_pb2.ServerReadyResponse(ready=True)
 
-        def log_message(self, *_: object) -> None:
-            pass
+        def ModelReady(self, request: Any, context: grpc.ServicerContext) -> Any:
+            return service_pb2.ModelReadyResponse(ready=request.name in loaded)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    server = grpc.server(ThreadPoolExecutor(1))
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield port
+    server.stop(None).wait()
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def asked(
     def ask(port: int) -> int:
         with run_folder(runs) as folder:
             write_serving(folder, port, models)
-        given = settings(triton_host="0.0.0.0", triton_http_port=port, device="cpu", gateway=False)
+        given = settings(triton_host="0.0.0.0", triton_grpc_port=port, device="cpu", gateway=False)
         monkeypatch.setattr(ready, "Settings", lambda: given)
         return ready.main()
 
@@ -80,7 +80,7 @@ def test_a_server_that_does_not_answer_is_not_ready(
     asked: Callable[[int], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert asked(port := free_ports(1)[0]) == 1
-    assert f"http://127.0.0.1:{port} does not answer" in capsys.readouterr().err
+    assert f"127.0.0.1:{port} does not answer" in capsys.readouterr().err
 
 
 def test_nothing_is_ready_where_nothing_was_started_on_that_port(
@@ -88,6 +88,6 @@ def test_nothing_is_ready_where_nothing_was_started_on_that_port(
 ) -> None:
     with run_folder(runs) as folder:
         write_serving(folder, 18000, ["whisper-base"])
-    monkeypatch.setattr(ready, "Settings", lambda: settings(triton_http_port=18001))
+    monkeypatch.setattr(ready, "Settings", lambda: settings(triton_grpc_port=18001))
     assert ready.main() == 1
-    assert "nothing is served at http://127.0.0.1:18001 yet" in capsys.readouterr().err
+    assert "nothing is served at 127.0.0.1:18001 yet" in capsys.readouterr().err

@@ -124,13 +124,13 @@ def test_further_signals_change_nothing(supervisor: Supervisor) -> None:
 def test_models_are_loaded_with_the_secret_before_the_gateway_is_asked(supervisor: Supervisor) -> None:
     supervisor.start()
     supervisor.wait_until_it_says("stop with Ctrl-C")
-    posts = [event for event in supervisor.events if "POST" in event]
-    assert sorted(posts) == [
-        "triton: POST /v2/repository/models/kokoro-82m/load True",
-        "triton: POST /v2/repository/models/whisper-base-long/load True",
-        "triton: POST /v2/repository/models/whisper-base/load True",
+    *loads, last = supervisor.events
+    assert sorted(loads) == [
+        "triton: load kokoro-82m True",
+        "triton: load whisper-base True",
+        "triton: load whisper-base-long True",
     ]
-    assert supervisor.events[-1] == "gateway: GET /ready False"
+    assert last == "gateway: GET /ready"
 
 
 def test_the_person_reads_where_it_serves_what_and_how_to_try_it(supervisor: Supervisor) -> None:
@@ -148,6 +148,20 @@ def test_the_lines_to_try_carry_a_key_where_one_is_asked_for(supervisor: Supervi
     supervisor.start(API_KEYS="k")
     supervisor.wait_until_it_says("stop with Ctrl-C")
     assert supervisor.said.count('-H "Authorization: Bearer $API_KEY"') == 2
+
+
+def test_an_open_http_port_of_a_vulnerable_triton_is_warned_of(supervisor: Supervisor) -> None:
+    supervisor.start(TRITON_HTTP="true")
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    (line,) = [line for line in supervisor.said.splitlines() if line.startswith("warning")]
+    assert "CVE-2025-23310, CVE-2025-23311" in line
+    assert "127.0.0.1 alone" in line
+
+
+def test_a_shut_http_port_is_not_warned_of(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_until_it_says("stop with Ctrl-C")
+    assert "warning" not in supervisor.said
 
 
 def test_without_a_gateway_triton_alone_is_served(supervisor: Supervisor) -> None:

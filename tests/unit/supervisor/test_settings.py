@@ -33,6 +33,24 @@ def test_the_gateways_port_is_nobodys_where_there_is_no_gateway(settings: Callab
     assert "API_PORT" not in settings(gateway=False, api_port=8001, triton_grpc_port=8001).ports
 
 
+@pytest.mark.parametrize(("choice", "opened"), [("auto", False), ("false", False), ("True", True)])
+def test_the_http_port_of_the_embedded_triton_is_opened_only_if_asked_for(
+    settings: Callable[..., Settings], choice: str, opened: bool
+) -> None:
+    chosen = settings(triton_http=choice, triton_host="0.0.0.0")
+    assert ("TRITON_HTTP_PORT" in chosen.ports) is opened
+    assert chosen.triton_http_address == ("127.0.0.1" if opened else None)
+
+
+def test_the_http_port_of_a_mended_triton_is_open_where_triton_listens(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "TRITON_VERSION").write_text("2.59.1\n")
+    chosen = settings(tritonserver_home=tmp_path, triton_host="0.0.0.0")
+    assert "TRITON_HTTP_PORT" in chosen.ports
+    assert chosen.triton_http_address == "0.0.0.0"
+
+
 @pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1")])
 def test_what_listens_everywhere_is_reached_on_loopback(host: str, reached: str) -> None:
     assert reachable(host) == reached
@@ -47,7 +65,8 @@ def test_every_setting_says_what_it_is() -> None:
     [
         ("API_PORT", "http", "API_PORT=http: Input should be a valid integer"),
         ("DEVICE", "tpu", "DEVICE=tpu: Input should be 'auto', 'cpu' or 'cuda'"),
-        ("API_PORT", "8001", "TRITON_HTTP_PORT, TRITON_GRPC_PORT, TRITON_METRICS_PORT, API_PORT must be different"),
+        ("TRITON_HTTP", "maybe", "TRITON_HTTP=maybe: Input should be 'auto', 'true' or 'false'"),
+        ("API_PORT", "8001", "TRITON_GRPC_PORT, TRITON_METRICS_PORT, API_PORT must be different"),
         ("TTS_MODES", "bark", "TTS_MODES: 'bark' is unknown; choose from "),
         ("EXTRA_MODELS", "a/b=c", "EXTRA_MODELS=a/b=c: 'a/b' is no name for a model"),
         ("MODEL_INSTANCES", "whisper-base", "MODEL_INSTANCES=whisper-base: whisper-base= must be a whole number"),

@@ -23,17 +23,35 @@ def command(settings: Settings, device: Device = "cpu") -> list[str]:
 
 
 def test_the_control_of_models_needs_the_secret_over_both_protocols(settings: Callable[..., Settings]) -> None:
-    restricted = [option for option in command(settings()) if "restricted" in option]
+    restricted = [option for option in command(settings(triton_http="true")) if "restricted" in option]
     assert restricted == [
         "--http-restricted-api=model-repository,shared-memory,logging,trace:tritone-control=s3cret",
         "--grpc-restricted-protocol=model-repository,shared-memory,logging,trace:tritone-control=s3cret",
     ]
 
 
-def test_the_client_shows_the_secret(settings: Callable[..., Settings]) -> None:
-    client = triton.control_client(settings(triton_host="0.0.0.0", triton_http_port=18000), "s3cret")
-    assert client.headers["tritone-control"] == "s3cret"
-    assert str(client.base_url) == "http://127.0.0.1:18000"
+def test_the_http_frontend_of_the_embedded_server_is_off(settings: Callable[..., Settings]) -> None:
+    assert [option for option in command(settings()) if "http" in option and "http2" not in option] == [
+        "--allow-http=false"
+    ]
+
+
+def test_an_open_http_frontend_of_the_embedded_server_listens_on_loopback_alone(
+    settings: Callable[..., Settings],
+) -> None:
+    options = command(settings(triton_http="true", triton_http_port=18000, triton_host="0.0.0.0"))
+    assert "--http-address=127.0.0.1" in options
+    assert "--http-port=18000" in options
+    assert "--grpc-address=0.0.0.0" in options
+
+
+def test_the_http_frontend_of_a_mended_server_listens_where_the_settings_say(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    (tmp_path / "TRITON_VERSION").write_text("2.73.0\n")
+    options = command(settings(tritonserver_home=tmp_path, triton_http_port=18000, triton_host="0.0.0.0"))
+    assert "--http-address=0.0.0.0" in options
+    assert "--http-port=18000" in options
 
 
 def test_no_two_secrets_are_the_same() -> None:
@@ -41,7 +59,7 @@ def test_no_two_secrets_are_the_same() -> None:
 
 
 def test_the_server_listens_where_the_settings_say(settings: Callable[..., Settings]) -> None:
-    options = command(settings(triton_grpc_port=18001))
+    options = command(settings(triton_grpc_port=18001, triton_http="true"))
     assert "--grpc-port=18001" in options
     assert [option.split("=")[1] for option in options if "-address=" in option] == ["127.0.0.1"] * 3
 

@@ -1,0 +1,88 @@
+"""The supervisor's control of Triton over gRPC: readiness, and the loading and unloading of models."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+KEY = "tritone-control"
+"""Name of the secret in Triton's options for restricted protocols."""
+METADATA = f"triton-grpc-protocol-{KEY}"
+"""Metadata key that carries the secret of a call."""
+
+_PROBE_TIMEOUT = 5.0
+_OPTIONS = [
+    # The server is ours: a proxy of the environment cannot reach it.
+    ("grpc.enable_http_proxy", 0),
+    # The server opens its port tens of milliseconds after it starts; gRPC's default is to try again after a second.
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+class LoadError(Exception):
+    """Triton could not load or unload a model; the message is its own."""
+
+
+class UnreachableError(Exception):
+    """Triton's gRPC port does not answer."""
+
+
+class Control:
+    """A client of Triton's gRPC API that may load and unload models: `async with Control(address, secret) as control`.
+
+    It must be closed before the server is asked to exit.
+    """
+
+    def __init__(self, address: str, secret: str = "") -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._metadata = ((METADATA, secret),) if secret else ()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._channel.close()
+
+    async def server_ready(self) -> bool:
+        """Return whether the server takes requests. Raises `UnreachableError`."""
+        try:
+            answer = await self._stub.ServerReady(service_pb2.ServerReadyRequest(), timeout=_PROBE_TIMEOUT)
+        except grpc.aio.AioRpcError as error:
+            raise UnreachableError(error.details()) from None
+        return bool(answer.ready)
+
+    async def model_ready(self, model: str) -> bool:
+        """Return whether the model takes requests; False also where the server does not answer."""
+        try:
+            answer = await self._stub.ModelReady(service_pb2.ModelReadyRequest(name=model), timeout=_PROBE_TIMEOUT)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.ready)
+
+    async def load(self, model: str) -> None:
+        """Load a model, and return once it is loaded. Raises `LoadError`."""
+        # No timeout: the start has one deadline for everything.
+        await self._restricted(self._stub.RepositoryModelLoad, service_pb2.RepositoryModelLoadRequest(model_name=model))
+
+    async def unload(self, model: str) -> None:
+        """Make the server reject further requests for a model, and unload it after those that it has.
+
+        Raises `LoadError`.
+        """
+        await self._restricted(
+            self._stub.RepositoryModelUnload, service_pb2.RepositoryModelUnloadRequest(model_name=model)
+        )
+
+    async def _restricted(self, call: Any, request: Any) -> None:
+        try:
+            await call(request, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise LoadError((error.details() or error.code().name).strip()) from None
