@@ -24,9 +24,9 @@ from tritone.contract import (
 )
 from tritone.errors import Cancelled, InvalidInput
 from tritone.options import Value
-from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, next_prompt, transcribe_windows
+from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, iter_windows, next_prompt, transcribe_windows
 from tritone.transcript import Transcript
-from tritone.windowing import Samples, SpeechDetector, Window, split_at_silence
+from tritone.windowing import Samples, SpeechDetector, Window
 
 _BLOCK = 10 * LISTEN_RATE
 _OWN_OPTIONS = frozenset(LongTranscriptionOptions.types()) - frozenset(TranscriptionOptions.types())
@@ -74,7 +74,7 @@ class Recording:
             return transcript
 
         return transcribe_windows(
-            _iter_windows(_blocks(self._audio), detect),
+            iter_windows(_blocks(self._audio), detect),
             transcribe_window,
             self.options.language,
             in_flight=1 if conditioned else IN_FLIGHT,
@@ -99,13 +99,6 @@ class Recording:
             name: value for name, value in self.options.to_parameters().items() if name not in _OWN_OPTIONS
         }
         return TranscriptionOptions.from_parameters(values)
-
-
-async def _iter_windows(blocks: Iterator[Samples], detect: SpeechDetector) -> AsyncGenerator[Window]:
-    """Split a recording in worker threads, one window at a time."""
-    windows = split_at_silence(blocks, detect)
-    while (window := await asyncio.to_thread(next, windows, None)) is not None:
-        yield window
 
 
 def _blocks(audio: Samples) -> Iterator[Samples]:
