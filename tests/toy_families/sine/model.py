@@ -51,11 +51,10 @@ class SinePipeline(SpeechPipeline[Tone]):
     def pieces(self, request: SpeechRequest) -> list[Tone]:
         """Return a tone for each part with letters; raises `InvalidInput` for a text without any."""
         hertz = HERTZ[request.voice or self.description.default_voice]
-        parts = [(part, sum(map(str.isalnum, part.text))) for part in split_text(normalize(request.text, "en"))]
         tones = [
             Tone(text_tokens=letters, end=part.end, speed=request.speed, hertz=hertz)
-            for part, letters in parts
-            if letters
+            for part in split_text(normalize(request.text, "en"))
+            if (letters := sum(map(str.isalnum, part.text)))
         ]
         if not tones:
             raise InvalidInput("text", "has no words to synthesize")
