@@ -39,21 +39,21 @@ sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
 import triton_python_backend_utils as pb_utils  # noqa: E402 - its stand-in: no server runs
 
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
-from adapters.qwen3_tts.engine import QwenEngine  # noqa: E402
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
 from adapters.qwen3_tts.inflight.engine import InflightEngine  # noqa: E402
-from adapters.qwen3_tts.inflight.frame import Frames, FrameStepper  # noqa: E402
-from adapters.qwen3_tts.inflight.guards import Guards  # noqa: E402
-from adapters.qwen3_tts.inflight.preparation import Preparation  # noqa: E402
-from adapters.qwen3_tts.inflight.profiles import PROFILES  # noqa: E402
-from adapters.qwen3_tts.inflight.prompt import Prompt  # noqa: E402
-from adapters.qwen3_tts.inflight.sampling import Sampling  # noqa: E402
-from adapters.qwen3_tts.inflight.scheduler import Limits  # noqa: E402
-from adapters.qwen3_tts.inflight.settings import Settings  # noqa: E402
-from adapters.qwen3_tts.inflight.weights import Weights  # noqa: E402
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor  # noqa: E402
+from adapters.qwen3_tts.inflight.model.prompt import Prompt  # noqa: E402
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams  # noqa: E402
+from adapters.qwen3_tts.inflight.model.stepper import Frames, FrameStepper  # noqa: E402
+from adapters.qwen3_tts.inflight.model.weights import Weights  # noqa: E402
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES  # noqa: E402
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits  # noqa: E402
+from adapters.qwen3_tts.inflight.settings import EngineSettings  # noqa: E402
 from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
-from adapters.qwen3_tts.stock import StockModel  # noqa: E402
-from adapters.qwen3_tts.synthesizer import Synthesizer  # noqa: E402
+from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine  # noqa: E402
+from adapters.qwen3_tts.stock.package_model import PackageModel  # noqa: E402
+from adapters.qwen3_tts.stock.package_runner import PackageRunner  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
@@ -115,7 +115,7 @@ class TappedStepper(FrameStepper):
         super().__init__(**arguments)
         self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
 
-    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
+    def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
         """As ever."""
         super().open(slot, prompt, sampling)
         self._by_slot[slot] = []
@@ -140,8 +140,8 @@ class Bench:
     """The codes of every utterance, frames of (16,), in the order of their beginnings."""
 
     def __post_init__(self) -> None:
-        self.synthesizer = Synthesizer(StockModel.load(self.checkpoint, self.runtime), self.checkpoint)
-        tokenizer = self.synthesizer._model.model.speech_tokenizer
+        self.runner = PackageRunner(PackageModel.load(self.checkpoint, self.runtime), self.checkpoint)
+        tokenizer = self.runner._model.model.speech_tokenizer
         decode = tokenizer.decode
 
         def tapped(encoded: Any) -> Any:
@@ -154,7 +154,7 @@ class Bench:
     @contextmanager
     def stock(self, max_batch: int) -> Iterator[Engine]:
         """The package."""
-        engine = QwenEngine(self.synthesizer, max_requests=64, max_batch=max_batch)
+        engine = StaticBatchEngine(self.runner, max_requests=64, max_batch=max_batch)
         yield engine
         engine.close()
 
@@ -163,13 +163,13 @@ class Bench:
         """The in-flight engine."""
         slots = max(STREAMS)
         engine = InflightEngine(
-            Preparation(self.checkpoint, self.weights, None),
+            InputProcessor(self.checkpoint, self.weights, None),
             TappedStepper(self.taken, weights=self.weights, slots=slots, positions=positions),
             StreamingCodec(CodecDecoder(self.weights.speech_tokenizer.decoder), slots=slots),
-            limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
-            profile=PROFILES[PROFILE],
-            guards=Guards(0),  # greedy speech of random weights repeats itself
-            prefill_tokens=Settings.read("cpu", {}).prefill_tokens,
+            limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600),
+            chunk_schedule=CHUNK_SCHEDULES[PROFILE],
+            runaway_frames=0,  # greedy codes of random weights repeat
+            prefill_tokens=EngineSettings.read("cpu", {}).prefill_tokens,
         )
         yield engine
         engine.close()
@@ -290,8 +290,8 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
             totals.append(counter.count)
         return round((totals[1] - totals[0]) / 20)
 
-    model = bench.synthesizer._model
-    model.watch = None
+    model = bench.runner._model
+    model.stopper = None
     tokenizer, (request, *_) = model.model.speech_tokenizer, requests(40)
     decode, tokenizer.decode = tokenizer.decode, lambda encoded: ([np.zeros(1, np.float32)] * len(encoded), 24_000)
 
@@ -301,12 +301,12 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
             subtalker_dosample=False,
         )  # fmt: skip
 
-    preparation = Preparation(bench.checkpoint, bench.weights, None)
-    prepared = preparation.prepare(preparation.utterance(request))
+    input_processor = InputProcessor(bench.checkpoint, bench.weights, None)
+    prepared = input_processor.prepare(input_processor.check(request))
     stepper = FrameStepper(bench.weights, slots=1, positions=256)
 
     def inflight(frames: int) -> None:
-        stepper.prefill(0, prepared.prompt, prepared.sampling)
+        stepper.start(0, prepared.prompt, prepared.sampling)
         for _ in range(frames):
             stepper.step([0])
         stepper.release(0)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import transformers
 
-from adapters.qwen3_tts.inflight.kernels import available
+from adapters.qwen3_tts.inflight.model.kernels import available
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, milliseconds

@@ -10,23 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.graphs import Graphs
-from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.package import core
 from adapters.qwen3_tts.runtime import Runtime
-from adapters.qwen3_tts.stock import StockModel
+from adapters.qwen3_tts.stock.package_model import PackageModel
 from benchmarks.gpu import forced
 from benchmarks.gpu.rig import PROFILE, Rig, buckets
 from benchmarks.gpu.steps import Step
+from tritone.contract import SpeechOptions
 
 SLACK = 1.1
 """Ours may be so much further from float32 than the package: both errors are of a few frames, and chance is in them."""
 _EXACT = 1e-3
 """A relative error of float32, whose sums are in another order."""
-_GREEDY = {"do_sample": False, "subtalker_dosample": False}
+_GREEDY = SpeechOptions(temperature=0.0)
 
 
 def steps(rig: Rig) -> Iterator[Step]:
@@ -55,8 +57,9 @@ def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
         if turn % 2 == 0 or turn < most:  # a join a frame at first, then every other one
             for slot in sorted(set(range(most)) - open_.keys())[:1]:
                 prepared = rig.prepared(started)
-                sampling = Sampling.of(rig.weights.generation, {"seed": started}, _GREEDY if started % 5 == 4 else {})
-                stepper.prefill(slot, prepared.prompt, sampling)
+                options = _GREEDY if started % 5 == 4 else SpeechOptions()
+                sampling = SamplingParams.from_options(rig.weights.generation, options, seed=started)
+                stepper.start(slot, prepared.prompt, sampling)
                 codec.reset(slot)
                 open_[slot], started = f"utterance {started}", started + 1
         slots = sorted(open_)
@@ -68,7 +71,7 @@ def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
             ready = [slot for slot in slots if len(codes[open_[slot]]) >= size]
             ready = ready[: buckets(len(ready))[-1]]  # without graphs, batches are not filled up
             chunk = np.stack([np.stack(codes[open_[slot]][-size:]) for slot in ready])
-            for slot, samples in zip(ready, codec.speak(ready, chunk).wait(), strict=False):
+            for slot, samples in zip(ready, codec.decode(ready, chunk).wait(), strict=False):
                 audio[f"{open_[slot]}, audio at {turn}"] = samples.copy()
         if turn % 3 == 2:
             stepper.release(slots[turn % len(slots)])
@@ -101,7 +104,7 @@ def _rounding(rig: Rig) -> dict[str, Any]:
 
 def _package(rig: Rig, dtype: torch.dtype) -> Any:
     name = str(dtype).removeprefix("torch.")
-    return StockModel.load(rig.checkpoint, Runtime(rig.options.device, name, "sdpa")).model
+    return PackageModel.load(rig.checkpoint, Runtime(rig.options.device, name, "sdpa")).model
 
 
 def _codec(rig: Rig) -> dict[str, Any]:
@@ -131,5 +134,5 @@ def _package_codec(rig: Rig, dtype: torch.dtype) -> Any:
 def _chunks(decoder: CodecDecoder, codes: Tensor) -> Tensor:
     """Samples of a stream of chunks of two frames."""
     codec = StreamingCodec(decoder, slots=1)
-    samples = [codec.speak([0], chunk[None]).wait()[0] for chunk in np.split(codes.cpu().numpy(), len(codes) // 2)]
+    samples = [codec.decode([0], chunk[None]).wait()[0] for chunk in np.split(codes.cpu().numpy(), len(codes) // 2)]
     return torch.from_numpy(np.concatenate(samples)).to(codes.device)

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.prompt import Prompt
-from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.model.prompt import Prompt
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,25 +59,25 @@ def of_package(model: Any, prompt: Prompt, codes: Tensor) -> Scores:
 
 def of_engine(stepper: FrameStepper, weights: Weights, prompt: Prompt, codes: Tensor) -> Scores:
     """Ours, frame by frame as the stepper makes them."""
-    device = stepper._device
+    runner = stepper._runner
     slot, scores, others = 0, [], []
     prompt = Prompt(prompt.embeddings.to(weights.dtype), prompt.trailing.to(weights.dtype))
-    stepper.prefill(slot, prompt, Sampling())
+    stepper.start(slot, prompt, SamplingParams())
     batch = stepper._batch([slot])
     for number, frame in enumerate(codes):
-        hidden = device._talker.hidden(batch.slots)
-        scores.append(device._talker.scores(hidden)[:1].float().clone())
+        hidden = runner._talker.hidden(batch.slots)
+        scores.append(runner._talker.scores(hidden)[:1].float().clone())
         given: list[Tensor] = []
 
         def draw(book: int, heads: Tensor, frame: Tensor = frame, given: list[Tensor] = given) -> Tensor:
             given.append(heads[:1].float().clone())
             return frame[book].expand(batch.rows)
 
-        _, x = device._predictor.complete(hidden, frame[0].expand(batch.rows), draw)
+        _, x = runner._predictor.complete(hidden, frame[0].expand(batch.rows), draw)
         others.append(torch.cat(given))
         x = x + prompt.trailing[min(number, len(prompt.trailing) - 1)]
         position = torch.full_like(batch.slots, len(prompt.embeddings) + number)
-        device._talker.step(x, batch, position, stepper.positions)
+        runner._talker.step(x, batch, position, stepper.positions)
     stepper.release(slot)
     return Scores(torch.cat(scores), torch.stack(others))
 

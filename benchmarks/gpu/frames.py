@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.weights import DecoderWeights
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
 from benchmarks.gpu.rig import PROFILE, Rig, audio_seconds, buckets, silent
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, host_milliseconds, kernels, milliseconds, synchronize
@@ -43,7 +43,7 @@ def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
     audio = host_milliseconds(rig.device, lambda: codec.capture(PROFILE.sizes, silent), 1) / 1e3
     taken = torch.cuda.memory_reserved(rig.device) if rig.device.type == "cuda" else 0
     return {
-        "graphs": len(stepper._device._graphs) + len(codec._graphs),
+        "graphs": len(stepper._runner._graphs) + len(codec._graphs),
         "frames_s": round(frames, 2),
         "codec_s": round(audio, 2),
         "reserved_gb": round(taken / 2**30, 2),
@@ -56,7 +56,7 @@ def _speaking(rig: Rig, stepper: FrameStepper, rows: int) -> Iterator[list[int]]
     slots = list(range(rows))
     for slot in slots:
         prepared = rig.prepared(slot)
-        stepper.prefill(slot, prepared.prompt, prepared.sampling)
+        stepper.start(slot, prepared.prompt, prepared.sampling)
     yield slots
     synchronize(rig.device)
     for slot in slots:
@@ -102,7 +102,7 @@ def _shares(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, float]:
     codec, codes = rig.codec(rows), np.zeros((rows, size, 16), np.int64)
 
     def decode() -> None:
-        codec.speak(slots, codes).wait()
+        codec.decode(slots, codes).wait()
 
     decode()
     chunk = host_milliseconds(rig.device, decode, 5)
@@ -112,8 +112,8 @@ def _shares(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, float]:
 
 def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], object]]:
     """What a frame consists of, as it is done there."""
-    device, batch = stepper._device, stepper._batch(slots)
-    talker, drawing = device._talker, device._drawing
+    runner, batch = stepper._runner, stepper._batch(slots)
+    talker, sampler = runner._talker, runner._sampler
     hidden = talker.hidden(batch.slots)
     code = torch.zeros_like(batch.slots)
     position = torch.full_like(batch.slots, stepper.positions // 4)
@@ -121,16 +121,16 @@ def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], ob
     first = talker.scores(hidden)
 
     def draws() -> None:
-        chance = drawing.chance(batch, position)
+        noise = sampler.noise(batch, position)
         for book in range(1, len(stepper._weights.code_embeddings)):
-            drawing.other(batch, book, heads, chance)
-        drawing.first(batch, first, position, chance)
+            sampler.draw_other(batch, book, heads, noise)
+        sampler.draw_first(batch, first, position, noise)
 
     def given(book: int, scores: Tensor) -> Tensor:
         return code
 
     return {
-        "predictor": lambda: device._predictor.complete(hidden, code, given),
+        "predictor": lambda: runner._predictor.complete(hidden, code, given),
         "talker": lambda: talker.scores(talker.step(hidden, batch, position, stepper.positions // 4 + 1)),
         "sampling": draws,
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.qwen3_tts.inflight.recording import Recording
+from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from tritone.contract import SPEECH_RATE
 from tritone.errors import Overloaded
 
@@ -16,7 +16,7 @@ _PATIENCE = 60
 """Seconds for which the end of an utterance is waited for."""
 
 
-class Listener(Recording):
+class Listener(AudioCollector):
     """Hears an utterance, and plays it from the first audio on as fast as it was spoken."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from adapters.qwen3_tts.runtime import Runtime
-from adapters.qwen3_tts.stock import StockModel
+from adapters.qwen3_tts.stock.package_model import PackageModel
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import synchronize
@@ -21,15 +21,15 @@ BATCHES = (1, 8, 32)
 def steps(rig: Rig) -> Iterator[Step]:
     """It gives no audio before the end, so that its time to first audio is all of its time."""
     torch.backends.cuda.enable_cudnn_sdp(True)  # as torch has it by itself; our engine has not
-    model = StockModel.load(rig.checkpoint, Runtime(rig.options.device, rig.options.dtype, "sdpa"))
+    model = PackageModel.load(rig.checkpoint, Runtime(rig.options.device, rig.options.dtype, "sdpa"))
     with torch.inference_mode():
         _speak(rig, model, 1, 4)
         for n in rig.options.pick(BATCHES, (1, 2)):
             yield Step(f"{n}", 20, lambda n=n: _speak(rig, model, n, rig.options.pick(50, 10)))
 
 
-def _speak(rig: Rig, model: StockModel, n: int, frames: int) -> dict[str, Any]:
-    asked = [rig.preparation.utterance(rig.request(index, frames)) for index in range(n)]
+def _speak(rig: Rig, model: PackageModel, n: int, frames: int) -> dict[str, Any]:
+    asked = [rig.input_processor.check(rig.request(index, frames)) for index in range(n)]
     synchronize(rig.device)
     started = time.perf_counter()
     waves, _ = model.generate_custom_voice(

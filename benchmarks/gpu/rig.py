@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.cuda import attend_without_cudnn
+from adapters.qwen3_tts.frames import FRAME_SECONDS
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.device.cuda_streams import disable_cudnn_attention
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.graphs import Graphs
-from adapters.qwen3_tts.inflight.guards import Guards
-from adapters.qwen3_tts.inflight.preparation import Preparation
-from adapters.qwen3_tts.inflight.profiles import PROFILES
-from adapters.qwen3_tts.inflight.settings import Settings
-from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
+from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.triton.speech import SpeechRequest
 from benchmarks.gpu.listener import Listener
 from benchmarks.gpu.steps import Options
@@ -33,7 +33,7 @@ from tritone.errors import Overloaded
 
 POSITIONS = 512
 """Of a slot: a prompt, and 30 seconds of speech or more."""
-PROFILE = PROFILES["latency"]
+PROFILE = CHUNK_SCHEDULES["latency"]
 """The engine's default."""
 
 
@@ -45,7 +45,7 @@ class Rig:
         self.options = options
         self.device = torch.device(options.device)
         self.dtype: torch.dtype = getattr(torch, options.dtype)
-        attend_without_cudnn(self.device)
+        disable_cudnn_attention(self.device)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -60,22 +60,22 @@ class Rig:
     @cached_property
     def decoder(self) -> CodecDecoder:
         """The codec's."""
-        return CodecDecoder.of(self.weights)
+        return CodecDecoder.take_from(self.weights)
 
     @cached_property
-    def preparation(self) -> Preparation:
+    def input_processor(self) -> InputProcessor:
         """From requests to prompts."""
-        return Preparation(self.checkpoint, self.weights, None)
+        return InputProcessor(self.checkpoint, self.weights, None)
 
     def request(self, index: int, frames: int) -> SpeechRequest:
         """An utterance of so many frames."""
         options = SpeechOptions(max_new_tokens=frames + 1, seed=index)
         return SpeechRequest(TEXT.format(index), VOICES[index % len(VOICES)], "en", speed=1.0, options=options)
 
-    def prepared(self, index: int) -> Prepared:
+    def prepared(self, index: int) -> PreparedInput:
         """Its prompt, and how it draws."""
         with torch.inference_mode():
-            return self.preparation.prepare(self.preparation.utterance(self.request(index, frames=1)))
+            return self.input_processor.prepare(self.input_processor.check(self.request(index, frames=1)))
 
     def stepper(self, slots: int, *, graphs: bool = True) -> FrameStepper:
         """Whose batches have a power of two of rows, and which goes before all else, as in the engine."""
@@ -94,18 +94,18 @@ class Rig:
     def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
         """The engine, with everything captured."""
         asked = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
-        settings = Settings.read(self.options.device, {name: str(value) for name, value in asked.items()})
-        preparation, stepper, codec = self.preparation, self.stepper(slots), self.codec(slots)
+        settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in asked.items()})
+        input_processor, stepper, codec = self.input_processor, self.stepper(slots), self.codec(slots)
         stepper.capture(silent)
-        codec.capture(settings.profile.sizes, silent)
+        codec.capture(settings.chunk_schedule.sizes, silent)
         synchronize(self.device)  # all that was done here was done on another stream than the engine's
         engine = InflightEngine(
-            preparation,
+            input_processor,
             stepper,
             codec,
             limits=settings.limits,
-            profile=settings.profile,
-            guards=Guards(0),  # noise repeats itself, and may be silent
+            chunk_schedule=settings.chunk_schedule,
+            runaway_frames=0,  # codes of random weights repeat, and may be silent
             prefill_tokens=settings.prefill_tokens,
             device=self.device,
         )
@@ -116,10 +116,10 @@ class Rig:
 
     def speak(self, engine: InflightEngine, index: int, frames: int) -> Listener:
         """Ask for an utterance; the answer comes to the listener."""
-        utterance = self.preparation.utterance(self.request(index, frames))
+        utterance = self.input_processor.check(self.request(index, frames))
         listener = Listener()
         try:
-            engine.speak(utterance, listener)
+            engine.synthesize(utterance, listener)
         except Overloaded as error:
             listener.fail(error)
         return listener

@@ -13,7 +13,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 
 _ROUNDS = 5
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 from supervisor.memory import Arena, EngineMemory
 from tests.tiny_models.qwen3_tts import make_config, skeleton
 from tests.tiny_models.shapes import SHAPES

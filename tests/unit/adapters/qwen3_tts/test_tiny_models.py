@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.prompt import PromptBuilder
-from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.model.prompt import PromptBuilder
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 from tests.tiny_models.qwen3_tts import make_config, skeleton, write_checkpoint
 from tests.tiny_models.shapes import SHAPES, Parameters
 from tests.tiny_models.tokenizer import write_tokenizer
+from tritone.contract import SpeechOptions
 
 
 @pytest.mark.parametrize(("parameters", "millions"), [("0.6B", 905.8), ("1.7B", 1916.7)])
@@ -65,5 +66,5 @@ def test_an_endless_checkpoint_never_draws_the_end(tmp_path: Path) -> None:
     stepper = FrameStepper(weights, slots=4, positions=256)
     prompt = PromptBuilder(weights).build("Please speak slowly.", speaker="ryan")
     for slot in range(4):
-        stepper.prefill(slot, prompt, Sampling.of(weights.generation, {"seed": slot}))
+        stepper.start(slot, prompt, SamplingParams.from_options(weights.generation, SpeechOptions(), seed=slot))
     assert not any(stepper.step(range(4)).ended.any() for _ in range(200))

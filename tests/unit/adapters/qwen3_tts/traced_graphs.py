@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 from triton.runtime.interpreter import GridExecutor
 
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 
 T = TypeVar("T")
 
