@@ -1,4 +1,4 @@
-"""These tests need torch and qwen-tts: scripts/test runs them in the environment `qwen`; others leave them out."""
+"""These tests need torch and qwen-tts: scripts/test runs them in the environment `qwen`; others ignore them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if HERE:
     import torch
 
     if not torch.cuda.is_available():
-        os.environ["TRITON_INTERPRET"] = "1"  # the language looks for it when it is imported; nothing else does
+        os.environ["TRITON_INTERPRET"] = "1"  # the Triton language reads it when it is imported
 
     from adapters.qwen3_tts.checkpoint import Checkpoint
     from adapters.qwen3_tts.runtime import Hardware, Runtime
@@ -24,10 +24,10 @@ if HERE:
     from adapters.qwen3_tts.stock.package_runner import PackageRunner
     from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
     from tests.tiny_models.shapes import SHAPES
-    from tests.unit.adapters.qwen3_tts.model.isolation import Alone, streams_of
+    from tests.unit.adapters.qwen3_tts.model.isolation import SoloRun, streams_of
     from tests.unit.adapters.qwen3_tts.oracle import LARGE, Oracle
 
-    torch.set_num_threads(1)  # the matrices are tiny, and threads that wait for each other are not
+    torch.set_num_threads(1)  # the matrices are tiny: with more threads, they would wait for each other
 
     @pytest.fixture(scope="session")
     def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,7 +42,7 @@ if HERE:
         return Oracle.of(model_dir, LARGE.checkpoint)
 
     @pytest.fixture(scope="session")
-    def alone(oracle: Oracle) -> list[Alone]:
+    def solo_runs(oracle: Oracle) -> list[SoloRun]:
         return streams_of(oracle, LARGE.checkpoint)
 
     def load(folder: Path) -> PackageRunner:
@@ -68,6 +68,6 @@ if HERE:
 
     @pytest.fixture(scope="session")
     def reference() -> np.ndarray:
-        """Two seconds of a voice's pitch and its overtones."""
+        """Two seconds of a tone at a voice's pitch, with overtones."""
         time = np.arange(48_000) / 24_000
         return sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 9)).astype(np.float32) * 0.1

@@ -1,4 +1,4 @@
-"""The package's own generation, and the same cases for ours, on one checkpoint with random weights."""
+"""The package's own generation, and ours for the same cases, on one checkpoint with random weights."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GREEDY = SamplingParams(do_sample=False, subtalker_dosample=False)
 
 @dataclass(frozen=True)
 class Case:
-    """What is spoken, by which checkpoint."""
+    """The input of a synthesis, and its checkpoint."""
 
     checkpoint: str
     text: str
@@ -38,7 +38,7 @@ class Case:
     speaker: str = ""
     instruct: str = ""
     reference_text: str | None = None
-    """Of the voice to clone: its words, or empty for its colour alone; None where none is cloned."""
+    """The words of the reference, or empty for a clone from the speaker embedding; None without a reference."""
 
 
 CASES: Mapping[str, Case] = {
@@ -52,13 +52,13 @@ CASES: Mapping[str, Case] = {
     "designed voice, language unknown": Case("1.7B-VoiceDesign", LONG, instruct="A friendly voice."),
     "voice in context, shorter text": Case("0.6B-Base", SHORT, "english", reference_text="The ferry."),
     "voice in context, longer text": Case("0.6B-Base", LONG, "auto", reference_text=LONG),
-    "voice by colour": Case("0.6B-Base", "Demain, il fera beau.", "french", reference_text=""),
+    "speaker embedding": Case("0.6B-Base", "Demain, il fera beau.", "french", reference_text=""),
     "large, in context, shorter text": Case("1.7B-Base", SHORT, "auto", reference_text="A ferry."),
     "large, in context, longer text": Case("1.7B-Base", LONG, "chinese", reference_text=LONG),
-    "large, voice by colour": Case("1.7B-Base", LONG, "auto", reference_text=""),
+    "large, speaker embedding": Case("1.7B-Base", LONG, "auto", reference_text=""),
 }
-"""Every mode, both sizes; Auto, languages and dialects; references longer and shorter than the text."""
-LARGE = CASES["large, voice by colour"]
+"""Every mode and both sizes; Auto, languages and dialects; references longer and shorter than the text."""
+LARGE = CASES["large, speaker embedding"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Cloned:
 
 
 class _Caught(Exception):
-    """In place of a generation."""
+    """Raised instead of a generation."""
 
 
 class Oracle:
@@ -83,11 +83,11 @@ class Oracle:
 
     @classmethod
     def of(cls, model_dir: Path, checkpoint: str) -> Oracle:
-        """The one below `model_dir`, loaded once."""
+        """Return the oracle of a checkpoint below `model_dir`, loaded once."""
         return _loaded(model_dir / f"Qwen3-TTS-12Hz-{checkpoint}")
 
     def package_codes(self, case: Case, *, streaming_text: bool, **arguments: Any) -> Tensor:
-        """The package's codes (frames, 16); `arguments` are those of its methods. Greedy unless they say otherwise."""
+        """Return the package's codes (frames, 16). `arguments` of its methods; greedy by default."""
         caught: list[Tensor] = []
 
         def decode(cases: Sequence[Mapping[str, Tensor]]) -> tuple[list[Any], int]:
@@ -100,7 +100,7 @@ class Oracle:
         return caught[0][0 if item is None or item.ref_code is None else len(item.ref_code) :]
 
     def package_prompt(self, case: Case, *, streaming_text: bool) -> Prompt:
-        """What the package would prefill, and feed."""
+        """Return the package's prompt."""
         caught: dict[str, Tensor] = {}
 
         def generate(**arguments: Any) -> None:
@@ -112,7 +112,7 @@ class Oracle:
         return Prompt(caught["inputs_embeds"][0], caught["trailing_text_hidden"][0])
 
     def prompt(self, case: Case, *, streaming_text: bool = False) -> Prompt:
-        """Ours."""
+        """Return our prompt."""
         item = self._item(case)
         return self._prompts.build(
             case.text,
@@ -124,7 +124,7 @@ class Oracle:
         )
 
     def codes(self, prompt: Prompt, sampling: SamplingParams = GREEDY, *, frames: int) -> Tensor:
-        """Ours (frames, 16), see `codes_of`."""
+        """Return our codes (frames, 16), see `codes_of`."""
         return codes_of(self.weights, prompt, sampling, frames=frames)
 
     def _speak(self, case: Case, streaming_text: bool, arguments: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ class Oracle:
 
 
 class SharedNoise:
-    """In the place of `torch.multinomial` while the package speaks alone: the same draws as ours, one after another."""
+    """Replaces `torch.multinomial` while the package generates: it draws with our noise, in the package's order."""
 
     def __init__(self, weights: Weights, sampling: SamplingParams) -> None:
         codes, books = len(weights.predictor_heads[0]), len(weights.predictor_heads)
@@ -164,7 +164,7 @@ class SharedNoise:
         self._draws = 0
 
     def __call__(self, probabilities: Tensor, num_samples: int) -> Tensor:
-        """(1, 1) for (1, vocabulary): of every frame, those codebooks that are drawn by chance, in their order."""
+        """Draw (1, 1) from (1, vocabulary), for the sampled codebooks of every frame in their order."""
         assert num_samples == 1
         frame, index = divmod(self._draws, len(self._drawn))
         self._draws += 1
@@ -175,14 +175,14 @@ class SharedNoise:
 
 
 def codes_of(weights: Weights, prompt: Prompt, sampling: SamplingParams, *, frames: int) -> Tensor:
-    """Our codes (frames, 16), alone in a stepper, to the end or until there are `frames`."""
+    """Return our codes (frames, 16) of a stream alone in a stepper, to its end or until there are `frames`."""
     stepper = FrameStepper(weights, slots=1, positions=len(prompt.embeddings) + frames)
     stepper.start(0, prompt, sampling)
-    return torch.stack([*step_alone(stepper, 0, frames), torch.zeros(16, dtype=torch.int64)])[:-1]
+    return torch.stack([*step_solo(stepper, 0, frames), torch.zeros(16, dtype=torch.int64)])[:-1]
 
 
-def step_alone(stepper: FrameStepper, slot: int, frames: int) -> Iterator[Tensor]:
-    """The frames (16,) of one slot, to the end or until there are `frames`."""
+def step_solo(stepper: FrameStepper, slot: int, frames: int) -> Iterator[Tensor]:
+    """Yield the frames (16,) of one slot, to its end or until there are `frames`."""
     for _ in range(frames):
         step = stepper.step([slot])
         if step.ended[0]:

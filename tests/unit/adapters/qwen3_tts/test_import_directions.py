@@ -20,7 +20,7 @@ ALLOWED = {
 
 
 def imported(path: Path) -> set[str]:
-    """The packages of the engine that a module imports."""
+    """Return the packages of the engine that a module imports."""
     tree = ast.parse(path.read_text())
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     parts = [
@@ -30,7 +30,7 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("package", ALLOWED)
-def test_a_package_imports_only_those_below_it(package: str) -> None:
+def test_package_imports_only_packages_below_it(package: str) -> None:
     modules = [*(ROOT / package).rglob("*.py")]
     assert len(modules) > 2
     for module in modules:
@@ -38,5 +38,5 @@ def test_a_package_imports_only_those_below_it(package: str) -> None:
 
 
 @pytest.mark.parametrize("module", [*ROOT.rglob("*.py")], ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_in_flight_engine_does_not_import_the_stock_engine(module: Path) -> None:
+def test_inflight_engine_does_not_import_the_stock_engine(module: Path) -> None:
     assert "qwen3_tts.stock" not in module.read_text()

@@ -1,4 +1,4 @@
-"""The whole in-flight engine on random checkpoints: it speaks what the package speaks, whoever else is spoken."""
+"""The whole in-flight engine on random checkpoints: its audio equals the package's, in any batch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ SETTINGS = EngineSettings(
 
 
 class SteppedEngine:
-    """The parts of an engine without its threads: the test says when a frame is made."""
+    """The parts of an engine without its threads: the test steps the loop."""
 
     def __init__(self, folder: Path, settings: EngineSettings = SETTINGS) -> None:
         checkpoint, weights = Checkpoint.read(folder), Weights.load(folder)
@@ -60,13 +60,13 @@ class SteppedEngine:
             self.scheduler, self.stepper, self.codec, settings.chunk_schedule, prefill_tokens=settings.prefill_tokens
         )
 
-    def join(self, asked: SpeechRequest) -> AudioCollector:
+    def join(self, speech: SpeechRequest) -> AudioCollector:
         collector = AudioCollector()
         stream = Stream(
-            self.input_processor.check(asked), collector, time.monotonic(), RunawayDetector(self.runaway_frames)
+            self.input_processor.check(speech), collector, time.monotonic(), RunawayDetector(self.runaway_frames)
         )
         self.scheduler.enqueue(stream)
-        self.scheduler.mark_ready(stream, self.input_processor.prepare(stream.checked))
+        self.scheduler.mark_ready(stream, self.input_processor.prepare(stream.request))
         return collector
 
     def step(self, times: int) -> None:
@@ -74,12 +74,12 @@ class SteppedEngine:
             self.loop.step()
 
     def run(self) -> None:
-        """Until nothing is open."""
+        """Step until no stream is open."""
         while self.scheduler.open_streams():
             self.loop.step()
 
-    def alone(self, asked: SpeechRequest) -> np.ndarray:
-        collector = self.join(asked)
+    def solo(self, speech: SpeechRequest) -> np.ndarray:
+        collector = self.join(speech)
         self.run()
         return collector.samples()
 
@@ -107,32 +107,32 @@ def greedy(text: str = "The harbour was quiet.", **options: object) -> SpeechReq
     ],
     ids=str,
 )
-def test_it_speaks_what_the_package_speaks(
+def test_engine_audio_equals_the_packages(
     model_dir: Path, reference: np.ndarray, folder: str, options: dict[str, object]
 ) -> None:
     path = model_dir / f"Qwen3-TTS-12Hz-{folder}"
-    runner, asked = load(path), greedy(**options, **({"ref_audio": reference} if "Base" in folder else {}))
-    (theirs,) = runner.synthesize([runner.checked(asked)], lambda: [False])
-    ours = SteppedEngine(path).alone(asked)
+    runner, one = load(path), greedy(**options, **({"ref_audio": reference} if "Base" in folder else {}))
+    (theirs,) = runner.synthesize([runner.check(one)], lambda: [False])
+    ours = SteppedEngine(path).solo(one)
     assert len(ours) == len(theirs.audio) > 0
     np.testing.assert_allclose(ours, theirs.audio, atol=1e-4)
 
 
-def test_a_language_of_the_settings_that_is_not_spoken_is_refused(model_dir: Path) -> None:
+def test_unsupported_default_language_is_rejected(model_dir: Path) -> None:
     checkpoint = Checkpoint.read(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     weights = Weights.load(checkpoint.folder)
-    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not spoken; .* one of: .*korean"):
+    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not supported; .* one of: .*korean"):
         InputProcessor(checkpoint, weights, None, default_language="Klingon")
 
 
-def test_a_seed_gives_the_same_audio_again_and_another_gives_other(stepped: SteppedEngine) -> None:
-    first, again, other = (stepped.alone(request(seed=seed, max_new_tokens=9)) for seed in (7, 7, 8))
+def test_equal_seeds_give_equal_audio_and_others_differ(stepped: SteppedEngine) -> None:
+    first, again, other = (stepped.solo(request(seed=seed, max_new_tokens=9)) for seed in (7, 7, 8))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_without_a_seed_no_two_are_alike(stepped: SteppedEngine) -> None:
-    assert not np.array_equal(*(stepped.alone(request(max_new_tokens=9)) for _ in range(2)))
+def test_requests_without_a_seed_differ(stepped: SteppedEngine) -> None:
+    assert not np.array_equal(*(stepped.solo(request(max_new_tokens=9)) for _ in range(2)))
 
 
 @settings(max_examples=8, deadline=None)
@@ -149,51 +149,51 @@ def test_without_a_seed_no_two_are_alike(stepped: SteppedEngine) -> None:
         min_size=1, max_size=8,
     )
 )  # fmt: skip
-def test_streams_that_join_and_leave_each_sound_as_if_alone_and_leave_nothing(
+def test_streams_that_join_and_leave_equal_their_solo_runs(
     stepped: SteppedEngine, script: list[dict[str, Any]]
 ) -> None:
-    asked = [
+    requests = [
         request(
             "Nine. " * each["words"], voice=each["voice"], temperature=each["temperature"],
             max_new_tokens=each["tokens"], seed=seed,
         )
         for seed, each in enumerate(script)
     ]  # fmt: skip
-    spoken = []
-    for one, each in zip(asked, script, strict=True):
-        spoken.append(stepped.join(one))
+    collectors = []
+    for one, each in zip(requests, script, strict=True):
+        collectors.append(stepped.join(one))
         stepped.step(each["steps"])
-        spoken[-1].closed = each["leaves"]
+        collectors[-1].closed = each["leaves"]
     stepped.run()
     assert stepped.scheduler.load() == Load(active=0, waiting=0, free_slots=4, reserved=0)
-    for one, collector in zip(asked, spoken, strict=True):
-        audio, alone = collector.samples(), stepped.alone(one)
-        assert len(audio) == len(alone) or collector.closed
-        np.testing.assert_allclose(audio, alone[: len(audio)], atol=1e-5)
+    for one, collector in zip(requests, collectors, strict=True):
+        audio, solo = collector.samples(), stepped.solo(one)
+        assert len(audio) == len(solo) or collector.closed
+        np.testing.assert_allclose(audio, solo[: len(audio)], atol=1e-5)
 
 
-def test_clones_side_by_side_sound_as_if_alone(model_dir: Path, reference: np.ndarray) -> None:
+def test_simultaneous_clones_equal_their_solo_runs(model_dir: Path, reference: np.ndarray) -> None:
     stepped = SteppedEngine(model_dir / "Qwen3-TTS-12Hz-0.6B-Base")
-    asked = [
+    requests = [
         greedy(ref_audio=reference, ref_text="Some words."),
         greedy(ref_audio=reference[::-1].copy(), x_vector_only=True),
         greedy("Hi.", ref_audio=reference[:30_000], ref_text="Other words, and more of them than are heard."),
         greedy("Once more.", ref_audio=reference, ref_text="Some words."),
     ]
-    together = [stepped.join(each) for each in asked]
+    together = [stepped.join(each) for each in requests]
     stepped.run()
-    for each, collector in zip(asked, together, strict=True):
-        np.testing.assert_allclose(collector.samples(), stepped.alone(each), atol=1e-5)
+    for each, collector in zip(requests, together, strict=True):
+        np.testing.assert_allclose(collector.samples(), stepped.solo(each), atol=1e-5)
 
 
-def test_a_prompt_that_no_slot_holds_is_refused(stepped: SteppedEngine) -> None:
-    with pytest.raises(InvalidInput, match="text: comes to"):
+def test_prompt_longer_than_a_slot_is_rejected(stepped: SteppedEngine) -> None:
+    with pytest.raises(InvalidInput, match="text: needs"):
         stepped.join(request("Nine. " * 100))
     for stream in stepped.scheduler.open_streams():
         stepped.scheduler.remove(stream)
 
 
-def test_a_known_sentence_is_spoken_at_load_on_every_kind_of_checkpoint(model_dir: Path) -> None:
+def test_engine_self_test_passes_for_every_checkpoint(model_dir: Path) -> None:
     for folder in model_dir.iterdir():
         engine = load_engine(Checkpoint.read(folder), Runtime("cpu", "float32", "sdpa"), SETTINGS)
         try:
@@ -202,9 +202,9 @@ def test_a_known_sentence_is_spoken_at_load_on_every_kind_of_checkpoint(model_di
             engine.close()
 
 
-def test_broken_weights_are_told_and_not_spoken(model_dir: Path) -> None:
+def test_broken_weights_fail_and_give_no_audio(model_dir: Path) -> None:
     stepped = SteppedEngine(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     stepped.codec._arena.values.fill_(torch.nan)
     stepped.codec.reset = lambda slot, state: None  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="NaN"):
-        stepped.alone(greedy())
+        stepped.solo(greedy())

@@ -1,4 +1,4 @@
-"""The engine's threads and its callers, on a fake model."""
+"""The engine's threads and its clients, on a fake model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMITS = Limits(slots=2, positions=100, queue=1, queue_seconds=WAIT)
 
 
 class WatchedSender(pb_utils.ResponseSender):
-    """Knows which threads have used it."""
+    """Records the threads that use it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class WatchedSender(pb_utils.ResponseSender):
         self.threads.add(threading.current_thread().name)
         if self.breaks:
             self.breaks = False
-            raise pb_utils.TritonError("the pipe is gone")
+            raise pb_utils.TritonError("the pipe is closed")
         super().send(response, flags)
 
     def is_cancelled(self) -> bool:
@@ -51,14 +51,14 @@ class WatchedSender(pb_utils.ResponseSender):
 
 @dataclass
 class Model:
-    """A fake model, with the engine on it."""
+    """An engine on a fake model."""
 
     limits: Limits = LIMITS
     input_processor: FakeInputProcessor = field(default_factory=FakeInputProcessor)
     codec: FakeCodec = field(default_factory=FakeCodec)
     gated: bool = False
-    ahead: float = 0.0
-    """Seconds by which the engine's clock is ahead."""
+    clock_offset: float = 0.0
+    """Seconds that the engine's clock is ahead."""
     is_usable: Callable[[torch.device], bool] = lambda device: True
     exit_process: Callable[[int], object] = os._exit
 
@@ -67,7 +67,8 @@ class Model:
         self.engine = InflightEngine(
             self.input_processor, self.stepper, self.codec,
             limits=self.limits, chunk_schedule=CHUNK_SCHEDULES["latency"], runaway_frames=0, prefill_tokens=64,
-            clock=lambda: time.monotonic() + self.ahead, is_usable=self.is_usable, exit_process=self.exit_process,
+            clock=lambda: time.monotonic() + self.clock_offset,
+            is_usable=self.is_usable, exit_process=self.exit_process,
         )  # fmt: skip
 
     def submit(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
@@ -76,7 +77,7 @@ class Model:
         return sender
 
     def release_steps(self) -> None:
-        """Whoever holds a step holds it no more."""
+        """Release all steps, present and future."""
         if self.stepper.gate:
             self.stepper.gate.release(10_000)
 
@@ -94,7 +95,7 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def held() -> Iterator[Model]:
-    """A model whose frames wait for the test."""
+    """A model whose steps wait for the test."""
     model = Model(gated=True)
     yield model
     model.release_steps()
@@ -102,7 +103,7 @@ def held() -> Iterator[Model]:
 
 
 def ended(*senders: WatchedSender) -> list[int | None]:
-    """Wait for the end of each, and give the codes of their errors."""
+    """Wait for the end of each, and return the codes of their errors."""
     assert all(sender.ended.wait(WAIT) for sender in senders)
     assert all(sender.finals == 1 for sender in senders)
     errors = [sender.sent[-1].error() for sender in senders]
@@ -113,7 +114,7 @@ def tensors(sender: WatchedSender, name: str) -> list[np.ndarray]:
     return [tensor.as_numpy() for sent in sender.sent for tensor in sent.output_tensors() if tensor.name() == name]
 
 
-def test_audio_leaves_chunk_by_chunk_and_the_last_response_says_how_it_ended(model: Model) -> None:
+def test_audio_is_sent_in_chunks_and_the_last_response_has_the_finish_reason(model: Model) -> None:
     sender = model.submit(9, key=4)
     assert ended(sender) == [None]
     audio = tensors(sender, "audio")
@@ -123,7 +124,7 @@ def test_audio_leaves_chunk_by_chunk_and_the_last_response_says_how_it_ended(mod
     assert tensors(sender, "audio_frames") == tensors(sender, "text_tokens") == [[9]]
 
 
-def test_the_first_audio_leaves_before_the_last_frame_is_made(held: Model) -> None:
+def test_first_audio_is_sent_before_the_last_frame(held: Model) -> None:
     sender = held.submit(60)
     assert held.stepper.gate
     held.stepper.gate.release(3)
@@ -132,7 +133,7 @@ def test_the_first_audio_leaves_before_the_last_frame_is_made(held: Model) -> No
     assert not sender.ended.is_set()
 
 
-def test_only_the_sending_thread_touches_response_senders(model: Model) -> None:
+def test_only_the_sending_thread_uses_response_senders(model: Model) -> None:
     senders = [model.submit(60, key) for key in range(2)]
     ended(*senders)
     assert {thread for sender in senders for thread in sender.threads} == {"qwen3-tts-sender"}
@@ -140,16 +141,16 @@ def test_only_the_sending_thread_touches_response_senders(model: Model) -> None:
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=12))
-def test_many_at_once_are_each_what_they_are_alone_and_leave_nothing(asked: list[tuple[int, int]]) -> None:
+def test_simultaneous_requests_equal_their_solo_runs_and_leave_nothing(requests: list[tuple[int, int]]) -> None:
     model = Model(Limits(slots=3, positions=100, queue=9, queue_seconds=WAIT))
     try:
         senders = []
-        for key, (frames, quits) in enumerate(asked):
+        for key, (frames, cancels) in enumerate(requests):
             try:
                 senders.append((model.submit(frames, key), key, frames))
             except Overloaded:
                 continue
-            if quits == 0:
+            if cancels == 0:
                 senders[-1][0].cancelled = True
         for sender, key, frames in senders:
             (code,) = ended(sender)
@@ -163,7 +164,7 @@ def test_many_at_once_are_each_what_they_are_alone_and_leave_nothing(asked: list
     assert not model.stepper.made
 
 
-def test_a_caller_that_leaves_frees_its_slot_at_the_next_frame(held: Model) -> None:
+def test_cancelled_request_frees_its_slot_at_the_next_frame(held: Model) -> None:
     left, stays = held.submit(60, 1), held.submit(60, 2)
     assert held.stepper.gate
     for _ in range(3):
@@ -177,7 +178,7 @@ def test_a_caller_that_leaves_frees_its_slot_at_the_next_frame(held: Model) -> N
     assert all(keys == [2] for keys in held.stepper.steps[made + 1 :])
 
 
-def test_a_caller_that_leaves_while_its_voice_is_prepared_is_forgotten(model: Model) -> None:
+def test_request_cancelled_during_preparation_is_removed(model: Model) -> None:
     model.input_processor.held = threading.Event()
     sender = model.submit(5)
     sender.cancelled = True
@@ -189,7 +190,7 @@ def test_a_caller_that_leaves_while_its_voice_is_prepared_is_forgotten(model: Mo
     assert not model.stepper.prefills
 
 
-def test_when_full_it_says_so_at_once(held: Model) -> None:
+def test_full_engine_rejects_requests_at_once(held: Model) -> None:
     senders = [held.submit(5, key) for key in range(3)]
     with pytest.raises(Overloaded, match=r"at capacity \(2 slots, 1 waiting\); try again in [0-9]+ s"):
         held.submit(5)
@@ -198,7 +199,7 @@ def test_when_full_it_says_so_at_once(held: Model) -> None:
     assert ended(held.submit(5)) == [None]
 
 
-def test_texts_that_would_be_too_long_together_are_refused() -> None:
+def test_requests_beyond_the_reservable_frames_are_rejected() -> None:
     model = Model(Limits(slots=1, positions=100, queue=9, queue_seconds=WAIT), gated=True)
     for frames in (100, 80):
         model.submit(5, max_new_tokens=frames)
@@ -209,7 +210,7 @@ def test_texts_that_would_be_too_long_together_are_refused() -> None:
     model.engine.close()
 
 
-def test_what_cannot_be_spoken_is_refused_at_once(model: Model) -> None:
+def test_invalid_request_is_rejected_at_once(model: Model) -> None:
     sender = pb_utils.ResponseSender()
     with pytest.raises(InvalidInput):
         model.engine.submit(request("?"), Reply(sender, Metrics("qwen")))
@@ -217,7 +218,7 @@ def test_what_cannot_be_spoken_is_refused_at_once(model: Model) -> None:
     assert model.is_idle()
 
 
-def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_those_with_another(model: Model) -> None:
+def test_encoding_a_new_voice_delays_only_other_new_voices(model: Model) -> None:
     model.input_processor.new_voices = frozenset({1, 2})
     new = [model.submit(5, key) for key in (1, 2)]
     assert ended(model.submit(5, 3)) == [None]
@@ -226,7 +227,7 @@ def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_th
     assert ended(*new) == [None, None]
 
 
-def test_nobodys_voice_is_taken_from_a_recording_who_has_left(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_voice_of_a_cancelled_request_is_not_encoded(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare = Mock(side_effect=model.input_processor.prepare)
     monkeypatch.setattr(model.input_processor, "prepare", prepare)
     model.input_processor.new_voices = frozenset({1, 2, 3})
@@ -238,7 +239,7 @@ def test_nobodys_voice_is_taken_from_a_recording_who_has_left(model: Model, monk
     assert [call.args[0].options.seed for call in prepare.call_args_list] == [1, 3]
 
 
-def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_nothing_else_happens() -> None:
+def test_request_that_times_out_during_preparation_fails_on_an_idle_engine() -> None:
     model = Model()
     model.input_processor.held = threading.Event()
     assert ended(model.submit(5, timeout=0.05)) == [pb_utils.TritonError.UNAVAILABLE]
@@ -248,39 +249,39 @@ def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_n
     assert len(model.stepper.prefills) == 1
 
 
-def test_a_request_whose_time_runs_out_while_it_is_spoken_is_ended(held: Model) -> None:
+def test_request_that_times_out_while_decoding_fails(held: Model) -> None:
     sender = held.submit(60, timeout=1.0)
     assert held.stepper.began.acquire(timeout=WAIT)
-    held.ahead = 1.0
+    held.clock_offset = 1.0
     held.release_steps()
     assert ended(sender) == [pb_utils.TritonError.CANCELLED]
     assert sender.sent[-1].error().message().startswith("deadline: ")
 
 
-def test_a_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:
+def test_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:
     model.input_processor.breaks_on = "w " * 7
     assert ended(model.submit(7), model.submit(6)) == [pb_utils.TritonError.INTERNAL, None]
 
 
-def test_an_error_in_the_stepping_thread_ends_what_is_open_and_the_engine_goes_on(
+def test_stepping_thread_error_fails_open_requests_and_the_engine_continues(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn, raised = model.engine._loop.step, []
+    step, raised = model.engine._loop.step, []
 
-    def break_once() -> None:
-        turn()
+    def fail_once() -> None:
+        step()
         if not raised:
             raised.append(True)
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("an internal error")
 
-    monkeypatch.setattr(model.engine._loop, "turn", break_once)
+    monkeypatch.setattr(model.engine._loop, "step", fail_once)
     assert ended(model.submit(60)) == [pb_utils.TritonError.INTERNAL]
-    assert "a fault of ours" in pb_utils.Logger.lines[-1][1]
+    assert "an internal error" in pb_utils.Logger.lines[-1][1]
     assert ended(model.submit(60)) == [None]
     assert not model.stepper.made
 
 
-def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_every_caller_has_an_answer(
+def test_lost_gpu_fails_all_requests_and_exits_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     exited = threading.Event()
@@ -293,14 +294,14 @@ def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_
     model.engine.close()
 
 
-def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(held: Model) -> None:
+def test_client_that_cannot_be_reached_ends_only_its_own_stream(held: Model) -> None:
     lost, good = held.submit(60, 1), held.submit(20, 2)
     lost.breaks = True
     held.release_steps()
     assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
 
 
-def test_who_has_left_is_sent_nothing_more() -> None:
+def test_cancelled_client_is_sent_nothing_more() -> None:
     woken, reply = threading.Event(), Mock()
     reply.is_cancelled.return_value = True
     sender = SendingThread(woken.set)
@@ -312,7 +313,7 @@ def test_who_has_left_is_sent_nothing_more() -> None:
     assert [name for name, *_ in reply.method_calls] == ["is_cancelled", "fail"]
 
 
-def test_closing_ends_what_is_open_and_takes_no_more(held: Model) -> None:
+def test_close_fails_open_requests_and_rejects_new_ones(held: Model) -> None:
     senders = [held.submit(60, key) for key in range(3)]
     assert held.stepper.began.acquire(timeout=WAIT)
     closing = threading.Thread(target=held.engine.close)

@@ -1,4 +1,4 @@
-"""How an engine is loaded on a GPU, without one."""
+"""Loading an engine on a GPU, without one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OFF = EngineSettings.read("cuda:0", {"QWEN_GRAPHS": "off"})
 
 @dataclass
 class Part:
-    """A stepper or a codec that has two graphs, or cannot be captured."""
+    """A stepper or a codec with two graphs, or one that cannot be captured."""
 
     breaks: bool = False
     captured: list[object] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Part:
 
 @dataclass
 class Maker:
-    """Counts what it made, and how much memory is left: a part takes a gigabyte."""
+    """Counts the parts that it makes; each takes a gigabyte."""
 
     breaks: bool = False
     made: list[bool] = field(default_factory=list)
@@ -55,28 +55,28 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return pb_utils.Logger.lines
 
 
-def test_graphs_are_captured_for_every_chunk_of_the_profile_and_progress_is_told(lines: list[tuple[str, str]]) -> None:
+def test_graphs_are_captured_for_every_chunk_size_and_progress_is_logged(lines: list[tuple[str, str]]) -> None:
     maker = Maker()
     stepper, codec = parts_on_gpu(maker, AUTO, MemoryLedger(maker.memory))
     assert (stepper.captured, codec.captured) == (["frames"], [AUTO.chunk_schedule.sizes])  # type: ignore[attr-defined]
     assert lines == [("info", f"preparing the GPU for {what}: 2 of 2 shapes") for what in ("frames", "audio")]
 
 
-def test_a_capture_that_fails_is_told_once_and_the_model_speaks_without(lines: list[tuple[str, str]]) -> None:
+def test_failed_capture_is_logged_once_and_disables_graphs(lines: list[tuple[str, str]]) -> None:
     maker = Maker(breaks=True)
     parts_on_gpu(maker, AUTO, MemoryLedger(maker.memory))
     assert maker.made == [True, False]
     assert lines == [("warn", "CUDA graphs disabled, synthesis will be slower: CUDA error: out of memory")]
 
 
-def test_without_graphs_what_is_compiled_is_compiled_at_load_all_the_same() -> None:
+def test_kernels_are_compiled_at_load_without_graphs_too() -> None:
     maker = Maker()
     stepper, _ = parts_on_gpu(maker, OFF, MemoryLedger(maker.memory))
     assert maker.made == [False]
     assert stepper.captured  # type: ignore[attr-defined]
 
 
-def test_memory_is_told_by_what_took_it() -> None:
+def test_memory_is_logged_by_use() -> None:
     maker = Maker()
     ledger = MemoryLedger(maker.memory)
     parts_on_gpu(maker, AUTO, ledger)

@@ -1,4 +1,4 @@
-"""What the settings may be."""
+"""Values and defaults of the engine's settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.settings import UnusableSettingError
 
 
-def test_what_is_not_set_suits_the_device() -> None:
+def test_default_settings_suit_the_device() -> None:
     cpu, gpu = EngineSettings.read("cpu", {}), EngineSettings.read("cuda:0", {"QWEN_QUEUE": ""})
     assert (cpu.limits.slots, gpu.limits.slots) == (4, 16)
     assert cpu.limits.queue == gpu.limits.queue == 16
@@ -19,9 +19,9 @@ def test_what_is_not_set_suits_the_device() -> None:
     assert cpu.graphs
 
 
-def test_what_is_set_is_taken() -> None:
-    asked = {"QWEN_SLOTS": "9", "QWEN_PROFILE": "throughput", "QWEN_RUNAWAY_SECONDS": "0"}
-    settings = EngineSettings.read("cpu", {**asked, "QWEN_PREFILL_TOKENS": "7", "QWEN_GRAPHS": "OFF"})
+def test_settings_are_read_from_the_environment() -> None:
+    environ = {"QWEN_SLOTS": "9", "QWEN_PROFILE": "throughput", "QWEN_RUNAWAY_SECONDS": "0"}
+    settings = EngineSettings.read("cpu", {**environ, "QWEN_PREFILL_TOKENS": "7", "QWEN_GRAPHS": "OFF"})
     assert settings.limits.slots == 9
     assert settings.chunk_schedule == CHUNK_SCHEDULES["throughput"]
     assert settings.runaway_frames == 0
@@ -37,12 +37,12 @@ def test_what_is_set_is_taken() -> None:
         ("QWEN_PROFILE", "fast", "choose from latency, balanced, throughput"),
     ],
 )
-def test_what_cannot_be_is_refused_with_what_can(name: str, value: str, right: str) -> None:
+def test_invalid_setting_is_rejected_with_the_valid_values(name: str, value: str, right: str) -> None:
     with pytest.raises(UnusableSettingError, match=f"{name}={value} .*{right}"):
         EngineSettings.read("cpu", {name: value})
 
 
-def test_the_rest_of_any_stream_goes_into_a_chunk_of_its_profile() -> None:
+def test_remaining_frames_fit_a_size_of_their_chunk_schedule() -> None:
     for schedule in CHUNK_SCHEDULES.values():
         for frames in range(1, schedule.size(99) + 1):
             assert schedule.smallest_for(frames) >= frames

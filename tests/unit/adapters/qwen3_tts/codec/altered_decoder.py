@@ -1,4 +1,4 @@
-"""A codec decoder in which nothing is as it is by chance in the others."""
+"""A codec decoder whose weights and shapes differ from those of the other test checkpoints."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 
 
 def another_decoder(decoder: Any) -> Any:
-    """Of the same kind, in float64: every scale, norm and bias is another number, some codes were never used.
+    """Return a decoder of the same kind, in float64, with other values for every scale, norm and bias, and unused
+    codes.
 
-    As in the published one, heads are wider than the layers; beyond it, they share keys, and the window is short.
+    As in the published decoder, heads are wider than the layers. Unlike there, they share keys, and the window is
+    short.
     """
     config = copy.deepcopy(decoder.config)
     config.num_attention_heads, config.num_key_value_heads, config.head_dim, config.sliding_window = 6, 2, 4, 9
@@ -26,6 +28,6 @@ def another_decoder(decoder: Any) -> Any:
     book.cluster_usage.data[:2] = 0
     book.embedding_sum.data[:2] *= book.epsilon
     last = another.decoder[-1].conv
-    last.weight.data *= 0.01  # nothing is to be hidden by being clipped
+    last.weight.data *= 0.01  # no sample may be clipped: clipping would hide differences
     last.bias.data *= 0.1
     return another

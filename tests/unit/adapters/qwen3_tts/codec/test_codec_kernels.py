@@ -1,4 +1,4 @@
-"""The codec's kernels, in the interpreter where there is no GPU, against what they stand in for."""
+"""The codec's fused kernels compared with the plain layers; without a GPU the kernels run in the interpreter."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 DTYPES = st.sampled_from([torch.float32, torch.float16])
 SLOTS = 4
 HALF_STEP = {torch.float32: 2.0**-24, torch.float16: 2.0**-11}
-"""By how much of itself a number changes at most when it is rounded."""
+"""The largest relative error of one rounding."""
 
 
 def normal(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
@@ -35,7 +35,7 @@ def snake(width: int) -> FusedSnakeBeta:
 
 
 def arena(length: int, width: int, dtype: torch.dtype) -> tuple[int, StateArena]:
-    """States of which one part, whose number it gives, is kept between two others."""
+    """Return the number of a part between two others, and states with random values."""
     layout = Layout()
     layout.reserve(2, 3)
     part = layout.reserve(length, width)
@@ -54,7 +54,7 @@ def arena(length: int, width: int, dtype: torch.dtype) -> tuple[int, StateArena]
     dtype=DTYPES,
     through_snake=st.booleans(),
 )
-def test_the_past_is_joined_and_kept_as_without_kernels(
+def test_fused_past_joins_and_keeps_inputs_as_the_plain_past_does(
     slots: list[int], time: int, length: int, width: int, dtype: torch.dtype, through_snake: bool
 ) -> None:
     x, rows = normal(len(slots), time, width, dtype=dtype), torch.tensor(slots, device=DEVICE)
@@ -69,8 +69,8 @@ def test_the_past_is_joined_and_kept_as_without_kernels(
 
 @settings(max_examples=20, deadline=None)
 @given(shape=st.tuples(st.integers(1, 3), st.integers(1, 50), st.sampled_from([1, 8, 96])), dtype=DTYPES)
-def test_a_snake_is_rounded_once(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
-    """To the nearest number; in float32, in which it computes, the angle and what follows are rounded too."""
+def test_fused_snake_rounds_once(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
+    """The result is the nearest number. In float32, the working precision, intermediate values are rounded too."""
     fused, x = snake(shape[-1]), normal(*shape, dtype=dtype) * 30
     wide = x.double()
     wave = (wide * fused.frequency).sin().square() * fused.magnitude
@@ -85,7 +85,7 @@ def test_a_snake_is_rounded_once(shape: tuple[int, int, int], dtype: torch.dtype
     channels=st.sampled_from([1, 8, 24]),
     dtype=DTYPES,
 )
-def test_a_depthwise_convolution_is_normed_as_without_kernels(
+def test_fused_depthwise_convolution_equals_the_plain_one(
     rows: int, time: int, channels: int, dtype: torch.dtype
 ) -> None:
     x, slots = normal(rows, time, channels, dtype=dtype), torch.arange(rows, device=DEVICE)
@@ -102,24 +102,25 @@ def test_a_depthwise_convolution_is_normed_as_without_kernels(
     torch.testing.assert_close(normed.double(), expected, atol=2.0**-19 * 1e-3**-0.5, rtol=HALF_STEP[dtype])
 
 
-def test_a_stream_that_is_decoded_by_kernels_sounds_the_same(model_dir: Path) -> None:
+def test_fused_decoder_is_as_exact_as_the_plain_one(model_dir: Path) -> None:
     folder = model_dir / "Qwen3-TTS-12Hz-0.6B-Base" / "speech_tokenizer"
     package = another_decoder(core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder).to(DEVICE)
     codes = torch.randint(0, 64, (2, 7, 16), generator=torch.Generator().manual_seed(0))
-    heard: list[Tensor] = []
+    decoded: list[Tensor] = []
     for dtype, fused in ((torch.float64, False), (torch.float32, False), (torch.float32, True)):
         decoder = CodecDecoder(package, dtype, fused=fused)
         codec = StreamingCodec(decoder, slots=3)
         codec.reset(2, decoder.state_after(codes[0, :2].to(DEVICE)))
-        heard.append(
+        decoded.append(
             [torch.from_numpy(codec.decode([2, 0], part.numpy()).wait()) for part in codes.split([1, 2, 4], dim=1)]
         )
-    exact, plain, by_kernels = (torch.cat(audio, dim=1).double() for audio in heard)
+    exact, plain, by_kernels = (torch.cat(audio, dim=1).double() for audio in decoded)
     assert rms(by_kernels - exact) < 1.1 * rms(plain - exact)
 
 
-def test_what_kernels_do_can_be_captured(model_dir: Path) -> None:
-    """The same kernels on the same memory, whichever slots speak; and the same audio, to the bit, as without graphs."""
+def test_fused_decoder_can_be_captured(model_dir: Path) -> None:
+    """The work has the same kernels on the same memory for any slots, and the same audio, to the bit, as without
+    graphs."""
     folder = model_dir / "Qwen3-TTS-12Hz-0.6B-Base" / "speech_tokenizer"
     decoder = CodecDecoder(core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder.to(DEVICE), fused=True)
     codes = torch.randint(0, 64, (2, 2, 16), generator=torch.Generator().manual_seed(0)).numpy()

@@ -1,4 +1,4 @@
-"""What is asked of CUDA, of which there is none here: a stand-in keeps its rules, and notes what was done."""
+"""The calls to CUDA, without CUDA: a stand-in checks its rules and records the calls."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Stream:
 
 
 class FakeCuda:
-    """Knows on which stream each work was done, and replays by doing nothing but noting it."""
+    """Records on which stream each work is run. A replay is only recorded."""
 
     def __init__(self) -> None:
         self.main = self.current = Stream()
         self.capturing = False
         self.pools = 0
         self.done: list[tuple[Stream, bool]] = []
-        """On which stream work was done, and whether it was captured."""
+        """The stream of each work, and True if it was captured."""
         self.replayed: list[Any] = []
 
     def work(self) -> int:
@@ -54,7 +54,7 @@ class FakeCuda:
         try:
             yield
         except ZeroDivisionError as error:
-            raise RuntimeError("the capture has failed") from error  # and all else is left as it is
+            raise RuntimeError("the capture has failed") from error  # and leave everything else as it is
         self.capturing, self.current = False, before
 
     def leave_capture(self, device: int, pool: int) -> None:
@@ -97,7 +97,7 @@ def test_each_kind_of_work_is_captured_once_and_then_replayed(cuda: FakeCuda) ->
     assert len(graphs) == 2
 
 
-def test_graphs_that_may_run_at_once_are_captured_on_different_streams_and_neither_on_the_current(
+def test_graphs_instances_capture_on_streams_of_their_own(
     cuda: FakeCuda,
 ) -> None:
     for graphs in (Graphs(CUDA), Graphs(CUDA)):
@@ -106,11 +106,11 @@ def test_graphs_that_may_run_at_once_are_captured_on_different_streams_and_neith
     assert len(set(streams)) == 2
     assert len(set(streams[:4])) == len(set(streams[4:])) == 1
     assert cuda.main not in streams
-    assert cuda.main.waited_for == [streams[0], streams[4]]  # what was warmed up is done before it is replayed
+    assert cuda.main.waited_for == [streams[0], streams[4]]  # the warm-up must be done before the replay
     assert cuda.pools == 2
 
 
-def test_after_a_capture_that_failed_work_is_done_on_the_same_stream_as_before(cuda: FakeCuda) -> None:
+def test_failed_capture_restores_the_current_stream(cuda: FakeCuda) -> None:
     graphs = Graphs(CUDA)
     with pytest.raises(RuntimeError, match="the capture has failed"):
         graphs.run("some", lambda: 1 // (not cuda.capturing))
@@ -120,7 +120,7 @@ def test_after_a_capture_that_failed_work_is_done_on_the_same_stream_as_before(c
 
 
 @pytest.mark.parametrize("graphs", [Graphs(torch.device("cpu")), Graphs(CUDA, enabled=False)], ids=["CPU", "disabled"])
-def test_elsewhere_work_is_simply_done(graphs: Graphs) -> None:
+def test_disabled_graphs_run_the_work_directly(graphs: Graphs) -> None:
     done: list[int] = []
     assert [graphs.run("some", lambda: done.append(1)) for _ in range(3)] == [None] * 3
     assert len(done) == 3

@@ -1,4 +1,4 @@
-"""Streams that speak together, each of which must be what it is alone."""
+"""Streams that run together. Each must equal its solo run."""
 
 from __future__ import annotations
 
@@ -28,50 +28,50 @@ SAMPLINGS = {
 }
 
 
-class Alone(NamedTuple):
-    """A stream, and its codes (frames, 16) when nobody else speaks, in plain torch."""
+class SoloRun(NamedTuple):
+    """A stream, and the codes (frames, 16) of its solo run in plain torch."""
 
     prompt: Prompt
     sampling: SamplingParams
     codes: Tensor
 
 
-def streams_of(oracle: Oracle, checkpoint: str) -> list[Alone]:
-    """Streams of one checkpoint with different prompts and parameters."""
+def streams_of(oracle: Oracle, checkpoint: str) -> list[SoloRun]:
+    """Return streams of one checkpoint with different prompts and parameters."""
     cases = [case for case in CASES.values() if case.checkpoint == checkpoint]
     prompts = [oracle.prompt(each, streaming_text=streaming) for each in cases for streaming in (True, False)]
     streams = zip(prompts, [*SAMPLINGS.values(), GREEDY], strict=False)
-    return [Alone(prompt, sampling, oracle.codes(prompt, sampling, frames=TOKENS)) for prompt, sampling in streams]
+    return [SoloRun(prompt, sampling, oracle.codes(prompt, sampling, frames=TOKENS)) for prompt, sampling in streams]
 
 
-def speak_in_company(stepper: FrameStepper, streams: Sequence[Alone], random: Random) -> None:
-    """Have all of them join, read, speak and leave at random, and compare each with itself alone."""
+def run_together(stepper: FrameStepper, streams: Sequence[SoloRun], random: Random) -> None:
+    """Open, prefill, step and release all streams at random, and compare each with its solo run."""
     waiting = random.sample(range(len(streams)), len(streams))
-    wanted = {stream: random.randint(0, TOKENS) for stream in waiting}  # then its caller has gone
+    wanted = {stream: random.randint(0, TOKENS) for stream in waiting}  # the stream is released after so many
     running: dict[int, int] = {}
-    spoken: dict[int, list[Tensor]] = {stream: [] for stream in waiting}
+    drawn: dict[int, list[Tensor]] = {stream: [] for stream in waiting}
     while waiting or running:
         while waiting and len(running) < stepper.slots and (not running or random.random() < 0.5):
             slot = random.choice([slot for slot in range(stepper.slots) if slot not in running])
             running[slot] = waiting.pop()
             stepper.open(slot, *streams[running[slot]][:2])
-        reading = [slot for slot in running if stepper.unprefilled(slot)]
-        portions = {slot: random.randint(1, stepper.unprefilled(slot)) for slot in reading if random.random() < 0.7}
-        left = {slot: stepper.unprefilled(slot) - portions.get(slot, 0) for slot in reading}
-        stepper.prefill(portions)
-        assert {slot: stepper.unprefilled(slot) for slot in reading} == left
-        speaking = [slot for slot in running if not stepper.unprefilled(slot)]
-        if not speaking:
+        prefilling = [slot for slot in running if stepper.unprefilled(slot)]
+        chunks = {slot: random.randint(1, stepper.unprefilled(slot)) for slot in prefilling if random.random() < 0.7}
+        left = {slot: stepper.unprefilled(slot) - chunks.get(slot, 0) for slot in prefilling}
+        stepper.prefill(chunks)
+        assert {slot: stepper.unprefilled(slot) for slot in prefilling} == left
+        decodable = [slot for slot in running if not stepper.unprefilled(slot)]
+        if not decodable:
             continue
-        slots = random.sample(speaking, random.randint(1, len(speaking)))
+        slots = random.sample(decodable, random.randint(1, len(decodable)))
         frames = stepper.step(slots)
         for slot, codes, ended in zip(slots, frames.codes.clone(), frames.ended.tolist(), strict=True):
             if not ended:
-                spoken[running[slot]].append(codes)
-            if ended or len(spoken[running[slot]]) >= wanted[running[slot]]:
+                drawn[running[slot]].append(codes)
+            if ended or len(drawn[running[slot]]) >= wanted[running[slot]]:
                 stepper.release(slot)
                 del running[slot]
-    for stream, frames_of in spoken.items():
+    for stream, frames_of in drawn.items():
         expected = streams[stream].codes
         assert len(frames_of) == min(len(expected), max(1, wanted[stream]))
         assert torch.equal(torch.stack(frames_of), expected[: len(frames_of)])

@@ -1,4 +1,4 @@
-"""What the kernels compute, in plain torch: so that what is done with them can be tried often."""
+"""The kernels' results in plain torch, which is faster than the interpreter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
 
 
 class StandInDecoder:
-    """In the noise_offset of `FusedDecoder`."""
+    """Replaces `FusedDecoder`."""
 
     def __init__(self, weights: DecoderWeights, positions: int) -> None:
         self._decoder = Decoder(weights, positions)
@@ -29,17 +29,19 @@ class StandInDecoder:
 
         def attend_own(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
             cache[layer].index_put_((slots, positions), keys_values)
-            own = cache[layer].index_select(0, slots).masked_fill_(behind[:, :, None, None], 0)  # which is not read
+            own = (
+                cache[layer].index_select(0, slots).masked_fill_(behind[:, :, None, None], 0)
+            )  # the kernels do not read it
             return attend(queries, *keys_and_values(own), mask)
 
         return self._decoder.norm(self._decoder(x, self._decoder.rotations(positions), attend_own))
 
 
 class StandInRowSampler:
-    """In the noise_offset of `FusedRowSampler`."""
+    """Replaces `FusedRowSampler`."""
 
     def __init__(self, sampler: RowSampler, keys: Tensor, numbers: int) -> None:
-        self._sampler = copy(sampler)  # every draw is the same operations, whatever the rows' parameters
+        self._sampler = copy(sampler)  # every draw has the same operations, whatever the rows' parameters
         self._keys = keys
         self._noise = GumbelNoise(numbers, keys.device)
 

@@ -1,9 +1,9 @@
-"""Compiles every kernel as it is launched, for a GPU that need not be there, and prints what became of each.
+"""Compile every kernel at its launch, for a GPU that need not exist, and print a line for each.
 
     python -m tests.unit.adapters.qwen3_tts.model.kernels_compiled CAPABILITY TYPE
 
-A line each: its name, and how many products of TYPE were fused with a sum, which skips a rounding. It is a process of
-its own, because the language asks only once whether kernels are to be interpreted.
+A line has the kernel's name, and the number of products of TYPE that were fused with a sum, which skips a rounding.
+This is a process of its own, because the language reads only once if kernels are to be interpreted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from adapters.qwen3_tts.inflight.model.kernels.sampling import FirstCodeRules, F
 from adapters.qwen3_tts.inflight.model.row_sampler import RowSampler
 
 FUSED = {"bf16": "bf16", "fp16": "f16", "fp32": "f32"}
-"""What the assembly calls the types."""
+"""The types' names in the assembly."""
 SLOTS, POSITIONS, BOOKS, HEADS, KEY_VALUE_HEADS, DIM = 3, 96, 16, 16, 8, 128
 
 
 def launch_all(dtype: torch.dtype) -> None:
-    """Every kernel in every variant, in the shapes of the published 1.7B checkpoints."""
+    """Launch every kernel in every variant, in the shapes of the published 1.7B checkpoints."""
     hidden, intermediate = 2048, 6144
     for rows in (1, 64):
         slots, positions = torch.zeros(2, rows, dtype=torch.int64)
@@ -59,7 +59,7 @@ def launch_all(dtype: torch.dtype) -> None:
 
 
 def launch_codec(rows: int, dtype: torch.dtype) -> None:
-    """The codec's kernels, in the shapes of its first and last layers."""
+    """Launch the codec's kernels, in the shapes of its first and last layers."""
     for width, taps, time in ((1024, 7, 8), (1536, 2, 8), (96, 7, 3840)):
         layout = Layout()
         part = layout.reserve(taps - 1, width)
@@ -74,7 +74,7 @@ def launch_codec(rows: int, dtype: torch.dtype) -> None:
 
 
 def main(capability: str, kind: str) -> None:
-    """Compile, and print."""
+    """Compile and print."""
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[kind]
     target = GPUTarget("cuda", int(capability), 32)
     driver: Any = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""The frame by kernels and as graphs: the same codes as in plain torch, and work that may be captured."""
+"""The fused backend and its graphs: the same codes as in plain torch, and work that can be captured."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from tests.tiny_models.qwen3_tts import write_checkpoint
 from tests.tiny_models.shapes import SHAPES
-from tests.unit.adapters.qwen3_tts.model.isolation import Alone, speak_in_company
+from tests.unit.adapters.qwen3_tts.model.isolation import SoloRun, run_together
 from tests.unit.adapters.qwen3_tts.model.kernel_stand_ins import StandInDecoder, StandInRowSampler
-from tests.unit.adapters.qwen3_tts.oracle import GREEDY, Oracle, codes_of, step_alone
+from tests.unit.adapters.qwen3_tts.oracle import GREEDY, Oracle, codes_of, step_solo
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 
 @contextmanager
 def stand_ins() -> Iterator[None]:
-    """Plain torch in the place of kernels."""
+    """Replace the kernels by plain torch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fused_backend, "FusedDecoder", StandInDecoder)
         patch.setattr(fused_backend, "FusedRowSampler", StandInRowSampler)
@@ -41,53 +41,51 @@ def stand_ins() -> Iterator[None]:
 @given(random=st.integers(0, 2**32 - 1).map(Random))
 @settings(max_examples=3, deadline=None, database=None)
 @stand_ins()
-def test_whoever_joins_and_leaves_it_is_the_same_work_on_the_same_memory(
-    alone: list[Alone], oracle: Oracle, random: Random
+def test_traced_graphs_see_the_same_work_on_the_same_memory_for_any_streams(
+    solo_runs: list[SoloRun], oracle: Oracle, random: Random
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=5, positions=128, fused=True, graphs=TracedGraphs())
-    speak_in_company(stepper, alone, random)
+    run_together(stepper, solo_runs, random)
 
 
 @given(random=st.integers(0, 2**32 - 1).map(Random))
 @settings(max_examples=8, deadline=None, database=None)
 @stand_ins()
-def test_without_graphs_the_same_work_is_done_one_operation_after_the_other(
-    alone: list[Alone], oracle: Oracle, random: Random
-) -> None:
-    speak_in_company(FrameStepper(oracle.weights, slots=5, positions=128, fused=True), alone, random)
+def test_streams_are_the_same_without_graphs(solo_runs: list[SoloRun], oracle: Oracle, random: Random) -> None:
+    run_together(FrameStepper(oracle.weights, slots=5, positions=128, fused=True), solo_runs, random)
 
 
 @stand_ins()
-def test_all_work_is_captured_before_there_is_any_and_no_stream_knows_of_it(alone: list[Alone], oracle: Oracle) -> None:
+def test_capture_covers_all_work_and_changes_no_stream(solo_runs: list[SoloRun], oracle: Oracle) -> None:
     graphs = TracedGraphs()
     stepper = FrameStepper(oracle.weights, slots=5, positions=300, fused=True, graphs=graphs)
-    stream, heard = alone[0], []
+    stream, progress = solo_runs[0], []
     stepper.start(1, stream.prompt, stream.sampling)
-    before = list(step_alone(stepper, 1, 2))
-    stepper.capture(lambda done, of: heard.append((done, of)))
-    after = list(step_alone(stepper, 1, 3))
+    before = list(step_solo(stepper, 1, 2))
+    stepper.capture(lambda done, total: progress.append((done, total)))
+    after = list(step_solo(stepper, 1, 3))
     assert torch.equal(torch.stack(before + after), stream.codes[:5])
-    assert heard == [(number, 7) for number in range(1, 8)]
+    assert progress == [(number, 7) for number in range(1, 8)]
     batches = {(what, rows) for what in ("begin", "frame") for rows in (1, 2, 4, 5)}
     assert set(graphs.traces) == batches | {("prefill", tokens) for tokens in (16, 64, 256)}
     stepper.release(1)
-    speak_in_company(stepper, alone, Random(0))
+    run_together(stepper, solo_runs, Random(0))
     assert len(graphs) == 11
 
 
 @stand_ins()
-def test_a_frame_is_as_many_operations_for_any_batch_and_none_that_waits(oracle: Oracle) -> None:
-    graphs = TracedGraphs()  # which refuses to wait
-    FrameStepper(oracle.weights, slots=5, positions=128, fused=True, graphs=graphs).capture(lambda done, of: None)
+def test_frame_has_equally_many_operations_for_any_batch_and_none_that_waits(oracle: Oracle) -> None:
+    graphs = TracedGraphs()  # which rejects work that waits
+    FrameStepper(oracle.weights, slots=5, positions=128, fused=True, graphs=graphs).capture(lambda done, total: None)
     assert len({len(trace) for (what, _), trace in graphs.traces.items() if what == "frame"}) == 1
 
 
 @stand_ins()
-def test_rows_that_fill_a_batch_up_never_attend_to_more_than_one_position(
-    alone: list[Alone], oracle: Oracle, monkeypatch: pytest.MonkeyPatch
+def test_padding_rows_attend_to_one_position(
+    solo_runs: list[SoloRun], oracle: Oracle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128, fused=True)
-    for slot, stream in enumerate(alone[:3]):
+    for slot, stream in enumerate(solo_runs[:3]):
         stepper.start(slot, stream.prompt, stream.sampling)
     stepper.step([0, 1, 2])
     talker, ends = stepper._runner._talker, []
@@ -104,19 +102,19 @@ def test_rows_that_fill_a_batch_up_never_attend_to_more_than_one_position(
 
 
 @stand_ins()
-def test_a_prompt_that_is_no_numbers_stays_with_its_own_stream(alone: list[Alone], oracle: Oracle) -> None:
+def test_nan_prompt_affects_only_its_own_stream(solo_runs: list[SoloRun], oracle: Oracle) -> None:
     stepper = FrameStepper(oracle.weights, slots=3, positions=128, fused=True, graphs=TracedGraphs())
-    broken = replace(alone[0].prompt, embeddings=torch.full_like(alone[0].prompt.embeddings, torch.nan))
-    stepper.start(2, broken, GREEDY)  # where later prompts are read, they follow it and are shorter
-    for slot, stream in enumerate(alone[4:6]):
+    broken = replace(solo_runs[0].prompt, embeddings=torch.full_like(solo_runs[0].prompt.embeddings, torch.nan))
+    stepper.start(2, broken, GREEDY)  # later prompts are prefilled in the same memory, and are shorter
+    for slot, stream in enumerate(solo_runs[4:6]):
         stepper.start(slot, stream.prompt, stream.sampling)
     frames = [stepper.step([0, 1, 2]).codes.clone() for _ in range(5)]
-    for slot, stream in enumerate(alone[4:6]):
+    for slot, stream in enumerate(solo_runs[4:6]):
         assert torch.equal(torch.stack(frames)[:, slot], stream.codes[:5])
 
 
-def test_by_the_kernels_themselves_the_codes_are_the_same_and_the_work_too(tmp_path: Path) -> None:
-    """On a CPU they run in their language's interpreter, which takes its time: so one layer, and few frames."""
+def test_real_kernels_give_the_same_codes_and_the_same_work(tmp_path: Path) -> None:
+    """On a CPU the kernels run in the interpreter, which is slow: hence one layer, and few frames."""
     shape = SHAPES["tiny"]["1.7B"]
     talker, predictor = replace(shape.talker, layers=1), replace(shape.predictor, layers=1)
     write_checkpoint(tmp_path, "custom_voice", replace(shape, talker=talker, predictor=predictor))
@@ -136,5 +134,5 @@ def test_by_the_kernels_themselves_the_codes_are_the_same_and_the_work_too(tmp_p
         codes = stepper.step([0, 1]).codes.clone()
         frames[0].append(codes[1])
         frames[1].append(codes[0])
-    for prompt, sampling, spoken in zip(prompts, samplings, frames, strict=True):
-        assert torch.equal(torch.stack(spoken), codes_of(weights, prompt, sampling, frames=len(spoken)))
+    for prompt, sampling, own_frames in zip(prompts, samplings, frames, strict=True):
+        assert torch.equal(torch.stack(own_frames), codes_of(weights, prompt, sampling, frames=len(own_frames)))

@@ -1,4 +1,4 @@
-"""Each kernel against what it stands for; without a GPU they run in their language's interpreter."""
+"""Each kernel compared with the plain layers; without a GPU the kernels run in the interpreter."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ quick = partial(settings, deadline=None, database=None, derandomize=True)
 
 @pytest.fixture(autouse=True, scope="module")
 def rounded_to_nearest() -> Iterator[None]:
-    """The interpreter rounds to bfloat16 in a way of its own, which is to nearest neither in ties nor at carries."""
+    """The interpreter's own rounding to bfloat16 is not to the nearest number, neither in ties nor at carries."""
 
     def convert(values: NDArray[Any], source: Any, target: Any, mode: Any) -> NDArray[Any]:
         if (source, target) != (tl.float32, tl.bfloat16):
@@ -56,7 +56,7 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 
 def assert_rounded_alike(ours: Tensor, theirs: Tensor, share: float = 0.99) -> None:
-    """Equal bit by bit but for few, for which a float32 in between was on the other side of an edge."""
+    """Assert equality to the bit, except for a few values whose float32 was on the other side of an edge."""
     assert ours.dtype == theirs.dtype
     if ours.dtype == torch.float32:
         torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=2e-6)
@@ -67,7 +67,7 @@ def assert_rounded_alike(ours: Tensor, theirs: Tensor, share: float = 0.99) -> N
 
 @TYPES
 @pytest.mark.parametrize("size", [48, 1024])
-def test_a_residual_is_added_and_normed_as_in_the_layers(size: int, dtype: torch.dtype) -> None:
+def test_add_norm_equals_the_plain_layers(size: int, dtype: torch.dtype) -> None:
     x, delta = normal(5, size, dtype=dtype) * 8, normal(5, size, seed=1, dtype=dtype)
     weight = normal(size, seed=2, dtype=dtype) / 4 + 1
     total, normed = add_norm(x, delta, weight, EPS)
@@ -80,14 +80,14 @@ def test_a_residual_is_added_and_normed_as_in_the_layers(size: int, dtype: torch
 
 @TYPES
 @pytest.mark.parametrize("size", [30, 1500])
-def test_the_activation_is_that_of_the_layers(size: int, dtype: torch.dtype) -> None:
+def test_silu_mul_equals_the_plain_layers(size: int, dtype: torch.dtype) -> None:
     gate_up = normal(3, 2 * size, dtype=dtype) * 4
     gate, up = gate_up.chunk(2, 1)
     assert_rounded_alike(silu_mul(gate_up), F.silu(gate).mul_(up))
 
 
 def rotated(qk: Tensor, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """As `layers.Decoder` does it, where a type is rounded to."""
+    """Rotate as `layers.Decoder` does in 16 bits."""
     normed = RmsNorm(weight, EPS)(qk)
     return normed * cos + normed.roll(qk.shape[-1] // 2, -1) * sin
 
@@ -99,7 +99,7 @@ def decoder_weights(dim: int, dtype: torch.dtype) -> DecoderWeights:
 
 @TYPES
 @pytest.mark.parametrize("dim", [128, 12])
-def test_heads_are_rotated_as_in_the_layers_and_stored_in_their_places(dim: int, dtype: torch.dtype) -> None:
+def test_rotate_and_store_equals_the_plain_layers_and_writes_nothing_else(dim: int, dtype: torch.dtype) -> None:
     cos, sin = rotation_tables(decoder_weights(dim, dtype), 40)
     slots, positions = (torch.tensor(each, device=DEVICE) for each in ([3, 0, 3, 2], [0, 39, 17, 5]))
     qkv, weight = normal(4, 10, dim, dtype=dtype) * 4, normal(8, dim, seed=1, dtype=dtype) / 4 + 1
@@ -110,17 +110,17 @@ def test_heads_are_rotated_as_in_the_layers_and_stored_in_their_places(dim: int,
     assert_rounded_alike(heads[:, :6], turned[:, :6])
     assert_rounded_alike(cache[1, slots, positions, :2], turned[:, 6:])
     expected[1, slots, positions] = torch.cat([cache[1, slots, positions, :2], qkv[:, 8:]], 1)
-    assert torch.equal(cache, expected)  # the values as they were, and nothing anywhere else
+    assert torch.equal(cache, expected)  # the values are copied, and nothing else is written
 
 
 def attended(queries: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
-    """By the layers' attention, in float32, from a copy of what each row may see."""
+    """Attend as the plain layers do, in float32, to a copy of the positions that each row may see."""
     ahead = torch.arange(cache.shape[1], device=DEVICE) > positions[:, None]
     group = queries.shape[1] * 2 // cache.shape[2]
     mask = (
         torch.zeros(ahead.shape, device=DEVICE).masked_fill_(ahead, -torch.inf)[:, None, None].expand(-1, 1, group, -1)
     )
-    seen = cache.float()[slots].masked_fill(ahead[..., None, None], 0)  # what is masked must be finite
+    seen = cache.float()[slots].masked_fill(ahead[..., None, None], 0)  # masked values must be finite
     return plain_attend(queries.float(), *keys_and_values(seen), mask)
 
 
@@ -132,7 +132,7 @@ def attended(queries: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -
     random=st.randoms(use_true_random=False),
 )
 @quick(max_examples=20)
-def test_a_row_attends_to_its_slot_until_its_position_and_to_nothing_else(
+def test_row_attends_to_its_slot_up_to_its_position_only(
     rows: int, heads: tuple[int, int], dim: int, capacity: int, random: Any
 ) -> None:
     slots, positions = [random.randrange(3) for _ in range(rows)], [random.randrange(capacity) for _ in range(rows)]
@@ -143,7 +143,7 @@ def test_a_row_attends_to_its_slot_until_its_position_and_to_nothing_else(
     cache = normal(3, capacity, 2 * key_value_heads, dim, seed=random.randrange(1000))
     for slot in range(3):
         cache[slot, longest.get(slot, -1) + 1 :] = torch.nan
-    # The queries are the first part of a larger tensor, as they are in the layers.
+    # The queries are the first part of a larger tensor, as in the layers.
     queries = normal(rows, key_value_heads * (group + 2), dim, seed=1)[:, : key_value_heads * group]
     where = torch.tensor(slots, device=DEVICE), torch.tensor(positions, device=DEVICE)
     torch.testing.assert_close(attend(queries, cache, *where), attended(queries, cache, *where), atol=2e-6, rtol=2e-5)
@@ -151,7 +151,7 @@ def test_a_row_attends_to_its_slot_until_its_position_and_to_nothing_else(
 
 @TYPES
 @pytest.mark.parametrize("programs", [1, 256], ids=["in one part", "the positions split"])
-def test_attention_is_rounded_once(programs: int, dtype: torch.dtype) -> None:
+def test_attention_rounds_once(programs: int, dtype: torch.dtype) -> None:
     cache = normal(2, 70, 2, 8, dtype=dtype)
     queries = normal(8, 2, 8, seed=1, dtype=dtype)
     where = torch.arange(8, device=DEVICE) % 2, 69 - torch.arange(8, device=DEVICE) * 9
@@ -159,8 +159,8 @@ def test_attention_is_rounded_once(programs: int, dtype: torch.dtype) -> None:
     assert_rounded_alike(rounded, attended(queries, cache, *where).to(dtype))
 
 
-def test_offsets_may_be_beyond_31_bits() -> None:
-    memory = torch.empty(2**31 + 64, device=DEVICE, dtype=torch.float16)  # of which few pages are touched
+def test_cache_offsets_may_exceed_31_bits() -> None:
+    memory = torch.empty(2**31 + 64, device=DEVICE, dtype=torch.float16)  # few of its pages are ever touched
     cache = memory.as_strided((3, 2, 2, 8), (2**30, 16, 8, 1))
     cache[2] = normal(2, 2, 8, dtype=torch.float16)
     small, last, first = cache[2:].clone(), torch.tensor([2], device=DEVICE), torch.tensor([0], device=DEVICE)
@@ -174,7 +174,7 @@ def test_offsets_may_be_beyond_31_bits() -> None:
 
 
 class PlainDecoder:
-    """`layers.Decoder` with attention row by row: as plain as it can be."""
+    """`layers.Decoder` with attention row by row."""
 
     def __init__(self, weights: DecoderWeights, positions: int) -> None:
         self._decoder = Decoder(weights, positions)
@@ -203,7 +203,7 @@ def halved(stack: DecoderWeights, dtype: torch.dtype) -> DecoderWeights:
 
 
 STEPS = (([2, 2, 2, 0, 2, 0], [0, 1, 2, 0, 3, 1]), ([0, 2, 3, 3], [2, 4, 0, 0]), ([2], [5]))
-"""Slots and positions: two prompts read together; a step of both, padded by rows of a spare slot; one alone."""
+"""Slots and positions: two prompts prefilled together; a step of both, padded by rows of a spare slot; one alone."""
 
 
 def run(decoder: FusedDecoder | PlainDecoder, stack: DecoderWeights) -> tuple[list[Tensor], Tensor]:
@@ -213,7 +213,7 @@ def run(decoder: FusedDecoder | PlainDecoder, stack: DecoderWeights) -> tuple[li
     for step, (slots, positions) in enumerate(STEPS):
         x = normal(len(slots), len(stack.norm), seed=step, dtype=dtype)
         if 3 in slots:
-            x[3] = x[2]  # what a spare slot holds does not depend on which of its rows comes last
+            x[3] = x[2]  # the content of a spare slot must not depend on the order of its rows
         where = torch.tensor(slots, device=DEVICE), torch.tensor(positions, device=DEVICE)
         before = x.clone()
         outputs.append(decoder(x, cache, *where))
@@ -222,7 +222,7 @@ def run(decoder: FusedDecoder | PlainDecoder, stack: DecoderWeights) -> tuple[li
 
 
 @pytest.mark.parametrize("part", ["talker", "predictor"])
-def test_prompts_and_steps_are_those_of_the_plain_layers(weights: Weights, part: str) -> None:
+def test_fused_decoder_equals_the_plain_layers_for_prompts_and_steps(weights: Weights, part: str) -> None:
     stack: DecoderWeights = getattr(weights, part)
     heads = weights.codec_head if part == "talker" else weights.predictor_heads[0]
     ours, our_cache = run(FusedDecoder(stack, 6), stack)
@@ -234,7 +234,7 @@ def test_prompts_and_steps_are_those_of_the_plain_layers(weights: Weights, part:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
-def test_in_half_precision_the_layers_round_as_the_plain_ones_do(weights: Weights, dtype: torch.dtype) -> None:
+def test_half_precision_decoder_rounds_as_the_plain_layers_do(weights: Weights, dtype: torch.dtype) -> None:
     stack = halved(weights.talker, dtype)
     ours, theirs = run(FusedDecoder(stack, 6), stack)[0], run(PlainDecoder(stack, 6), stack)[0]
     same = torch.cat([(our == their).float().flatten() for our, their in zip(ours, theirs, strict=True)])
@@ -242,7 +242,7 @@ def test_in_half_precision_the_layers_round_as_the_plain_ones_do(weights: Weight
 
 
 def launches(monkeypatch: pytest.MonkeyPatch, work: Any) -> list[tuple[object, ...]]:
-    """What is launched: kernel, grid, and all arguments but the tensors, of which type and strides."""
+    """Return what is launched: kernel, grid, and all arguments; of tensors their types and strides."""
     seen: list[tuple[object, ...]] = []
 
     def run(kernel: Any, *args: Any, grid: Any, **kwargs: Any) -> Any:
@@ -271,10 +271,10 @@ def test_launches_depend_on_the_number_of_rows_alone(weights: Weights, monkeypat
         for slots, positions in (([0, 0], [0, 1]), ([2, 1], [79, 3]))
     ]
     assert seen[0] == seen[1]
-    assert len(seen[0]) == 6 * len(stack.layers) + 1  # with few rows, one for the merging of the split attention
+    assert len(seen[0]) == 6 * len(stack.layers) + 1  # with few rows, one more to merge the split attention
 
 
-def test_where_kernels_cannot_be_made_it_is_said_why(caplog: pytest.LogCaptureFixture) -> None:
+def test_unavailable_kernels_log_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     assert not available(torch.device("cpu"))
     assert not caplog.records
     if DEVICE == "cpu":

@@ -1,4 +1,4 @@
-"""The kernels as a GPU gets them: they can be compiled where there is none."""
+"""The kernels compile for a GPU, without one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is rounded when, as in the package."""
+"""Norms and layers round as the package's do."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from adapters.qwen3_tts.runtime import Runtime
 from adapters.qwen3_tts.stock.package_model import PackageModel
 
 
-def test_a_norm_is_rounded_before_its_weight() -> None:
+def test_norm_is_rounded_before_its_weight() -> None:
     x, weight = torch.randn(5, 3, 48, generator=torch.Generator().manual_seed(0)).mul(8), torch.rand(48) + 0.5
     package = core.models.modeling_qwen3_tts.Qwen3TTSRMSNorm(48, eps=1e-6).requires_grad_(False)
     package.weight.copy_(weight)
-    tiny = x * 1e-4  # where the epsilon counts
+    tiny = x * 1e-4  # small enough for the epsilon to matter
     torch.testing.assert_close(RmsNorm(package.weight, 1e-6)(tiny), package(tiny), atol=0, rtol=1e-6)
     half = package.to(torch.bfloat16)
     assert torch.equal(RmsNorm(half.weight, 1e-6)(x.bfloat16()), half(x.bfloat16()))
 
 
 def read(stack: DecoderWeights, x: Tensor) -> Tensor:
-    """The normed hidden state of the last of the tokens `x` (tokens, hidden)."""
+    """Return the normed hidden state of the last of the tokens `x` (tokens, hidden)."""
     mask = causal_mask(len(x), stack.heads // stack.key_value_heads, x.device, x.dtype)
     decoder = Decoder(stack, len(x))
 
@@ -38,8 +38,8 @@ def read(stack: DecoderWeights, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(("part", "dtype"), [("talker", "bfloat16"), ("talker", "float16"), ("predictor", "bfloat16")])
-def test_in_16_bits_a_prompt_is_read_to_the_same_numbers(model_dir: Path, part: str, dtype: str) -> None:
-    """But for the predictor in float16: ours is wider there."""
+def test_16_bit_prefill_gives_the_packages_hidden_states(model_dir: Path, part: str, dtype: str) -> None:
+    """Not for the predictor in float16, which is float32 here."""
     folder = model_dir / "Qwen3-TTS-12Hz-1.7B-CustomVoice"
     talker = PackageModel.load(Checkpoint.read(folder), Runtime("cpu", dtype, "sdpa")).model.talker
     package = talker.model if part == "talker" else talker.code_predictor.model
@@ -48,5 +48,7 @@ def test_in_16_bits_a_prompt_is_read_to_the_same_numbers(model_dir: Path, part: 
     with torch.inference_mode():
         ours = torch.cat([read(stack, prompt[:n]) for n in range(2, 21)])
         theirs = torch.cat([package(inputs_embeds=prompt[None, :n]).last_hidden_state[0, -1:] for n in range(2, 21)])
-    same = (ours == theirs).float().mean()  # all, but for how a processor's matrices sum; a third, with a rounding less
+    same = (
+        (ours == theirs).float().mean()
+    )  # all, except for the order of sums in a processor's matrices; with one rounding less, a third
     assert same > 0.9

@@ -1,4 +1,4 @@
-"""In 16 bits: every draw is made from the package's probabilities, as near as one rounding of a sum can tell."""
+"""Draws in 16 bits: from the package's probabilities, as far as the order of sums allows."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SPOKEN = CASES["preset voice, instructed"]
 SAMPLING = SamplingParams(
     temperature=1.0, top_k=0, repetition_penalty=1.0, subtalker_temperature=1.0, subtalker_top_k=0, seed=5
 )
-"""Nothing is cut off, so that probabilities are those of all codes."""
+"""With these parameters nothing is cut off, so that the probabilities are those of all codes."""
 TOKENS = 20
 
 
 @pytest.fixture(scope="module")
 def rounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose weights are the same numbers in every precision."""
+    """A checkpoint whose weights have the same values in every precision."""
     folder = tmp_path_factory.mktemp("models") / CHECKPOINT
     kind, parameters = CHECKPOINTS[CHECKPOINT]
     write_checkpoint(folder, kind, replace(SHAPES["tiny"][parameters], dtype="bfloat16"))
@@ -47,7 +47,7 @@ def exact(rounded: Path) -> Oracle:
 
 
 def spoken_by_the_package(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Tensor], list[int]]:
-    """The probabilities of each draw, and the codes drawn."""
+    """Return the probabilities of each draw of the package, and the codes drawn."""
     probabilities, codes, noise = [], [], SharedNoise(oracle.weights, SAMPLING)
 
     def multinomial(each: Tensor, num_samples: int) -> Tensor:
@@ -64,7 +64,7 @@ def spoken_by_the_package(oracle: Oracle, monkeypatch: pytest.MonkeyPatch) -> tu
 
 
 def followed_by_us(oracle: Oracle, codes: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """The probabilities of each draw where it draws these codes."""
+    """Return our probabilities of each draw, if it draws these codes."""
     probabilities, left = [], iter(codes)
 
     def draw(sampler: RowSampler, scores: Tensor, noise: Tensor) -> Tensor:
@@ -82,21 +82,21 @@ def followed_by_us(oracle: Oracle, codes: Sequence[int], monkeypatch: pytest.Mon
 
 
 def distance(some: Sequence[Tensor], others: Sequence[Tensor]) -> float:
-    """The probability that is elsewhere, on the average of the draws."""
+    """Return the probability that differs, on average over the draws."""
     apart = [(one - other).abs().sum() / 2 for one, other in zip(some, others, strict=True)]
     return float(torch.stack(apart).mean())
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_codes_are_drawn_from_the_packages_probabilities_of_that_precision(
+def test_codes_are_drawn_from_the_packages_probabilities_in_16_bits(
     rounded: Path, exact: Oracle, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What 16 bits cost is how far the package is from float32; with one rounding elsewhere, we are as far from it.
+    """The error of 16 bits is the distance of the package from float32. With one rounding elsewhere, ours is as far.
 
-    So we are to be much nearer, and most often at its very bits: at no draws, or one in twenty, where a sum or
-    product is rounded elsewhere (measured: residuals, rotation, SiLU, the sum of embeddings), at half of them here.
-    The rest are matrix products that add up in another order. In float16 that holds for the talker's draws alone; the
-    code predictor's are made in float32, and so must be nearer to it than the package's.
+    So our distance from the package must be much smaller, and most draws must be equal to the bit. With a sum or
+    product rounded elsewhere (measured: residuals, rotation, SiLU, the sum of embeddings) no draw is equal, or one in
+    twenty; here half of them are. The rest are matrix products that sum in another order. In float16 this holds for the
+    talker's draws only; the code predictor is float32 here, and so must be nearer to float32 than the package.
     """
     oracle = Oracle(rounded, dtype)
     theirs, codes = spoken_by_the_package(oracle, monkeypatch)
@@ -113,7 +113,7 @@ def test_codes_are_drawn_from_the_packages_probabilities_of_that_precision(
 
 
 def scores_of_a_frame(model: Weights) -> Tensor:
-    """The code predictor's (15, codes), of any frame."""
+    """Return the code predictor's scores (15, codes) of some frame."""
     scores: list[Tensor] = []
 
     def draw(book: int, each: Tensor) -> Tensor:
@@ -127,8 +127,8 @@ def scores_of_a_frame(model: Weights) -> Tensor:
 
 
 @pytest.mark.parametrize("size", ["0.6B", "1.7B"])
-def test_the_code_predictor_may_go_beyond_the_range_of_float16(model_dir: Path, tmp_path: Path, size: str) -> None:
-    """As that of the published 0.6B does between the two matrices of a feed-forward part."""
+def test_code_predictor_may_exceed_the_range_of_float16(model_dir: Path, tmp_path: Path, size: str) -> None:
+    """The published 0.6B exceeds it between the two matrices of a feed-forward part."""
     folder = shutil.copytree(model_dir / f"Qwen3-TTS-12Hz-{size}-CustomVoice", tmp_path / "model")
     tensors = load_file(folder / "model.safetensors")
     for name, factor in {"gate": 2.0**10, "up": 2.0**10, "down": 2.0**-20}.items():

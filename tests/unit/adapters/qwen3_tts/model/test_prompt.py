@@ -1,4 +1,4 @@
-"""Prompts, row for row, against those that the package builds."""
+"""Prompts compared, row by row, with the package's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXACT = {"atol": 2e-6, "rtol": 0}
 
 @pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])
 @pytest.mark.parametrize("name", CASES)
-def test_a_prompt_is_that_of_the_package(model_dir: Path, name: str, streaming_text: bool) -> None:
+def test_prompt_equals_the_packages(model_dir: Path, name: str, streaming_text: bool) -> None:
     case = CASES[name]
     oracle = Oracle.of(model_dir, case.checkpoint)
     prompt = oracle.prompt(case, streaming_text=streaming_text)
@@ -27,7 +27,7 @@ def test_a_prompt_is_that_of_the_package(model_dir: Path, name: str, streaming_t
     assert len(prompt.trailing) <= rows + 1
 
 
-def test_the_references_cover_text_that_ends_before_and_after_the_reference_does(model_dir: Path) -> None:
+def test_cases_cover_texts_shorter_and_longer_than_the_reference(model_dir: Path) -> None:
     oracle = Oracle.of(model_dir, "0.6B-Base")
     shorter, longer = (CASES[f"voice in context, {which} text"] for which in ("shorter", "longer"))
     assert (shorter.text, longer.text) == (SHORT, LONG)
@@ -40,7 +40,7 @@ def prompts(model_dir: Path) -> PromptBuilder:
     return PromptBuilder(Oracle.of(model_dir, "0.6B-CustomVoice").weights)
 
 
-def test_a_speaker_is_found_however_the_checkpoint_spells_it(model_dir: Path) -> None:
+def test_speaker_is_found_in_any_case(model_dir: Path) -> None:
     weights = Oracle.of(model_dir, "0.6B-CustomVoice").weights
     talker = weights.config["talker_config"]
     spelled = {
@@ -52,12 +52,12 @@ def test_a_speaker_is_found_however_the_checkpoint_spells_it(model_dir: Path) ->
     assert torch.equal(mine.embeddings, theirs.embeddings)
 
 
-def test_nothing_cannot_be_spoken(prompts: PromptBuilder) -> None:
-    with pytest.raises(ValueError, match="no text"):
+def test_empty_text_is_rejected(prompts: PromptBuilder) -> None:
+    with pytest.raises(ValueError, match="the text is empty"):
         prompts.build("")
 
 
-@pytest.mark.parametrize("unknown", [{"language": "klingon"}, {"speaker": "nobody"}])
-def test_a_name_that_the_checkpoint_does_not_have_is_an_error(prompts: PromptBuilder, unknown: dict[str, str]) -> None:
+@pytest.mark.parametrize("unknown", [{"language": "klingon"}, {"speaker": "unknown"}])
+def test_unknown_language_or_speaker_is_an_error(prompts: PromptBuilder, unknown: dict[str, str]) -> None:
     with pytest.raises(KeyError):
         prompts.build("Hello.", **unknown)

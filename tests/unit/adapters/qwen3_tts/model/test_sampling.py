@@ -1,4 +1,4 @@
-"""How codes are drawn, number for number as the reference's processors have it, and by noise that is noise."""
+"""Draws compared with the reference's processors, value by value, and the distribution of the noise."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ WARPS = [
 
 
 def tied_scores(rows: int, seed: int = 0) -> Tensor:
-    """Scores of few different values, so that many tie, some of them suppressed."""
+    """Return scores of few different values, so that many tie, with some of them suppressed."""
     scores = (torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 4).round() / 2
     scores[:, ::7] = -torch.inf
     return scores
@@ -52,7 +52,7 @@ def loaded(warps: list[LogitsParams], vocabulary: int = VOCABULARY) -> RowSample
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["scores tie", "scores differ"])
-def test_scores_are_those_of_the_reference_in_any_company(tied: bool) -> None:
+def test_warped_scores_equal_the_references_in_any_batch(tied: bool) -> None:
     generator = torch.Generator().manual_seed(1)
     scores = tied_scores(len(WARPS)) if tied else torch.randn(len(WARPS), VOCABULARY, generator=generator)
     together = loaded(WARPS).warp(scores)
@@ -62,7 +62,7 @@ def test_scores_are_those_of_the_reference_in_any_company(tied: bool) -> None:
         assert torch.equal(loaded([warp]).warp(scores[row : row + 1]), expected), warp
 
 
-def test_without_top_p_no_more_candidates_are_sorted_out_than_needed() -> None:
+def test_plan_sorts_no_more_candidates_than_needed() -> None:
     assert loaded([LogitsParams(True, 1.0, 50, 1.0), LogitsParams(False, 1.0, 0, 0.5)]).plan == (True, True, 64, False)
     assert loaded([LogitsParams(True, 1.0, 50, 1.0), LogitsParams(True, 1.0, 65, 1.0)]).plan == (
         True,
@@ -74,7 +74,7 @@ def test_without_top_p_no_more_candidates_are_sorted_out_than_needed() -> None:
 
 
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.05, 2.0])
-def test_the_repetition_penalty_is_that_of_the_reference(penalty: float) -> None:
+def test_repetition_penalty_equals_the_references(penalty: float) -> None:
     scores = torch.randn(2, VOCABULARY, generator=torch.Generator().manual_seed(2))
     history = torch.tensor([[0, 5, 5, 299], [1, 2, 3, 4]])
     seen = torch.zeros(2, VOCABULARY, dtype=torch.bool).scatter_(1, history, True)
@@ -82,7 +82,7 @@ def test_the_repetition_penalty_is_that_of_the_reference(penalty: float) -> None
     assert torch.equal(penalized(scores, seen, torch.tensor([[penalty]])), expected)
 
 
-def test_a_row_that_does_not_sample_takes_the_first_of_the_best() -> None:
+def test_greedy_row_takes_the_first_best_code() -> None:
     scores = torch.tensor([[0.0, 2.0, 2.0, 1.0]]).expand(2, -1)
     noise = torch.tensor([[0.0, 0.0, 0.0, 9.0]]).expand(2, -1)
     drawn = loaded([LogitsParams(False, 1.0, 0, 1.0), LogitsParams(True, 1.0, 0, 1.0)], vocabulary=4).draw(
@@ -92,7 +92,7 @@ def test_a_row_that_does_not_sample_takes_the_first_of_the_best() -> None:
 
 
 @pytest.mark.parametrize("over", ["frames", "seeds"])
-def test_codes_are_drawn_as_often_as_their_probabilities_say(over: str) -> None:
+def test_codes_are_drawn_with_their_probabilities(over: str) -> None:
     draws, probabilities = 20_000, torch.tensor([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
     counted = torch.arange(draws)
     keys = torch.tensor([noise_key(seed) for seed in (range(draws) if over == "seeds" else [7] * draws)])
@@ -105,7 +105,7 @@ def test_codes_are_drawn_as_often_as_their_probabilities_say(over: str) -> None:
         assert stats.chisquare(counts, (probabilities * draws).double().numpy(), sum_check=False).pvalue > 1e-3, book
 
 
-def test_draws_of_one_frame_and_of_the_next_do_not_depend_on_each_other() -> None:
+def test_draws_of_a_frame_and_the_next_are_independent() -> None:
     draws, kinds = 20_000, 4
     noise = GumbelNoise(2 * kinds, CPU).gumbel(torch.full((draws,), noise_key(1)), torch.arange(draws))
     first, second = noise[:, :kinds].argmax(-1), noise[:, kinds:].argmax(-1)
@@ -114,13 +114,13 @@ def test_draws_of_one_frame_and_of_the_next_do_not_depend_on_each_other() -> Non
         assert stats.chi2_contingency(table.numpy()).pvalue > 1e-3
 
 
-def test_noise_is_finite_and_of_gumbels_distribution() -> None:
+def test_noise_is_finite_and_has_the_gumbel_distribution() -> None:
     noise = GumbelNoise(200_000, CPU).gumbel(torch.tensor([noise_key(3)]), torch.tensor([0]))[0]
     assert noise.isfinite().all()
     assert stats.kstest(noise.numpy(), "gumbel_r").pvalue > 1e-3
 
 
-def test_noise_depends_on_key_frame_and_place_alone() -> None:
+def test_noise_depends_on_key_frame_and_offset_alone() -> None:
     keys, frames = torch.tensor([noise_key(seed) for seed in (1, 2, 2**64 + 1)]), torch.tensor([5, 5, 5])
     together = GumbelNoise(100, CPU).gumbel(keys, frames)
     alone = GumbelNoise(100, CPU).gumbel(keys[1:2], frames[1:2])
@@ -131,13 +131,13 @@ def test_noise_depends_on_key_frame_and_place_alone() -> None:
     assert not torch.equal(GumbelNoise(100, CPU).gumbel(keys, frames + 1), together)
 
 
-def test_what_nobody_says_is_as_in_the_package() -> None:
+def test_default_sampling_params_equal_the_packages() -> None:
     package = Qwen3TTSModel._merge_generate_kwargs(SimpleNamespace(generate_defaults={}))
     assert package.pop("max_new_tokens") == 2048
     assert package == {name: value for name, value in vars(SamplingParams()).items() if name in package}
 
 
-def test_parameters_are_laid_over_one_another_and_what_is_none_of_them_is_passed_over() -> None:
+def test_options_override_generation_config_and_unknown_entries_are_ignored() -> None:
     checkpoint = {"temperature": 0.7, "top_k": 20, "max_new_tokens": 8192, "subtalker_top_p": 0.9}
     sampling = SamplingParams.from_options(checkpoint, SpeechOptions(temperature=0.5), seed=3)
     assert sampling == SamplingParams(temperature=0.5, top_k=20, subtalker_top_p=0.9, seed=3)

@@ -1,4 +1,4 @@
-"""The kernel that draws, against the plain draws; without a GPU it runs in its language's interpreter."""
+"""The draw kernel compared with the plain sampler; without a GPU the kernel runs in the interpreter."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ temperature = st.sampled_from([0.3, 0.9, 1.0, 2.5])
 
 def scores_of(rows: int, seed: int, *, tied: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
     scores = torch.randn(rows, VOCABULARY, generator=torch.Generator().manual_seed(seed)) * 3
-    return ((scores / 2).round() * -0.5 if tied else scores).to(DEVICE, dtype)  # zeros of either sign among them
+    return ((scores / 2).round() * -0.5 if tied else scores).to(DEVICE, dtype)  # with zeros of either sign
 
 
 def loaded(*warps: LogitsParams) -> RowSampler:
@@ -54,7 +54,7 @@ def warped(scores: Tensor, warp: LogitsParams) -> Tensor:
 
 @given(top_k, temperature, st.booleans(), st.integers(0, 99))
 @quick(max_examples=25)
-def test_top_k_keeps_the_same_scores_as_the_plain_one_those_that_tie_too(
+def test_top_k_keeps_the_same_scores_as_the_plain_sampler_with_ties(
     top_k: int, temperature: float, tied: bool, seed: int
 ) -> None:
     scores, warp = scores_of(1, seed, tied=tied), LogitsParams(True, temperature, top_k, 1.0)
@@ -64,7 +64,9 @@ def test_top_k_keeps_the_same_scores_as_the_plain_one_those_that_tie_too(
 
 @given(top_k, temperature, st.sampled_from([0.0, 0.1, 0.5, 0.95, 0.999]), st.integers(0, 99))
 @quick(max_examples=25)
-def test_top_p_keeps_the_same_scores_as_the_plain_one(top_k: int, temperature: float, top_p: float, seed: int) -> None:
+def test_top_p_keeps_the_same_scores_as_the_plain_sampler(
+    top_k: int, temperature: float, top_p: float, seed: int
+) -> None:
     scores, warp = scores_of(1, seed), LogitsParams(True, temperature, top_k, top_p)
     scores[:, CONTROL:] = -torch.inf
     assert torch.equal(warped(scores, warp), loaded(warp).warp(scores))
@@ -72,7 +74,7 @@ def test_top_p_keeps_the_same_scores_as_the_plain_one(top_k: int, temperature: f
 
 @given(st.sampled_from([0.0, 0.3, 0.7, 0.95]), st.integers(0, 99))
 @quick(max_examples=15)
-def test_of_scores_that_tie_at_the_edge_of_top_p_all_are_kept(top_p: float, seed: int) -> None:
+def test_top_p_keeps_all_scores_that_tie_at_its_edge(top_p: float, seed: int) -> None:
     scores, warp = scores_of(1, seed, tied=True), LogitsParams(True, 1.0, 0, top_p)
     ours, theirs = warped(scores, warp), loaded(warp).warp(scores)
     least = theirs[theirs.isfinite()].min()
@@ -85,7 +87,7 @@ def _noise(numbers, keys, target, BLOCK: tl.constexpr):
     tl.store(target + place, _gumbel(tl.load(numbers + place), tl.load(keys)))
 
 
-def test_noise_is_that_of_the_plain_draws() -> None:
+def test_kernel_noise_equals_the_plain_noise() -> None:
     frames = torch.tensor([-1, 0, 7, 2**40], device=DEVICE)
     for frame, seed in zip(frames, (0, 1, -5, 2**70), strict=True):
         keys = torch.tensor([noise_key(seed)], device=DEVICE)
@@ -109,7 +111,7 @@ warps = st.lists(st.sampled_from(WARPS), min_size=1, max_size=4)
 
 @given(warps, st.sampled_from([torch.float32, torch.bfloat16, torch.float16]), st.integers(0, 999))
 @quick(max_examples=25)
-def test_codes_are_those_of_the_plain_draws(warps: list[LogitsParams], dtype: torch.dtype, seed: int) -> None:
+def test_kernel_codes_equal_the_plain_codes(warps: list[LogitsParams], dtype: torch.dtype, seed: int) -> None:
     rows = len(warps)
     scores = scores_of(rows, seed, tied=seed % 5 == 0, dtype=dtype)
     sampler = loaded(*(warp._replace(top_p=1.0) if seed % 5 == 0 else warp for warp in warps))
@@ -127,7 +129,7 @@ def test_codes_are_those_of_the_plain_draws(warps: list[LogitsParams], dtype: to
     st.data(),
 )
 @quick(max_examples=25)
-def test_codebook_0_obeys_its_rules(
+def test_first_code_rules_apply_to_codebook_0(
     warps: list[LogitsParams], penalties: list[float], drawn: list[int], data: Any
 ) -> None:
     rows, seed = len(warps), data.draw(st.integers(0, 999))
@@ -153,10 +155,10 @@ def test_codebook_0_obeys_its_rules(
     assert torch.equal(rules.seen, seen)
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the interpreter, about what is no number
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter warns about NaN
 @pytest.mark.parametrize("warp", WARPS)
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
-def test_a_broken_row_draws_a_code_all_the_same_and_leaves_the_others_alone(warp: LogitsParams, value: float) -> None:
+def test_row_of_nan_draws_a_valid_code_and_leaves_other_rows_alone(warp: LogitsParams, value: float) -> None:
     scores, keys, frames = scores_of(2, 0), torch.arange(2, device=DEVICE), torch.zeros(2, dtype=int, device=DEVICE)
     sampler = FusedRowSampler(loaded(warp, warp), keys, NUMBERS)
     sound = sampler.draw(scores, frames, 0)
@@ -166,7 +168,7 @@ def test_a_broken_row_draws_a_code_all_the_same_and_leaves_the_others_alone(warp
     assert codes[1] == sound[1]
 
 
-def test_defaults_are_drawn_over_the_whole_vocabulary_of_a_published_checkpoint() -> None:
+def test_kernel_draws_from_the_whole_vocabulary_of_a_published_checkpoint() -> None:
     warp, vocabulary = SamplingParams().talker, 3072
     sampler = RowSampler(1, vocabulary, DEVICE)
     sampler.load([warp])

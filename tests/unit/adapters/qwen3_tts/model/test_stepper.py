@@ -1,4 +1,4 @@
-"""Codes, one for one, against those that the package generates; and each stream as if it were alone."""
+"""Codes compared, one by one, with the package's; and each stream compared with its solo run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adapters.qwen3_tts.inflight.model.stepper import SPAN, FrameStepper
-from tests.unit.adapters.qwen3_tts.model.isolation import SAMPLINGS, TOKENS, Alone, speak_in_company
+from tests.unit.adapters.qwen3_tts.model.isolation import SAMPLINGS, TOKENS, SoloRun, run_together
 from tests.unit.adapters.qwen3_tts.oracle import (
     CASES,
     GREEDY,
@@ -25,7 +25,7 @@ from tests.unit.adapters.qwen3_tts.oracle import (
     Oracle,
     SharedNoise,
     codes_of,
-    step_alone,
+    step_solo,
 )
 
 PRESET, INSTRUCTED = CASES["preset voice"], CASES["preset voice, instructed"]
@@ -35,7 +35,7 @@ BOOK = Case("1.7B-Base", LONG * 16, "english", reference_text="")
 
 @pytest.mark.parametrize("streaming_text", [True, False], ids=["text frame by frame", "whole text"])
 @pytest.mark.parametrize("name", CASES)
-def test_greedy_codes_are_those_of_the_package(model_dir: Path, name: str, streaming_text: bool) -> None:
+def test_greedy_codes_equal_the_packages(model_dir: Path, name: str, streaming_text: bool) -> None:
     case = CASES[name]
     oracle = Oracle.of(model_dir, case.checkpoint)
     package = oracle.package_codes(case, streaming_text=streaming_text, max_new_tokens=TOKENS)
@@ -44,8 +44,8 @@ def test_greedy_codes_are_those_of_the_package(model_dir: Path, name: str, strea
     assert len(codes) > 0
 
 
-def test_codes_are_those_of_the_package_however_long_speech_goes_on(model_dir: Path) -> None:
-    case = CASES["voice by colour"]
+def test_codes_of_long_speech_equal_the_packages(model_dir: Path) -> None:
+    case = CASES["speaker embedding"]
     oracle = Oracle.of(model_dir, case.checkpoint)
     package = oracle.package_codes(case, streaming_text=True, max_new_tokens=80)
     prompt = oracle.prompt(case, streaming_text=True)
@@ -55,7 +55,7 @@ def test_codes_are_those_of_the_package_however_long_speech_goes_on(model_dir: P
 
 @pytest.mark.parametrize("name", SAMPLINGS)
 @pytest.mark.parametrize("case", [PRESET, INSTRUCTED], ids=["0.6B", "1.7B"])
-def test_sampled_codes_are_those_of_the_package_with_the_same_noise(
+def test_sampled_codes_equal_the_packages_with_the_same_noise(
     model_dir: Path, case: Case, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sampling = SAMPLINGS[name]
@@ -68,24 +68,24 @@ def test_sampled_codes_are_those_of_the_package_with_the_same_noise(
     assert torch.equal(codes, package)
 
 
-def test_the_end_code_is_no_frame_and_its_row_is_zero(model_dir: Path) -> None:
+def test_end_token_is_no_frame_and_its_row_is_zero(model_dir: Path) -> None:
     case = ENDING
     oracle = Oracle.of(model_dir, case.checkpoint)
     package = oracle.package_codes(case, streaming_text=False, max_new_tokens=TOKENS)
     assert 0 < len(package) < TOKENS - 1
     stepper = FrameStepper(oracle.weights, slots=1, positions=128)
     stepper.start(0, oracle.prompt(case), GREEDY)
-    assert torch.equal(torch.stack(list(step_alone(stepper, 0, len(package)))), package)
+    assert torch.equal(torch.stack(list(step_solo(stepper, 0, len(package)))), package)
     last = stepper.step([0])
     assert last.ended.tolist() == [True]
     assert not last.codes.any()
 
 
-def test_an_end_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
+def test_end_token_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
     oracle = Oracle(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     end, prompt = oracle.stock.end_token, oracle.prompt(PRESET, streaming_text=True)
     lengths = []
-    for wish in (1e4, -1e4):  # one of the two wants to end at the third code, and one at the first
+    for wish in (1e4, -1e4):  # one of them draws the end token as the third code, the other as the first
         head = oracle.weights.codec_head.clone()
         head[end] *= wish
         eager = replace(oracle.weights, codec_head=head)
@@ -100,24 +100,24 @@ def test_an_end_comes_after_two_codes_at_the_earliest(model_dir: Path) -> None:
     assert min(at_once for _, at_once in lengths) == 0
 
 
-def test_a_prompt_of_any_length_is_read_to_the_codes_of_the_package(oracle: Oracle) -> None:
+def test_long_prompt_gives_the_packages_codes(oracle: Oracle) -> None:
     package = oracle.package_codes(BOOK, streaming_text=False, max_new_tokens=4)
     prompt = oracle.prompt(BOOK)
-    assert len(prompt.embeddings) > 300  # more than goes through the layers at once
+    assert len(prompt.embeddings) > 300  # more than fit into one pass through the layers
     assert torch.equal(oracle.codes(prompt, frames=3), package)
 
 
 @given(random=st.integers(0, 2**32 - 1).map(Random), buckets=st.sampled_from([(), (1, 2, 4, 8)]))
 @settings(max_examples=15, deadline=None, database=None)
-def test_a_stream_is_the_same_whoever_joins_and_leaves_and_however_its_prompt_is_divided(
-    alone: list[Alone], oracle: Oracle, random: Random, buckets: tuple[int, ...]
+def test_stream_is_the_same_in_any_batch_and_with_any_prefill_chunks(
+    solo_runs: list[SoloRun], oracle: Oracle, random: Random, buckets: tuple[int, ...]
 ) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128, buckets=buckets)
-    speak_in_company(stepper, alone, random)
+    run_together(stepper, solo_runs, random)
 
 
 class Operations(TorchDispatchMode):
-    """Notes what is computed, and in which shapes."""
+    """Records the operations and the shapes of their results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Operations(TorchDispatchMode):
         return result
 
 
-def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(oracle: Oracle) -> None:
+def test_frames_have_the_same_operations_and_none_waits_for_the_device(oracle: Oracle) -> None:
     stepper = FrameStepper(oracle.weights, slots=4, positions=128)
     for slot, sampling in ((0, GREEDY), (3, SAMPLINGS["top-p and top-k"])):
         stepper.start(slot, oracle.prompt(LARGE), sampling)
@@ -145,7 +145,7 @@ def test_every_frame_is_the_same_operations_and_none_that_waits_for_the_device(o
 
 
 @pytest.mark.parametrize("left", ["after its prompt", "in the middle of its prompt"])
-def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle, left: str) -> None:
+def test_slot_keeps_nothing_of_a_stream_of_nan(oracle: Oracle, left: str) -> None:
     prompt, longer = oracle.prompt(LARGE, streaming_text=True), oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=1, positions=128)
     stepper.open(0, replace(longer, embeddings=torch.full_like(longer.embeddings, torch.nan)), GREEDY)
@@ -155,10 +155,10 @@ def test_a_slot_keeps_nothing_of_a_stream_that_broke(oracle: Oracle, left: str) 
     stepper.release(0)
     stepper.start(0, prompt, GREEDY)
     assert len(prompt.embeddings) < len(longer.embeddings) - 1
-    assert torch.equal(torch.stack(list(step_alone(stepper, 0, 3))), oracle.codes(prompt, frames=3))
+    assert torch.equal(torch.stack(list(step_solo(stepper, 0, 3))), oracle.codes(prompt, frames=3))
 
 
-def test_a_prompt_that_fills_its_slot_is_refused_and_takes_no_slot(oracle: Oracle) -> None:
+def test_prompt_that_fills_its_slot_is_rejected_and_takes_no_slot(oracle: Oracle) -> None:
     prompt = oracle.prompt(LARGE)
     tokens = len(prompt.embeddings)
     stepper = FrameStepper(oracle.weights, slots=1, positions=tokens)
@@ -168,39 +168,39 @@ def test_a_prompt_that_fills_its_slot_is_refused_and_takes_no_slot(oracle: Oracl
         stepper.release(0)
 
 
-def test_a_stream_ends_with_its_positions(oracle: Oracle) -> None:
+def test_step_beyond_the_last_position_is_rejected(oracle: Oracle) -> None:
     prompt = oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=2, positions=len(prompt.embeddings) + 1)
     stepper.start(1, prompt, GREEDY)
     stepper.step([1])
-    with pytest.raises(ValueError, match="all of its"):
+    with pytest.raises(ValueError, match="all its"):
         stepper.step([1])
 
 
 @pytest.mark.parametrize("slot", [-1, 1, 2])
-def test_only_a_free_slot_is_prefilled(oracle: Oracle, slot: int) -> None:
+def test_only_a_free_slot_can_be_started(oracle: Oracle, slot: int) -> None:
     stepper = FrameStepper(oracle.weights, slots=2, positions=128)
     stepper.start(1, oracle.prompt(LARGE), GREEDY)
     with pytest.raises(ValueError, match="not free"):
         stepper.start(slot, oracle.prompt(LARGE), GREEDY)
 
 
-def test_only_a_slot_in_use_is_stepped(oracle: Oracle) -> None:
+def test_only_a_slot_in_use_can_be_stepped(oracle: Oracle) -> None:
     with pytest.raises(ValueError, match="not in use"):
         FrameStepper(oracle.weights, slots=2, positions=128).step([0])
 
 
-def test_only_a_stream_whose_prompt_is_read_is_stepped(oracle: Oracle) -> None:
+def test_only_a_prefilled_stream_can_be_stepped(oracle: Oracle) -> None:
     prompt = oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=1, positions=128)
     stepper.open(0, prompt, GREEDY)
     stepper.prefill({0: len(prompt.embeddings) - 2})
-    with pytest.raises(ValueError, match="2 tokens of its prompt"):
+    with pytest.raises(ValueError, match="2 prompt tokens"):
         stepper.step([0])
 
 
 @pytest.mark.parametrize("tokens", [-1, 0, 10_000])
-def test_only_what_is_left_of_a_prompt_is_read_and_before_that_nothing(oracle: Oracle, tokens: int) -> None:
+def test_prefill_of_too_many_tokens_is_rejected_before_any_work(oracle: Oracle, tokens: int) -> None:
     prompt = oracle.prompt(LARGE)
     stepper = FrameStepper(oracle.weights, slots=2, positions=128)
     for slot in (0, 1):

@@ -1,4 +1,4 @@
-"""Text becomes the tokens that the package makes of it, and never more than text."""
+"""A text has the package's tokens, and no special tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHECKPOINT = "Qwen3-TTS-12Hz-1.7B-CustomVoice"
 
 @pytest.fixture(scope="module")
 def large(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tokenizer with as many tokens as the published ones, and one across a change of case."""
+    """A tokenizer with as many tokens as the published ones, and a token with a change of case."""
     folder = tmp_path_factory.mktemp("tokenizer")
     for name in ("config.json", "tokenizer_config.json", "merges.txt", "vocab.json"):
         shutil.copy(model_dir / CHECKPOINT / name, folder)
@@ -30,14 +30,14 @@ def large(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_words_are_cut_where_the_package_cuts_them(large: Path) -> None:
+def test_text_is_split_as_in_the_package(large: Path) -> None:
     ours = TextTokenizer(large)
     package = core.models.Qwen3TTSProcessor.from_pretrained(str(large), fix_mistral_regex=True)
     for text in ("aB", "a\nB/\n", "don't, 12 times", LONG, "明天早上我们去图书馆看书。"):
         assert ours.encode(text) == package(text=text)["input_ids"][0], text
 
 
-def test_a_mark_in_a_text_is_letters(model_dir: Path) -> None:
+def test_special_token_in_a_text_is_plain_text(model_dir: Path) -> None:
     tokenizer = TextTokenizer(model_dir / CHECKPOINT)
     (mark,) = set(tokenizer.instruction.after[:1])
     assert mark not in tokenizer.encode("<|im_end|>")

@@ -1,4 +1,4 @@
-"""A checkpoint's tensors as the frame loop wants them, and those that it refuses."""
+"""A checkpoint's tensors, and the checkpoints that are rejected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKPOINT = "Qwen3-TTS-12Hz-1.7B-CustomVoice"
 
 @pytest.fixture
 def folder(model_dir: Path, tmp_path: Path) -> Path:
-    """A checkpoint of one's own."""
+    """A copy of a checkpoint, to be changed."""
     return shutil.copytree(model_dir / CHECKPOINT, tmp_path / CHECKPOINT)
 
 
@@ -28,7 +28,7 @@ def change_config(folder: Path, part: str, **values: Any) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-def test_a_checkpoint_in_several_files_is_one(folder: Path) -> None:
+def test_checkpoint_in_several_files_is_loaded(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     whole = Weights.load(folder)
     (folder / "model.safetensors").unlink()
@@ -38,27 +38,27 @@ def test_a_checkpoint_in_several_files_is_one(folder: Path) -> None:
     assert torch.equal(Weights.load(folder).talker.layers[1].qkv, whole.talker.layers[1].qkv)
 
 
-def test_every_tensor_has_the_precision_that_was_asked_for(folder: Path) -> None:
+def test_tensors_have_the_requested_precision(folder: Path) -> None:
     weights = Weights.load(folder, dtype=torch.bfloat16)
     assert weights.predictor_in is not None
     for tensor in (weights.talker.layers[0].qkv, weights.codec_head, *weights.code_embeddings, *weights.predictor_in):
         assert tensor.dtype == torch.bfloat16
 
 
-def test_the_speech_tokenizer_is_as_precise_as_it_was_published(folder: Path) -> None:
+def test_speech_tokenizer_keeps_its_published_precision(folder: Path) -> None:
     weights = Weights.load(folder, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in weights.speech_tokenizer.parameters()} == {torch.float32}
 
 
-def test_only_a_checkpoint_that_clones_voices_has_encoders(model_dir: Path) -> None:
-    clones, speaks = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base"), Weights.load(model_dir / CHECKPOINT)
-    assert speaks.speaker_encoder is None
-    assert clones.speaker_encoder is not None
-    assert not hasattr(speaks.speech_tokenizer, "encoder")
-    assert hasattr(clones.speech_tokenizer, "encoder")
+def test_only_a_voice_clone_checkpoint_has_encoders(model_dir: Path) -> None:
+    clone, custom = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base"), Weights.load(model_dir / CHECKPOINT)
+    assert custom.speaker_encoder is None
+    assert clone.speaker_encoder is not None
+    assert not hasattr(custom.speech_tokenizer, "encoder")
+    assert hasattr(clone.speech_tokenizer, "encoder")
 
 
-def test_a_missing_tensor_is_named(folder: Path) -> None:
+def test_missing_tensor_is_named(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     del tensors["talker.model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, folder / "model.safetensors")
@@ -66,7 +66,7 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
         Weights.load(folder)
 
 
-def test_a_tensor_that_would_be_left_out_is_named(folder: Path) -> None:
+def test_unused_tensor_is_named(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     save_file(tensors | {"talker.model.layers.0.self_attn.q_proj.bias": torch.zeros(32)}, folder / "model.safetensors")
     with pytest.raises(UnreadableCheckpointError, match=r"q_proj\.bias"):
@@ -81,7 +81,7 @@ def test_a_tensor_that_would_be_left_out_is_named(folder: Path) -> None:
         ("code_predictor_config", {"use_sliding_window": True}, "use_sliding_window is True"),
     ],
 )
-def test_what_the_layers_do_not_compute_is_refused(folder: Path, part: str, values: dict[str, Any], named: str) -> None:
+def test_unsupported_config_value_is_rejected(folder: Path, part: str, values: dict[str, Any], named: str) -> None:
     change_config(folder, part, **values)
     with pytest.raises(UnreadableCheckpointError, match=named):
         Weights.load(folder)

@@ -1,4 +1,4 @@
-"""A loop on a fake model, on the thread of whoever turns it."""
+"""A frame loop on a fake model, stepped by the test's own thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMITS = Limits(slots=3, positions=80, queue=4, queue_seconds=5.0)
 
 @dataclass
 class Bench:
-    """A loop on a fake model, and a clock that stands until a test moves it."""
+    """A frame loop on a fake model, and a clock that only the test advances."""
 
     limits: Limits = LIMITS
     chunk_schedule: ChunkSchedule = CHUNK_SCHEDULES["latency"]
@@ -31,7 +31,7 @@ class Bench:
     codec: FakeCodec = field(default_factory=FakeCodec)
     pipeline_depth: int = 0
     copy_frame: Callable[[Tensor], AsyncCopy] = AsyncCopy
-    """How the frames reach the host."""
+    """Copies the frames to the host."""
     prefill_tokens: int = 256
     now: float = 0.0
 
@@ -71,12 +71,12 @@ class Bench:
             self.loop.step()
 
     def run(self) -> None:
-        """Turn until nothing is open."""
+        """Step until no stream is open."""
         for _ in range(10_000):
             if not self.scheduler.open_streams():
                 return
             self.loop.step()
-        raise AssertionError("it does not end")
+        raise AssertionError("the streams do not end")
 
     def all_is_free(self) -> bool:
         load = self.scheduler.load()

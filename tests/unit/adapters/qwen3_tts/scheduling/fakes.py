@@ -1,6 +1,6 @@
-"""A model in the test's hands: as many frames as the text has words, codes and audio that tell whose they are.
+"""A fake model: a stream has as many frames as its text has words, and its codes and audio identify it.
 
-They stand in for the stepper and the codec, refuse what those could not do, and prove nothing about the model.
+The fakes replace the stepper and the codec, and reject what those could not do. They prove nothing about the model.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tritone.errors import InvalidInput
 WAIT = 20
 DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
 PROMPT = 5
-"""Positions of a prompt, if it is not said otherwise."""
+"""Positions of a prompt, by default."""
 
 
 def codes_of(key: int, frame: int) -> list[int]:
-    """The codes of a frame of the checked `key`."""
+    """Return the codes of a frame of the request `key`."""
     return [(key * 131 + frame * 17 + book) % 997 for book in range(16)]
 
 
 def audio_of(key: int, frames: int) -> np.ndarray:
-    """The audio of the first frames of the checked `key`: it depends on each frame's codes and place."""
+    """Return the audio of the first frames of the request `key`. It depends on each frame's codes and number."""
     levels = [_level(sum(codes_of(key, frame)), frame) for frame in range(frames)]
     return np.repeat(np.array(levels, np.float32), 1920)
 
@@ -51,41 +51,41 @@ class FakeInputProcessor:
     prompts: dict[int, int] = field(default_factory=dict)
     """Key -> tokens of its prompt."""
     held: threading.Event | None = None
-    """Not set: preparing waits for it."""
+    """If given, preparation waits for it."""
     new_voices: frozenset[int] = frozenset()
-    """The keys of utterances in voices that must first be taken from a collector."""
+    """The keys of requests with a voice that is not cached."""
     encoding: threading.Event = field(default_factory=threading.Event)
-    """That waits for it."""
+    """Encoding a voice waits for it."""
 
-    def check(self, asked: SpeechRequest) -> QwenRequest:
-        if asked.text == "?":
-            raise InvalidInput("text", "is a question")
-        limit = asked.options.max_new_tokens
+    def check(self, request: SpeechRequest) -> QwenRequest:
+        if request.text == "?":
+            raise InvalidInput("text", "is not supported")
+        limit = request.options.max_new_tokens
         return QwenRequest(
-            text=asked.text, text_tokens=len(asked.text.split()), speaker="", language="auto", instruct="",
-            reference=None, reference_text=None, options=asked.options, max_tokens=limit or 64,
+            text=request.text, text_tokens=len(request.text.split()), speaker="", language="auto", instruct="",
+            reference=None, reference_text=None, options=request.options, max_tokens=limit or 64,
             limit_reason="length" if limit else "runaway",
         )  # fmt: skip
 
-    def prepare_if_cached(self, checked: QwenRequest) -> PreparedInput | None:
+    def prepare_if_cached(self, request: QwenRequest) -> PreparedInput | None:
         if self.held:
             assert self.held.wait(WAIT)
-        return None if checked.options.seed in self.new_voices else self._prepared(checked)
+        return None if request.options.seed in self.new_voices else self._prepared(request)
 
-    def prepare(self, checked: QwenRequest) -> PreparedInput:
+    def prepare(self, request: QwenRequest) -> PreparedInput:
         assert self.encoding.wait(WAIT)
-        return self._prepared(checked)
+        return self._prepared(request)
 
-    def _prepared(self, checked: QwenRequest) -> PreparedInput:
-        if checked.text == self.breaks_on:
+    def _prepared(self, request: QwenRequest) -> PreparedInput:
+        if request.text == self.breaks_on:
             raise RuntimeError("no such word")
-        embeddings = torch.zeros(self.prompts.get(checked.options.seed or 0, PROMPT), 2)
-        embeddings[0] = torch.tensor([float(checked.text_tokens), float(checked.options.seed or 0)])
+        embeddings = torch.zeros(self.prompts.get(request.options.seed or 0, PROMPT), 2)
+        embeddings[0] = torch.tensor([float(request.text_tokens), float(request.options.seed or 0)])
         return PreparedInput(Prompt(embeddings, torch.zeros(0, 2)), SamplingParams(), None)
 
 
 class LateCopy(AsyncCopy):
-    """Has is_ready when it has been asked for so many times; `wait` does not need to ask."""
+    """Is ready after so many polls; `wait` needs no poll."""
 
     def __init__(self, tensor: Tensor, polls: int) -> None:
         super().__init__(tensor)
@@ -98,7 +98,7 @@ class LateCopy(AsyncCopy):
 
 
 class LostCopy(AsyncCopy):
-    """Will never arrive."""
+    """Fails, as after an error of the GPU."""
 
     def wait(self) -> np.ndarray:
         raise RuntimeError("an illegal memory access was encountered")
@@ -110,21 +110,21 @@ class FakeStepper:
     positions: int = 100
     ends: bool = True
     issued_ahead: int = 0
-    """How many frames a stream may be stepped after its end."""
+    """Frames for which a stream may be stepped after its end."""
     stuck: dict[int, int] = field(default_factory=dict)
-    """Key -> the frame from which on it draws the same codes for ever."""
+    """Key -> the frame from which on the stream repeats its codes."""
     silent: dict[int, int] = field(default_factory=dict)
-    """Key -> the frame from which on it draws codes of silence."""
+    """Key -> the frame from which on the stream is silent."""
     breaks: Exception | None = None
     steps: list[list[int]] = field(default_factory=list)
-    """The keys in each batch."""
+    """The keys of each batch."""
     prefills: list[tuple[int, dict[int, int]]] = field(default_factory=list)
-    """How many steps had been made before each reading, and which keys read how many tokens."""
+    """For each prefill: the number of steps before it, and the tokens by key."""
     gate: threading.Semaphore | None = None
-    """If given, each step takes one of it."""
+    """If given, each step acquires it."""
     began: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     made: dict[int, list[int]] = field(default_factory=dict)
-    """Slot -> key, frames that it comes to, frames made, tokens still to be read."""
+    """Slot -> key, frames of the stream, frames made, tokens that are not prefilled."""
 
     def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
         assert 0 <= slot < self.slots
@@ -170,9 +170,9 @@ class FakeStepper:
 class FakeCodec:
     breaks_on_key: int | None = None
     level: float | None = None
-    """If given, all audio has it."""
+    """If given, the level of all audio."""
     copy: Callable[[Tensor], AsyncCopy] = AsyncCopy
-    """How audio reaches the host."""
+    """Copies the audio to the host."""
     sizes: list[tuple[int, int]] = field(default_factory=list)
     """Streams and frames of each batch."""
     frames: dict[int, int] = field(default_factory=dict)

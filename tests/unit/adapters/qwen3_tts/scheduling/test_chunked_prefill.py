@@ -1,4 +1,4 @@
-"""What is read of which prompt between two frames."""
+"""The prefill plan between two frames."""
 
 from __future__ import annotations
 
@@ -8,42 +8,40 @@ from hypothesis import strategies as st
 from adapters.qwen3_tts.inflight.scheduling.chunked_prefill import plan_prefill
 
 
-def test_several_short_prompts_are_read_together() -> None:
+def test_short_prompts_are_prefilled_together() -> None:
     assert plan_prefill([("a", 20), ("b", 12), ("c", 30)], 64) == {"a": 20, "b": 12, "c": 30}
 
 
-def test_a_short_prompt_goes_along_with_a_long_one_that_came_before() -> None:
+def test_short_prompt_is_prefilled_beside_an_older_long_one() -> None:
     assert plan_prefill([("long", 400), ("short", 12)], 64) == {"long": 52, "short": 12}
 
 
-def test_of_those_that_came_after_the_shortest_goes_along() -> None:
+def test_shortest_of_the_newer_prompts_is_prefilled_beside_the_oldest() -> None:
     assert plan_prefill([("long", 400), ("middle", 30), ("short", 12)], 64) == {"long": 52, "short": 12}
 
 
-def test_a_long_prompt_gets_on_by_half_however_many_short_ones_come() -> None:
+def test_oldest_prompt_gets_half_the_budget_beside_many_short_ones() -> None:
     taken = plan_prefill([("long", 400), *((str(number), 8) for number in range(9))], 64)
     assert taken["long"] == 32
     assert sorted(taken.values()) == [8, 8, 8, 8, 32]
 
 
-def test_what_nobody_else_wants_is_the_oldest_ones() -> None:
+def test_oldest_prompt_gets_the_unused_budget() -> None:
     assert plan_prefill([("long", 400), ("other", 300)], 64) == {"long": 64}
 
 
-def test_the_oldest_is_read_to_its_end_where_nobody_is_delayed() -> None:
+def test_oldest_prompt_is_prefilled_to_its_end_if_no_stream_decodes() -> None:
     assert plan_prefill([("long", 400), ("short", 12)], 64, alone=True) == {"long": 400}
     assert plan_prefill([("short", 12), ("long", 400)], 64, alone=True) == {"short": 12, "long": 52}
 
 
-def test_where_there_is_nothing_to_read_nothing_is_read() -> None:
+def test_no_prompts_give_an_empty_plan() -> None:
     assert plan_prefill([], 64, alone=True) == {}
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=9), st.integers(1, 256))
-def test_the_budget_is_used_and_never_exceeded_and_nobody_reads_more_than_there_is(
-    lengths: list[int], budget: int
-) -> None:
+def test_plan_uses_the_budget_and_exceeds_neither_it_nor_any_prompt(lengths: list[int], budget: int) -> None:
     taken = plan_prefill([*enumerate(lengths)], budget)
     assert sum(taken.values()) == min(budget, sum(lengths))
     assert all(0 < tokens <= lengths[key] for key, tokens in taken.items())
@@ -51,7 +49,7 @@ def test_the_budget_is_used_and_never_exceeded_and_nobody_reads_more_than_there_
 
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=9), st.integers(1, 64))
-def test_nobody_starves_while_short_prompts_keep_coming(lengths: list[int], budget: int) -> None:
+def test_no_prompt_starves_while_short_ones_keep_arriving(lengths: list[int], budget: int) -> None:
     unread = dict(enumerate(lengths))
     turns = 0
     while any(key in unread for key in range(len(lengths))):

@@ -1,4 +1,4 @@
-"""How a stream ends between two frames: by itself, at a limit or a guard, too late, or by an error."""
+"""The end of a stream: at its end token, a limit, a runaway, a deadline or an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
     beside=st.integers(0, 60),
     limit=st.integers(2, 60),
 )
-def test_a_guard_ends_speech_at_the_same_frame_however_late_the_host_hears_of_it(
+def test_runaway_ends_at_the_same_frame_at_any_pipeline_depth_and_copy_delay(
     pipeline_depth: int, late: int, kind: str, since: int, frames: int, beside: int, limit: int
 ) -> None:
     codec = FakeCodec(copy=partial(LateCopy, polls=late))
@@ -38,18 +38,18 @@ def test_a_guard_ends_speech_at_the_same_frame_however_late_the_host_hears_of_it
     made = min(frames, limit - 1)
     ends = [2, 6, 14, *range(26, 99, 12)]
     if kind == "stuck":
-        heard = min(made, since + 10)  # the first of them repeats nothing
+        sent = min(made, since + 10)  # the first of them repeats nothing
         runs_away = made >= since + 10
     else:
-        heard = next((end for end in [end for end in ends if end < made] if end - since >= 9), made)
-        runs_away = heard - since >= 9
-    assert len(collector.samples()) == heard * 1920
+        sent = next((end for end in [end for end in ends if end < made] if end - since >= 9), made)
+        runs_away = sent - since >= 9
+    assert len(collector.samples()) == sent * 1920
     own_end = "stop" if frames < limit else "length"
     assert collector.reason == ("runaway" if runs_away else own_end)
     assert bench.all_is_free()
 
 
-def test_audio_that_never_arrives_ends_those_in_it() -> None:
+def test_lost_audio_fails_the_streams_of_its_batch() -> None:
     bench = Bench(codec=FakeCodec(copy=LostCopy))
     lost = bench.join(1, 5)
     bench.run()
@@ -61,7 +61,7 @@ def test_audio_that_never_arrives_ends_those_in_it() -> None:
     assert bench.all_is_free()
 
 
-def test_a_frame_that_never_arrives_ends_those_in_it_and_in_the_next_once() -> None:
+def test_lost_frame_fails_each_stream_of_it_and_the_next_frame_once() -> None:
     bench = Bench(pipeline_depth=1)
     lost = bench.join(1, 9), bench.join(2, 9)
     bench.step(2)
@@ -75,7 +75,7 @@ def test_a_frame_that_never_arrives_ends_those_in_it_and_in_the_next_once() -> N
     assert bench.all_is_free()
 
 
-def test_speech_is_cut_at_the_callers_limit_whose_last_token_is_not_spoken() -> None:
+def test_stream_stops_at_max_new_tokens_without_the_last_token() -> None:
     bench = Bench()
     cut, whole = bench.join(1, 30, max_new_tokens=8), bench.join(2, 7, max_new_tokens=8)
     bench.run()
@@ -83,7 +83,7 @@ def test_speech_is_cut_at_the_callers_limit_whose_last_token_is_not_spoken() -> 
     assert (whole.reason, len(whole.samples())) == ("stop", 7 * 1920)
 
 
-def test_speech_is_cut_where_its_slot_is_full() -> None:
+def test_stream_stops_when_its_slot_is_full() -> None:
     bench = Bench(Limits(slots=1, positions=20, queue=0, queue_seconds=5.0))
     bench.stepper.ends = False
     collector = bench.join(1, 15)
@@ -91,20 +91,20 @@ def test_speech_is_cut_where_its_slot_is_full() -> None:
     assert (collector.reason, len(collector.samples())) == ("length", (20 - PROMPT - 1) * 1920)
 
 
-def test_a_prompt_that_fills_a_slot_is_refused() -> None:
+def test_prompt_that_fills_a_slot_is_rejected() -> None:
     bench = Bench(Limits(slots=1, positions=PROMPT + 1, queue=0, queue_seconds=5.0))
     with pytest.raises(InvalidInput, match="text: needs 5 positions with its prompt; at most 4"):
         bench.join(1, 15)
 
 
-def test_speech_of_no_frame_at_all_ends_without_audio() -> None:
+def test_stream_without_frames_ends_without_audio() -> None:
     bench = Bench()
     collector = bench.join(1, 0)
     bench.run()
     assert (collector.reason, collector.chunks) == ("stop", [])
 
 
-def test_speech_that_repeats_itself_is_a_runaway() -> None:
+def test_repeating_stream_is_a_runaway() -> None:
     bench = Bench(runaway_frames=10)
     bench.stepper.stuck[1] = 0
     collector = bench.join(1, 60)
@@ -112,7 +112,7 @@ def test_speech_that_repeats_itself_is_a_runaway() -> None:
     assert (collector.reason, len(collector.samples())) == ("runaway", 11 * 1920)
 
 
-def test_speech_that_is_silent_is_a_runaway() -> None:
+def test_silent_stream_is_a_runaway() -> None:
     bench = Bench(runaway_frames=10, codec=FakeCodec(level=1e-5))
     collector = bench.join(1, 60)
     bench.run()
@@ -120,7 +120,7 @@ def test_speech_that_is_silent_is_a_runaway() -> None:
     assert 10 * 1920 <= len(collector.samples()) < 24 * 1920
 
 
-def test_speech_that_ends_by_no_guard_is_cut_by_the_length_of_its_text() -> None:
+def test_endless_stream_stops_at_the_runaway_limit_of_its_text() -> None:
     bench = Bench()
     bench.stepper.ends = False
     collector = bench.join(1, 60)
@@ -128,7 +128,7 @@ def test_speech_that_ends_by_no_guard_is_cut_by_the_length_of_its_text() -> None
     assert (collector.reason, len(collector.samples())) == ("runaway", 63 * 1920)
 
 
-def test_a_stream_that_waits_for_too_long_is_told() -> None:
+def test_stream_that_waits_too_long_fails_as_overloaded() -> None:
     bench = Bench(Limits(slots=1, positions=80, queue=1, queue_seconds=5.0))
     bench.join(1, 60)
     bench.loop.step()
@@ -139,7 +139,7 @@ def test_a_stream_that_waits_for_too_long_is_told() -> None:
 
 
 def once(fail: Exception, work: Callable[..., None]) -> Callable[..., None]:
-    """The same work, which fails the first time."""
+    """Return the same work, except that the first call fails."""
     failed = []
 
     def work_or_fail(*arguments: object) -> None:
@@ -151,7 +151,7 @@ def once(fail: Exception, work: Callable[..., None]) -> Callable[..., None]:
     return work_or_fail
 
 
-def test_a_stream_that_cannot_be_opened_fails_alone() -> None:
+def test_stream_that_cannot_be_opened_fails_alone() -> None:
     bench = Bench()
     bad, good = bench.join(1, 5), bench.join(2, 5)
     bench.stepper.open = once(RuntimeError("no memory"), bench.stepper.open)  # type: ignore[method-assign]
@@ -161,7 +161,7 @@ def test_a_stream_that_cannot_be_opened_fails_alone() -> None:
     assert bench.all_is_free()
 
 
-def test_an_error_while_prompts_are_read_ends_those_that_were_read() -> None:
+def test_prefill_error_fails_only_the_prefilled_streams() -> None:
     bench = Bench(prefill_tokens=5)
     bad, good = bench.join(1, 5), bench.join(2, 5)
     bench.stepper.prefill = once(RuntimeError("no such token"), bench.stepper.prefill)  # type: ignore[method-assign]
@@ -171,7 +171,7 @@ def test_an_error_while_prompts_are_read_ends_those_that_were_read() -> None:
     assert bench.all_is_free()
 
 
-def test_a_request_whose_time_runs_out_while_it_waits_is_refused_and_nothing_is_done_for_it() -> None:
+def test_request_that_times_out_in_the_queue_fails_without_any_work() -> None:
     bench = Bench(Limits(slots=1, positions=80, queue=1, queue_seconds=5.0))
     bench.join(1, 60)
     bench.step()
@@ -187,7 +187,7 @@ def test_a_request_whose_time_runs_out_while_it_waits_is_refused_and_nothing_is_
 
 
 @pytest.mark.parametrize("pipeline_depth", [0, 1])
-def test_a_request_whose_time_runs_out_while_it_is_spoken_ends_there_and_its_slot_is_free(pipeline_depth: int) -> None:
+def test_request_that_times_out_while_decoding_ends_and_frees_its_slot(pipeline_depth: int) -> None:
     bench = Bench(pipeline_depth=pipeline_depth)
     late, other = bench.join(1, 60, timeout=2.0), bench.join(2, 60)
     bench.step(5)
@@ -201,23 +201,23 @@ def test_a_request_whose_time_runs_out_while_it_is_spoken_ends_there_and_its_slo
     assert bench.all_is_free()
 
 
-def test_when_to_try_again_is_told_by_how_far_those_who_are_spoken_have_come() -> None:
+def test_retry_after_is_estimated_from_the_progress_of_the_streams() -> None:
     bench = Bench(Limits(slots=2, positions=80, queue=0, queue_seconds=5.0))
     bench.stepper.ends = False
     bench.join(1, 5, max_new_tokens=60)
     bench.join(2, 15, max_new_tokens=60)
     with pytest.raises(Overloaded) as full:
         bench.join(3, 1)
-    assert full.value.retry_after == 1  # nobody has begun
+    assert full.value.retry_after == 1  # no stream has a frame yet
     for _ in range(8):
         bench.step()
         bench.now += 0.5
     with pytest.raises(Overloaded) as full:
         bench.join(3, 1)
-    assert full.value.retry_after == 6  # four frames a word: 12 of 20 are to come, at half a second each
+    assert full.value.retry_after == 6  # four frames a word: 12 of 20 are left, at half a second each
 
 
-def test_who_has_drawn_the_end_is_about_to_leave() -> None:
+def test_retry_after_is_a_second_if_a_stream_has_drawn_its_end_token() -> None:
     one = Limits(slots=1, positions=80, queue=0, queue_seconds=5.0)
     bench = Bench(one, codec=FakeCodec(copy=partial(LateCopy, polls=99)))
     bench.join(1, 5)
@@ -230,7 +230,7 @@ def test_who_has_drawn_the_end_is_about_to_leave() -> None:
     bench.run()
 
 
-def test_nobody_is_told_to_wait_for_more_than_a_minute() -> None:
+def test_retry_after_is_at_most_a_minute() -> None:
     bench = Bench(Limits(slots=1, positions=80, queue=0, queue_seconds=5.0))
     bench.join(1, 60)
     bench.step()
@@ -241,7 +241,7 @@ def test_nobody_is_told_to_wait_for_more_than_a_minute() -> None:
     bench.run()
 
 
-def test_before_a_stream_has_a_pace_the_last_one_tells_when_to_try_again() -> None:
+def test_retry_after_uses_the_last_streams_pace_before_the_first_frame() -> None:
     bench = Bench(Limits(slots=1, positions=80, queue=0, queue_seconds=5.0))
     bench.join(1, 4)
     for _ in range(5):
@@ -251,11 +251,11 @@ def test_before_a_stream_has_a_pace_the_last_one_tells_when_to_try_again() -> No
     bench.step()
     with pytest.raises(Overloaded) as full:
         bench.join(3, 1)
-    assert full.value.retry_after == 16  # 39 more frames; the four before, and their end, took 2 s
+    assert full.value.retry_after == 16  # 39 more frames; the last stream took 2 s for four and the end token
     bench.run()
 
 
-def test_an_error_in_a_frame_ends_those_in_it_and_the_next_are_as_ever() -> None:
+def test_frame_error_fails_its_streams_and_later_ones_work() -> None:
     bench = Bench()
     lost = bench.join(1, 5), bench.join(2, 5)
     bench.loop.step()
@@ -271,7 +271,7 @@ def test_an_error_in_a_frame_ends_those_in_it_and_the_next_are_as_ever() -> None
     assert np.array_equal(later.samples(), audio_of(3, 5))
 
 
-def test_an_error_while_decoding_ends_those_of_its_batch() -> None:
+def test_decode_error_fails_only_the_streams_of_its_batch() -> None:
     bench = Bench(codec=FakeCodec(breaks_on_key=1))
     lost = bench.join(1, 5)
     bench.step()
@@ -281,7 +281,7 @@ def test_an_error_while_decoding_ends_those_of_its_batch() -> None:
     assert np.array_equal(good.samples(), audio_of(2, 5))
 
 
-def test_audio_that_is_no_number_is_an_error() -> None:
+def test_nan_audio_is_an_error() -> None:
     bench = Bench(codec=FakeCodec(level=float("nan")))
     collector = bench.join(1, 5)
     bench.run()

@@ -1,4 +1,4 @@
-"""Who is spoken when, and what becomes of the others; a runner in the test's hands stands in for the model."""
+"""Batching, order and errors of the static-batch engine, with a runner that the test controls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
 
 @dataclass
 class HeldRunner:
-    """Speaks a frame for each call of `step`, each checked to as many frames as its text has words."""
+    """Synthesizes one batch per release of `steps`; a request has as many frames as its text has words."""
 
     description: SpeechDescription = DESCRIPTION
     batches: list[list[str]] = field(default_factory=list)
@@ -33,11 +33,11 @@ class HeldRunner:
     began: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     steps: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def check(self, asked: SpeechRequest) -> QwenRequest:
-        if asked.text == "?":
-            raise InvalidInput("text", "is a question")
+    def check(self, request_: SpeechRequest) -> QwenRequest:
+        if request_.text == "?":
+            raise InvalidInput("text", "is not supported")
         return QwenRequest(
-            asked.text, len(asked.text.split()), "", "auto", "", None, None, asked.options, 100, "length"
+            request_.text, len(request_.text.split()), "", "auto", "", None, None, request_.options, 100, "length"
         )
 
     def synthesize(
@@ -73,14 +73,14 @@ def submit(engine: StaticBatchEngine, text: str, **options: object) -> pb_utils.
 
 
 def held(engine: StaticBatchEngine, runner: HeldRunner) -> pb_utils.ResponseSender:
-    """A request that is being spoken, so that others must wait."""
+    """Submit a request that runs until the test releases a step, so that later ones wait."""
     sender = submit(engine, "first")
     assert runner.began.acquire(timeout=WAIT)
     return sender
 
 
 def ended(*senders: pb_utils.ResponseSender) -> list[int | None]:
-    """Wait for the end of each, and give the codes of their errors."""
+    """Wait for the end of each, and return the codes of their errors."""
     assert all(sender.ended.wait(WAIT) for sender in senders)
     assert all(sender.finals == 1 for sender in senders)
     errors = [sender.sent[-1].error() for sender in senders]
@@ -91,7 +91,7 @@ def outputs(sender: pb_utils.ResponseSender) -> dict[str, np.ndarray]:
     return {tensor.name(): tensor.as_numpy() for tensor in sender.sent[-1].output_tensors()}
 
 
-def test_requests_that_wait_are_spoken_together(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_waiting_requests_share_a_batch(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     senders = [held(engine, runner), submit(engine, "one"), submit(engine, "one two"), submit(engine, "three")]
     runner.steps.release(2)
     assert ended(*senders) == [None] * 4
@@ -99,14 +99,14 @@ def test_requests_that_wait_are_spoken_together(engine: StaticBatchEngine, runne
     assert outputs(senders[2])["audio_frames"] == 2
 
 
-def test_a_batch_has_a_limit(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_batch_has_at_most_max_batch_requests(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     senders = [held(engine, runner), *(submit(engine, text) for text in "abcd")]
     runner.steps.release(3)
     ended(*senders)
     assert runner.batches == [["first"], ["a", "b", "c"], ["d"]]
 
 
-def test_only_those_of_the_same_sampling_share_a_batch(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_only_requests_with_equal_sampling_share_a_batch(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     senders = [
         held(engine, runner),
         submit(engine, "a", temperature=0.5),
@@ -118,14 +118,14 @@ def test_only_those_of_the_same_sampling_share_a_batch(engine: StaticBatchEngine
     assert runner.batches == [["first"], ["a", "c"], ["b"]]
 
 
-def test_a_request_with_a_seed_is_spoken_alone(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_request_with_a_seed_runs_alone(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     senders = [held(engine, runner), submit(engine, "a", seed=1), submit(engine, "b", seed=1)]
     runner.steps.release(3)
     ended(*senders)
     assert runner.batches == [["first"], ["a"], ["b"]]
 
 
-def test_audio_goes_out_a_second_at_a_time(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_audio_is_sent_one_second_at_a_time(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     sender = submit(engine, "w " * 20)
     runner.steps.release()
     assert ended(sender) == [None]
@@ -133,7 +133,7 @@ def test_audio_goes_out_a_second_at_a_time(engine: StaticBatchEngine, runner: He
     assert [tensor.as_numpy().size for tensor in tensors if tensor.name() == "audio"] == [24_000, 14_400, 0]
 
 
-def test_when_full_it_says_so(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_full_engine_rejects_requests(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     held(engine, runner)
     for text in "abcde":
         submit(engine, text)
@@ -141,14 +141,12 @@ def test_when_full_it_says_so(engine: StaticBatchEngine, runner: HeldRunner) -> 
         submit(engine, "f")
 
 
-def test_what_cannot_be_spoken_is_refused_at_once(engine: StaticBatchEngine) -> None:
+def test_invalid_request_is_rejected_at_once(engine: StaticBatchEngine) -> None:
     with pytest.raises(InvalidInput):
         submit(engine, "?")
 
 
-def test_a_caller_that_leaves_while_it_waits_is_dropped_before_its_turn(
-    engine: StaticBatchEngine, runner: HeldRunner
-) -> None:
+def test_request_cancelled_in_the_queue_is_dropped(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     first, left, stayed = held(engine, runner), submit(engine, "left"), submit(engine, "stayed")
     left.cancelled = True
     runner.steps.release(2)
@@ -156,14 +154,14 @@ def test_a_caller_that_leaves_while_it_waits_is_dropped_before_its_turn(
     assert runner.batches == [["first"], ["stayed"]]
 
 
-def test_a_caller_that_leaves_ends_its_speech(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_cancelled_request_ends(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     first = held(engine, runner)
     first.cancelled = True
     runner.steps.release()
     assert ended(first) == [pb_utils.TritonError.CANCELLED]
 
 
-def test_one_that_breaks_the_batch_does_not_break_the_others(engine: StaticBatchEngine, runner: HeldRunner) -> None:
+def test_request_that_breaks_a_batch_fails_alone(engine: StaticBatchEngine, runner: HeldRunner) -> None:
     runner.breaks_on = "bad"
     senders = [held(engine, runner), submit(engine, "good"), submit(engine, "bad")]
     runner.steps.release(4)
@@ -171,7 +169,7 @@ def test_one_that_breaks_the_batch_does_not_break_the_others(engine: StaticBatch
     assert runner.batches == [["first"], ["good", "bad"], ["good"], ["bad"]]
 
 
-def test_closing_ends_what_is_open(runner: HeldRunner) -> None:
+def test_close_fails_open_requests_and_rejects_new_ones(runner: HeldRunner) -> None:
     engine = StaticBatchEngine(runner, max_requests=6, max_batch=3)  # type: ignore[arg-type]
     senders = [held(engine, runner), submit(engine, "waiting")]
     closing = threading.Thread(target=engine.close)
