@@ -1,4 +1,4 @@
-"""A caller who plays what it hears."""
+"""A client that plays its audio."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from tritone.contract import SPEECH_RATE
 from tritone.errors import Overloaded
 
 _PATIENCE = 60
-"""Seconds for which the end of an utterance is waited for."""
+"""Seconds to wait for the end of a request."""
 
 
-class Listener(AudioCollector):
-    """Hears an utterance, and plays it from the first audio on as fast as it was spoken."""
+class PlaybackClient(AudioCollector):
+    """Collects the audio of a request, and simulates its playback from the first audio on."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._clock = clock
-        self.asked = clock()
+        self.submitted = clock()
         self.ended = 0.0
         self.silence = 0.0
-        """Seconds for which there was nothing to play before the end."""
+        """Seconds without audio to play, before the end."""
         self._played_until = 0.0
 
     @property
-    def refused(self) -> bool:
-        """Whether there was no room."""
+    def rejected(self) -> bool:
+        """True if the engine was at capacity."""
         return isinstance(self.error, Overloaded)
 
     @property
     def to_first_audio(self) -> float:
-        """Seconds."""
+        """Seconds from the request to the first audio."""
         assert self.first_audio is not None
-        return self.first_audio - self.asked
+        return self.first_audio - self.submitted
 
     @property
     def seconds(self) -> float:
-        """Of audio."""
+        """Seconds of audio."""
         return sum(len(chunk) for chunk in self.chunks) / SPEECH_RATE
 
     def audio(self, samples: NDArray[np.float32]) -> None:
-        """Keep the next samples (n,), and take the time."""
+        """Keep the next samples (n,), and record the time."""
         super().audio(samples)
         self.ended = self._clock()
         late = self.ended - (self._played_until or self.ended)
@@ -53,21 +53,21 @@ class Listener(AudioCollector):
         self._played_until = max(self._played_until, self.ended) + len(samples) / SPEECH_RATE
 
 
-def wait(listeners: Sequence[Listener]) -> None:
-    """For the end of all; raises `TimeoutError` where the engine has come to a halt."""
-    for listener in listeners:
-        if not listener.wait(_PATIENCE):
+def wait(clients: Sequence[PlaybackClient]) -> None:
+    """Wait for the end of all; raises `TimeoutError` if the engine hangs."""
+    for client in clients:
+        if not client.wait(_PATIENCE):
             raise TimeoutError(f"an utterance has not ended after {_PATIENCE} s")
 
 
-def heard(listeners: Sequence[Listener]) -> list[Listener]:
-    """Those that were not refused; raises what any other failed with."""
-    for listener in listeners:
-        if listener.error is not None and not listener.refused:
-            raise listener.error
-    return [listener for listener in listeners if not listener.refused]
+def accepted(clients: Sequence[PlaybackClient]) -> list[PlaybackClient]:
+    """Return the clients that were not rejected; raises the error of any that failed."""
+    for client in clients:
+        if client.error is not None and not client.rejected:
+            raise client.error
+    return [client for client in clients if not client.rejected]
 
 
 def ttfa(seconds: Sequence[float], *percentiles: int) -> dict[str, float]:
-    """Percentiles of times to first audio, in milliseconds."""
+    """Return percentiles of times to first audio, in milliseconds."""
     return {f"ttfa_p{each}_ms": round(1e3 * float(np.percentile(seconds, each)), 2) for each in percentiles}

@@ -1,4 +1,4 @@
-"""A process that speaks with faster-qwen3-tts, in the package's own form for its transformers; `faster` starts it."""
+"""A process that runs faster-qwen3-tts, with the package's own version for its transformers; `faster` starts it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from benchmarks.gpu.steps import Options, options_from
 from tritone.contract import SPEECH_RATE
 
 CHUNKS = (2, 12)
-"""Frames of a chunk: few, for the first audio, and its default, for speed."""
+"""Frames of a chunk: few, for the time to first audio, and its default, for speed."""
 _FRAMES, _ROUNDS = 125, 3
 _TEXT = "The library closes at nine, but the reading room stays open until the last reader has gone home."
 
 
-def speak(options: Options, folder: str) -> dict[str, Any]:
-    """Time to first audio and real-time factor of one utterance after the other."""
-    import_module("adapters.qwen3_tts.package")  # the package without the parts that nobody uses, before anyone asks
+def measure(options: Options, folder: str) -> dict[str, Any]:
+    """Measure the time to first audio and the real-time factor of one request after the other."""
+    import_module("adapters.qwen3_tts.package")  # replaces the package's unused modules before the next import
     import torch  # noqa: PLC0415 - only now can they be imported
     from faster_qwen3_tts import FasterQwen3TTS  # noqa: PLC0415
 
     model = FasterQwen3TTS.from_pretrained(folder, device=options.device, dtype=torch.bfloat16)
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for size in CHUNKS:
         rounds = []
         for _ in range(_ROUNDS + 1):
@@ -36,18 +36,18 @@ def speak(options: Options, folder: str) -> dict[str, Any]:
             ):
                 first = first or time.perf_counter() - started
                 samples += len(audio)
-            spoken = samples / SPEECH_RATE
-            rounds.append((first, (time.perf_counter() - started) / spoken, spoken))
-        firsts, factors, seconds_spoken = zip(*rounds[1:], strict=True)  # the first one captures
-        told[f"chunks_of_{size}"] = {
+            audio_seconds = samples / SPEECH_RATE
+            rounds.append((first, (time.perf_counter() - started) / audio_seconds, audio_seconds))
+        firsts, factors, lengths = zip(*rounds[1:], strict=True)  # the first round captures graphs
+        figures[f"chunks_of_{size}"] = {
             "ttfa_ms": round(1e3 * median(firsts), 2),
             "rtf": round(median(factors), 4),
-            "audio_seconds": round(median(seconds_spoken), 2),
+            "audio_seconds": round(median(lengths), 2),
         }
-    return told
+    return figures
 
 
 if __name__ == "__main__":
     given = options_from(sys.argv[1])
     prepare(given.faster_site)
-    print(json.dumps(speak(given, sys.argv[2])))
+    print(json.dumps(measure(given, sys.argv[2])))

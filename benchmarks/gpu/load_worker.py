@@ -1,4 +1,4 @@
-"""A process that speaks with one or more engines, to measure how they share a GPU; `sharing` starts it.
+"""A process that runs one or more engines under load, to measure how they share a GPU; `sharing` starts it.
 
 It prints `ready`, waits for a line, keeps so many streams of each engine busy for some seconds, and prints figures.
 """
@@ -17,19 +17,19 @@ from benchmarks.gpu.steps import options_from
 
 
 def main() -> None:
-    """Options, sizes with commas between, streams and seconds."""
-    told, sizes, streams, seconds = sys.argv[1:]
-    options = options_from(told)
+    """Run with the arguments: options, comma-separated sizes, streams and seconds."""
+    given, sizes, streams, seconds = sys.argv[1:]
+    options = options_from(given)
     prepare(options.site)
 
-    from benchmarks.gpu.listener import Listener, heard, wait  # noqa: PLC0415 - only now can it be imported
+    from benchmarks.gpu.playback import PlaybackClient, accepted, wait  # noqa: PLC0415 - only now can it be imported
     from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - only now can it be imported
 
-    def busy(rig: Rig, engine: Any, until: float, done: list[Listener]) -> None:
-        """One stream after the other."""
+    def busy(rig: Rig, engine: Any, until: float, done: list[PlaybackClient]) -> None:
+        """Run one stream after the other."""
         index = 0
         while time.monotonic() < until:
-            done.append(rig.speak(engine, index, options.pick(75, 10)))
+            done.append(rig.submit(engine, index, options.pick(75, 10)))
             wait(done[-1:])
             index += 1
 
@@ -37,11 +37,11 @@ def main() -> None:
         rigs = [Rig(size, options) for size in sizes.split(",")]
         engines = [stack.enter_context(rig.engine(int(streams))) for rig in rigs]
         for rig, engine in zip(rigs, engines, strict=True):
-            wait([rig.speak(engine, 0, 10)])
+            wait([rig.submit(engine, 0, 10)])
         print("ready", flush=True)
         sys.stdin.readline()
         started = time.monotonic()
-        done: list[Listener] = []
+        done: list[PlaybackClient] = []
         threads = [
             threading.Thread(target=busy, args=(rig, engine, started + float(seconds), done))
             for rig, engine in zip(rigs, engines, strict=True)
@@ -51,13 +51,13 @@ def main() -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        spoken = heard(done)
-        ended = max(each.ended for each in spoken)
+        played = accepted(done)
+        ended = max(each.ended for each in played)
     figures = {
-        "audio_seconds": sum(each.seconds for each in spoken),
+        "audio_seconds": sum(each.seconds for each in played),
         "seconds": ended - started,
-        "ttfa_ms": [round(1e3 * each.to_first_audio, 2) for each in spoken],
-        "underruns": sum(each.silence > 0 for each in spoken),
+        "ttfa_ms": [round(1e3 * each.to_first_audio, 2) for each in played],
+        "underruns": sum(each.silence > 0 for each in played),
     }
     print(json.dumps(figures), flush=True)
 
