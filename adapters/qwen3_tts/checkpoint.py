@@ -42,7 +42,7 @@ class Checkpoint:
     folder: Path
     mode: Mode
     size: str
-    """As in the catalogue: 0.6b or 1.7b."""
+    """0.6b or 1.7b, the sizes of the catalogue."""
     speakers: tuple[str, ...]
     languages: Mapping[str, str]
     """Language code -> the checkpoint's name of the language."""

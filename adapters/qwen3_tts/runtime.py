@@ -24,7 +24,7 @@ class Hardware:
     """The device of an instance."""
 
     device: str
-    """As torch names it: `cpu`, `cuda:0`..."""
+    """In torch's notation: `cpu`, `cuda:0`..."""
     capability: tuple[int, int] | None
     """The GPU's compute capability; None on a CPU."""
     flash_attention: bool

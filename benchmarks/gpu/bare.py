@@ -29,7 +29,7 @@ def prepare(site: Path | None) -> None:
 
 
 class _Nothing(ModuleType):
-    """A module whose functions all raise."""
+    """A module with functions that all raise."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

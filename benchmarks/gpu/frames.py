@@ -17,9 +17,9 @@ from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, host_milliseconds, kernels, milliseconds, synchronize
 
 SHARES = (1, 64, 16)
-"""Numbers of streams whose frame is divided into parts, the most valuable first."""
+"""Numbers of streams for which a frame is divided into parts, the most valuable first."""
 TRACED = (1, 64)
-"""Numbers of streams whose kernels are written to a file, for a browser's trace viewer."""
+"""Numbers of streams for which the kernels are written to a file, for a browser's trace viewer."""
 _TIMES = 20
 
 

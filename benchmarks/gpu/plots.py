@@ -34,14 +34,14 @@ def plot(figures: Mapping[str, Any], size: str, path: Path) -> None:
 
 
 def _by_number(part: Mapping[str, Any], suffix: str) -> Numbered:
-    """Return the steps of a part whose names are a number and `suffix`."""
+    """Return the steps of a part with names of a number and `suffix`."""
     numbered = {name.removesuffix(suffix): each for name, each in part.items() if name.endswith(suffix)}
     return {int(name): numbered[name] for name in sorted(filter(str.isdecimal, numbered), key=int)}
 
 
 def _frame(axis: Any, frames: Numbered) -> None:
     axis.plot([*frames], [each["frame_ms"] for each in frames.values()], "o-", label="device")
-    axis.plot([*frames], [each["host_ms"] for each in frames.values()], "x--", label="host, to tell it")
+    axis.plot([*frames], [each["host_ms"] for each in frames.values()], "x--", label="host, to issue it")
     axis.set(xscale="log", yscale="log", xlabel="streams", ylabel="ms a frame", title="A frame (80 ms of audio)")
     axis.legend()
 

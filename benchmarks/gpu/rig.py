@@ -38,7 +38,7 @@ CHUNK_SCHEDULE = CHUNK_SCHEDULES["latency"]
 
 
 class Rig:
-    """One size of checkpoint. Everything is loaded once, at its first use."""
+    """A checkpoint of one size. Everything is loaded once, at its first use."""
 
     def __init__(self, size: str, options: Options) -> None:
         self.size = size
@@ -93,8 +93,8 @@ class Rig:
     @contextmanager
     def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
         """Run the engine, with everything captured."""
-        asked = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
-        settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in asked.items()})
+        environ = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
+        settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in environ.items()})
         input_processor, stepper, codec = self.input_processor, self.stepper(slots), self.codec(slots)
         stepper.capture(ignore_progress)
         codec.capture(settings.chunk_schedule.sizes, ignore_progress)

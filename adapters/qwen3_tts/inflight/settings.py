@@ -19,7 +19,7 @@ goes through the layers at once."""
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """The settings in `adapters.settings` whose names begin with QWEN_."""
+    """The settings in `adapters.settings` with names that begin with QWEN_."""
 
     limits: Limits
     chunk_schedule: ChunkSchedule

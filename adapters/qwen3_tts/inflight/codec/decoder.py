@@ -1,7 +1,7 @@
 """The codec decoder: from codes to samples, chunk by chunk.
 
-The 12 Hz codec's decoder is causal. A stream whose layers keep the end of their input gives the same samples for any
-chunk sizes as for one whole decode: no seams, and no context that is decoded twice.
+The 12 Hz codec's decoder is causal. If the layers keep the end of their input for each stream, the samples are the same
+for any chunk sizes as for one whole decode: no seams, and no context that is decoded twice.
 """
 
 from __future__ import annotations

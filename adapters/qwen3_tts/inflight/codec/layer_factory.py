@@ -115,14 +115,17 @@ class LayerFactory:
     def _transformer_layer(self, layer: Any) -> TransformerLayer:
         attention, mlp = layer.self_attn, layer.mlp
         config = attention.config
-        seen, heard = layer.input_layernorm.weight.double(), layer.post_attention_layernorm.weight.double()
+        before_attention, before_mlp = (
+            layer.input_layernorm.weight.double(),
+            layer.post_attention_layernorm.weight.double(),
+        )
         qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).double()
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).double()
         kept = 2 * config.num_key_value_heads * attention.head_dim
         return TransformerLayer(
-            qkv=self._linear(qkv * seen),
+            qkv=self._linear(qkv * before_attention),
             out=self._linear(layer.self_attn_layer_scale.scale.double()[:, None] * attention.o_proj.weight.double()),
-            gate_up=self._linear(gate_up * heard),
+            gate_up=self._linear(gate_up * before_mlp),
             down=self._linear(layer.mlp_layer_scale.scale.double()[:, None] * mlp.down_proj.weight.double()),
             heads=config.num_attention_heads,
             key_value_heads=config.num_key_value_heads,

@@ -150,7 +150,7 @@ class AttentionInputs:
     cos: Tensor
     """(streams, time, 1, head width)."""
     sin: Tensor
-    """As `cos`; negative in the first half of a head."""
+    """Shape as `cos`; negative in the first half of a head."""
     mask: Tensor
     """Added to the attention scores, (streams, 1, time, window - 1 + time)."""
 
@@ -196,7 +196,7 @@ class TransformerLayer:
 
 @dataclass(frozen=True, eq=False)
 class Transformer:
-    """Layers, then a norm, whose weight is in the next layer's matrix."""
+    """Layers, then a norm. Its weight is in the next layer's matrix."""
 
     layers: tuple[TransformerLayer, ...]
     rotation: Tensor

@@ -90,7 +90,7 @@ class StreamingCodec:
         return lines
 
     def _samples_of(self, lines: Tensor) -> Tensor:
-        """Decode an input tensor, whose address must not change."""
+        """Decode an input tensor. Its address must never change."""
 
         def decode() -> Tensor:
             codes = lines[:, 1:].unflatten(1, (-1, self._decoder.books))

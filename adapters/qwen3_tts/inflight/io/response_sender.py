@@ -27,7 +27,7 @@ class ResponseSink:
 
     def __init__(self, reply: Reply, enqueue: Callable[[ResponseSink, _Call, bool], None]) -> None:
         self.closed = False
-        """Set by the sending thread once the stream has ended or its client is gone. Never reset."""
+        """Set by the sending thread once the stream has ended or its client has disconnected. Never reset."""
         self.reply = reply
         """For the sending thread only."""
         self._enqueue = enqueue
@@ -55,10 +55,10 @@ class ResponseSink:
 
 
 class SendingThread:
-    """Sends responses, and polls every 50 ms for cancelled requests, whose streams it ends itself."""
+    """Sends responses, and polls every 50 ms for cancelled requests. It ends their streams itself."""
 
     def __init__(self, on_closed: Callable[[], None]) -> None:
-        """`on_closed` is called on the sending thread after a client was found to be gone."""
+        """`on_closed` is called on the sending thread after a client has disconnected."""
         self._on_closed = on_closed
         self._calls: SimpleQueue[tuple[ResponseSink, _Call, bool] | None] = SimpleQueue()
         self._open: set[ResponseSink] = set()

@@ -117,7 +117,7 @@ class FusedPredictorDecoder:
 
 
 class FusedCodeSampler(CodeSampler):
-    """One kernel per draw, which computes its noise itself."""
+    """A kernel per draw, which computes its noise itself."""
 
     def noise(self, batch: Batch, frames: Tensor) -> Tensor:
         """Return the numbers of the frames, from which the kernels compute the noise."""

@@ -42,7 +42,7 @@ class RmsNorm:
 
 
 class _Layer(NamedTuple):
-    """As `LayerWeights`, with transposed matrices."""
+    """The weights of `LayerWeights`, with transposed matrices."""
 
     input_norm: RmsNorm
     qkv: Tensor

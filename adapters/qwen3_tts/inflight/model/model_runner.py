@@ -92,7 +92,7 @@ class ModelRunner:
         self._counters[1, slot].zero_()
 
     def begin(self, batch: Batch) -> None:
-        """Draw the first code of streams whose prompt is complete."""
+        """Draw the first code of streams with a complete prompt."""
         self._graphs.run(("begin", batch.rows), partial(self._begin, batch))
 
     def advance(self, batch: Batch, span: int) -> tuple[Tensor, Tensor]:

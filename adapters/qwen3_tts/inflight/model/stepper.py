@@ -1,4 +1,4 @@
-"""One frame at a time for many streams.
+"""Frames for many streams, one at a time.
 
 The code of codebook 0 is known at the start of a step. The step draws the other codebooks, and codebook 0 of the next
 frame.
@@ -29,7 +29,7 @@ SPAN = 64
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """One frame of some slots. The tensors are valid until the next call of the stepper."""
+    """A frame of some slots. The tensors are valid until the next call of the stepper."""
 
     codes: Tensor
     """(n, 16) int64, on the device. Rows that ended are 0, and are no frame."""
@@ -65,7 +65,7 @@ class _SlotState:
 
 
 class FrameStepper:
-    """One checkpoint, with `slots` streams of at most `positions` prompt tokens and frames each. For one thread."""
+    """A model with `slots` streams of at most `positions` prompt tokens and frames each. For one thread."""
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class FrameStepper:
                 progress(done, len(works))
 
     def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
-        """Open a free slot. The prompt, whose tensors must be complete, is prefilled later.
+        """Open a free slot. The prompt is prefilled later; its tensors must be complete.
 
         Raises `ValueError` for a slot in use, or a prompt that leaves no position for a frame.
         """
@@ -136,7 +136,7 @@ class FrameStepper:
         return self._state(slot).unprefilled
 
     def prefill(self, tokens_by_slot: Mapping[int, int]) -> None:
-        """Prefill the next tokens of the slots' prompts. A stream whose prompt is complete draws its first code.
+        """Prefill the next tokens of the slots' prompts. A stream with a complete prompt draws its first code.
 
         Raises `ValueError`, before any work, for a slot that is not in use, and for no tokens or more than there are.
         """

@@ -1,4 +1,4 @@
-"""Sizes of the audio chunks of a stream: small chunks are heard sooner, large chunks cost less."""
+"""Sizes of the audio chunks of a stream: small chunks arrive sooner, large chunks cost less."""
 
 from __future__ import annotations
 

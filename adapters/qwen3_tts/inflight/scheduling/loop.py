@@ -1,4 +1,4 @@
-"""One step of the stepping thread: evict and admit streams, prefill, make a frame, decode audio."""
+"""A step of the stepping thread: evict and admit streams, prefill, make a frame, decode audio."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class FrameLoop:
             self._free(stream)
 
     def _finish(self, stream: Stream) -> None:
-        """End a stream whose audio has all been sent."""
+        """End a stream after its last audio."""
         assert stream.reason
         tokens = stream.request.text_tokens
         stream.sink.finish(stream.reason, text_tokens=tokens, audio_frames=stream.decoded)

@@ -65,7 +65,7 @@ class Scheduler:
         self._changed = threading.Condition()
 
     def enqueue(self, stream: Stream) -> None:
-        """Accept a stream, whose input is still to be prepared; raises `Overloaded` at capacity."""
+        """Accept a stream. Its input is prepared later; raises `Overloaded` at capacity."""
         limits = self._limits
         stream.reserved = min(stream.request.max_tokens, limits.positions)
         stream.queue_deadline = min(stream.deadline, stream.arrived + limits.queue_seconds)

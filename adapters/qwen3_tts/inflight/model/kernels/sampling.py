@@ -51,7 +51,7 @@ class FusedRowSampler:
         """Draw codes (rows,) int64 from `scores` (rows, vocabulary), in the head's own type.
 
         The noise is `GumbelNoise.gumbel(keys, frames, slice(noise_offset, noise_offset + vocabulary))`, with `frames`
-        (rows,) int64. A row whose scores are NaN or infinite still draws a code of the vocabulary.
+        (rows,) int64. A row with NaN or infinite scores still draws a code of the vocabulary.
         """
         assert scores.stride(1) == 1
         assert rules is None or rules.seen.is_contiguous()
@@ -133,7 +133,7 @@ def _draw(
 
 @triton.jit
 def _warped(score, temperature, kept, left_out, VOCABULARY: tl.constexpr):
-    """As `RowSampler.warp`: temperature, top-k (`kept` codes) and top-p (`left_out` is the probability to drop)."""
+    """Apply temperature, top-k (`kept` codes) and top-p (`left_out`: the probability to drop), as `RowSampler`."""
     score = tl.div_rn(score, temperature)
     if kept < VOCABULARY:
         score = tl.where(score >= _worst_kept(score, kept), score, float("-inf"))

@@ -1,4 +1,4 @@
-"""A codec decoder whose weights and shapes differ from those of the other test checkpoints."""
+"""A codec decoder with other weights and shapes than the test checkpoints."""
 
 from __future__ import annotations
 

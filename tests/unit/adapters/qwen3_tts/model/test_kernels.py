@@ -56,7 +56,7 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Te
 
 
 def assert_rounded_alike(ours: Tensor, theirs: Tensor, share: float = 0.99) -> None:
-    """Assert equality to the bit, except for a few values whose float32 was on the other side of an edge."""
+    """Assert equality to the bit, except for a few values that were near an edge in float32."""
     assert ours.dtype == theirs.dtype
     if ours.dtype == torch.float32:
         torch.testing.assert_close(ours, theirs, atol=2e-6, rtol=2e-6)

@@ -34,7 +34,7 @@ TOKENS = 20
 
 @pytest.fixture(scope="module")
 def rounded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint whose weights have the same values in every precision."""
+    """A checkpoint with weights that have the same values in every precision."""
     folder = tmp_path_factory.mktemp("models") / CHECKPOINT
     kind, parameters = CHECKPOINTS[CHECKPOINT]
     write_checkpoint(folder, kind, replace(SHAPES["tiny"][parameters], dtype="bfloat16"))
