@@ -30,7 +30,7 @@ class PromptText:
     after: str
 
 
-class PackageModel(Qwen3TTSModel):  # type: ignore[misc]
+class PackageModel(Qwen3TTSModel):
     """A loaded checkpoint. Not thread-safe: the talker keeps the batch's state on itself."""
 
     def __init__(self, model: Any, processor: Any, generate_defaults: dict[str, Any] | None = None) -> None:
@@ -94,7 +94,7 @@ class PackageModel(Qwen3TTSModel):  # type: ignore[misc]
         return self._make_codes(**arguments, stopping_criteria=criteria, pad_token_id=self.end_token)
 
 
-class RowStopper(StoppingCriteria):  # type: ignore[misc]
+class RowStopper(StoppingCriteria):
     """Stops each row of a batch at its end token, at its own limit, or when its client cancels."""
 
     def __init__(self, end_token: int, limits: Sequence[int], cancelled: Callable[[], Sequence[bool]]) -> None:

@@ -55,6 +55,7 @@ class Graphs:
 
     def _capture(self, work: Callable[[], T]) -> tuple[torch.cuda.CUDAGraph, T]:
         assert self._side is not None
+        assert self._pool is not None
         current = torch.cuda.current_stream()
         self._side.wait_stream(current)
         with torch.cuda.stream(self._side):

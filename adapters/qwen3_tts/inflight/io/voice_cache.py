@@ -83,10 +83,13 @@ class VoiceEncoder:
             fmin=0,
             fmax=12000,
         )
-        return self._weights.speaker_encoder(mels.transpose(1, 2).to(self._weights.device, self._weights.dtype))[0]
+        mels = mels.transpose(1, 2).to(self._weights.device, self._weights.dtype)
+        x_vector: Tensor = self._weights.speaker_encoder(mels)[0]
+        return x_vector
 
     def _codes(self, samples: Tensor) -> Tensor:
         samples = samples.to(self._weights.device)
+        codes: Tensor
         (codes,) = self._weights.speech_tokenizer.encode(
             samples, torch.ones_like(samples, dtype=torch.int64)
         ).audio_codes

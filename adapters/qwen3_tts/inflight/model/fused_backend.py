@@ -109,7 +109,8 @@ class FusedPredictorDecoder:
     def first_two(self, x: Tensor) -> Tensor:
         """See `PredictorDecoder`."""
         hidden = self._decoder(x, self._cache, self._rows_twice[: len(x)], self._both[: len(x)])
-        return hidden.unflatten(0, (-1, 2))[:, 1]
+        second: Tensor = hidden.unflatten(0, (-1, 2))[:, 1]
+        return second
 
     def next(self, x: Tensor, position: int) -> Tensor:
         """See `PredictorDecoder`."""
@@ -125,9 +126,11 @@ class FusedCodeSampler(CodeSampler):
 
     def draw_first(self, batch: Batch, scores: Tensor, drawn: Tensor, noise: Tensor | None) -> Tensor:
         """See `CodeSampler`."""
+        assert noise is not None
         rules = FirstCodeRules(self._seen, batch.slots, batch.penalty, drawn, batch.min_tokens, self.end, self._control)
         return FusedRowSampler(batch.talker, batch.keys, self._numbers).draw(scores, noise, self._first_offset, rules)
 
     def draw_other(self, batch: Batch, book: int, scores: Tensor, noise: Tensor | None) -> Tensor:
         """See `CodeSampler`."""
+        assert noise is not None
         return FusedRowSampler(batch.predictor, batch.keys, self._numbers).draw(scores, noise, self.noise_offset(book))
