@@ -1,4 +1,4 @@
-"""Which checkpoint a model serves, and what that can do: read from its config.json, before torch is loaded."""
+"""The checkpoint of a model, and its abilities: read from config.json, before torch is loaded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SAMPLING = (
 
 
 class UnusableCheckpointError(Exception):
-    """There is no checkpoint where one should be, or not the right one; the message says what would be."""
+    """A checkpoint is missing or is not the right one. The message names the right one."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Checkpoint:
     folder: Path
     mode: Mode
     size: str
-    """As in the catalogue: 0.6b or 1.7b."""
+    """0.6b or 1.7b, the sizes of the catalogue."""
     speakers: tuple[str, ...]
     languages: Mapping[str, str]
-    """Code -> the name that the checkpoint has for it."""
+    """Language code -> the checkpoint's name of the language."""
 
     @classmethod
     def read(cls, folder: Path) -> Checkpoint:
@@ -67,8 +67,8 @@ class Checkpoint:
             raise UnusableCheckpointError(f"{folder / 'config.json'} is not of a Qwen3-TTS model: {error!r}") from None
 
     @property
-    def follows(self) -> tuple[str, ...]:
-        """The request options that this model follows; the 0.6B CustomVoice drops `instruct`."""
+    def supported_options(self) -> tuple[str, ...]:
+        """The request options that this model supports. The 0.6B CustomVoice does not support `instruct`."""
         own: Mapping[Mode, tuple[str, ...]] = {
             "custom_voice": ("voice", "instruct") if self.size == "1.7b" else ("voice",),
             "voice_design": ("instruct",),
@@ -77,17 +77,17 @@ class Checkpoint:
         return ("language", *own[self.mode], *_SAMPLING)
 
     def default_language(self, setting: str) -> str:
-        """The code of the language that DEFAULT_LANGUAGE says, or `auto`; raises `ValueError` for one not spoken."""
+        """Return the language code of DEFAULT_LANGUAGE, or `auto`; raises `ValueError` for an unknown one."""
         if setting.lower() in ("", "auto"):
             return "auto"
         code = code_of(setting)
         if code is None or code not in self.languages:
             choice = ", ".join(self.languages.values())
-            raise ValueError(f"DEFAULT_LANGUAGE={setting} is not spoken; choose Auto or one of: {choice}")
+            raise ValueError(f"DEFAULT_LANGUAGE={setting} is not supported; choose Auto or one of: {choice}")
         return code
 
     def describe(self, default_speaker: str) -> SpeechDescription:
-        """What callers are told; the default voice is `default_speaker`, in any case, or else the first there is."""
+        """Describe the model. The default voice is `default_speaker`, in any case, or else the first voice."""
         by_name = {speaker.lower(): speaker for speaker in self.speakers}
         first = next(iter(self.speakers), "")
         return SpeechDescription(
@@ -95,16 +95,16 @@ class Checkpoint:
             languages=tuple(self.languages),
             default_voice=by_name.get(default_speaker.lower(), first),
             speed_range=(1.0, 1.0),
-            follows=self.follows,
+            follows=self.supported_options,
         )
 
 
 def choose(instance: Instance, environ: Mapping[str, str] = os.environ) -> Checkpoint:
-    """The checkpoint of a model of the repository; raises `UnusableCheckpointError`.
+    """Return the checkpoint of a model of the repository; raises `UnusableCheckpointError`.
 
-    The first of these that is there: the config's parameter `checkpoint` (a path, below MODEL_DIR unless absolute); a
-    setting such as CUSTOM_VOICE_0_6B_MODEL_PATH, or CUSTOM_VOICE_MODEL_PATH where that checkpoint has the model's
-    size (both relative to the clone); the published folder below MODEL_DIR.
+    It is the first of these that exists: the config's parameter `checkpoint` (a path, below MODEL_DIR unless absolute);
+    a setting such as CUSTOM_VOICE_0_6B_MODEL_PATH, or CUSTOM_VOICE_MODEL_PATH if that checkpoint has the model's size
+    (both relative to the clone); the published folder below MODEL_DIR.
     """
     model_dir = instance.folder.parent
     if path := instance.parameters.get("checkpoint"):
@@ -114,7 +114,7 @@ def choose(instance: Instance, environ: Mapping[str, str] = os.environ) -> Check
 
 
 def by_setting(model: Model, environ: Mapping[str, str] = os.environ) -> Checkpoint | None:
-    """The checkpoint that a setting gives this model, if one does; raises `UnusableCheckpointError`."""
+    """Return the checkpoint that a setting gives this model, or None; raises `UnusableCheckpointError`."""
     mode = model.mode.upper()
     for_size = f"{mode}_{model.size.replace('.', '_').upper()}_MODEL_PATH"
     for setting in (for_size, f"{mode}_MODEL_PATH") if model.size else ():

@@ -1,4 +1,4 @@
-"""Requests as the model's side of Triton hands them on."""
+"""Requests as the Triton side passes them to an engine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def request(
     timeout: float = math.inf,
     **options: Any,
 ) -> SpeechRequest:
-    """A request; `options` are those of `SpeechOptions`."""
+    """Return a request; `options` are those of `SpeechOptions`."""
     return SpeechRequest(
         text=text,
         voice=voice,
