@@ -56,7 +56,9 @@ from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine  # noqa: E40
 from adapters.qwen3_tts.stock.package_model import PackageModel  # noqa: E402
 from adapters.qwen3_tts.stock.package_runner import PackageRunner  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
-from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
+from adapters.triton.response_stream import ResponseStream  # noqa: E402
+from adapters.triton.speech_engine import SpeechEngine  # noqa: E402
+from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
 from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tests.tiny_models.shapes import SHAPES  # noqa: E402
@@ -153,7 +155,7 @@ class Bench:
         self.weights = Weights.load(self.checkpoint.folder)
 
     @contextmanager
-    def stock(self, max_batch: int) -> Iterator[Engine]:
+    def stock(self, max_batch: int) -> Iterator[SpeechEngine]:
         """Run the package's engine."""
         engine = StaticBatchEngine(self.runner, max_requests=64, max_batch=max_batch)
         yield engine
@@ -176,7 +178,7 @@ class Bench:
         engine.close()
 
     def codes_of(
-        self, engine: Engine, requested: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
+        self, engine: SpeechEngine, requested: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
     ) -> list[np.ndarray]:
         """Return the engine's codes of each request, cut to its frames: it draws one more token for the end."""
         self.codes.clear()
@@ -185,13 +187,13 @@ class Bench:
         return [np.stack(list(frames))[:count] for frames, count in zip(self.codes, counts, strict=True)]
 
 
-def synthesize(engine: Engine, requested: Sequence[SpeechRequest], gap: float = 0.0) -> list[Client]:
+def synthesize(engine: SpeechEngine, requested: Sequence[SpeechRequest], gap: float = 0.0) -> list[Client]:
     """Send requests `gap` seconds apart, and wait for all."""
     clients, metrics, started = [], Metrics("bench"), time.perf_counter()
     for index, request in enumerate(requested):
         time.sleep(max(0.0, started + index * gap - time.perf_counter()))
         client = Client()
-        engine.submit(request, Reply(client, metrics))
+        engine.submit(request, ResponseStream(client, metrics))
         clients.append(client)
     for client in clients:
         client.wait()
@@ -252,7 +254,7 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
 def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
     """Return the seconds from a cancellation, in the middle of the audio, until the slot is free."""
     client = Client()
-    engine.submit(request, Reply(client, Metrics("bench")))
+    engine.submit(request, ResponseStream(client, Metrics("bench")))
     while not client.first:
         time.sleep(1e-4)
     client.cancelled, cancelled_at = True, time.perf_counter()

@@ -14,18 +14,25 @@ from adapters.qwen3_tts.inflight.loading import load_engine
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Hardware, Runtime
 from adapters.qwen3_tts.self_test import SELF_TEST
+from adapters.qwen3_tts.settings import (
+    DEFAULT_LANGUAGE,
+    DEFAULT_SPEAKER,
+    QWEN_ENGINE,
+    QWEN_MAX_BATCH,
+    QWEN_MAX_REQUESTS,
+)
 from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine
 from adapters.qwen3_tts.stock.package_model import PackageModel
 from adapters.qwen3_tts.stock.package_runner import PackageRunner
-from adapters.settings import DEFAULT_LANGUAGE, DEFAULT_SPEAKER, QWEN_ENGINE, QWEN_MAX_BATCH, QWEN_MAX_REQUESTS
 from adapters.triton.instance import Instance
-from adapters.triton.speech import Engine, SpeechModel
+from adapters.triton.speech_engine import SpeechEngine
+from adapters.triton.speech_model import SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
-    """A Qwen3-TTS checkpoint on the engine that QWEN_ENGINE names. All settings: `adapters.settings`."""
+    """A Qwen3-TTS checkpoint on the engine that QWEN_ENGINE names. All settings: `adapters.qwen3_tts.settings`."""
 
-    def load(self, instance: Instance) -> Engine:
+    def load(self, instance: Instance) -> SpeechEngine:
         """Load the checkpoint and run the self-test."""
         engine = QWEN_ENGINE.read()
         checkpoint = choose(instance)
@@ -51,7 +58,7 @@ def _stock(checkpoint: Checkpoint, runtime: Runtime) -> StaticBatchEngine:
     return StaticBatchEngine(runner, max_requests=QWEN_MAX_REQUESTS.read(), max_batch=QWEN_MAX_BATCH.read())
 
 
-_ENGINES: Mapping[str, Callable[[Checkpoint, Runtime], Engine]] = {"inflight": _inflight, "stock": _stock}
+_ENGINES: Mapping[str, Callable[[Checkpoint, Runtime], SpeechEngine]] = {"inflight": _inflight, "stock": _stock}
 
 
 class _Defaults(TypedDict):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import torch
 
-from adapters.settings import ATTN_IMPLEMENTATION, DTYPE
+from adapters.qwen3_tts.settings import ATTN_IMPLEMENTATION, DTYPE
 from adapters.triton.instance import Instance
 
 _VOLTA, _AMPERE = (7, 0), (8, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechOptions
 
 SELF_TEST = SpeechRequest(

@@ -21,7 +21,7 @@ from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
 from adapters.qwen3_tts.inflight.settings import EngineSettings
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from benchmarks.gpu.playback import PlaybackClient
 from benchmarks.gpu.steps import Options
 from benchmarks.gpu.timing import synchronize

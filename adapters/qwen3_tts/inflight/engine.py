@@ -28,7 +28,8 @@ from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
-from adapters.triton.speech import Reply, SpeechRequest
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import Overloaded
 
@@ -90,7 +91,7 @@ class InflightEngine:
         self._stepping = threading.Thread(target=self._run, name="qwen3-tts-stepping", daemon=True)
         self._stepping.start()
 
-    def submit(self, request: SpeechRequest, reply: Reply) -> None:
+    def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
         sink = self._sender.sink_for(reply)
         self.synthesize(self._input_processor.check(request), sink, timeout=request.timeout)

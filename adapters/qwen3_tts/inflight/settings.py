@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters import settings
+from adapters.qwen3_tts import settings
 from adapters.qwen3_tts.frames import FRAMES_PER_SECOND
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
@@ -19,7 +19,7 @@ goes through the layers at once."""
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """The settings in `adapters.settings` with names that begin with QWEN_."""
+    """The settings in `adapters.qwen3_tts.settings` with names that begin with QWEN_."""
 
     limits: Limits
     chunk_schedule: ChunkSchedule

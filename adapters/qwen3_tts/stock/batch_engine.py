@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from adapters.qwen3_tts.errors import client_cancelled, shutting_down
 from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
-from adapters.triton.speech import Reply, SpeechRequest, check_room, to_int16
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.samples import to_int16
+from adapters.triton.speech_engine import check_capacity
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions
 from tritone.errors import Cancelled, Overloaded
 
@@ -32,7 +35,7 @@ class _Job:
     """A request, from its submission until its reply has ended."""
 
     request: QwenRequest
-    reply: Reply
+    reply: ResponseStream
 
 
 class StaticBatchEngine:
@@ -50,11 +53,11 @@ class StaticBatchEngine:
         self._thread = threading.Thread(target=self._run, name="qwen3-tts", daemon=True)
         self._thread.start()
 
-    def submit(self, request: SpeechRequest, reply: Reply) -> None:
+    def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
         job = _Job(self._runner.check(request), reply)
         with self._changed:
-            check_room(len(self._waiting) + len(self._running), self._max_requests, closing=self._closing)
+            check_capacity(len(self._waiting) + len(self._running), self._max_requests, closing=self._closing)
             self._waiting.append(job)
             self._changed.notify()
 

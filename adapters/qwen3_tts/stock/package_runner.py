@@ -17,7 +17,8 @@ from adapters.qwen3_tts.package import VoiceClonePromptItem
 from adapters.qwen3_tts.request import QwenRequest, runaway_limit
 from adapters.qwen3_tts.self_test import SELF_TEST
 from adapters.qwen3_tts.stock.package_model import PackageModel, RowStopper
-from adapters.triton.speech import FinishReason, SpeechRequest
+from adapters.triton.response_stream import FinishReason
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
 
 

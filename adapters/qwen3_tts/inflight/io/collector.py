@@ -8,7 +8,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.triton.speech import FinishReason
+from adapters.triton.response_stream import FinishReason
 
 
 class AudioCollector:

@@ -15,7 +15,7 @@ from adapters.qwen3_tts.inflight.model.prompt import Prompt, PromptBuilder
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.request import QwenRequest
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 
 

@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.qwen3_tts.errors import client_cancelled
-from adapters.triton.speech import FinishReason, Reply, to_int16
+from adapters.triton.response_stream import FinishReason, ResponseStream
+from adapters.triton.samples import to_int16
 
 _POLL_SECONDS = 0.05
-_Call = Callable[[Reply], None]
+_Call = Callable[[ResponseStream], None]
 
 
 class ResponseSink:
     """The audio sink of one client. Calls are queued, and made in order by the sending thread."""
 
-    def __init__(self, reply: Reply, enqueue: Callable[[ResponseSink, _Call, bool], None]) -> None:
+    def __init__(self, reply: ResponseStream, enqueue: Callable[[ResponseSink, _Call, bool], None]) -> None:
         self.closed = False
         """Set by the sending thread once the stream has ended or its client has disconnected. Never reset."""
         self.reply = reply
@@ -38,7 +39,7 @@ class ResponseSink:
 
     def start(self) -> None:
         """Report that work on the request begins."""
-        self._enqueue(self, Reply.start, False)
+        self._enqueue(self, ResponseStream.start, False)
 
     def audio(self, samples: NDArray[np.float32]) -> None:
         """Send samples (n,), -1 to 1."""
@@ -46,7 +47,7 @@ class ResponseSink:
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream after its last audio."""
-        finish = partial(Reply.finish, reason=reason, text_tokens=text_tokens, audio_frames=audio_frames)
+        finish = partial(ResponseStream.finish, reason=reason, text_tokens=text_tokens, audio_frames=audio_frames)
         self._enqueue(self, finish, True)
 
     def fail(self, error: BaseException) -> None:
@@ -65,7 +66,7 @@ class SendingThread:
         self._thread = threading.Thread(target=self._run, name="qwen3-tts-sender", daemon=True)
         self._thread.start()
 
-    def sink_for(self, reply: Reply) -> ResponseSink:
+    def sink_for(self, reply: ResponseStream) -> ResponseSink:
         """Return a sink that sends through `reply`. Only the sending thread uses `reply` from then on."""
         return ResponseSink(reply, lambda *call: self._calls.put(call))
 

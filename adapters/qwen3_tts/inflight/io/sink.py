@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.triton.speech import FinishReason
+from adapters.triton.response_stream import FinishReason
 
 
 class AudioSink(Protocol):

@@ -14,7 +14,7 @@ from adapters.qwen3_tts.inflight.io.input_processor import PreparedInput
 from adapters.qwen3_tts.inflight.io.sink import AudioSink
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.request import LimitReason, QwenRequest
-from adapters.triton.speech import FinishReason
+from adapters.triton.response_stream import FinishReason
 
 _USUAL_FRAMES = 4
 """Frames of speech per text token, as people usually speak."""

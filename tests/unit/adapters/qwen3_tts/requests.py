@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechOptions
 
 

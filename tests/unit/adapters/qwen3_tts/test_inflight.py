@@ -29,7 +29,7 @@ from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Runtime
 from adapters.qwen3_tts.self_test import SELF_TEST
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.qwen3_tts.conftest import load
 from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.errors import InvalidInput

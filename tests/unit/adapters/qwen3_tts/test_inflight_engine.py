@@ -21,7 +21,8 @@ from adapters.qwen3_tts.inflight.io.response_sender import SendingThread
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 from adapters.triton.metrics import Metrics
-from adapters.triton.speech import Reply, to_int16
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.samples import to_int16
 from tests.unit.adapters.qwen3_tts.requests import request
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import WAIT, FakeCodec, FakeInputProcessor, FakeStepper, audio_of
 from tritone.errors import InvalidInput, Overloaded
@@ -73,7 +74,7 @@ class Model:
 
     def submit(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
         sender = WatchedSender()
-        self.engine.submit(request("w " * frames, seed=key, **options), Reply(sender, Metrics("qwen")))
+        self.engine.submit(request("w " * frames, seed=key, **options), ResponseStream(sender, Metrics("qwen")))
         return sender
 
     def release_steps(self) -> None:
@@ -213,7 +214,7 @@ def test_requests_beyond_the_reservable_frames_are_rejected() -> None:
 def test_invalid_request_is_rejected_at_once(model: Model) -> None:
     sender = pb_utils.ResponseSender()
     with pytest.raises(InvalidInput):
-        model.engine.submit(request("?"), Reply(sender, Metrics("qwen")))
+        model.engine.submit(request("?"), ResponseStream(sender, Metrics("qwen")))
     assert not sender.sent
     assert model.is_idle()
 

@@ -11,7 +11,7 @@ import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from adapters.qwen3_tts.model import TritonPythonModel
-from adapters.settings import UnusableSettingError
+from tritone.settings import UnusableSettingError
 
 
 def arguments(model: str) -> dict[str, str]:

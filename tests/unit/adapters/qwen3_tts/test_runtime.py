@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.qwen3_tts.runtime import Hardware, Runtime, UnusableRuntimeError
-from adapters.settings import UnusableSettingError
+from tritone.settings import UnusableSettingError
 
 CPU = Hardware("cpu", None, flash_attention=False)
 PASCAL = Hardware("cuda:0", (6, 1), flash_attention=True)

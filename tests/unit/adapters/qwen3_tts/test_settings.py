@@ -6,7 +6,7 @@ import pytest
 
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
 from adapters.qwen3_tts.inflight.settings import EngineSettings
-from adapters.settings import UnusableSettingError
+from tritone.settings import UnusableSettingError
 
 
 def test_default_settings_suit_the_device() -> None:

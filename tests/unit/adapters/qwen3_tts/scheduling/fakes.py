@@ -19,7 +19,7 @@ from adapters.qwen3_tts.inflight.model.prompt import Prompt
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import Frames
 from adapters.qwen3_tts.request import QwenRequest
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput
 

@@ -14,7 +14,8 @@ from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine
 from adapters.qwen3_tts.stock.package_runner import SpeechResult
 from adapters.triton.metrics import Metrics
-from adapters.triton.speech import Reply, SpeechRequest
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
@@ -68,7 +69,7 @@ def engine(runner: HeldRunner) -> Iterator[StaticBatchEngine]:
 
 def submit(engine: StaticBatchEngine, text: str, **options: object) -> pb_utils.ResponseSender:
     sender = pb_utils.ResponseSender()
-    engine.submit(request(text, **options), Reply(sender, Metrics("qwen")))
+    engine.submit(request(text, **options), ResponseStream(sender, Metrics("qwen")))
     return sender
 
 

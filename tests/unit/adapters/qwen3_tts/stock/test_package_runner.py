@@ -13,7 +13,7 @@ import torch
 
 from adapters.qwen3_tts.package import Qwen3TTSModel
 from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.qwen3_tts.conftest import load
 from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.errors import Cancelled
