@@ -31,9 +31,9 @@ def test_settings_are_read_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "right"),
     [
-        ("QWEN_KV_POSITIONS", "0", "a whole number from 64 on"),
-        ("QWEN_QUEUE", "-1", "a whole number from 0 on"),
-        ("QWEN_QUEUE_SECONDS", "soon", "a whole number from 0 on"),
+        ("QWEN_KV_POSITIONS", "0", "a whole number, 64 or more"),
+        ("QWEN_QUEUE", "-1", "a whole number, 0 or more"),
+        ("QWEN_QUEUE_SECONDS", "soon", "a whole number, 0 or more"),
         ("QWEN_PROFILE", "fast", "choose from latency, balanced, throughput"),
     ],
 )

@@ -138,7 +138,7 @@ def test_full_engine_rejects_requests(engine: StaticBatchEngine, runner: HeldRun
     held(engine, runner)
     for text in "abcde":
         submit(engine, text)
-    with pytest.raises(Overloaded, match="6 requests at a time"):
+    with pytest.raises(Overloaded, match=r"at capacity \(6 requests\)"):
         submit(engine, "f")
 
 
