@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from adapters.settings import UnusableSettingError
+
 from supervisor import gpus
 from supervisor import settings as settings_module
 from supervisor.plan import Plan
