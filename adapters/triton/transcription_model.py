@@ -94,7 +94,7 @@ class TranscriptionModel(ABC):
         return _PendingWindow(request, window)
 
     def _supported_for(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        """Return the supported options. A model of one language accepts it, because clients send a detected language."""
+        """Return the supported options; a model of one language accepts it, as clients send a detected language."""
         only_language = candidates_of(options.language) == self._transcriber.description.languages
         return (*self._supported, "language") if only_language else self._supported
 
