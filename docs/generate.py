@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters import settings as adapters
+from docs import contract_page
 from gateway.settings import Settings as GatewaySettings
 from supervisor.settings import Settings as SupervisorSettings
-from tritone import reference
 
 ROOT = Path(__file__).parents[1]
 _TABLE = re.compile(r"(?<=<!-- settings -->\n).*?(?=<!-- /settings -->)", re.DOTALL)
@@ -38,7 +38,7 @@ def pages() -> dict[Path, str]:
     """Every file that is made from the code, as it should be."""
     readme = ROOT / "README.md"
     return {
-        ROOT / "docs" / "contract.md": reference.page(),
+        ROOT / "docs" / "contract.md": contract_page.page(),
         ROOT / ".env.example": env_example(),
         readme: _TABLE.sub(lambda _: settings_table(), readme.read_text(encoding="utf-8")),
     }

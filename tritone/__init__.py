@@ -1,1 +1,1 @@
-"""What the gateway and the models inside Triton must agree on, and nothing else."""
+"""The shared core: the contract, the catalogue of models, languages and windows, for all other packages."""

@@ -1,4 +1,4 @@
-"""The models of every family together: their names, and the choice that the settings make among them."""
+"""The models of all families, and the choice among them that the settings make."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class Catalogue:
 
     families: Mapping[str, Family]
     models: Mapping[str, Model]
-    """Every model that a setting may choose, by its id."""
+    """The models that a setting may choose, by id."""
     companions: tuple[Model, ...]
     aliases: Mapping[str, tuple[str, ...]]
     """Alias -> the ids that it may stand for, best first."""
     defaults: Mapping[str, Mapping[str, tuple[str, ...]]]
-    """The choice of empty settings on a CPU (`cpu`), and where MODEL_TYPE stands alone (`sized`)."""
+    """The models chosen by empty settings on a CPU (`cpu`), and the modes chosen by MODEL_TYPE alone (`sized`)."""
     preferences: Mapping[str, tuple[tuple[str, ...], ...]]
-    """The choice of empty settings on a GPU, by kind of setting: the first set that fits its memory."""
+    """The models chosen by empty settings on a GPU, by kind (`tts`, `stt`): the first set that fits its memory."""
     all: Mapping[Kind, tuple[Mode, ...]]
     """The modes that the word `all` stands for."""
     model_types: Mapping[str, tuple[str, ...]]
@@ -40,7 +40,7 @@ class Catalogue:
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, preferences: Path = _PREFERENCES) -> Catalogue:
-        """Read every family, those of EXTRA_FAMILIES too, and the preferences.
+        """Read all families, with those of EXTRA_FAMILIES, and the preferences.
 
         Raises `FamilyFileError` for a malformed family, and `UnknownModelError` for an id that two families use.
         """
@@ -49,7 +49,9 @@ class Catalogue:
         for family in families:
             for id_, model in family.models.items():
                 if id_ in models:
-                    raise UnknownModelError(f"{id_!r} is a model of {models[id_].family} and of {family.name}")
+                    raise UnknownModelError(
+                        f"{id_!r} is a model of two families, {models[id_].family} and {family.name}"
+                    )
                 models[id_] = model
         data = tomllib.loads(preferences.read_text(encoding="utf-8"))
         by_kind = {kind: tuple(map(tuple, sets)) for kind, sets in data["defaults"].pop("cuda").items()}
@@ -78,9 +80,9 @@ class Catalogue:
         models = dict(self.models)
         for id_, template in templates.items():
             if id_ in self.models or id_ in self.aliases:
-                raise UnknownModelError(f"EXTRA_MODELS: {id_!r} is already a name; choose another")
+                raise UnknownModelError(f"EXTRA_MODELS: {id_!r} is already in use; choose another id")
             if template not in self.models:
-                raise UnknownModelError(f"EXTRA_MODELS: {id_!r} is like {template!r}, and there is no such model")
+                raise UnknownModelError(f"EXTRA_MODELS: {id_!r} is like {template!r}, which is not a model")
             weights = checkpoints.get(id_, id_)
             models[id_] = replace(self.models[template], id=id_, names=(), weights=weights, path_settings=())
         return replace(self, models=models)

@@ -1,4 +1,4 @@
-"""Checkpoints that the operator names: which known model a folder's content is like, by its config.json alone."""
+"""Checkpoints that the operator names: find the known model that a checkpoint is like, by its config.json."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritone.families import ROOT, Model
 
 
 class UnusableCheckpointError(Exception):
-    """A folder holds no checkpoint, or not the right one; the message says what is expected."""
+    """A folder holds no checkpoint, or one of a wrong type; the message names both types."""
 
 
 def template_of(folder: Path, catalogue: Catalogue) -> Model:
@@ -24,11 +24,11 @@ def template_of(folder: Path, catalogue: Catalogue) -> Model:
             return model
     keys = dict.fromkeys(key for model in catalogue.models.values() for key in model.recognized_by)
     found = ", ".join(f"{key}={config[key]!r}" for key in keys if key in config) or "no known model type"
-    raise UnusableCheckpointError(f"{folder / 'config.json'} says {found}, which no model here is like")
+    raise UnusableCheckpointError(f"{folder / 'config.json'} says {found}; no known model is like it")
 
 
 def by_setting(model: Model, catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the folder that a setting names for `model`; None where no setting does.
+    """Return the folder that a setting names for `model`; None if no setting does.
 
     A setting that several models share applies to the one that the checkpoint is like. Raises
     `UnusableCheckpointError` for a checkpoint that is like none of those that share the setting.

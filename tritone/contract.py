@@ -10,13 +10,41 @@ requests carry splits Triton's batches.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from tritone.descriptions import SpeechDescription, TranscriptionDescription, Voice
 from tritone.errors import InvalidInput
 from tritone.options import Options, check_range, option
+
+__all__ = [
+    "INTERFACES",
+    "LISTEN_RATE",
+    "LONG_SECONDS",
+    "LONG_TRANSCRIPTION",
+    "PRIORITY_FIRST",
+    "PRIORITY_REST",
+    "PROMPT_CHARS",
+    "REFERENCE_SECONDS",
+    "SERVER",
+    "SPEECH",
+    "SPEECH_RATE",
+    "TRANSCRIPTION",
+    "VOICE_CLONE",
+    "WINDOW_SECONDS",
+    "DataType",
+    "Interface",
+    "InterfaceName",
+    "LongTranscriptionOptions",
+    "ServerOptions",
+    "SpeechDescription",
+    "SpeechOptions",
+    "Tensor",
+    "TranscriptionDescription",
+    "TranscriptionOptions",
+    "Voice",
+]
 
 DataType = Literal["BYTES", "FP32", "INT16", "INT32"]
 
@@ -25,9 +53,9 @@ SPEECH_RATE = 24_000
 LISTEN_RATE = 16_000
 """Hz; the input rate of transcription models."""
 WINDOW_SECONDS = 30
-"""The longest audio that one transcription request may hold."""
+"""The longest audio of one transcription request."""
 LONG_SECONDS = 4 * 3600
-"""The longest recording that one request to `transcription-long` may hold."""
+"""The longest recording of one request to `transcription-long`."""
 REFERENCE_SECONDS = 1, 30
 """The shortest and the longest reference audio of a cloned voice."""
 PRIORITY_FIRST, PRIORITY_REST = 1, 2
@@ -35,12 +63,12 @@ PRIORITY_FIRST, PRIORITY_REST = 1, 2
 PING_SECONDS = 20
 """Seconds of silence after which a gateway sends a ping to a server; the server must accept them at this rate."""
 PROMPT_CHARS = 4096
-"""Characters that are kept of a prompt, from its end; models read about 200 tokens of it."""
+"""Characters of a prompt that are kept, counted from its end; models use about 200 tokens of it."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """One named tensor; `shape` leaves out the batch dimension, -1 is any length."""
+    """A named tensor; `shape` has no batch dimension, -1 is any length."""
 
     name: str
     dtype: DataType
@@ -48,20 +76,20 @@ class Tensor:
     unit: str
     doc: str
     optional: bool = False
-    """Whether a request may leave out this input."""
+    """An input that a request may leave out."""
 
 
 @dataclass(frozen=True)
 class Interface:
-    """The inputs, options and outputs of a kind of model."""
+    """The inputs, options and outputs of one kind of model."""
 
     inputs: tuple[Tensor, ...]
     options: type[Options]
     outputs: tuple[Tensor, ...]
     final_outputs: tuple[Tensor, ...] = ()
-    """Outputs that only the last response of a stream has."""
+    """Outputs of the last response of a stream only."""
     decoupled: bool = True
-    """Whether a request is answered by a stream of responses, or by exactly one."""
+    """True: a request gets a stream of responses; False: exactly one response."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,19 +132,19 @@ class SpeechOptions(Options):
         None,
         unit="tokens",
         group="sampling",
-        doc="End the speech after this many tokens, 2 or more; a token is a frame of 80 ms, and the last is silent.",
+        doc="End the speech after this many tokens, 2 or more; a token is a frame of 80 ms; the last one is silent.",
     )
     streaming_text: bool | None = option(
         None,
         group="sampling",
-        doc="Read the text while speaking, which gives audio sooner, or all of it first. Not set: as the published "
-        "package does, where only voice clones read while speaking.",
+        doc="Read the text while synthesizing, which gives audio sooner, or all of it first. Not set: as the published "
+        "package does, which reads the text of voice clones while synthesizing, and other texts first.",
     )
     seed: int | None = option(
         None,
         group="sampling",
-        doc="The same seed and request give the same audio on the same machine. Beside other requests a sample may be "
-        "rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
+        doc="Not set: random. The same seed and request give the same audio on the same machine. Beside other requests "
+        "a sample may be rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
     )
     describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
@@ -152,8 +180,8 @@ class TranscriptionOptions(Options):
     logprobs: bool = option(False, doc="Also return `token_logprobs` and `token_text`.")
     background: bool = option(
         False,
-        doc="For the windows of a recording after its first, which no client waits for: they are transcribed beside "
-        "the others, in batches of their own.",
+        doc="For the windows of a recording after its first: they are transcribed in batches of their own, beside the "
+        "windows that a client waits for.",
     )
     describe: bool = option(False, doc="Answer with `description` alone and transcribe nothing.")
 
@@ -180,8 +208,8 @@ class LongTranscriptionOptions(TranscriptionOptions):
 class ServerOptions(Options):
     """The request parameters of the `tritone` model."""
 
-    version: int = option(-1, doc="The version that the client knows. An equal one is answered when it changes.")
-    wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change; at most 30.")
+    version: int = option(-1, doc="The version that the client has; while it is the current one, the request waits.")
+    wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change, at most 30; 0: answer at once.")
 
     def check(self) -> None:
         """Raise `InvalidInput` for a wait that is too long."""
@@ -240,6 +268,8 @@ VOICE_CLONE = dataclasses.replace(
     ),
 )
 
+_OPTIONAL = " Empty where the model has no such number; NaN where a segment has none."
+
 TRANSCRIPTION = Interface(
     inputs=(
         Tensor(
@@ -263,16 +293,22 @@ TRANSCRIPTION = Interface(
         Tensor("segment_start", "FP32", (-1,), "s", "Start of each segment, from the window's start."),
         Tensor("segment_end", "FP32", (-1,), "s", "End of each segment."),
         Tensor("segment_text", "BYTES", (-1,), "UTF-8", "Text of each segment, with its leading space."),
-        Tensor("segment_temperature", "FP32", (-1,), "0-1", "The temperature that gave the segment."),
-        Tensor("segment_avg_logprob", "FP32", (-1,), "nats", "Mean log probability of the segment's tokens."),
+        Tensor("segment_temperature", "FP32", (-1,), "0-1", f"The segment's sampling temperature.{_OPTIONAL}"),
+        Tensor(
+            "segment_avg_logprob",
+            "FP32",
+            (-1,),
+            "nats",
+            f"Mean log probability of the segment's tokens.{_OPTIONAL}",
+        ),
         Tensor(
             "segment_compression_ratio",
             "FP32",
             (-1,),
             "ratio",
-            "Text length over its zlib length; high: repetition.",
+            f"Text length over its zlib length; high: repetition.{_OPTIONAL}",
         ),
-        Tensor("segment_no_speech_prob", "FP32", (-1,), "0-1", "Probability of no speech."),
+        Tensor("segment_no_speech_prob", "FP32", (-1,), "0-1", f"Probability of no speech.{_OPTIONAL}"),
         Tensor("segment_token_count", "INT32", (-1,), "tokens", "The number of `token_ids` in each segment."),
         Tensor("segment_word_count", "INT32", (-1,), "words", "The number of `word_*` rows in each segment."),
         Tensor("token_ids", "INT32", (-1,), "tokens", "The tokens of all segments, one after the other."),
@@ -333,72 +369,3 @@ INTERFACES: Mapping[InterfaceName, Interface] = {
     "long_transcription": LONG_TRANSCRIPTION,
     "server": SERVER,
 }
-
-
-@dataclass(frozen=True)
-class Voice:
-    """One voice of a speech model; `language` is its ISO 639-1 code, `auto` where it speaks any."""
-
-    id: str
-    name: str
-    language: str = "auto"
-
-
-@dataclass(frozen=True)
-class SpeechDescription:
-    """The abilities of a speech model, as its `description` output reports them."""
-
-    voices: tuple[Voice, ...]
-    languages: tuple[str, ...]
-    default_voice: str
-    speed_range: tuple[float, float]
-    """The speeds that the model supports by itself."""
-    options: tuple[str, ...] = ("voice", "language", "speed")
-    """The request options that the model supports; it rejects a request that sets another."""
-
-    def to_json(self) -> str:
-        """Return the text of the `description` tensor."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> SpeechDescription:
-        """Undo `to_json`."""
-        return cls.from_dict(json.loads(text))
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> SpeechDescription:
-        """Build it from parsed JSON."""
-        low, high = data["speed_range"]
-        return cls(
-            voices=tuple(Voice(**voice) for voice in data["voices"]),
-            languages=tuple(data["languages"]),
-            default_voice=data["default_voice"],
-            speed_range=(low, high),
-            options=tuple(data["options"]),
-        )
-
-
-@dataclass(frozen=True)
-class TranscriptionDescription:
-    """The abilities of a transcription model, as its `description` output reports them."""
-
-    languages: tuple[str, ...]
-    """ISO 639-1 codes."""
-    tasks: tuple[str, ...]
-    """`transcribe`, `translate`."""
-    options: tuple[str, ...]
-    """The request options that the model supports; it rejects a request that sets another."""
-
-    def to_json(self) -> str:
-        """Return the text of the `description` tensor."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> TranscriptionDescription:
-        """Undo `to_json`."""
-        return cls.from_dict(json.loads(text))
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TranscriptionDescription:
-        """Build it from parsed JSON."""
-        return cls(**{f.name: tuple(data[f.name]) for f in dataclasses.fields(cls)})

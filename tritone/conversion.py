@@ -1,4 +1,4 @@
-"""Checkpoints that a family can only load after a conversion: how to recognize them, and where the result lies."""
+"""Checkpoints that a family can load only after a conversion: their recognition, and the folder of the result."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Conversion:
     content: tuple[str, ...]
     """Patterns of the other files that determine the result."""
     result: str
-    """The file that shows a finished conversion; a folder that has it needs none."""
+    """The file that a finished conversion writes; a folder with this file needs no conversion."""
     cache: str
     """The folder of the results, below MODEL_DIR/cache."""
     version: str
-    """Conversions of the same files by another version lie in another folder."""
+    """The version of the conversion; part of the name of the result's folder."""
     module: str
     """The family's module that converts: `python -m <family>.<module> FOLDER TARGET`."""
     environment: str
     """The environment that the module runs in."""
 
     def applies_to(self, folder: Path) -> bool:
-        """Return whether `folder` holds a checkpoint that must be converted."""
+        """Return True if `folder` holds a checkpoint that must be converted."""
         if (folder / self.result).exists() or not any(any(folder.glob(pattern)) for pattern in self.weights):
             return False
         try:
@@ -49,9 +49,9 @@ class Conversion:
         return isinstance(config, dict) and all(config.get(key) == value for key, value in self.recognized_by.items())
 
     def folder_of(self, checkpoint: Path, model_dir: Path) -> Path:
-        """Return the folder of the converted checkpoint, whether it exists or not.
+        """Return the folder of the converted checkpoint, which may not exist yet.
 
-        Its name is a hash of the checkpoint's content: this reads the weights, some seconds for each GB.
+        Its name is a hash of the checkpoint's content. Reading the weights takes some seconds for each GB.
         """
         digest = hashlib.sha256(self.version.encode())
         files = (path for pattern in (*self.content, *self.weights) for path in checkpoint.glob(pattern))

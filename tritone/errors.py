@@ -2,15 +2,15 @@
 
 TritoneError
 |-- InvalidInput     the caller's fault, with the field's name        INVALID_ARGUMENT   HTTP 400
-|-- Overloaded       no room now; try again, with a hint when         UNAVAILABLE        HTTP 503, Retry-After
-|-- DeadlinePassed   the request's own `timeout` has run out          CANCELLED          HTTP 504
-`-- Cancelled        the caller left                                  CANCELLED          -
+|-- Overloaded       at capacity; try again later                     UNAVAILABLE        HTTP 503, Retry-After
+|-- DeadlinePassed   the request's own `timeout` has passed           CANCELLED          HTTP 504
+`-- Cancelled        the caller cancelled the request                 CANCELLED          -
 
-Everything else is our own fault: INTERNAL, HTTP 500, told to the caller in general words.
+Any other error is a fault of the server: INTERNAL, HTTP 500. The caller gets a general message, the log the details.
 
-A stream carries an error as text alone, so the text itself says which it is: it begins with the field's name and a
-colon, or with `overloaded:` or `deadline:`. Where it is known when room will be, an overloaded model's text ends in
-`; try again in N s`, N a whole number.
+A stream carries an error as text only, so the text has a form for each class: it begins with the field's name and a
+colon, or with `overloaded:` or `deadline:`. The text of an overloaded model may end in `; try again in N s`, N a whole
+number.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _HINT = re.compile(r"(?P<problem>.+); try again in (?P<seconds>[0-9]+) s", re.DO
 
 
 class TritoneError(Exception):
-    """Base of the errors that a caller is told about."""
+    """Base of the errors that are reported to the caller with their own text."""
 
 
 class InvalidInput(TritoneError):
-    """The caller's `field` (a tensor's or a parameter's name) is wrong; `problem` says how, and what would be right."""
+    """The tensor or parameter `field` is invalid; `problem` describes the error and the values that are allowed."""
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -37,9 +37,9 @@ class InvalidInput(TritoneError):
 
 
 class Overloaded(TritoneError):
-    """The model takes no more requests at present; `problem` says how many it takes, or why none.
+    """The model accepts no more requests at present; `problem` gives its capacity, or the reason.
 
-    `retry_after`: after how many seconds there may be room; None: nobody knows.
+    `retry_after`: estimated seconds until it accepts one; None: unknown.
     """
 
     def __init__(self, problem: str, retry_after: int | None = None) -> None:
@@ -49,18 +49,18 @@ class Overloaded(TritoneError):
 
 
 class DeadlinePassed(TritoneError):
-    """The time that the caller gave its request is over, and it is not done; `problem` says how far it came."""
+    """The request did not finish within its own `timeout`; `problem` describes its state at that time."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(f"{_DEADLINE}: {problem}")
 
 
 class Cancelled(TritoneError):
-    """The caller has gone; nobody waits for the answer."""
+    """The caller cancelled the request, or closed its connection; no response is sent."""
 
 
 def from_text(text: str) -> InvalidInput | Overloaded | DeadlinePassed | None:
-    """The error that a model sent as `text`; None where the text is of none of ours."""
+    """Return the error that a model sent as `text`; None for a text in no form of this module."""
     match = _FIELD.fullmatch(text)
     if not match:
         return None

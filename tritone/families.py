@@ -5,12 +5,13 @@ docs/families.md explains every key of the file.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 
 from tritone.contract import INTERFACES, InterfaceName, SpeechOptions, TranscriptionOptions
 from tritone.conversion import Conversion
@@ -24,6 +25,25 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 BUILT_IN: Final = ROOT / "adapters"
 FILE: Final = "family.toml"
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
+
+_TYPES: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "str": (str, "text"),
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "tuple": ((list, tuple), "a list"),
+    "Mapping": (dict, "a table"),
+}
+"""The annotation of a field -> the types that its TOML value may have, and their name."""
+
+_MODES: Mapping[Kind, tuple[Mode, ...]] = {
+    "speech": ("voice", "custom_voice", "voice_design", "voice_clone"),
+    "transcription": ("transcribe",),
+    "companion": ("companion",),
+}
 _INTERFACES: Mapping[Mode, InterfaceName] = {"voice_clone": "voice_clone", "transcribe": "transcription"}
 _OPTIONS: Mapping[str, type[SpeechOptions] | type[TranscriptionOptions]] = {
     "speech": SpeechOptions,
@@ -32,17 +52,17 @@ _OPTIONS: Mapping[str, type[SpeechOptions] | type[TranscriptionOptions]] = {
 
 
 class FamilyFileError(ValueError):
-    """A `family.toml` is missing, or says something that it cannot; the message names the file and the key."""
+    """A `family.toml` is missing or invalid; the message names the file, the table and the key."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Another precision of a family's models, chosen by a setting where GPU memory is short."""
+    """A smaller precision of a family's models, for GPUs with little memory."""
 
     setting: str
     """The environment variable that selects it."""
     values: Mapping[str, tuple[int, ...]]
-    """The setting's values that select it -> the compute capability that each needs; the first that fits is taken."""
+    """The setting's values that select it -> the compute capability that each needs; the first that fits is used."""
 
     def value_for(self, capability: tuple[int, ...]) -> str:
         """Return the best value for a GPU of this compute capability."""
@@ -62,17 +82,17 @@ class SlotMemory:
     numbers_per_slot: int
     """Numbers that a slot keeps whatever its length."""
     fixed_gb: float
-    """GB that the process takes beside them: the CUDA context, graphs, working memory."""
+    """GB that the process needs besides: the CUDA context, graphs, working memory."""
     cache_setting: str = ""
-    """A setting that counts further MB; empty: there is none."""
+    """A setting whose value, in MB, is added; empty: none."""
 
 
 @dataclass(frozen=True)
 class SlotEngine:
-    """The settings of a family's engine that keeps streams in slots, as far as memory depends on them."""
+    """The settings of an engine that keeps streams in slots: those that GPU memory depends on."""
 
     enabled_by: Mapping[str, str]
-    """Setting -> the value with which this engine serves the family; otherwise `gpu_memory` counts."""
+    """Setting -> the value that selects this engine; with any other value, `gpu_memory` counts."""
     slots: str
     """The setting of the number of slots; 0: as many as memory allows."""
     least_slots: int
@@ -80,7 +100,7 @@ class SlotEngine:
     positions: str
     """The setting of the positions in a slot."""
     position_choices: tuple[int, ...]
-    """The positions to try where the setting is empty, best first."""
+    """The values to try while that setting is empty, best first."""
     precision: str
     """The setting of the precision."""
     bytes_per_number: Mapping[str, int]
@@ -89,7 +109,7 @@ class SlotEngine:
 
 @dataclass(frozen=True)
 class Model:
-    """One servable model; `id` is its folder in the repository, its HTTP name and its gRPC name."""
+    """A model that can be served; `id` is its folder in the repository, its HTTP name and its gRPC name."""
 
     id: str
     family: str
@@ -97,39 +117,39 @@ class Model:
     mode: Mode
     interface: InterfaceName
     adapter: Path
-    """The Python file whose `TritonPythonModel` Triton runs."""
+    """The Python file with the `TritonPythonModel` class that Triton runs."""
     environment: str
-    """The environment that its process runs in; a file in requirements/."""
+    """The Python environment of its process: the name of a file in requirements/models/."""
     owner: str
     summary: str = ""
-    """One line for the documentation."""
+    """A line for the documentation."""
     names: tuple[str, ...] = ()
-    """Further words that TTS_MODES or STT_MODELS may use for it."""
+    """Short names that TTS_MODES or STT_MODELS accept for it."""
     weights: str = ""
-    """The folder that holds its weights: below MODEL_DIR, or absolute for a further checkpoint; empty: it has none."""
+    """The folder of its weights: below MODEL_DIR, or absolute for an extra checkpoint; empty: it has none."""
     size: str = ""
-    """The word of MODEL_TYPE that chooses it, where its mode comes in several sizes."""
+    """The value of MODEL_TYPE that chooses it, for a mode in several sizes."""
     options: tuple[str, ...] = ()
     """The request options that it supports."""
     voice_aliases: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice name -> the model's own."""
     gpu_memory: float = 0.0
-    """GB of GPU memory that an instance takes; 0: it runs on the CPU."""
+    """GB of GPU memory for each instance; 0: it runs on the CPU."""
     variant_memory: Mapping[str, float] = field(default_factory=dict)
-    """Variant -> the same for that variant."""
+    """Variant -> GB of GPU memory with that variant."""
     gpu_capability: tuple[int, ...] = (0, 0)
-    """The least compute capability of a GPU that it runs on."""
+    """The least compute capability of a GPU that can run it."""
     slot_memory: SlotMemory | None = None
     path_settings: tuple[str, ...] = ()
-    """Settings that name another checkpoint to serve in its place, the strongest first."""
+    """Settings that name another checkpoint to serve in its place; the first that is set wins."""
     recognized_by: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of a checkpoint's config.json and their values -> a folder that has them holds a model like this one."""
+    """Fields of config.json and their values; a checkpoint that has them all is like this model."""
     loaded_with: Kind | None = None
-    """Of a companion: the kind of model that it is loaded with; None: it is always loaded."""
+    """For a companion: the kind of model that it is loaded with; None: it is always loaded."""
     max_batch_size: int = 0
-    """The most requests in one call of the model; 0: the model schedules its requests itself."""
+    """The most requests in a batch that Triton forms; 0: the model schedules its requests itself."""
     max_queue_delay_us: int = 0
-    """Microseconds that Triton waits for a batch to fill."""
+    """Microseconds that Triton waits for more requests before it sends a batch."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +157,7 @@ class Family:
     """A model family."""
 
     name: str
-    """Its folder's name."""
+    """The name of its folder."""
     folder: Path
     models: Mapping[str, Model]
     settings: Mapping[str, Setting[Any]]
@@ -160,34 +180,34 @@ class Family:
         path = folder / FILE
         try:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
-            defaults = data["family"]
-            models = {id_: _model(folder, id_, {**defaults, **entry}) for id_, entry in data["models"].items()}
-            settings = {name: Setting(name, **_tuples(entry)) for name, entry in data.get("settings", {}).items()}
-            variants = {name: _variant(**entry) for name, entry in data.get("variants", {}).items()}
-            engine = data.get("slot_engine")
-            conversion = data.get("conversion")
+            if not _table(data, "models"):
+                raise ValueError("it has no table [models.ID]")
+            defaults, engine, conversion = (_table(data, key) for key in ("family", "slot_engine", "conversion"))
             return cls(
-                folder.name,
-                folder,
-                models,
-                settings,
-                variants,
-                SlotEngine(**_tuples(engine)) if engine else None,
-                Conversion(**_tuples(conversion)) if conversion else None,
+                name=folder.name,
+                folder=folder,
+                models={id_: _model(folder, id_, {**defaults, **entry}) for id_, entry in _tables(data, "models")},
+                settings={
+                    name: _build(Setting, f"settings.{name}", entry, name=name)
+                    for name, entry in _tables(data, "settings")
+                },
+                variants={name: _variant(name, entry) for name, entry in _tables(data, "variants")},
+                slot_engine=_build(SlotEngine, "slot_engine", engine) if engine else None,
+                conversion=_build(Conversion, "conversion", conversion) if conversion else None,
             )
         except OSError as error:
             raise FamilyFileError(f"{path} cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError) as error:
-            raise FamilyFileError(f"{path}: {type(error).__name__}: {error}") from error
+        except ValueError as error:
+            raise FamilyFileError(f"{path}: {error}") from error
 
     def integer(self, name: str) -> Setting[int]:
-        """Return the setting of this name, whose value is a whole number."""
+        """Return a setting of the family with whole numbers as values."""
         setting: Setting[int] = self.settings[name]
         assert isinstance(setting.default, int)
         return setting
 
     def text(self, name: str) -> Setting[str]:
-        """Return the setting of this name, whose value is text."""
+        """Return a setting of the family with text as values."""
         setting: Setting[str] = self.settings[name]
         assert isinstance(setting.default, str)
         return setting
@@ -203,38 +223,83 @@ def load_all(environ: Mapping[str, str] = os.environ) -> list[Family]:
 
 
 def _model(folder: Path, id_: str, entry: Mapping[str, Any]) -> Model:
-    entry = dict(entry)
-    kind: Kind = entry["kind"]
-    mode: Mode = entry.setdefault("mode", "transcribe" if kind == "transcription" else "companion")
-    for value, allowed in ((kind, Kind), (mode, Mode)):
-        if value not in get_args(allowed):
-            raise ValueError(f"{id_}: {value!r} is unknown; choose from {', '.join(get_args(allowed))}")
-    entry.setdefault("interface", _INTERFACES.get(mode, "speech"))
-    if entry["interface"] not in INTERFACES:
-        raise ValueError(f"{id_}: interface {entry['interface']!r} is unknown; choose from {', '.join(INTERFACES)}")
-    entry["options"] = tuple(_expanded(id_, kind, entry.get("options", ())))
-    if "slot_memory" in entry:
-        entry["slot_memory"] = SlotMemory(**entry["slot_memory"])
-    adapter = folder / entry.pop("adapter", "model.py")
-    entry.setdefault("weights", id_)
-    return Model(id=id_, family=folder.name, adapter=adapter, **_tuples(entry))
+    where = f"models.{id_}"
+    kind: Kind = _one_of(where, "kind", entry.get("kind"), get_args(Kind))
+    modes = _MODES[kind]
+    mode: Mode = _one_of(where, "mode", entry.get("mode", modes[0] if len(modes) == 1 else None), modes)
+    default_interface = None if kind == "companion" else _INTERFACES.get(mode, "speech")
+    slot_memory = _table(entry, "slot_memory")
+    return _build(
+        Model,
+        where,
+        {
+            "weights": id_,
+            **entry,
+            "kind": kind,
+            "mode": mode,
+            "interface": _one_of(where, "interface", entry.get("interface", default_interface), INTERFACES),
+            "options": list(_expanded(where, kind, entry.get("options", ()))),
+            "adapter": folder / entry.get("adapter", "model.py"),
+            "slot_memory": _build(SlotMemory, f"{where}.slot_memory", slot_memory) if slot_memory else None,
+        },
+        id=id_,
+        family=folder.name,
+    )
 
 
-def _expanded(id_: str, kind: Kind, options: list[str]) -> Iterator[str]:
-    """Yield the option names; a group's name stands for each option that SpeechOptions declares in it."""
+def _one_of(where: str, key: str, value: Any, allowed: Iterable[str]) -> Any:
+    """Return `value` if it is one of `allowed`."""
+    if value is None:
+        raise ValueError(f"{where}: {key} is missing; choose from {', '.join(allowed)}")
+    if value not in allowed:
+        raise ValueError(f"{where}: {key} {value!r} is unknown; choose from {', '.join(allowed)}")
+    return value
+
+
+def _expanded(where: str, kind: Kind, options: Iterable[str]) -> Iterator[str]:
+    """Yield the option names; the name of a group stands for all options that the contract declares in it."""
     if kind not in _OPTIONS:
         return
     declared = _OPTIONS[kind]
     groups = declared.groups()
     for name in options:
         if name not in groups and name not in declared.types():
-            raise ValueError(f"{id_}: option {name!r} is not in the contract")
+            raise ValueError(f"{where}: option {name!r} is not in the contract")
         yield from groups.get(name, (name,))
 
 
-def _variant(setting: str, values: Mapping[str, list[int]]) -> Variant:
-    return Variant(setting, {value: tuple(least) for value, least in values.items()})
+def _variant(name: str, entry: Mapping[str, Any]) -> Variant:
+    values = {value: tuple(least) for value, least in _table(entry, "values").items()}
+    return _build(Variant, f"variants.{name}", {**entry, "values": values})
 
 
-def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the table under `key`, which is empty where there is none."""
+    table = data.get(key, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"{key} must be a table")
+    return table
+
+
+def _tables(data: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the names and the content of the tables under `key`."""
+    table = _table(data, key)
+    return [(name, _table(table, name)) for name in table]
+
+
+def _build(type_: type[T], where: str, entry: Mapping[str, Any], **given: Any) -> T:
+    """Return an instance of a dataclass from a table, and from values that the table may not set; lists become tuples.
+
+    Raises `ValueError` for an unknown key, a missing one and a value of the wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(type_) if f.name not in given}
+    for key, value in entry.items():
+        if key not in fields:
+            raise ValueError(f"{where}: unknown key {key!r}; choose from {', '.join(fields)}")
+        expected, word = _TYPES.get(str(fields[key].type).split("[")[0], (object, ""))
+        if not isinstance(value, expected):
+            raise ValueError(f"{where}: {key} must be {word}, not {value!r}")
+    for name, f in fields.items():
+        if name not in entry and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ValueError(f"{where}: {name} is missing")
+    return type_(**given, **{key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()})

@@ -1,4 +1,4 @@
-"""Languages by code and by name."""
+"""Names and codes of languages."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ _CODES = {name: code for code, name in NAMES.items()} | {
 
 
 def code_of(language: str) -> str | None:
-    """The code of `language`, itself a code, a BCP-47 tag such as `pt-BR` or an English name; None if unknown."""
+    """Return the code of `language`: a code, a BCP-47 tag such as `pt-BR` or an English name; None for other words."""
     word = language.strip().lower()
     primary = word.replace("_", "-").split("-")[0]
     for candidate in (word, primary):
@@ -135,5 +135,5 @@ def code_of(language: str) -> str | None:
 
 
 def candidates_of(languages: str) -> tuple[str, ...]:
-    """The codes of languages with commas between them, each once; what is unknown, such as `auto`, has none."""
+    """Return the codes of `languages`, separated by commas, each once; unknown words such as `auto` are skipped."""
     return tuple(dict.fromkeys(code for name in languages.split(",") if (code := code_of(name))))

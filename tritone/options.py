@@ -25,7 +25,7 @@ def option(default: Value | None, *, unit: str = "", doc: str, group: str = "") 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Base of the request parameters of an interface: a field is a parameter, and a default of None means not given."""
+    """Base of the request parameters of an interface; each field is a parameter, and the default None means not set."""
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
@@ -70,7 +70,7 @@ class Options:
 
 
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
-    """Raise `InvalidInput` for a value that is given and not within `low` and `high`, both included."""
+    """Raise `InvalidInput` for a value outside `low` to `high`, both included; None is allowed."""
     if value is not None and not low <= value <= high:
         allowed = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
         raise InvalidInput(name, f"{value:g} is out of range; choose {allowed}")
@@ -92,7 +92,7 @@ def _typed(name: str, value: Any, type_: type) -> Value:
 
 
 def _number(value: Any, type_: type[int] | type[float]) -> int | float | None:
-    """Return a number or its text as `type_`; None for anything else, for infinity, and for a fraction that is lost."""
+    """Return a number or its text as `type_`; None for any other value, for infinity, and for a fraction as an int."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,7 +1,7 @@
 """The models that one Triton server serves, as its `tritone` model reports them.
 
-The supervisor writes the document, the `tritone` model sends it, and the gateway reads it: so a gateway needs no list
-of models, and servers behind one gateway may serve different ones.
+The supervisor writes the document, the `tritone` model sends it, and the gateway reads it. So a gateway needs no list
+of models, and the servers behind one gateway may serve different models.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Description = SpeechDescription | TranscriptionDescription
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One chosen model. It may be chosen and not loaded: `state` says so."""
+    """A model that the settings chose; `state` says if it is loaded."""
 
     id: str
     kind: Kind
@@ -33,11 +33,11 @@ class ServedModel:
     owner: str
     state: ModelState
     aliases: Mapping[str, int] = field(default_factory=dict)
-    """Alias -> its rank there; across all servers, the lowest rank answers to the alias."""
+    """Alias -> the model's rank for it; among all servers' models, the one with the lowest rank gets the alias."""
     voice_aliases: Mapping[str, str] = field(default_factory=dict)
     """OpenAI's voice name -> the model's own."""
     description: Description | None = None
-    """The model's own account of its abilities; None until it was loaded for the first time."""
+    """The abilities that the model reported; None until it is loaded for the first time."""
     created: int = 0
     """Unix seconds of the first load; 0 before."""
 
@@ -49,7 +49,7 @@ class ServedDocument:
     state: ServerState
     models: tuple[ServedModel, ...]
     version: int = 0
-    """Grows with every change; clients send it back to wait for the next."""
+    """Grows with every change; a client sends it back to wait for the next change."""
 
     def to_json(self) -> str:
         """Return the text of the `document` tensor."""

@@ -1,4 +1,4 @@
-"""Environment variables as data: one declaration each, read by every process that needs it."""
+"""Environment variables as data: each is declared once, and read by all processes that need it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Setting(Generic[T]):
     """Choices that need a GPU."""
 
     def read(self, environ: Mapping[str, str] = os.environ) -> T:
-        """Return the value, the default where it is empty; raises `UnusableSettingError`."""
+        """Return the value, or the default for an empty one; raises `UnusableSettingError`."""
         value = environ.get(self.name) or ""
         if not value:
             return self.default

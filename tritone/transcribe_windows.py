@@ -1,37 +1,38 @@
-"""Driving a recording's windows through a model: a few at once, answers in order."""
+"""Split a recording into windows and transcribe them with a model: a few at once, results in order."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from tritone.transcript import Segment, Transcript
-from tritone.windowing import Window
+from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_at_silence
 
 IN_FLIGHT: Final = 4
-"""Windows of one recording at the model at once, so that a long one does not crowd out the others."""
+"""The most windows of one recording at the model at once, so that a long recording does not block the others."""
 AUTO: Final = "auto"
 
 _CONFIDENT: Final = 0.5
-"""A language detected with this probability is the recording's."""
+"""A language detected with this probability is taken as the recording's."""
 _UNSURE: Final = 0.5
-"""Text sampled above this temperature is no guide for what follows."""
+"""Text that was sampled above this temperature is too unreliable to be a prompt."""
 _DETECTIONS: Final = 3
-"""After so many doubtful windows the likeliest language among them is taken."""
+"""After this many windows with a doubtful language, the most probable of these languages is taken."""
 
 TranscribeWindow = Callable[[Window, str, bool], Awaitable[Transcript]]
-"""Asks a model: a window, its language (one, `auto`, or candidates with commas between), whether it may wait."""
+"""Calls a model with a window, its language (one, `auto`, or candidates separated by commas), and whether the window
+may wait behind other recordings."""
 
 
 @dataclass(frozen=True)
 class WindowTranscript:
-    """What was heard in one window; its segments stand in the recording's own time."""
+    """The transcript of one window; its segments have the recording's times."""
 
     start: float
-    """Seconds from the recording's start to the window's."""
+    """Seconds from the recording's start to the window's start."""
     seconds: float
     """The window's length."""
     language: str
@@ -40,21 +41,71 @@ class WindowTranscript:
 
 
 def next_prompt(segments: Iterable[Segment], before: str = "") -> str:
-    """The text that may guide the ear for what follows `segments`: all of it since what the model was unsure of."""
+    """Return the prompt for the audio that follows `segments`: `before` and their text, joined.
+
+    An unreliable segment, sampled at a high temperature, discards the text up to its end. A segment without a
+    temperature counts as reliable.
+    """
     for segment in segments:
-        before = "" if segment.temperature > _UNSURE else before + segment.text
+        before = "" if (segment.temperature or 0) > _UNSURE else before + segment.text
     return before
 
 
-async def transcribe_windows(
-    windows: AsyncGenerator[Window], hear: TranscribeWindow, language: str, *, in_flight: int = IN_FLIGHT
-) -> AsyncGenerator[WindowTranscript]:
-    """The passages of a recording in order, each as soon as it and those before it are there.
+async def iter_windows(
+    blocks: Iterable[Samples],
+    detect: SpeechDetector,
+    options: VadOptions = DEFAULT_VAD,
+    *,
+    stop: Callable[[], None] | None = None,
+) -> AsyncGenerator[Window]:
+    """Yield the windows of the recording in `blocks`; each is read and cut in a worker thread, when it is wanted.
 
-    With `auto`, or several candidates, windows go one by one until the language is known, which is then told with the
-    rest; with an `in_flight` of 1 all do. The first window goes ahead of other recordings' rest, and its own rest may
-    wait for others. When a window fails, or the generator is closed, the calls still open are
-    cancelled; `windows` is closed with it.
+    Once the generator is closed, no thread reads `blocks` any more: closing calls `stop`, which may end `blocks` early,
+    waits for a step that is still running, and closes `blocks` if it is a generator.
+    """
+    windows = split_at_silence(blocks, detect, options)
+    step: asyncio.Future[Window | None] | None = None
+    try:
+        while True:
+            step = asyncio.get_running_loop().run_in_executor(None, next, windows, None)
+            window = await asyncio.shield(step)
+            if window is None:
+                return
+            yield window
+    finally:
+        if stop:
+            stop()
+        try:
+            if step:
+                await _join(step)
+        finally:
+            windows.close()
+            if isinstance(blocks, Generator):
+                blocks.close()
+
+
+async def _join(step: asyncio.Future[Any]) -> None:
+    """Wait until `step` is done, whatever its result; a cancellation meanwhile takes effect afterwards."""
+    cancelled = False
+    while not step.done():
+        try:
+            await asyncio.wait([step])
+        except asyncio.CancelledError:
+            cancelled = True
+    step.exception()
+    if cancelled:
+        raise asyncio.CancelledError
+
+
+async def transcribe_windows(
+    windows: AsyncGenerator[Window], transcribe: TranscribeWindow, language: str, *, in_flight: int = IN_FLIGHT
+) -> AsyncGenerator[WindowTranscript]:
+    """Yield the transcripts of a recording's windows in order, each as soon as it and those before it are done.
+
+    With `auto` or several candidates, windows are sent one at a time until the language is known, and the rest with
+    that language; with an `in_flight` of 1 all are sent one at a time. The first window does not wait behind other
+    recordings, the later ones may. When a window fails, or the generator is closed, the open calls are cancelled and
+    `windows` is closed.
     """
     known = _Language(language)
     background = False
@@ -63,7 +114,7 @@ async def transcribe_windows(
     exhausted = False
     try:
         while True:
-            if not fetching and not exhausted and len(calls) < (in_flight if known.settled else 1):
+            if not fetching and not exhausted and len(calls) < (in_flight if known.is_fixed else 1):
                 fetching = asyncio.create_task(_next(windows))
             unfinished = [task for task in (fetching, *calls) if task and not task.done()]
             if not unfinished:
@@ -76,7 +127,7 @@ async def transcribe_windows(
                 if window is None:
                     exhausted = True
                 else:
-                    calls.append(asyncio.create_task(_passage(window, hear, known, background)))
+                    calls.append(asyncio.create_task(_transcribed(window, transcribe, known, background)))
                     background = True
             while calls and calls[0].done():
                 yield calls.popleft().result()
@@ -89,41 +140,47 @@ async def transcribe_windows(
 
 
 class _Language:
-    """What a recording's language is known to be, from the caller or from the first windows with words in them."""
+    """The recording's language: given by the caller, or detected in the first windows that contain words."""
 
     def __init__(self, given: str) -> None:
         self.name = given
         self._doubtful: list[tuple[float, str]] = []
 
     @property
-    def settled(self) -> bool:
+    def is_fixed(self) -> bool:
+        """True for one language; False for `auto` and for several candidates."""
         return self.name != AUTO and "," not in self.name
 
     def learn(self, transcript: Transcript) -> None:
-        """Take the language of `transcript` if it is sure, or the likeliest after some that were not."""
-        if self.settled or not transcript.segments:
+        """Fix the language of `transcript` if it is confident, or after some doubtful ones the most probable."""
+        if self.is_fixed or not transcript.segments:
             return
         self._doubtful.append((transcript.language_probability, transcript.language))
-        probability, likeliest = max(self._doubtful)
+        probability, most_probable = max(self._doubtful)
         if probability >= _CONFIDENT or len(self._doubtful) == _DETECTIONS:
-            self.name = likeliest
+            self.name = most_probable
 
 
 async def _next(windows: AsyncGenerator[Window]) -> Window | None:
     return await anext(windows, None)
 
 
-async def _passage(window: Window, hear: TranscribeWindow, language: _Language, background: bool) -> WindowTranscript:
-    transcript = await hear(window, language.name, background)
+async def _transcribed(
+    window: Window, transcribe: TranscribeWindow, language: _Language, background: bool
+) -> WindowTranscript:
+    transcript = await transcribe(window, language.name, background)
     language.learn(transcript)
-    segments = tuple(_within(window.seconds, segment).shifted(window.start_seconds) for segment in transcript.segments)
+    segments = tuple(_clipped(segment, window.seconds).shifted(window.start_seconds) for segment in transcript.segments)
     return WindowTranscript(
         window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability
     )
 
 
-def _within(seconds: float, segment: Segment) -> Segment:
-    """`segment` without times after the window's end, for models hear it padded, and without space after its text."""
+def _clipped(segment: Segment, seconds: float) -> Segment:
+    """Return `segment` with its times clipped to the window's length, and without space after its text.
+
+    Models pad a window to its greatest length, and may give times within the padding.
+    """
     words = tuple(replace(word, start=min(word.start, seconds), end=min(word.end, seconds)) for word in segment.words)
     start, end = min(segment.start, seconds), min(segment.end, seconds)
     return replace(segment, start=start, end=end, text=segment.text.rstrip(), words=words)

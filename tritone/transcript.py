@@ -1,8 +1,9 @@
-"""Segments and words, and how they lie in the tensors of `contract.TRANSCRIPTION`."""
+"""Segments and words of a transcript, and their layout in the tensors of `contract.TRANSCRIPTION`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 Columns = dict[str, NDArray[Any]]
 
-_SEGMENT_NUMBERS = ("start", "end", "temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
+_SEGMENT_NUMBERS = ("start", "end")
+_SEGMENT_STATISTICS = ("temperature", "avg_logprob", "compression_ratio", "no_speech_prob")
 _WORD_NUMBERS = ("start", "end", "probability")
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word with its times in seconds."""
+    """A word with its times in seconds."""
 
     start: float
     end: float
@@ -26,30 +28,36 @@ class Word:
     probability: float
 
     def shifted(self, seconds: float) -> Word:
-        """The same word, `seconds` later."""
+        """Return the same word, `seconds` later."""
         return replace(self, start=self.start + seconds, end=self.end + seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech, of a sentence's size, with its times in seconds."""
+    """A stretch of speech, about a sentence long, with its times in seconds.
+
+    The statistics from `temperature` to `no_speech_prob` are None where the model's decoder has no such number.
+    """
 
     start: float
     end: float
     text: str
     tokens: tuple[int, ...]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
+    temperature: float | None = None
+    avg_logprob: float | None = None
+    compression_ratio: float | None = None
+    no_speech_prob: float | None = None
     words: tuple[Word, ...] = ()
     token_logprobs: tuple[float, ...] = ()
-    """One for each of `tokens`; empty unless they were asked for."""
+    """The log probability of each of `tokens`; empty unless the request asked for them."""
     token_texts: tuple[bytes, ...] = ()
-    """UTF-8, in pieces, for each of `tokens`; with `token_logprobs`, and empty for a token that is no text."""
+    """UTF-8 of each of `tokens`, which may be a part of a character; empty bytes for a token that is not text.
+
+    Present where `token_logprobs` is.
+    """
 
     def shifted(self, seconds: float) -> Segment:
-        """The same segment, `seconds` later."""
+        """Return the same segment, `seconds` later."""
         return replace(
             self,
             start=self.start + seconds,
@@ -60,14 +68,18 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What a model heard in one window."""
+    """The result of one window."""
 
     language: str
     language_probability: float
     segments: tuple[Segment, ...]
 
     def to_columns(self) -> Columns:
-        """The output tensors by name, each of shape [1, n]: a row of the batch."""
+        """Return the output tensors by name, each of shape [1, n]: a row of the batch.
+
+        A statistic has one value for each segment, NaN where a segment does not have it; the column is empty where no
+        segment does.
+        """
         words = [word for segment in self.segments for word in segment.words]
         logprobs = [logprob for segment in self.segments for logprob in segment.token_logprobs]
         columns = {
@@ -83,6 +95,8 @@ class Transcript:
         }
         for name in _SEGMENT_NUMBERS:
             columns[f"segment_{name}"] = _column([getattr(s, name) for s in self.segments], np.float32)
+        for name in _SEGMENT_STATISTICS:
+            columns[f"segment_{name}"] = _optional_column([getattr(s, name) for s in self.segments])
         for name in _WORD_NUMBERS:
             columns[f"word_{name}"] = _column([getattr(word, name) for word in words], np.float32)
         return columns
@@ -101,9 +115,14 @@ class Transcript:
         words = iter([Word(**row) for row in rows("word", ("text", *_WORD_NUMBERS))])
         tokens, logprobs = iter(column("token_ids")), iter(column("token_logprobs"))
         texts = iter(columns["token_text"].reshape(-1).tolist())
+        segment_rows = list(rows("segment", ("token_count", "word_count", "text", *_SEGMENT_NUMBERS)))
+        statistics = {
+            name: _optional_values(column(f"segment_{name}"), len(segment_rows)) for name in _SEGMENT_STATISTICS
+        }
         segments = []
-        for row in rows("segment", ("token_count", "word_count", "text", *_SEGMENT_NUMBERS)):
+        for i, row in enumerate(segment_rows):
             token_count, word_count = row.pop("token_count"), row.pop("word_count")
+            row.update({name: values[i] for name, values in statistics.items()})
             segments.append(
                 Segment(
                     tokens=tuple(islice(tokens, token_count)),
@@ -117,8 +136,24 @@ class Transcript:
 
 
 def _column(values: list[Any], dtype: type[np.generic] | None = None) -> NDArray[Any]:
-    """One row of a batch; text becomes UTF-8 bytes."""
+    """Return one row of a batch; text becomes UTF-8 bytes."""
     if dtype is None:
         encoded = [value.encode() if isinstance(value, str) else value for value in values]
         return np.array(encoded, dtype=np.object_).reshape(1, -1)
     return np.array([values], dtype=dtype)
+
+
+def _optional_column(values: Sequence[float | None]) -> NDArray[Any]:
+    """Return one row of a batch with NaN for None; an empty row where all values are None."""
+    if all(value is None for value in values):
+        return _column([], np.float32)
+    return _column([math.nan if value is None else value for value in values], np.float32)
+
+
+def _optional_values(column: Sequence[float], count: int) -> Sequence[float | None]:
+    """Undo `_optional_column` for `count` values; raises `ValueError` for any other length than 0 and `count`."""
+    if not column:
+        return [None] * count
+    if len(column) != count:
+        raise ValueError(f"a statistic has {len(column)} values for {count} segments")
+    return [None if math.isnan(value) else value for value in column]

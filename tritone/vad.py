@@ -1,4 +1,4 @@
-"""Silero's voice activity detector: how likely each 32 ms of a recording is speech."""
+"""Silero's voice activity detector: the probability of speech in each frame of 32 ms."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tritone.windowing import FRAME, Samples
 
 _FILE: Final = Path("silero-vad", "silero_vad_16k_sequence.onnx")
 _CONTEXT: Final = 64
-"""Samples of the frame before that the network also sees."""
+"""Samples at the end of the previous frame that are also an input of the network."""
 
 
 class MissingWeightsError(Exception):
-    """The network's file is not there; the message says how to get it."""
+    """The network's file is missing; the message names the command that fetches it."""
 
 
 def load(model_dir: Path) -> Any:
-    """The onnxruntime session of the network below `model_dir`; one serves every recording.
+    """Return the onnxruntime session of the network below `model_dir`; all recordings may share it.
 
     Raises `MissingWeightsError`.
     """
     if not (model_dir / _FILE).exists():
-        raise MissingWeightsError(f"{model_dir / _FILE} is missing; scripts/fetch_models silero-vad brings it")
+        raise MissingWeightsError(f"{model_dir / _FILE} is missing; fetch it with: scripts/fetch_models silero-vad")
     options = onnxruntime.SessionOptions()
-    # Requests are what runs in parallel, not the layers of so small a network.
+    # The network is small: requests run in parallel, its operations do not.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(model_dir / _FILE, options, providers=["CPUExecutionProvider"])
 
 
 class Vad:
-    """The detector for one recording, whose frames come in order."""
+    """A detector for one recording; keeps the network's state from one call to the next."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -42,11 +42,11 @@ class Vad:
         self._context = np.zeros((1, _CONTEXT), np.float32)
 
     def __call__(self, frames: Samples) -> NDArray[np.float32]:
-        """The probability of speech in each of `frames`, [n, FRAME] -> [n]."""
+        """Return the probability of speech in each of the next `frames`, [n, FRAME] -> [n]."""
         assert frames.shape[1] == FRAME
         ends = np.concatenate([self._context, frames[:, -_CONTEXT:]])
-        given = {"input": np.concatenate([ends[:-1], frames], axis=1), "h": self._hidden, "c": self._cell}
-        heard: NDArray[np.float32]
-        heard, self._hidden, self._cell = self._session.run(None, given)
+        inputs = {"input": np.concatenate([ends[:-1], frames], axis=1), "h": self._hidden, "c": self._cell}
+        probability: NDArray[np.float32]
+        probability, self._hidden, self._cell = self._session.run(None, inputs)
         self._context = ends[-1:]
-        return heard
+        return probability

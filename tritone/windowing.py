@@ -1,7 +1,7 @@
-"""Cutting a recording of any length into windows that a transcription model can hear, at silences.
+"""Split a recording of any length at silences, into windows that a transcription model can take.
 
 The recording streams through: blocks of PCM in, windows out, at most one window and one block in memory. Stretches
-without speech are left out, because a model that is given silence invents words for it.
+without speech are left out, because transcription models invent words for silence.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tritone.contract import LISTEN_RATE, WINDOW_SECONDS
 Samples = NDArray[np.float32]
 """Mono PCM at `LISTEN_RATE` Hz, -1 to 1."""
 SpeechDetector = Callable[[Samples], NDArray[np.float32]]
-"""Consecutive frames, [n, FRAME], to the probability of speech in each, [n]; it may carry state between calls."""
+"""Maps consecutive frames, [n, FRAME], to the probability of speech in each, [n]; may keep state between calls."""
 
 FRAME: Final = 512
-"""Samples that one speech probability stands for: 32 ms."""
+"""Samples in a frame, which has one speech probability: 32 ms."""
 MAX_SAMPLES: Final = WINDOW_SECONDS * LISTEN_RATE
 
-_HOLD = 0.15
-"""Speech that has set in lasts until its probability is so far below the threshold."""
+_HYSTERESIS = 0.15
+"""Speech that has begun lasts until its probability falls this far below the threshold."""
 
 
 def _frames(seconds: float) -> int:
@@ -34,17 +34,17 @@ def _frames(seconds: float) -> int:
 
 _MAX_FRAMES = MAX_SAMPLES // FRAME
 _PAD_SECONDS = 0.4
-"""Kept on both sides of speech: detectors miss soft consonants."""
+"""Audio that is kept on both sides of speech, because detectors miss soft consonants."""
 _PAD = _frames(_PAD_SECONDS)
 _LONG_SILENCE = _frames(5.0)
-"""Worth a cut wherever in the window it lies."""
+"""A silence this long ends the window wherever it lies."""
 _LAST_RESORT = _frames(5.0)
-"""Where speech never pauses, the cut falls within this much of the window's end."""
+"""Where speech never pauses, the cut falls within the last frames of the window, this many."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One piece of a recording, at most `WINDOW_SECONDS` long."""
+    """A piece of a recording, at most `WINDOW_SECONDS` long."""
 
     start: int
     """Samples from the recording's start."""
@@ -57,74 +57,82 @@ class Window:
 
     @property
     def seconds(self) -> float:
-        """The window's own length."""
+        """The window's length."""
         return len(self.samples) / LISTEN_RATE
 
 
 @dataclass(frozen=True, slots=True)
 class VadOptions:
-    """What counts as speech, and where it may be cut."""
+    """The rules of speech detection: where speech begins and ends, and where it may be cut."""
 
     threshold: float = 0.5
-    """The probability at which speech sets in."""
-    lead: float = _PAD_SECONDS
-    """Seconds that are kept before speech."""
+    """The probability at which speech begins."""
+    pad_before: float = _PAD_SECONDS
+    """Seconds of audio that are kept before speech."""
     pause: float = 0.3
-    """Seconds without speech that a cut may fall into; a shorter gap may lie inside a word."""
+    """The shortest silence, in seconds, that a cut may fall into; a shorter gap may lie inside a word."""
+
+    @property
+    def release_threshold(self) -> float:
+        """The probability below which speech ends: lower than `threshold`, because speech fades before it pauses."""
+        return max(self.threshold - _HYSTERESIS, self.threshold / 2)
+
+
+DEFAULT_VAD: Final = VadOptions()
 
 
 def split_at_silence(
-    blocks: Iterable[Samples], detect: SpeechDetector, rules: VadOptions = VadOptions()
+    blocks: Iterable[Samples], detect: SpeechDetector, options: VadOptions = DEFAULT_VAD
 ) -> Generator[Window]:
-    """The windows of the recording whose PCM comes in `blocks` of any sizes, in order and without overlap.
+    """Yield the windows of the recording that arrives in `blocks` of any sizes, in order and without overlap.
 
-    Each frame of speech is in exactly one window. What fits one window stays whole, less the silence around it. Where
-    there is more, the window ends at the first long silence within its greatest length, else at the longest pause in
+    Each frame of speech is in exactly one window. A recording that fits one window stays whole, less the silence around
+    it. A longer one is cut at the first long silence within a window's greatest length, else at the longest pause in
     the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
     """
-    tail = _PendingAudio(detect, rules)
+    pending = _PendingAudio(detect, options)
     for block in blocks:
-        tail.extend(block)
-        yield from tail.full_windows()
-    tail.close()
-    yield from tail.full_windows()
-    yield from tail.rest()
+        pending.extend(block)
+        yield from pending.full_windows()
+    pending.close()
+    yield from pending.full_windows()
+    yield from pending.rest()
 
 
 class _PendingAudio:
-    """The part of the recording that is not yet in a window; it begins at speech, or at most the lead before."""
+    """The audio that is not yet in a window; it begins at speech, or at most `pad_before` seconds earlier."""
 
-    def __init__(self, detect: SpeechDetector, rules: VadOptions) -> None:
+    def __init__(self, detect: SpeechDetector, options: VadOptions) -> None:
         self._detect = detect
-        self._onset, self._offset = rules.threshold, max(rules.threshold - _HOLD, rules.threshold / 2)
-        self._lead = _frames(rules.lead)
-        self._pause = rules.pause
+        self._threshold, self._release = options.threshold, options.release_threshold
+        self._pad_before = _frames(options.pad_before)
+        self._pause = options.pause
         self._start = 0
         self._pcm = np.empty(0, np.float32)
         self._partial = np.empty(0, np.float32)
         self._probability = np.empty(0, np.float32)
         self._speech = np.empty(0, np.bool_)
-        self._speaking = False
+        self._in_speech = False
 
     def extend(self, block: Samples) -> None:
-        """Take in the whole frames of `block` and of what earlier blocks left over."""
+        """Add the whole frames of `block`, together with the samples that earlier blocks left over."""
         samples = np.concatenate([self._partial, block])
         whole = len(samples) // FRAME * FRAME
         self._partial = samples[whole:]
         self._append(samples[:whole], samples[:whole])
 
     def close(self) -> None:
-        """Take in the last frame, which may be short."""
+        """Add the last frame, which may be short."""
         if self._partial.size:
             self._append(self._partial, np.pad(self._partial, (0, FRAME - self._partial.size)))
 
     def full_windows(self) -> Iterator[Window]:
-        """The windows that later audio cannot change."""
+        """Yield the windows that later audio cannot change."""
         while len(self._pcm) > MAX_SAMPLES:
             yield self._take(split_point(self._probability, self._speech, self._pause))
 
     def rest(self) -> Iterator[Window]:
-        """The window that holds all that is left, if there is speech in it."""
+        """Yield one window with the remaining audio, if there is speech in it."""
         if self._speech.any():
             yield self._take(len(self._speech))
 
@@ -134,17 +142,17 @@ class _PendingAudio:
         probability = self._detect(framed.reshape(-1, FRAME))
         speech = np.empty(len(probability), np.bool_)
         for i, p in enumerate(probability.tolist()):
-            self._speaking = p >= (self._offset if self._speaking else self._onset)
-            speech[i] = self._speaking
+            self._in_speech = p >= (self._release if self._in_speech else self._threshold)
+            speech[i] = self._in_speech
         self._pcm = np.concatenate([self._pcm, samples])
         self._probability = np.concatenate([self._probability, probability])
         self._speech = np.concatenate([self._speech, speech])
         self._drop_leading_silence()
 
     def _take(self, frames: int) -> Window:
-        """Cut the first `frames` off, as a window without the silence at its end."""
-        spoken = int(np.flatnonzero(self._speech[:frames])[-1]) + 1
-        end = min(frames, spoken + _PAD)
+        """Remove the first `frames` and return them as a window without the silence at its end."""
+        speech_end = int(np.flatnonzero(self._speech[:frames])[-1]) + 1
+        end = min(frames, speech_end + _PAD)
         window = Window(self._start, self._pcm[: end * FRAME].copy())
         self._drop(frames)
         self._drop_leading_silence()
@@ -152,7 +160,7 @@ class _PendingAudio:
 
     def _drop_leading_silence(self) -> None:
         silent = int(self._speech.argmax()) if self._speech.any() else len(self._speech)
-        self._drop(max(0, silent - self._lead))
+        self._drop(max(0, silent - self._pad_before))
 
     def _drop(self, frames: int) -> None:
         self._start += frames * FRAME
@@ -162,10 +170,10 @@ class _PendingAudio:
 
 
 def split_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float) -> int:
-    """Where a window of more than enough audio ends, in frames from its beginning.
+    """Return the frame at which a window ends where there is more audio than fits one.
 
-    `probability` and `speech` [n], n at least a window's length, say of each frame how probable speech is in it, and
-    whether there is any; `pause` is how many seconds without are one.
+    `probability` and `speech` [n], n at least a window's length: for each frame the probability of speech, and whether
+    it counts as speech. `pause`: the shortest silence to cut at, in seconds.
     """
     pauses = _pauses(speech[:_MAX_FRAMES], max(1, _frames(pause)))
     for start, end in pauses:
@@ -181,7 +189,7 @@ def split_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pau
 
 
 def _pauses(speech: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
-    """The gaps of `least` frames or more, [start, end)."""
+    """Return the gaps of at least `least` frames between frames of speech, [start, end)."""
     spoken = np.flatnonzero(np.append(speech, True))
     gaps = zip(spoken[:-1] + 1, spoken[1:], strict=True)
     return [(int(start), int(end)) for start, end in gaps if end - start >= least]

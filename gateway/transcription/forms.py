@@ -42,7 +42,7 @@ class ServerVad(BaseModel):
     type: Literal["server_vad"]
     threshold: float = Field(VadOptions().threshold, gt=0, lt=1, description="Probability at which speech sets in.")
     prefix_padding_ms: int = Field(
-        round(VadOptions().lead * 1000), ge=0, le=5000, description="What is kept of the sound before speech."
+        round(VadOptions().pad_before * 1000), ge=0, le=5000, description="What is kept of the sound before speech."
     )
     silence_duration_ms: int = Field(
         round(VadOptions().pause * 1000), ge=0, le=10_000, description="The shortest silence that the audio is cut at."

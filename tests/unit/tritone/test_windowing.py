@@ -165,7 +165,7 @@ def test_windows_leave_while_the_recording_still_comes_in() -> None:
 def test_the_rules_say_what_is_speech_and_what_is_kept_before_it() -> None:
     quiet = script((SILENCE, 10), (0.4, 5), (SILENCE, 10))
     assert list(split_at_silence([quiet], read_off)) == []
-    (window,) = split_at_silence([quiet], read_off, VadOptions(threshold=0.3, lead=2.0))
+    (window,) = split_at_silence([quiet], read_off, VadOptions(threshold=0.3, pad_before=2.0))
     assert window.start_seconds == pytest.approx(8.0, abs=0.05)
     assert list(split_at_silence([quiet], read_off, VadOptions(threshold=0.45))) == []
 
@@ -175,3 +175,13 @@ def test_a_cut_falls_into_no_pause_that_is_shorter_than_the_rules_say() -> None:
     at_any, at_long = (list(split_at_silence([pcm], read_off, VadOptions(pause=pause)))[1] for pause in (0.3, 0.5))
     assert at_any.start_seconds == pytest.approx(24.8, abs=0.1)
     assert at_long.start_seconds == pytest.approx(18.3, abs=0.1)
+
+
+@pytest.mark.parametrize(("threshold", "release"), [(0.5, 0.35), (0.3, 0.15), (0.2, 0.1), (0.9, 0.75)])
+def test_speech_is_released_below_its_threshold_and_never_below_half_of_it(threshold: float, release: float) -> None:
+    assert VadOptions(threshold).release_threshold == pytest.approx(release)
+
+
+def test_release_threshold_decides_where_fading_speech_ends() -> None:
+    (window,) = split_at_silence([script((SPEECH, 1), (0.36, 1), (0.34, 1), (SILENCE, 5))], read_off)
+    assert window.seconds == pytest.approx(2.4, abs=0.1)

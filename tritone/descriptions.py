@@ -1,0 +1,78 @@
+"""The abilities of a model, as its `description` output reports them: JSON in a tensor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice of a speech model; `language` is its ISO 639-1 code, or `auto` for a voice of any language."""
+
+    id: str
+    name: str
+    language: str = "auto"
+
+
+@dataclass(frozen=True)
+class SpeechDescription:
+    """The abilities of a speech model."""
+
+    voices: tuple[Voice, ...]
+    languages: tuple[str, ...]
+    default_voice: str
+    speed_range: tuple[float, float]
+    """The least and the greatest speed that the model supports by itself; the gateway covers the rest."""
+    options: tuple[str, ...] = ("voice", "language", "speed")
+    """The request options that the model supports; it rejects a request that sets another."""
+
+    def to_json(self) -> str:
+        """Return the text of the `description` tensor."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> SpeechDescription:
+        """Undo `to_json`."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SpeechDescription:
+        """Build it from parsed JSON."""
+        low, high = data["speed_range"]
+        return cls(
+            voices=tuple(Voice(**voice) for voice in data["voices"]),
+            languages=tuple(data["languages"]),
+            default_voice=data["default_voice"],
+            speed_range=(low, high),
+            options=tuple(data["options"]),
+        )
+
+
+@dataclass(frozen=True)
+class TranscriptionDescription:
+    """The abilities of a transcription model."""
+
+    languages: tuple[str, ...]
+    """ISO 639-1 codes."""
+    tasks: tuple[str, ...]
+    """`transcribe`, `translate`."""
+    options: tuple[str, ...]
+    """The request options that the model supports; it rejects a request that sets another."""
+
+    def to_json(self) -> str:
+        """Return the text of the `description` tensor."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TranscriptionDescription:
+        """Undo `to_json`."""
+        return cls.from_dict(json.loads(text))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TranscriptionDescription:
+        """Build it from parsed JSON."""
+        return cls(**{f.name: tuple(data[f.name]) for f in dataclasses.fields(cls)})
