@@ -20,7 +20,7 @@ from typing import Any
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tritone.contract import SpeechDescription, TranscriptionDescription
+from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.served import ServedDocument
 
 SPEECH = SpeechDescription(voices=(), languages=("en",), default_voice="", speed_range=(1.0, 1.0))

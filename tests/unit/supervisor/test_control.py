@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from supervisor.control import Control, LoadError, UnreachableError
 from tests.ports import free_ports
 from tritone.catalogue import Catalogue
-from tritone.contract import TranscriptionDescription
+from tritone.descriptions import TranscriptionDescription
 
 SECRET = ("triton-grpc-protocol-tritone-control", "s3cret")
 

@@ -12,7 +12,7 @@ from supervisor.plan import Plan
 from supervisor.served_document import DocumentWriter, read_document
 from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
-from tritone.contract import SpeechDescription, TranscriptionDescription
+from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.served import ServedDocument, ServedModel
 
 SPEECH = SpeechDescription(voices=(), languages=("en",), default_voice="", speed_range=(1.0, 1.0))
