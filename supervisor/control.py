@@ -10,7 +10,8 @@ from typing import Any, Self
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tritone.contract import INTERFACES, SpeechDescription, TranscriptionDescription
+from tritone.contract import INTERFACES
+from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.families import Model
 from tritone.served import Description
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,8 +13,14 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor.control import Control, LoadError, UnreachableError
 from tests.ports import free_ports
+from tritone.catalogue import Catalogue
+from tritone.descriptions import TranscriptionDescription
 
 SECRET = ("triton-grpc-protocol-tritone-control", "s3cret")
+
+
+CATALOGUE = Catalogue.load({})
+DESCRIPTION = TranscriptionDescription(languages=("en", "ko"), tasks=("transcribe",), options=("language",))
 
 
 class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -22,6 +29,18 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self) -> None:
         self.loaded: set[str] = set()
         self.address = ""
+        self.requests: list[Any] = []
+        self.outputs = {"description": DESCRIPTION.to_json()}
+        self.error = ""
+
+    async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
+        async for request in requests:
+            self.requests.append(request)
+            answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
+            for name, text in self.outputs.items():
+                answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])
+                answer.infer_response.raw_output_contents.append(struct.pack("<I", len(text)) + text.encode())
+            yield answer
 
     async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
@@ -100,3 +119,39 @@ async def test_a_server_that_does_not_listen_is_unreachable() -> None:
         assert not await control.model_ready("whisper-base")
         with pytest.raises(LoadError):
             await control.load("whisper-base")
+
+
+async def test_a_transcription_model_is_described_by_a_window_of_silence(triton: Triton) -> None:
+    async with Control(triton.address) as control:
+        assert await control.describe(CATALOGUE.models["whisper-base"]) == DESCRIPTION
+    (request,) = triton.requests
+    assert (request.model_name, request.parameters["describe"].bool_param) == ("whisper-base", True)
+    assert [(tensor.name, list(tensor.shape)) for tensor in request.inputs] == [("audio", [1, 1600])]
+    assert request.raw_input_contents == [bytes(1600 * 4)]
+    assert [output.name for output in request.outputs] == ["description"]
+
+
+async def test_a_voice_clone_is_described_without_a_reference(triton: Triton) -> None:
+    triton.outputs = {
+        "audio": "",
+        "description": '{"voices": [], "languages": [], "default_voice": "", "speed_range": [1, 1], "options": []}',
+    }
+    async with Control(triton.address) as control:
+        description = await control.describe(CATALOGUE.models["qwen3-tts-1.7b-clone"])
+    assert description.options == ()
+    (request,) = triton.requests
+    assert [(tensor.name, list(tensor.shape)) for tensor in request.inputs] == [("text", [1])]
+    assert request.raw_input_contents == [b"\0\0\0\0"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "error", "text"),
+    [({}, "", "its answer has no description"), ({}, "stub is not healthy", "stub is not healthy")],
+)
+async def test_a_model_that_does_not_describe_itself_is_an_error(
+    triton: Triton, outputs: dict[str, str], error: str, text: str
+) -> None:
+    triton.outputs, triton.error = outputs, error
+    async with Control(triton.address) as control:
+        with pytest.raises(LoadError, match=f"whisper-base does not describe itself: {text}"):
+            await control.describe(CATALOGUE.models["whisper-base"])

@@ -1,4 +1,4 @@
-"""Weights that are not to be had: what is chosen fails, what is only the default gives way."""
+"""Weights that cannot be fetched: a chosen model fails, a default is replaced."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import serve
+from supervisor import preparation
+from supervisor.errors import StartError
 from supervisor.plan import Plan
-from supervisor.serve import StartError, prepare
+from supervisor.preparation import prepare
 from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
 
@@ -24,19 +25,19 @@ def plan(settings: Callable[..., Settings], tmp_path: Path) -> Plan:
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The steps taken; that for weights fails where Qwen's are among them, or what tells speakers apart."""
+    """The steps; a fetch of the weights of Qwen3-TTS or of the speaker embedding fails."""
     taken: list[list[str]] = []
 
     async def step(_plan: Plan, name: str, _module: str, *arguments: str) -> None:
         taken.append([name, *arguments])
         if any(argument.startswith(("Qwen", "speaker")) for argument in arguments):
-            raise StartError("not started: the weights could not be made ready")
+            raise StartError("not started: the weights could not be prepared")
 
-    monkeypatch.setattr(serve, "_step", step)
+    monkeypatch.setattr(preparation, "_step", step)
     return taken
 
 
-async def test_a_default_whose_weights_cannot_be_had_gives_way_to_the_embedded_one(
+async def test_a_default_without_weights_is_replaced_by_the_embedded_one(
     plan: Plan, steps: list[list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepared = await prepare(plan)
@@ -47,12 +48,12 @@ async def test_a_default_whose_weights_cannot_be_had_gives_way_to_the_embedded_o
     ]
     assert "qwen" not in steps[-1]
     assert capsys.readouterr().out == (
-        "the weights of qwen3-tts-0.6b cannot be had: the embedded defaults serve instead\n"
-        "speaker-embedding cannot be had: served without it\n"
+        "the weights of qwen3-tts-0.6b cannot be fetched: the embedded defaults are served instead\n"
+        "speaker-embedding cannot be fetched: served without it\n"
     )
 
 
-async def test_what_tells_speakers_apart_is_fetched_with_a_model_that_listens_but_is_no_condition(
+async def test_the_speaker_embedding_is_fetched_for_transcription_but_not_required(
     plan: Plan, steps: list[list[str]]
 ) -> None:
     chosen = plan.catalogue.choose(("kokoro",), ("base",))
@@ -63,19 +64,19 @@ async def test_what_tells_speakers_apart_is_fetched_with_a_model_that_listens_bu
     assert not any("speaker-embedding" in step for step in steps)
 
 
-async def test_a_default_that_listens_gives_way_as_well(plan: Plan, steps: list[list[str]]) -> None:
+async def test_a_default_transcription_model_is_replaced_as_well(plan: Plan, steps: list[list[str]]) -> None:
     models = plan.catalogue.choose(("qwen3-tts-0.6b",), ("turbo",))
     prepared = await prepare(replace(plan, models=models))
     assert [model.id for model in prepared.models] == ["kokoro-82m", "whisper-base"]
 
 
-async def test_a_model_that_was_asked_for_is_not_replaced(plan: Plan, steps: list[list[str]]) -> None:
+async def test_a_chosen_model_is_not_replaced(plan: Plan, steps: list[list[str]]) -> None:
     with pytest.raises(StartError):
         await prepare(replace(plan, fitted=False))
     assert len(steps) == 1
 
 
-async def test_a_checkpoint_that_a_setting_names_wrongly_is_told(
+async def test_a_wrong_checkpoint_in_a_setting_is_an_error(
     plan: Plan, steps: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CUSTOM_VOICE_MODEL_PATH", str(tmp_path / "nowhere"))
