@@ -30,8 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.operations import OperationCounter
 from benchmarks.report import write
 
 ROOT = Path(__file__).parents[1]
@@ -68,11 +68,6 @@ STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
 ROUNDS_SECONDS = 90
 """Limit for the rounds of one size. Comparing codes and counting operations comes on top."""
-_VIEWS = {
-    "view", "_unsafe_view", "expand", "slice", "transpose", "unsqueeze", "squeeze", "select", "t", "permute", "alias",
-    "split", "as_strided", "reshape", "detach", "unbind", "split_with_sizes", "lift_fresh",
-}  # fmt: skip
-"""Operations that move no data."""
 
 
 def requests(frames: int) -> list[SpeechRequest]:
@@ -272,25 +267,13 @@ def digest(codes: Sequence[np.ndarray]) -> str:
     return whole.hexdigest()
 
 
-class _Counter(TorchDispatchMode):
-    """Counts the operations that compute something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func._schema.name.split("::")[1] not in _VIEWS
-        return func(*args, **(kwargs or {}))
-
-
 def ops_per_frame(bench: Bench) -> dict[str, int]:
     """Count the operations of a frame of one stream, without the codec: the difference of 20 frames, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
         totals = []
         for frames in (10, 30):
-            with _Counter() as counter:
+            with OperationCounter() as counter:
                 work(frames)
             totals.append(counter.count)
         return round((totals[1] - totals[0]) / 20)
