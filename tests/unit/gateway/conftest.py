@@ -19,6 +19,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.settings import Settings
 from tests.fake_triton import Call, FakeTriton, Tensors
+from tritone import vad
 from tritone.contract import SPEECH_RATE, SpeechDescription, Voice
 
 
@@ -123,7 +124,9 @@ Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
 
 @asynccontextmanager
 async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
-    app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vad, "load", lambda model_dir: None)  # the detector of these tests is `loudness`
+        app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
     server = _Server(
         uvicorn.Config(app, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from adapters.whisper.model import KNOWN_AUDIO
 from adapters.whisper.transcriber import WhisperTranscriber
 
 RECORDINGS = Path(__file__).with_name("recordings")
-FOLDER = Path(os.environ.get("MODEL_DIR", Path(__file__).parents[4] / "models")).resolve() / "whisper-base"
 
 
 def an_instance(folder: Path, **parameters: str) -> Instance:
@@ -25,10 +23,8 @@ def an_instance(folder: Path, **parameters: str) -> Instance:
 
 
 @pytest.fixture(scope="session")
-def folder() -> Path:
-    if not (FOLDER / "model.bin").is_file():
-        pytest.fail(f"there are no weights in {FOLDER}; run scripts/fetch_models, or set MODEL_DIR")
-    return FOLDER
+def folder(weights: Path) -> Path:
+    return weights / "whisper-base"
 
 
 @pytest.fixture(scope="session")
