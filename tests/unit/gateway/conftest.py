@@ -108,18 +108,23 @@ class Gateway:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """A server that reports when it listens, and stops on an event where uvicorn polls."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self.leave = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
 
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
 
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
+KEYS = {"api_keys": "sk-one, sk-two"}
 
 
 @asynccontextmanager
@@ -142,7 +147,7 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
         ):
             yield Gateway(url, http, sdk)
     finally:
-        server.should_exit = True
+        server.leave.set()
         await running
         listener.close()
 
@@ -205,6 +210,18 @@ def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
     """A gateway with the five Qwen3-TTS models, as the server that they came from had them."""
     triton.handlers |= {id_: FakeSpeech(description=description) for id_, description in QWEN.items()}
     return _qwen_gateway
+
+
+@pytest.fixture(scope="session")
+async def _locked_gateway(_triton: FakeTriton) -> AsyncIterator[Gateway]:
+    async with _serve(_triton, **KEYS) as running:
+        yield running
+
+
+@pytest.fixture
+def locked_gateway(_locked_gateway: Gateway, triton: FakeTriton) -> Gateway:
+    """A gateway that requires one of `KEYS`."""
+    return _locked_gateway
 
 
 @pytest.fixture

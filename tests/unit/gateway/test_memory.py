@@ -55,9 +55,10 @@ async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a
     """Eight minutes more stand for an hour, which would take the suite half a minute: whoever held their samples would
     take 31 MB for them as float.
     """
+    settings = {"TTS_MODES": "none", "STT_MODELS": "whisper-base"}
     async with (
         FakeTriton({"whisper-base": hear}) as triton,
-        running(triton.address, tmp_path, MODEL_DIR=str(weights), TTS_MODES="none", STT_MODELS="whisper-base") as started,
+        running(triton.address, tmp_path, **settings, MODEL_DIR=str(weights)) as started,
     ):
         process, url = started
         short = [delta async for delta in deltas(url, recording(SHORT_MINUTES))]

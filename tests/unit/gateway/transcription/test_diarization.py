@@ -95,9 +95,7 @@ def recording(two_people: Samples) -> tuple[str, bytes]:
     return "two.flac", encoded(two_people, "flac", "flac")
 
 
-async def test_two_people_are_told_apart(
-    gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]
-) -> None:
+async def test_two_people_are_told_apart(gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]) -> None:
     heard = await gateway.openai.audio.transcriptions.create(
         model="gpt-4o-transcribe-diarize", file=recording, response_format="diarized_json", chunking_strategy="auto"
     )
