@@ -29,14 +29,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.report import write
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
-
-import triton_python_backend_utils as pb_utils  # noqa: E402 - its stand-in: no server runs
 
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
 from adapters.qwen3_tts.engine import QwenEngine  # noqa: E402
@@ -57,9 +56,12 @@ from adapters.qwen3_tts.synthesizer import Synthesizer  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
+from tests.stand_ins.triton_python_backend_utils import ResponseSender  # noqa: E402
 from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tests.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
+
+Codes = NDArray[np.int64]
 
 STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
@@ -87,7 +89,7 @@ def requests(frames: int) -> list[SpeechRequest]:
     ]
 
 
-class Caller(pb_utils.ResponseSender):  # type: ignore[misc]
+class Caller(ResponseSender):
     """Knows when its audio came."""
 
     def __init__(self) -> None:
@@ -113,7 +115,7 @@ class TappedStepper(FrameStepper):
 
     def __init__(self, taken: list[Any], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
+        self._taken, self._by_slot = taken, defaultdict[int, list[Codes]](list)
 
     def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
         """As ever."""
@@ -176,7 +178,7 @@ class Bench:
 
     def codes_of(
         self, engine: Engine, asked: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
-    ) -> list[np.ndarray]:
+    ) -> list[Codes]:
         """What the engine makes of each request, cut to its frames: it looks one further for the end."""
         self.taken.clear()
         for batch in [asked] if together else [[request] for request in asked]:
@@ -214,7 +216,8 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
             "engine": digest(bench.codes_of(inflight, asked, counts)),
             "engine_together": digest(bench.codes_of(inflight, asked, counts, together=True)),
         }
-        speedup, static, ttfa = defaultdict(list), defaultdict(list), defaultdict(list)
+        speedup, static = (defaultdict[int, list[float]](list) for _ in range(2))
+        ttfa = defaultdict[str, list[float]](list)
         until = time.perf_counter() + ROUNDS_SECONDS
         for turn in range(rounds):
             if turn and time.perf_counter() > until:
@@ -258,7 +261,7 @@ def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
     return time.perf_counter() - left
 
 
-def digest(codes: Sequence[np.ndarray]) -> str:
+def digest(codes: Sequence[Codes]) -> str:
     """A hash of all codes of all utterances."""
     whole = hashlib.sha256()
     for utterance in codes:
@@ -267,7 +270,7 @@ def digest(codes: Sequence[np.ndarray]) -> str:
     return whole.hexdigest()
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[misc]  # torch is not installed where the types are checked
     """Counts the operations that compute something."""
 
     def __init__(self) -> None:
@@ -283,7 +286,7 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
     """Operations of a frame of one stream, without the codec: what 20 frames more take, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
-        totals = []
+        totals: list[int] = []
         for frames in (10, 30):
             with _Counter() as counter:
                 work(frames)

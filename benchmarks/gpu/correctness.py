@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
@@ -44,12 +45,12 @@ def _graphs(rig: Rig) -> dict[str, Any]:
     return {"right": not differing, "utterances": len(eager), "differing": differing[:8]}
 
 
-def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
+def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, NDArray[Any]]:
     """Codes of as many streams as there are slots, and some more, and their audio."""
     stepper, codec = rig.stepper(most, graphs=graphs), rig.codec(most, graphs=graphs)
     open_: dict[int, str] = {}
-    codes = defaultdict[str, list[np.ndarray]](list)
-    audio: dict[str, np.ndarray] = {}
+    codes = defaultdict[str, list[NDArray[Any]]](list)
+    audio: dict[str, NDArray[Any]] = {}
     started = 0
     for turn in range(3 * most // 2 + 12):
         if turn % 2 == 0 or turn < most:  # a join a frame at first, then every other one
