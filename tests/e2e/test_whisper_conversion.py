@@ -25,7 +25,13 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds a random whisper-small in Hugging Face's format, and what `scripts/fetch_models` has made of it."""
     folder = tmp_path_factory.mktemp("models")
     python = Environment("qwen").python
-    maker = [python, "-m", "tests.e2e.tiny_whisper", folder / "whisper-small", PUBLISHED / "tokenizer.json"]
+    maker: list[str | Path] = [
+        python,
+        "-m",
+        "tests.e2e.tiny_whisper",
+        folder / "whisper-small",
+        PUBLISHED / "tokenizer.json",
+    ]
     subprocess.run(maker, cwd=ROOT, check=True)
     subprocess.run([ROOT / "scripts/fetch_models", "--model-dir", folder, "whisper-small"], check=True)
     return folder

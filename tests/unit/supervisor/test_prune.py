@@ -43,7 +43,7 @@ def test_what_was_not_used_for_a_month_is_removed_and_told(cache: Path, capsys: 
 
 def test_what_a_process_runs_in_stays(cache: Path) -> None:
     old = environment(cache, "gateway-1", 365)
-    command = [old / "bin" / "python", "-c", "print(flush=True); input()"]
+    command: list[str | Path] = [old / "bin" / "python", "-c", "print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout
         running.stdout.readline()

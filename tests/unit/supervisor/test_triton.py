@@ -48,7 +48,9 @@ def test_the_server_listens_where_the_settings_say(settings: Callable[..., Setti
 
 def test_the_server_stands_the_pings_of_its_gateways(settings: Callable[..., Settings]) -> None:
     (interval,) = [option for option in command(settings()) if "ping-interval" in option]
-    assert int(interval.partition("=")[2]) < dict(_OPTIONS)["grpc.keepalive_time_ms"]
+    keepalive = dict(_OPTIONS)["grpc.keepalive_time_ms"]
+    assert isinstance(keepalive, int)
+    assert int(interval.partition("=")[2]) < keepalive
 
 
 def test_a_machine_without_gpu_takes_the_models_cpu_configurations(settings: Callable[..., Settings]) -> None:

@@ -1,6 +1,7 @@
 """Transcripts as tensors."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -36,7 +37,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
     for segment in draw(st.lists(plain_segments, max_size=4)):
         tokens = draw(st.lists(st.tuples(st.integers(0, 51865), numbers, st.binary(max_size=4)), max_size=5))
         ids, scores, texts = zip(*tokens, strict=True) if tokens else ((), (), ())
-        told = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
+        told: dict[str, Any] = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
         segments.append(replace(segment, tokens=ids, **told))
     return Transcript(draw(st.sampled_from(["en", "zh"])), draw(numbers), tuple(segments))
 
