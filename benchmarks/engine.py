@@ -57,8 +57,8 @@ from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
 from tests.stand_ins.triton_python_backend_utils import ResponseSender  # noqa: E402
-from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
-from tests.tiny_models.shapes import SHAPES  # noqa: E402
+from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
+from tools.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
 
 Codes = NDArray[np.int64]

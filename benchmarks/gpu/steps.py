@@ -34,7 +34,7 @@ class Options:
     dtype: str
     """Likewise, the precision that is measured."""
     shapes: str
-    """Of `tests.tiny_models`: full, thin or tiny."""
+    """Of `tools.tiny_models`: full, thin or tiny."""
     quick: bool
     """A rehearsal: few sizes, few rounds."""
     folder: Path

@@ -17,7 +17,7 @@ from tests.e2e.server import ROOT
 
 PUBLISHED = Path(os.environ.get("MODEL_DIR") or ROOT / "models") / "whisper-base"
 PROMPT = [50258, 50259, 50359, 50363]
-"""That of tests/e2e/tiny_whisper.py, which needs another environment to be imported."""
+"""That of tools/tiny_models/whisper.py, which needs another environment to be imported."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     maker: list[str | Path] = [
         python,
         "-m",
-        "tests.e2e.tiny_whisper",
+        "tools.tiny_models.whisper",
         folder / "whisper-small",
         PUBLISHED / "tokenizer.json",
     ]

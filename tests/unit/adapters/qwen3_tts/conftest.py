@@ -22,10 +22,10 @@ if HERE:
     from adapters.qwen3_tts.runtime import Hardware, Runtime
     from adapters.qwen3_tts.stock import StockModel
     from adapters.qwen3_tts.synthesizer import Synthesizer
-    from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
-    from tests.tiny_models.shapes import SHAPES
     from tests.unit.adapters.qwen3_tts.company import Alone, streams_of
     from tests.unit.adapters.qwen3_tts.oracle import LARGE, Oracle
+    from tools.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
+    from tools.tiny_models.shapes import SHAPES
 
     torch.set_num_threads(1)  # the matrices are tiny, and threads that wait for each other are not
 

@@ -21,12 +21,12 @@ from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.sampling import Sampling
 from adapters.qwen3_tts.inflight.weights import Weights
-from tests.tiny_models.qwen3_tts import write_checkpoint
-from tests.tiny_models.shapes import SHAPES
 from tests.unit.adapters.qwen3_tts.company import Alone, speak_in_company
 from tests.unit.adapters.qwen3_tts.fused_stand_ins import StandInDecoder, StandInSampler
 from tests.unit.adapters.qwen3_tts.oracle import GREEDY, Oracle, codes_of, step_alone
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
+from tools.tiny_models.qwen3_tts import write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 
 
 @contextmanager

@@ -19,9 +19,9 @@ from adapters.qwen3_tts.inflight.plain import PlainContext
 from adapters.qwen3_tts.inflight.predictor import Predictor
 from adapters.qwen3_tts.inflight.sampling import Sampler, Sampling
 from adapters.qwen3_tts.inflight.weights import Weights
-from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
-from tests.tiny_models.shapes import SHAPES
 from tests.unit.adapters.qwen3_tts.oracle import UTTERANCES, Oracle, SharedNoise
+from tools.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 
 CHECKPOINT = "Qwen3-TTS-12Hz-1.7B-CustomVoice"
 SPOKEN = UTTERANCES["preset voice, instructed"]

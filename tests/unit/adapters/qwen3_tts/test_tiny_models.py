@@ -12,9 +12,10 @@ from adapters.qwen3_tts.inflight.frame import FrameStepper
 from adapters.qwen3_tts.inflight.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.sampling import Sampling
 from adapters.qwen3_tts.inflight.weights import Weights
-from tests.tiny_models.qwen3_tts import make_config, skeleton, write_checkpoint
-from tests.tiny_models.shapes import SHAPES, Parameters
-from tests.tiny_models.tokenizer import write_tokenizer
+from tools.tiny_models.config import make_config
+from tools.tiny_models.qwen3_tts import skeleton, write_checkpoint
+from tools.tiny_models.shapes import SHAPES, Parameters
+from tools.tiny_models.tokenizer import write_tokenizer
 
 
 @pytest.mark.parametrize(("parameters", "millions"), [("0.6B", 905.8), ("1.7B", 1916.7)])
