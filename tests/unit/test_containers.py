@@ -119,7 +119,7 @@ def test_a_dockerfile_passes_hadolint(dockerfile: str) -> None:
 def test_a_composition_follows_the_compose_specification(files: tuple[str, ...], tmp_path: Path) -> None:
     merged = tmp_path / "compose.yaml"
     merged.write_text(yaml.safe_dump(composition(*files)))
-    command = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
+    command: list[str | Path] = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout + check.stderr
 

@@ -1,6 +1,7 @@
 """Transcripts as tensors."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest

@@ -12,9 +12,10 @@ import torch
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from supervisor.memory import Arena, EngineMemory
-from tests.tiny_models.qwen3_tts import make_config, skeleton
-from tests.tiny_models.shapes import SHAPES
-from tests.tiny_models.tokenizer import write_tokenizer
+from tools.tiny_models.config import make_config
+from tools.tiny_models.qwen3_tts import skeleton
+from tools.tiny_models.shapes import SHAPES
+from tools.tiny_models.tokenizer import write_tokenizer
 from tritone.catalogue import Catalogue, Shape
 
 KNOWN = Catalogue.load().shapes
