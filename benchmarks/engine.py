@@ -58,7 +58,6 @@ from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_engine import SpeechEngine  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
-from tests.stand_ins.triton_python_backend_utils import ResponseSender  # noqa: E402
 from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tools.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402

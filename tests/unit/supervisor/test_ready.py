@@ -12,9 +12,9 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor import ready
+from supervisor.plan import Plan
 from supervisor.run_folder import record_port, run_folder
 from supervisor.served_document import DocumentWriter
-from supervisor.plan import Plan
 from supervisor.settings import Settings
 from tests.ports import free_ports
 from tritone.catalogue import Catalogue

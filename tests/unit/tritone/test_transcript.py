@@ -1,7 +1,6 @@
 """Transcripts as tensors."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
