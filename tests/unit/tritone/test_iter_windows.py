@@ -123,8 +123,8 @@ async def test_error_of_a_step_that_is_no_longer_wanted_is_dropped() -> None:
 
     def broken() -> Iterator[Samples]:
         reading.set()
-        assert go_on.wait(WAIT)
-        raise OSError("disk")
+        if go_on.wait(WAIT):
+            raise OSError("disk")
         yield SENTENCE
 
     fetching = asyncio.ensure_future(anext(iter_windows(broken(), probability)))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritone.contract import SpeechDescription, TranscriptionDescription, Voice
-from tritone.served import ServedDocument, ServedModel
+from tritone.families import Kind, Mode
+from tritone.served import Description, ServedDocument, ServedModel
 
 names = st.text(min_size=1, max_size=8)
 words = st.lists(names, max_size=3).map(tuple)
@@ -26,9 +27,11 @@ transcription = st.builds(TranscriptionDescription, languages=words, tasks=words
 
 @st.composite
 def models(draw: st.DrawFn) -> ServedModel:
-    kind, mode, description = draw(
-        st.sampled_from([("speech", "voice", speech), ("transcription", "transcribe", transcription)])
-    )
+    kinds: list[tuple[Kind, Mode, st.SearchStrategy[Description]]] = [
+        ("speech", "voice", speech),
+        ("transcription", "transcribe", transcription),
+    ]
+    kind, mode, description = draw(st.sampled_from(kinds))
     return ServedModel(
         id=draw(names),
         kind=kind,
