@@ -1,4 +1,4 @@
-"""Settings, markers and fixtures of every test."""
+"""Settings, markers and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Tests that start processes share theirs with gRPC clients, whose fork handlers fail in a child under load; every child
-# here is an `exec` away from being another program, and needs none of them.
+# gRPC clients install fork handlers, which fail in a child process under load. Every child process of the tests runs
+# another program at once, and needs no handlers.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# The time that an example takes depends on the machine and not on the code.
+# The time of an example depends on the machine, not on the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
@@ -22,7 +22,7 @@ MODEL_DIR = Path(os.environ.get("MODEL_DIR") or TESTS.parent / "models").resolve
 
 @pytest.fixture(scope="session")
 def weights() -> Path:
-    """The folder of the real weights. A test that uses it, however indirectly, carries the marker `weights`."""
+    """The folder of the real weights. A test that uses it, even through another fixture, gets the marker `weights`."""
     if not any(MODEL_DIR.glob("*/*")):
         pytest.fail(f"there are no weights in {MODEL_DIR}: run scripts/test once, or set MODEL_DIR")
     return MODEL_DIR

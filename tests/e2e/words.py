@@ -27,17 +27,18 @@ _NUMBERS = {
 
 
 def plain(text: str) -> str:
-    """Lower case, without punctuation; small numbers in words, as Whisper writes either."""
+    """Return the text in lower case, without punctuation, and with small numbers as words."""
     text = unicodedata.normalize("NFKC", text).lower().replace("-", " ")
     words = re.sub(r"[^\w\s']", "", text).split()
     return " ".join(_NUMBERS.get(word, word) for word in words)
 
 
-def word_error_rate(said: Sequence[str], heard: Sequence[str]) -> float:
-    """Word error rate over all sentences together."""
-    return float(jiwer.wer([plain(text) for text in said], [plain(text) for text in heard]))
+def word_error_rate(expected: Sequence[str], transcripts: Sequence[str]) -> float:
+    """Return the word error rate over all sentences together."""
+    return float(jiwer.wer([plain(text) for text in expected], [plain(text) for text in transcripts]))
 
 
-def character_error_rate(said: Sequence[str], heard: Sequence[str]) -> float:
-    """Character error rate over all sentences together, spaces left out."""
-    return float(jiwer.cer([plain(text).replace(" ", "") for text in said], [plain(t).replace(" ", "") for t in heard]))
+def character_error_rate(expected: Sequence[str], transcripts: Sequence[str]) -> float:
+    """Return the character error rate over all sentences together, without spaces."""
+    sides = ([plain(text).replace(" ", "") for text in side] for side in (expected, transcripts))
+    return float(jiwer.cer(*sides))

@@ -1,4 +1,4 @@
-"""Triton's ports as a caller without the secret finds them: what is shut, and what is rejected."""
+"""Triton's ports for a client without the secret: closed ports and rejected calls."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tests.e2e.server import Server
 
 CHUNKS = 1_000_000
-"""As many chunks of one byte overflow the stack of Triton 2.51 where its HTTP frontend reads them."""
+"""This many chunks of one byte overflow the stack of Triton 2.51, if its HTTP frontend reads them."""
 RESTRICTED = {
     "RepositoryModelLoad": service_pb2.RepositoryModelLoadRequest(model_name="kokoro-82m"),
     "RepositoryModelUnload": service_pb2.RepositoryModelUnloadRequest(model_name="kokoro-82m"),
@@ -25,11 +25,11 @@ RESTRICTED = {
     "LogSettings": service_pb2.LogSettingsRequest(),
     "TraceSetting": service_pb2.TraceSettingRequest(),
 }
-MODELS = ("kokoro-82m", "whisper-base", "whisper-base-long")
+MODELS = ("kokoro-82m", "whisper-base", "tritone", "transcription-long")
 
 
 def post_in_chunks(port: int, path: str) -> bytes:
-    """POST `CHUNKS` chunks of one byte to a port of this machine; the beginning of the answer."""
+    """POST `CHUNKS` chunks of one byte to a port of this machine, and return the beginning of the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: triton\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(100):
@@ -44,17 +44,18 @@ def triton(server: Server) -> Iterator[Any]:
         yield service_pb2_grpc.GRPCInferenceServiceStub(channel)
 
 
-def test_the_http_port_of_the_embedded_triton_is_shut(server: Server) -> None:
+def test_http_port_of_the_embedded_triton_is_closed(server: Server) -> None:
     with pytest.raises(ConnectionRefusedError):
         post_in_chunks(server.triton_http_port, "/v2/models/whisper-base/infer")
 
 
-def test_the_models_are_loaded_without_the_http_port(triton: Any) -> None:
-    assert [triton.ModelReady(service_pb2.ModelReadyRequest(name=name)).ready for name in MODELS] == [True] * 3
+@pytest.mark.parametrize("model", MODELS)
+def test_model_is_ready_without_the_http_port(triton: Any, model: str) -> None:
+    assert triton.ModelReady(service_pb2.ModelReadyRequest(name=model)).ready
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v2/models/whisper-base/infer"])
-def test_a_million_chunks_at_the_metrics_port_do_no_harm(server: Server, path: str) -> None:
+def test_million_chunks_at_the_metrics_port_do_no_harm(server: Server, path: str) -> None:
     assert post_in_chunks(server.triton_metrics_port, path).startswith(b"HTTP/1.1 405 ")
     assert server.metrics()
     assert httpx.get(f"{server.url}/ready", timeout=60).status_code == 200
