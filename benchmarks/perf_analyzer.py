@@ -39,11 +39,11 @@ MODELS: dict[Kind, str] = {"speech": "kokoro-82m", "transcription": "whisper-bas
 
 
 def main(arguments: list[str]) -> None:
-    """Write the input files, make sure of the binary, and become perf_analyzer."""
+    """Write the input files, install the binary if it is missing, and run it in this process."""
     name, *options = arguments or ["?"]
     kind = next((each for each in MODELS if each == name), None)
     if kind is None:
-        raise SystemExit(f"which interface? {' | '.join(MODELS)}")
+        raise SystemExit(f"name an interface: {' | '.join(MODELS)}")
     write_inputs()
     parameters = [*command(kind), *options]
     print("perf_analyzer", shlex.join(parameters), flush=True)
@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> None:
 
 
 def command(kind: Kind) -> list[str]:
-    """perf_analyzer's arguments for an interface, paths relative to the clone."""
+    """Return the arguments of perf_analyzer for an interface; paths are relative to the clone."""
     url = f"localhost:{os.environ.get('TRITON_GRPC_PORT', '8001')}"
     common = ["-m", MODELS[kind], "-u", url, "-i", "grpc", "--input-data", f"benchmarks/inputs/{kind}.json"]
     if kind == "speech":
@@ -62,7 +62,7 @@ def command(kind: Kind) -> list[str]:
 
 
 def write_inputs() -> None:
-    """Make the input file of each interface from the contract."""
+    """Write the input file of each interface."""
     INPUTS.mkdir(exist_ok=True)
     rows: dict[Kind, list[dict[str, Any]]] = {
         "speech": [{"text": [text]} for text in TEXTS],
@@ -70,13 +70,13 @@ def write_inputs() -> None:
     }
     for kind, data in rows.items():
         names = [tensor.name for tensor in INTERFACES[kind].inputs]
-        assert all(list(row) == names for row in data), f"{kind}: the contract wants {names}"
+        assert all(list(row) == names for row in data), f"{kind}: the inputs of the contract are {names}"
         assert Catalogue.load().models[MODELS[kind]].kind == kind
         (INPUTS / f"{kind}.json").write_text(json.dumps({"data": data}))
 
 
 def install() -> tuple[Path, Path]:
-    """The binary and the folder of the two libraries that it lacks, fetched into the cache once."""
+    """Return the binary, and the folder of two libraries that it needs; they are fetched into the cache once."""
     folder = cache_folder() / "perf_analyzer-2.51.0"
     binary, libraries = folder / "perf_analyzer", folder / "lib"
     if not binary.exists():

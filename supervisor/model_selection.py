@@ -25,7 +25,7 @@ class Selection:
     """Settings of the families, by name: precisions, and the number and size of slots."""
     fits: bool = True
     requested: bool = False
-    """Whether settings choose any of the models."""
+    """True if settings choose any of the models."""
     notes: Sequence[str] = ()
     """Lines about the choice for the operator."""
 

@@ -40,5 +40,5 @@ def word_error_rate(expected: Sequence[str], transcripts: Sequence[str]) -> floa
 
 def character_error_rate(expected: Sequence[str], transcripts: Sequence[str]) -> float:
     """Return the character error rate over all sentences together, without spaces."""
-    sides = ([plain(text).replace(" ", "") for text in side] for side in (expected, transcripts))
-    return float(jiwer.cer(*sides))
+    expected, transcripts = ([plain(text).replace(" ", "") for text in side] for side in (expected, transcripts))
+    return float(jiwer.cer(expected, transcripts))
