@@ -1,4 +1,4 @@
-"""Our errors as Triton's."""
+"""Tritone's errors as Triton's."""
 
 from __future__ import annotations
 
@@ -14,13 +14,22 @@ _CODES = {
     DeadlinePassed: "CANCELLED",  # Triton has no code of its own for it
     Cancelled: "CANCELLED",
 }
-"""By name, because the stub gives its module `TritonError` only after it has imported the model."""
+"""Codes by name, because the stub adds `TritonError` to its module only after it has imported the model."""
 
 
 def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
-    """The error to answer with: the caller's faults in words, our own logged whole and told in general."""
+    """Return the error to send to the client.
+
+    Errors of the contract keep their text. Any other error is logged with its traceback, and the client gets a general
+    text.
+    """
     code = _CODES.get(type(error))
     if code is not None:
         return pb_utils.TritonError(str(error), getattr(pb_utils.TritonError, code))
     pb_utils.Logger.log_error(f"request {request_id or '-'}: {''.join(traceback.format_exception(error))}")
-    return pb_utils.TritonError("the model failed on this request; its log says why", pb_utils.TritonError.INTERNAL)
+    return pb_utils.TritonError("the model failed on this request; see the server's log", pb_utils.TritonError.INTERNAL)
+
+
+def shutting_down() -> Overloaded:
+    """Return the error of a request to a model that is being unloaded."""
+    return Overloaded("the model is shutting down; try another server")

@@ -19,8 +19,8 @@ _REASONS: dict[type[BaseException], str] = {
 class Metrics:
     """The metrics of one model in this stub.
 
-    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio spoken or
-    heard), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
+    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio synthesized or
+    transcribed), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
     reason: invalid, overloaded, deadline, cancelled, internal), each by model.
     """
 
@@ -28,17 +28,19 @@ class Metrics:
         family, self._model = pb_utils.MetricFamily, model
         self._ttfa_family = family(
             name="tritone_ttfa_seconds",
-            description="From a request's arrival in the model to its first audio, in seconds",
+            description="Seconds from a request's arrival in the model to its first audio",
             kind=family.HISTOGRAM,
         )
         self._audio_family = family(
-            name="tritone_audio_seconds_total", description="Seconds of audio spoken or heard", kind=family.COUNTER
+            name="tritone_audio_seconds_total",
+            description="Seconds of audio synthesized or transcribed",
+            kind=family.COUNTER,
         )
         self._finished_family = family(
-            name="tritone_finished_total", description="Utterances that ended, by the reason", kind=family.COUNTER
+            name="tritone_finished_total", description="Speech requests that ended, by reason", kind=family.COUNTER
         )
         self._errors_family = family(
-            name="tritone_errors_total", description="Requests that ended in an error", kind=family.COUNTER
+            name="tritone_errors_total", description="Requests that ended in an error, by reason", kind=family.COUNTER
         )
         labels = {"model": model}
         self._ttfa = self._ttfa_family.Metric(labels=labels, buckets=_TTFA_BUCKETS)
@@ -52,21 +54,21 @@ class Metrics:
         }
 
     def first_audio(self, seconds: float) -> None:
-        """A request's first audio left `seconds` after its arrival."""
+        """Record the first audio of a request, sent `seconds` after its arrival."""
         self._ttfa.observe(seconds)
 
     def audio(self, seconds: float) -> None:
-        """`seconds` of audio were spoken or heard."""
+        """Count `seconds` of audio, synthesized or transcribed."""
         self._audio.increment(seconds)
 
     def finished(self, reason: str) -> None:
-        """An utterance ended for `reason`."""
+        """Count a speech request that ended for `reason`."""
         self._finished[reason].increment(1)
 
     def error(self, error: BaseException) -> None:
-        """A request ended in `error`."""
+        """Count a request that ended in `error`."""
         self._errors[_REASONS.get(type(error), "internal")].increment(1)
 
     def close(self) -> None:
-        """Let go of them all: Triton 2.51's stub crashes on its way out where a model still holds one."""
+        """Release every metric: the stub of Triton 2.51 crashes at exit while a model still holds one."""
         self.__dict__.clear()
