@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.environments import ROOT
+from supervisor.environments import ROOT, Environment
 from tests.unit.test_containers import environments
 
 PYTHON = "3.12"
 GLIBC_MINOR = 39
 """Of Triton's image; the gateway's has a newer one."""
 PURE_SOURCES = {"jieba"}
-"""Packages that are published as sources alone, in which there is nothing to compile."""
+"""Packages that are only published as sources, with nothing to compile."""
 
 
 @pytest.mark.parametrize("name", ["gateway", *environments()])
@@ -24,7 +24,8 @@ def test_every_package_of_an_environment_has_a_wheel_for_the_container(
     name: str, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     pins = (ROOT / "requirements" / "constraints.txt").read_text()
-    lines = (ROOT / "requirements" / f"{name}.txt").read_text().splitlines()
+    text = Environment(name).requirements.read_text().replace("-c ../constraints.txt", "-c constraints.txt")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     requirements = "\n".join(line for line in lines if line not in PURE_SOURCES)
     cache = pytestconfig.cache
     if cache and cache.get(f"containers/{name}", None) == [requirements, pins]:

@@ -1,4 +1,4 @@
-"""What the supervisor believes of the engine's memory is what the engine takes."""
+"""The supervisor's estimate of the engine's memory equals the memory of the engine."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 from supervisor.memory import Arena, EngineMemory
 from tests.tiny_models.qwen3_tts import make_config, skeleton
 from tests.tiny_models.shapes import SHAPES
@@ -21,7 +21,7 @@ KNOWN = Catalogue.load().shapes
 
 
 @pytest.mark.parametrize("size", KNOWN)
-def test_the_catalogue_has_the_published_shapes(size: str, tmp_path: Path) -> None:
+def test_catalogue_has_the_published_shapes(size: str, tmp_path: Path) -> None:
     known, shape = KNOWN[size], SHAPES["full"][size.upper()]  # type: ignore[index]
     talker = shape.talker
     weights = skeleton(make_config("base", shape, write_tokenizer(tmp_path))).parameters()
@@ -31,7 +31,7 @@ def test_the_catalogue_has_the_published_shapes(size: str, tmp_path: Path) -> No
     )  # fmt: skip
 
 
-def test_a_slot_takes_what_is_counted(model_dir: Path) -> None:
+def test_slot_memory_equals_the_estimate(model_dir: Path) -> None:
     weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     talker = SHAPES["tiny"]["0.6B"].talker
     shape = Shape(0, 0, 0, talker.hidden, talker.layers, talker.key_value_heads, talker.head_dim)
@@ -47,7 +47,7 @@ def test_a_slot_takes_what_is_counted(model_dir: Path) -> None:
 
 
 def held(make: Callable[[], object]) -> int:
-    """Bytes of the tensors that it keeps."""
+    """Return the bytes of the tensors that it keeps."""
     before = storages()
     made = make()
     return sum(size for address, size in storages().items() if address not in before and made is not None)
