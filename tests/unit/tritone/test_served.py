@@ -31,6 +31,7 @@ shared = {
     "aliases": st.dictionaries(names, st.integers(0, 9), max_size=2),
     "voice_aliases": st.dictionaries(names, names, max_size=2),
     "created": st.integers(0, 2**40),
+    "loads": st.integers(0, 99),
 }
 models = st.one_of(
     st.builds(ServedModel, kind=st.just("speech"), mode=st.just("voice"), description=st.none() | speech, **shared),
