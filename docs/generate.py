@@ -95,9 +95,10 @@ def stale() -> Iterator[Path]:
     """Yield the generated files of model_repository/ that no model has any more."""
     current = pages()
     for path in sorted(REPOSITORY.rglob("*")):
-        if path.suffix in (".pbtxt", ".py") and path not in current:
-            if path.read_text(encoding="utf-8").startswith(model_config.HEADER):
-                yield path
+        if path.suffix not in (".pbtxt", ".py") or path in current:
+            continue
+        if path.read_text(encoding="utf-8").startswith(model_config.HEADER):
+            yield path
 
 
 def write() -> None:

@@ -1,4 +1,4 @@
-"""One file for a machine without a network: weights, and wheels for every environment."""
+"""A file for a machine without a network: weights, and wheels for every environment."""
 
 from __future__ import annotations
 

@@ -36,7 +36,6 @@ OTHERS = {
 """Variables that are no settings of ours."""
 
 
-
 class Step(NamedTuple):
     """An instruction of a Dockerfile."""
 
