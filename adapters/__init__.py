@@ -1,1 +1,1 @@
-"""Everything that runs inside Triton: one package a model family, and `triton` for what they share."""
+"""Everything that runs inside Triton: a package for each model family, `triton` and `speech` for shared code."""

@@ -1,14 +1,15 @@
-"""`scripts/bench engine [--quick] [--json FILE]`: the in-flight engine against the published package, on the CPU.
+"""`scripts/bench engine [--quick] [--json FILE]`: the in-flight engine compared with the published package, on the CPU.
 
-Takes two to five minutes on two cores: after `ROUNDS_SECONDS` of a size no round is begun, and at least one is made.
+Takes two to five minutes on two cores: after `ROUNDS_SECONDS` of a size no further round starts; each size has at least
+one.
 
-Both speak the same texts with the same random weights, greedily, to the same number of frames, from text to audio: the
-codes must be equal. `tiny` has few layers; `thin` has as many as the real models and the same operations a frame, so
-that it shows what launching them costs. Every speed is a ratio to the package in the same run:
+Both engines synthesize the same texts with the same random weights, greedily, to the same number of frames, from text
+to audio. Their codes must be equal. `tiny` has few layers; `thin` has as many as the real models, and the same
+operations per frame, so it shows the cost of launches. Every speed is a ratio to the package in the same run:
 
-- `speedup`: frames a second of so many streams at once, over the package's one at a time.
-- `static_batch_speedup`: the same requests arriving one after the other within the time that the package needs for one,
-  over the package's own batches, which wait for the longest and take nobody in.
+- `speedup`: frames per second of so many simultaneous streams, divided by those of the package, one request at a time.
+- `static_batch_speedup`: the same requests, arriving one after the other within the time that the package needs for
+  one, compared with the package's own batches, which wait for their longest row and admit no later request.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.operations import OperationCounter
 from benchmarks.report import write
 
 ROOT = Path(__file__).parents[1]
@@ -39,23 +40,25 @@ sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
 import triton_python_backend_utils as pb_utils  # noqa: E402 - its stand-in: no server runs
 
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
-from adapters.qwen3_tts.engine import QwenEngine  # noqa: E402
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
 from adapters.qwen3_tts.inflight.engine import InflightEngine  # noqa: E402
-from adapters.qwen3_tts.inflight.frame import Frames, FrameStepper  # noqa: E402
-from adapters.qwen3_tts.inflight.guards import Guards  # noqa: E402
-from adapters.qwen3_tts.inflight.preparation import Preparation  # noqa: E402
-from adapters.qwen3_tts.inflight.profiles import PROFILES  # noqa: E402
-from adapters.qwen3_tts.inflight.prompt import Prompt  # noqa: E402
-from adapters.qwen3_tts.inflight.sampling import Sampling  # noqa: E402
-from adapters.qwen3_tts.inflight.scheduler import Limits  # noqa: E402
-from adapters.qwen3_tts.inflight.settings import Settings  # noqa: E402
-from adapters.qwen3_tts.inflight.weights import Weights  # noqa: E402
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor  # noqa: E402
+from adapters.qwen3_tts.inflight.model.prompt import Prompt  # noqa: E402
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams  # noqa: E402
+from adapters.qwen3_tts.inflight.model.stepper import Frames, FrameStepper  # noqa: E402
+from adapters.qwen3_tts.inflight.model.weights import Weights  # noqa: E402
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES  # noqa: E402
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits  # noqa: E402
+from adapters.qwen3_tts.inflight.settings import EngineSettings  # noqa: E402
 from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
-from adapters.qwen3_tts.stock import StockModel  # noqa: E402
-from adapters.qwen3_tts.synthesizer import Synthesizer  # noqa: E402
+from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine  # noqa: E402
+from adapters.qwen3_tts.stock.package_model import PackageModel  # noqa: E402
+from adapters.qwen3_tts.stock.package_runner import PackageRunner  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
-from adapters.triton.speech import Engine, Reply, SpeechRequest  # noqa: E402
+from adapters.triton.response_stream import ResponseStream  # noqa: E402
+from adapters.triton.speech_engine import SpeechEngine  # noqa: E402
+from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
 from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tests.tiny_models.shapes import SHAPES  # noqa: E402
@@ -64,16 +67,11 @@ from tritone.contract import SpeechOptions  # noqa: E402
 STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
 ROUNDS_SECONDS = 90
-"""For the rounds of one size, beside which its codes are compared and its operations counted."""
-_VIEWS = {
-    "view", "_unsafe_view", "expand", "slice", "transpose", "unsqueeze", "squeeze", "select", "t", "permute", "alias",
-    "split", "as_strided", "reshape", "detach", "unbind", "split_with_sizes", "lift_fresh",
-}  # fmt: skip
-"""Operations that move no numbers."""
+"""Limit for the rounds of one size. Comparing codes and counting operations comes on top."""
 
 
 def requests(frames: int) -> list[SpeechRequest]:
-    """What is spoken: as many texts as there are streams, of `frames` frames on the average."""
+    """Return as many requests as there are streams, with `frames` frames on average."""
     lengths = [round(frames * (0.5 + i % 4 / 3)) for i in range(max(STREAMS))]
     return [
         SpeechRequest(
@@ -87,42 +85,42 @@ def requests(frames: int) -> list[SpeechRequest]:
     ]
 
 
-class Caller(pb_utils.ResponseSender):  # type: ignore[misc]
-    """Knows when its audio came."""
+class Client(pb_utils.ResponseSender):  # type: ignore[misc]
+    """A client that records when its audio arrives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked = time.perf_counter()
+        self.submitted = time.perf_counter()
         self.first = self.last = 0.0
 
     def send(self, response: Any = None, flags: int = 0) -> None:
-        """Take a response."""
+        """Receive a response."""
         self.last = time.perf_counter()
         self.first = self.first or self.last
         super().send(response, flags)
 
     def wait(self) -> None:
-        """Wait for the end; raises the error that it may be."""
+        """Wait for the end; raises the error of the response, if it is one."""
         self.ended.wait()
         if error := self.sent[-1].error():
             raise error
 
 
-class TappedStepper(FrameStepper):
-    """Keeps the codes of each utterance."""
+class RecordingStepper(FrameStepper):
+    """Records the codes of each request."""
 
-    def __init__(self, taken: list[Any], **arguments: Any) -> None:
+    def __init__(self, codes: list[Any], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._taken, self._by_slot = taken, defaultdict[int, list[np.ndarray]](list)
+        self._codes, self._by_slot = codes, defaultdict[int, list[np.ndarray]](list)
 
-    def open(self, slot: int, prompt: Prompt, sampling: Sampling) -> None:
-        """As ever."""
+    def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
+        """Open a slot, and record its codes."""
         super().open(slot, prompt, sampling)
         self._by_slot[slot] = []
-        self._taken.append(self._by_slot[slot])
+        self._codes.append(self._by_slot[slot])
 
     def step(self, slots: Sequence[int]) -> Frames:
-        """As ever."""
+        """Step, and record the codes."""
         frames = super().step(slots)
         for slot, row, ended in zip(slots, frames.codes.numpy(), frames.ended.tolist(), strict=True):
             if not ended:
@@ -136,103 +134,105 @@ class Bench:
 
     checkpoint: Checkpoint
     runtime: Runtime
-    taken: list[Any] = field(default_factory=list)
-    """The codes of every utterance, frames of (16,), in the order of their beginnings."""
+    codes: list[Any] = field(default_factory=list)
+    """The codes of all requests, frames of (16,), in the order of their starts."""
 
     def __post_init__(self) -> None:
-        self.synthesizer = Synthesizer(StockModel.load(self.checkpoint, self.runtime), self.checkpoint)
-        tokenizer = self.synthesizer._model.model.speech_tokenizer
+        self.runner = PackageRunner(PackageModel.load(self.checkpoint, self.runtime), self.checkpoint)
+        tokenizer = self.runner._model.model.speech_tokenizer
         decode = tokenizer.decode
 
-        def tapped(encoded: Any) -> Any:
-            self.taken += [each["audio_codes"].numpy() for each in encoded]
+        def record(encoded: Any) -> Any:
+            self.codes += [each["audio_codes"].numpy() for each in encoded]
             return decode(encoded)
 
-        tokenizer.decode = tapped
+        tokenizer.decode = record
         self.weights = Weights.load(self.checkpoint.folder)
 
     @contextmanager
-    def stock(self, max_batch: int) -> Iterator[Engine]:
-        """The package."""
-        engine = QwenEngine(self.synthesizer, max_requests=64, max_batch=max_batch)
+    def stock(self, max_batch: int) -> Iterator[SpeechEngine]:
+        """Run the package's engine."""
+        engine = StaticBatchEngine(self.runner, max_requests=64, max_batch=max_batch)
         yield engine
         engine.close()
 
     @contextmanager
     def inflight(self, positions: int) -> Iterator[InflightEngine]:
-        """The in-flight engine."""
+        """Run the in-flight engine."""
         slots = max(STREAMS)
         engine = InflightEngine(
-            Preparation(self.checkpoint, self.weights, None),
-            TappedStepper(self.taken, weights=self.weights, slots=slots, positions=positions),
+            InputProcessor(self.checkpoint, self.weights, None),
+            RecordingStepper(self.codes, weights=self.weights, slots=slots, positions=positions),
             StreamingCodec(CodecDecoder(self.weights.speech_tokenizer.decoder), slots=slots),
-            limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600, batch=slots),
-            profile=PROFILES[PROFILE],
-            guards=Guards(0),  # greedy speech of random weights repeats itself
-            prefill_tokens=Settings.read("cpu", {}).prefill_tokens,
+            limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600),
+            chunk_schedule=CHUNK_SCHEDULES[PROFILE],
+            runaway_frames=0,  # greedy codes of random weights repeat
+            prefill_tokens=EngineSettings.read("cpu", {}).prefill_tokens,
         )
         yield engine
         engine.close()
 
     def codes_of(
-        self, engine: Engine, asked: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
+        self, engine: SpeechEngine, requested: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
     ) -> list[np.ndarray]:
-        """What the engine makes of each request, cut to its frames: it looks one further for the end."""
-        self.taken.clear()
-        for batch in [asked] if together else [[request] for request in asked]:
-            speak(engine, batch)
-        return [np.stack(list(frames))[:count] for frames, count in zip(self.taken, counts, strict=True)]
+        """Return the engine's codes of each request, cut to its frames: it draws one more token for the end."""
+        self.codes.clear()
+        for batch in [requested] if together else [[request] for request in requested]:
+            synthesize(engine, batch)
+        return [np.stack(list(frames))[:count] for frames, count in zip(self.codes, counts, strict=True)]
 
 
-def speak(engine: Engine, asked: Sequence[SpeechRequest], gap: float = 0.0) -> list[Caller]:
+def synthesize(engine: SpeechEngine, requested: Sequence[SpeechRequest], gap: float = 0.0) -> list[Client]:
     """Send requests `gap` seconds apart, and wait for all."""
-    callers, metrics, started = [], Metrics("bench"), time.perf_counter()
-    for index, request in enumerate(asked):
+    clients, metrics, started = [], Metrics("bench"), time.perf_counter()
+    for index, request in enumerate(requested):
         time.sleep(max(0.0, started + index * gap - time.perf_counter()))
-        caller = Caller()
-        engine.submit(request, Reply(caller, metrics))
-        callers.append(caller)
-    for caller in callers:
-        caller.wait()
-    return callers
+        client = Client()
+        engine.submit(request, ResponseStream(client, metrics))
+        clients.append(client)
+    for client in clients:
+        client.wait()
+    return clients
 
 
-def seconds(callers: Sequence[Caller]) -> float:
-    """From the first request to the last audio."""
-    return max(caller.last for caller in callers) - callers[0].asked
+def seconds(clients: Sequence[Client]) -> float:
+    """Return the seconds from the first request to the last audio."""
+    return max(client.last for client in clients) - clients[0].submitted
 
 
 def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
-    """All figures of one checkpoint; stock and engine in turns."""
-    asked = requests(frames)
-    counts = [request.options.max_new_tokens - 1 for request in asked if request.options.max_new_tokens]
+    """Return all figures of one checkpoint, measured on both engines in turn."""
+    requested = requests(frames)
+    counts = [request.options.max_new_tokens - 1 for request in requested if request.options.max_new_tokens]
     with bench.stock(1) as alone, bench.stock(max(STREAMS)) as batched, bench.inflight(2 * frames + 128) as inflight:
-        speak(batched, asked[:2])
-        speak(inflight, asked[:2])
+        synthesize(batched, requested[:2])
+        synthesize(inflight, requested[:2])
         hashes = {
-            "stock": digest(bench.codes_of(alone, asked, counts)),
-            "engine": digest(bench.codes_of(inflight, asked, counts)),
-            "engine_together": digest(bench.codes_of(inflight, asked, counts, together=True)),
+            "stock": digest(bench.codes_of(alone, requested, counts)),
+            "engine": digest(bench.codes_of(inflight, requested, counts)),
+            "engine_together": digest(bench.codes_of(inflight, requested, counts, together=True)),
         }
         speedup, static, ttfa = defaultdict(list), defaultdict(list), defaultdict(list)
         until = time.perf_counter() + ROUNDS_SECONDS
-        for turn in range(rounds):
-            if turn and time.perf_counter() > until:
+        for round_ in range(rounds):
+            if round_ and time.perf_counter() > until:
                 break
-            picked = range(turn % 4, len(asked), 4)
-            callers = [speak(alone, [asked[i]])[0] for i in picked]
-            stock_seconds = [seconds([caller]) for caller in callers]
+            picked = range(round_ % 4, len(requested), 4)
+            clients = [synthesize(alone, [requested[i]])[0] for i in picked]
+            stock_seconds = [seconds([client]) for client in clients]
             stock_rate = sum(counts[i] for i in picked) / sum(stock_seconds)
-            ttfa["stock"] += [caller.first - caller.asked for caller in callers]
+            ttfa["stock"] += [client.first - client.submitted for client in clients]
             for n in STREAMS:
-                callers = speak(inflight, asked[:n])
-                speedup[n].append(sum(counts[:n]) / seconds(callers) / stock_rate)
+                clients = synthesize(inflight, requested[:n])
+                speedup[n].append(sum(counts[:n]) / seconds(clients) / stock_rate)
                 if n == 1:
-                    ttfa["engine"].append(callers[0].first - callers[0].asked)
+                    ttfa["engine"].append(clients[0].first - clients[0].submitted)
                 gap = median(stock_seconds) / n
-                static[n].append(seconds(speak(batched, asked[:n], gap)) / seconds(speak(inflight, asked[:n], gap)))
-            print(f"  round {turn + 1} of {rounds}", flush=True)
-        cancel_ms = round(1e3 * median(seconds_to_free(inflight, asked[3]) for _ in range(5)), 1)
+                static[n].append(
+                    seconds(synthesize(batched, requested[:n], gap)) / seconds(synthesize(inflight, requested[:n], gap))
+                )
+            print(f"  round {round_ + 1} of {rounds}", flush=True)
+        cancel_ms = round(1e3 * median(seconds_to_free(inflight, requested[3]) for _ in range(5)), 1)
     return {
         "frames": counts,
         "rounds": len(ttfa["engine"]),
@@ -247,19 +247,19 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
 
 
 def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
-    """From a caller's leaving, in the midst of its audio, until its slot is free."""
-    caller = Caller()
-    engine.submit(request, Reply(caller, Metrics("bench")))
-    while not caller.first:
+    """Return the seconds from a cancellation, in the middle of the audio, until the slot is free."""
+    client = Client()
+    engine.submit(request, ResponseStream(client, Metrics("bench")))
+    while not client.first:
         time.sleep(1e-4)
-    caller.cancelled, left = True, time.perf_counter()
+    client.cancelled, cancelled_at = True, time.perf_counter()
     while engine.stats().load.active:
         time.sleep(1e-4)
-    return time.perf_counter() - left
+    return time.perf_counter() - cancelled_at
 
 
 def digest(codes: Sequence[np.ndarray]) -> str:
-    """A hash of all codes of all utterances."""
+    """Return a hash of all codes of all requests."""
     whole = hashlib.sha256()
     for utterance in codes:
         whole.update(len(utterance).to_bytes(4, "little"))
@@ -267,31 +267,19 @@ def digest(codes: Sequence[np.ndarray]) -> str:
     return whole.hexdigest()
 
 
-class _Counter(TorchDispatchMode):
-    """Counts the operations that compute something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func._schema.name.split("::")[1] not in _VIEWS
-        return func(*args, **(kwargs or {}))
-
-
 def ops_per_frame(bench: Bench) -> dict[str, int]:
-    """Operations of a frame of one stream, without the codec: what 20 frames more take, divided by 20."""
+    """Count the operations of a frame of one stream, without the codec: the difference of 20 frames, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
         totals = []
         for frames in (10, 30):
-            with _Counter() as counter:
+            with OperationCounter() as counter:
                 work(frames)
             totals.append(counter.count)
         return round((totals[1] - totals[0]) / 20)
 
-    model = bench.synthesizer._model
-    model.watch = None
+    model = bench.runner._model
+    model.stopper = None
     tokenizer, (request, *_) = model.model.speech_tokenizer, requests(40)
     decode, tokenizer.decode = tokenizer.decode, lambda encoded: ([np.zeros(1, np.float32)] * len(encoded), 24_000)
 
@@ -301,12 +289,12 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
             subtalker_dosample=False,
         )  # fmt: skip
 
-    preparation = Preparation(bench.checkpoint, bench.weights, None)
-    prepared = preparation.prepare(preparation.utterance(request))
+    input_processor = InputProcessor(bench.checkpoint, bench.weights, None)
+    prepared = input_processor.prepare(input_processor.check(request))
     stepper = FrameStepper(bench.weights, slots=1, positions=256)
 
     def inflight(frames: int) -> None:
-        stepper.prefill(0, prepared.prompt, prepared.sampling)
+        stepper.start(0, prepared.prompt, prepared.sampling)
         for _ in range(frames):
             stepper.step([0])
         stepper.release(0)
@@ -317,7 +305,7 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
 
 
 def main() -> None:
-    """Run and write; `--quick` is one round of short utterances."""
+    """Run and write the results; `--quick` is one round of short requests."""
     parser = argparse.ArgumentParser(prog="scripts/bench engine")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--threads", type=int, default=1, help="of torch; the matrices are too small for more")

@@ -30,7 +30,7 @@ import psutil
 import soundfile
 from faster_whisper import WhisperModel, decode_audio
 
-from adapters.whisper.checkpoint import streams
+from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
 from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
@@ -303,7 +303,7 @@ def main() -> None:
         "vad": "silero v6",
         "condition_on_previous_text": False,
         "threads": int(os.environ.get("CPU_THREADS") or len(psutil.Process().cpu_affinity())),
-        "workers": streams(device) + 1,
+        "workers": parallel_calls(device) + 1,
     }
     told = {
         "WHISPER_COMPUTE_TYPE": settings["compute_type"],

@@ -6,7 +6,7 @@ These are docs/contract.md, .env.example, model_repository/, and two tables betw
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,14 @@ def settings_table() -> str:
 
 
 def models_table() -> str:
-    """Return a table of the models, with their aliases in the order of `preferences.toml`."""
-    lines = ["| id | aliases | kind | |", "|---|---|---|---|"]
+    """Return a table of the models, and one of the aliases, in the order of `preferences.toml`."""
+    lines = ["| id | kind | |", "|---|---|---|"]
     for model in (*CATALOGUE.models.values(), *CATALOGUE.companions):
-        aliases = ", ".join(f"`{alias}`" for alias in CATALOGUE.ranks(model.id))
         kind = "for gRPC clients" if model.kind == "companion" else model.kind
-        lines.append(f"| `{model.id}` | {aliases} | {kind} | {model.summary} |")
+        lines.append(f"| `{model.id}` | {kind} | {model.summary} |")
+    lines += ["", "| alias | models, best first |", "|---|---|"]
+    for ids, aliases in _aliases().items():
+        lines.append(f"| {_code(aliases)} | {_code(ids)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -116,6 +118,18 @@ def write() -> None:
 def _between(marker: str, text: str, page: str) -> str:
     pattern = re.compile(rf"(?<=<!-- {marker} -->\n).*?(?=<!-- /{marker} -->)", re.DOTALL)
     return pattern.sub(lambda _: text, page)
+
+
+def _aliases() -> dict[tuple[str, ...], list[str]]:
+    """Return the models that aliases stand for, best first, and the aliases that stand for these."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for alias, ids in CATALOGUE.aliases.items():
+        found.setdefault(ids, []).append(alias)
+    return found
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _shown(default: Any) -> str:

@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from tritone.catalogue import Catalogue
-from tritone.families import ROOT, Model
+from tritone.families import ROOT, Family, Model
 
 
 class UnusableCheckpointError(Exception):
     """A folder holds no checkpoint, or one of a wrong type; the message names both types."""
 
 
-def template_of(folder: Path, catalogue: Catalogue) -> Model:
-    """Return the catalogue's model that the checkpoint in `folder` is like; raises `UnusableCheckpointError`."""
+def template_of(folder: Path, known: Catalogue | Family) -> Model:
+    """Return the known model that the checkpoint in `folder` is like; raises `UnusableCheckpointError`."""
     config = _config(folder)
-    for model in catalogue.models.values():
+    for model in known.models.values():
         if model.recognized_by and all(config.get(key) == value for key, value in model.recognized_by.items()):
             return model
-    keys = dict.fromkeys(key for model in catalogue.models.values() for key in model.recognized_by)
+    keys = dict.fromkeys(key for model in known.models.values() for key in model.recognized_by)
     found = ", ".join(f"{key}={config[key]!r}" for key in keys if key in config) or "no known model type"
     raise UnusableCheckpointError(f"{folder / 'config.json'} says {found}; no known model is like it")
 
 
-def by_setting(model: Model, catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> Path | None:
+def by_setting(model: Model, known: Catalogue | Family, environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the folder that a setting names for `model`; None if no setting does.
 
     A setting that several models share applies to the one that the checkpoint is like. Raises
@@ -36,7 +36,7 @@ def by_setting(model: Model, catalogue: Catalogue, environ: Mapping[str, str] = 
     for setting in model.path_settings:
         if path := environ.get(setting):
             folder = ROOT / Path(path).expanduser()
-            template = template_of(folder, catalogue)
+            template = template_of(folder, known)
             if template.id == model.id:
                 return folder
             if setting not in template.path_settings:

@@ -1,1 +1,1 @@
-"""Models that Triton serves beside the speech and transcription models: the server's own document, and long recordings."""
+"""Models without weights of their own, which the supervisor loads beside the others."""

@@ -1,1 +1,1 @@
-"""Kokoro-82M: a small voice for machines without a GPU, as an onnxruntime session."""
+"""Kokoro-82M: a small speech model for machines without a GPU, run by onnxruntime."""

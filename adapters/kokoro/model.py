@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import triton_python_backend_utils as pb_utils
 
-from adapters.kokoro.engine import KokoroEngine
+from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
-from adapters.kokoro.speaker import Speaker
-from adapters.kokoro.synthesizer import Synthesizer
-from adapters.kokoro.voices import Voices
-from adapters.settings import KOKORO_MAX_REQUESTS
+from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
+from adapters.kokoro.settings import FAMILY, KOKORO_MAX_REQUESTS
+from adapters.kokoro.voices import VoiceStyles
+from adapters.speech.engine import PartByPartEngine
+from adapters.speech.self_test import self_test
 from adapters.triton.instance import Instance
-from adapters.triton.speech import SpeechModel
+from adapters.triton.speech_model import SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
-    """More requests than KOKORO_MAX_REQUESTS are told to try again."""
+    """Kokoro with at most KOKORO_MAX_REQUESTS open requests."""
 
-    def load(self, instance: Instance) -> KokoroEngine:
-        """Load the checkpoint from MODEL_DIR and prove that it speaks."""
-        speaker = Speaker(
-            Voices(instance.folder / "voices"),
-            Phonemizer(),
-            Synthesizer(
-                instance.folder,
-                threads=instance.threads,
-                cuda_device=instance.device_index if instance.device == "cuda" else None,
-                warn=pb_utils.Logger.log_warn,
-            ),
+    def load(self, instance: Instance) -> PartByPartEngine[PhonemePiece]:
+        """Load the checkpoint from MODEL_DIR and run the self-test."""
+        network = KokoroNetwork(
+            instance.folder,
+            threads=instance.threads,
+            cuda_device=instance.device_index if instance.device == "cuda" else None,
+            warn=pb_utils.Logger.log_warn,
         )
-        speaker.prove()
-        return KokoroEngine(speaker, max_requests=KOKORO_MAX_REQUESTS.read())
+        pipeline = KokoroPipeline(
+            VoiceStyles(instance.folder / "voices"),
+            Phonemizer(),
+            network,
+            options=instance.entry_in(FAMILY).options,
+        )
+        self_test(pipeline)
+        return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read())

@@ -1,4 +1,4 @@
-"""Text to Kokoro's phonemes: espeak-ng for the alphabets, misaki for Mandarin."""
+"""Phonemes for Kokoro: espeak-ng for alphabets, misaki for Mandarin."""
 
 # ruff: noqa: RUF001  (phonemes look like Latin letters)
 
@@ -15,7 +15,7 @@ from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 _MARKS = re.compile(r'([;—…"“”()]|[.,:!?](?=\W|$))')
-"""Punctuation that Kokoro speaks as pauses and tune. One inside a word or number is espeak's to read."""
+"""Punctuation that Kokoro renders as pauses and intonation. Inside a word or a number, espeak-ng reads it."""
 _HAN = re.compile(r"([\u4e00-\u9fff]+)")
 _LATIN = re.compile(r"([A-Za-z\u00c0-\u024f]+(?:[ '.-]+[A-Za-z\u00c0-\u024f]+)*)")
 _LANGUAGE_SWITCH = re.compile(r"\([^)]*\)")
@@ -25,7 +25,7 @@ _PAIRS = {
     "aɪ": "I", "aʊ": "W", "eɪ": "A", "oʊ": "O", "əʊ": "Q", "ɔɪ": "Y", "eə": "ɛː", "əl": "ᵊl",
     "dz": "ʣ", "dʒ": "ʤ", "ts": "ʦ", "tʃ": "ʧ",
 }  # fmt: skip
-"""Two sounds that espeak ties together -> the letter that Kokoro was trained on."""
+"""Two sounds that espeak-ng ties together -> the letter that Kokoro was trained on."""
 _ENGLISH = {
     "ʔˌn\u0329": "tᵊn", "ʔn\u0329": "tᵊn", "n\u0329": "ᵊn", "ʔ": "t",
     "r": "ɹ", "x": "k", "ç": "k", "ɬ": "l", "ɐ": "ə", "o": "ɔ", "\u0303": "", "ʲ": "",
@@ -34,40 +34,40 @@ _ACCENTS = {
     "en-us": _ENGLISH | {"ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɚɹ": "əɹ", "ɚ": "əɹ", "ɪə": "iə", "ɾ": "T", "ː": ""},
     "en-gb": _ENGLISH | {"iə": "ɪə", "ɚ": "ə", "ɾ": "t"},
 }
-"""espeak's sounds -> Kokoro's, where they differ; applied in this order."""
+"""Sounds of espeak-ng -> Kokoro's, where they differ; applied in this order."""
 _UNSTRESSED_I = re.compile(r"(?<!\S)(?=I[^\sˈˌ]*(?!\S))")
-"""Before "I", "I'm" and their like as espeak reads them. Kokoro learned them with a stress; without one it swallows
-them where a sentence begins."""
+"""The start of "I", "I'm" and similar words in espeak-ng's phonemes. Kokoro learned them with a stress; without it, it
+drops them at the start of a sentence."""
 
 
 class Phonemizer:
-    """Turns text into phonemes, one caller at a time: espeak-ng keeps global state."""
+    """Convert text into phonemes, one call at a time, because espeak-ng keeps global state."""
 
     def __init__(self) -> None:
-        """Load espeak-ng and the Mandarin dictionary; nothing is fetched or left on disk."""
+        """Load espeak-ng and the Mandarin dictionary; nothing is downloaded or left on disk."""
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
         jieba.setLogLevel(logging.WARNING)
         with tempfile.TemporaryDirectory() as folder:
-            jieba.dt.tmp_dir = folder  # by default it trusts, or leaves, a file of a well-known name in /tmp
+            jieba.dt.tmp_dir = folder  # by default it reads, or leaves, a file with a well-known name in /tmp
             jieba.initialize()
         self._mandarin = ZHG2P()
 
     def __call__(self, text: str, accent: str) -> str:
-        """Phonemes of `text`, read in an espeak-ng language such as `en-us`, or in `zh`.
+        """Return the phonemes of `text` in an espeak-ng language such as `en-us`, or in `zh`.
 
-        Chinese characters are read in Mandarin wherever they stand, and Latin words amid Chinese in English.
+        Chinese characters are read in Mandarin in any text, and Latin words inside Chinese text in English.
         """
         foreign, by_alphabet = (_LATIN, "en-us") if accent == "zh" else (_HAN, accent)
         runs = foreign.split(text)
         with self._lock:
-            spoken = [
+            phonemes = [
                 self._chinese(run) if (accent == "zh") != bool(i % 2) else self._alphabetic(run, by_alphabet)
                 for i, run in enumerate(runs)
             ]
-        return " ".join(" ".join(spoken).split())
+        return " ".join(" ".join(phonemes).split())
 
     def _chinese(self, text: str) -> str:
         try:
@@ -95,5 +95,5 @@ class Phonemizer:
 
 
 def _spaced(text: str, sounds: str) -> str:
-    """`sounds` with the space that `text` had at its ends."""
+    """Return `sounds` with a space at each end where `text` has one."""
     return f"{' ' * text[:1].isspace()}{sounds}{' ' * text[-1:].isspace()}"

@@ -1,4 +1,4 @@
-"""Kokoro's voices, and which of them speaks what."""
+"""Kokoro's voices, and the choice of voice and language for a text."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tritone.errors import InvalidInput
 from tritone.languages import NAMES
 
 LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt", "z": "zh"}
-"""A voice name's first letter -> its language. Japanese (`j`) is left out: nothing here turns it into phonemes."""
+"""A voice name's first letter -> its language. Japanese (`j`) is left out: there is no phonemizer for it here."""
 DEFAULT_VOICE = "af_heart"
 
 _STYLE_WIDTH = 256
 _SCRIPTS = {"LATIN": None, "CJK": "zh", "DEVANAGARI": "hi"}
-"""The scripts that are spoken, by the first word of a letter's Unicode name, and the language that each settles."""
+"""Supported scripts, by the first word of a letter's Unicode name, and the language that each implies."""
 _KANA = ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA")
 _HAN_WEIGHT = 6
-"""One Chinese character says as much as this many letters of an alphabet."""
+"""One Chinese character counts as so many letters of an alphabet."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Who speaks, and what."""
+class VoiceSelection:
+    """The voice and the language of a text."""
 
     voice: str
     language: str
@@ -36,43 +36,43 @@ class Choice:
 
     @property
     def accent(self) -> str:
-        """The language in espeak-ng's words, as the voice speaks it; `zh` is not espeak's."""
+        """The voice's variety of the language, as espeak-ng names it; `zh` is not espeak-ng's."""
         if self.language == "en":
             return "en-gb" if self.voice[0] == "b" else "en-us"
         return {"fr": "fr-fr", "pt": "pt-br"}.get(self.language, self.language)
 
 
-class Voices:
+class VoiceStyles:
     """The voices of a checkpoint's `voices` folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Read every voice that can be spoken; raises `FileNotFoundError` or `ValueError`, naming the file."""
+        """Read every voice of a supported language; raises `FileNotFoundError` or `ValueError` with the file's path."""
         if not (folder / f"{DEFAULT_VOICE}.bin").is_file():
-            raise FileNotFoundError(f"{folder / DEFAULT_VOICE}.bin is missing; scripts/fetch_models brings it")
+            raise FileNotFoundError(f"{folder / DEFAULT_VOICE}.bin is missing; run scripts/fetch_models")
         self._styles = {path.stem: _read(path) for path in sorted(folder.glob("*.bin")) if path.stem[0] in LANGUAGES}
 
     def list(self) -> tuple[Voice, ...]:
-        """Every voice, in the order of the alphabet."""
+        """Return every voice in alphabetical order."""
         return tuple(
             Voice(id=id_, name=id_.partition("_")[2].capitalize(), language=LANGUAGES[id_[0]]) for id_ in self._styles
         )
 
     def style(self, voice: str, tokens: int) -> NDArray[np.float32]:
-        """The voice's style for an utterance of so many phonemes, shape [1, 256]."""
+        """Return the voice's style for a piece of `tokens` phonemes, shape [1, 256]."""
         rows = self._styles[voice]
         style: NDArray[np.float32] = rows[min(tokens, len(rows) - 1)]
         return style
 
-    def choose(self, text: str, voice: str, language: str) -> Choice:
-        """Who speaks `text` in which language, where the caller may have named either (`""`, `auto`: not).
+    def select(self, text: str, voice: str, language: str) -> VoiceSelection:
+        """Return the voice and the language for `text`; `""` and `auto` leave the choice to the text.
 
-        The text's script goes before the voice's own language: an English voice reads Chinese text as Chinese.
-        Raises `InvalidInput` for a script that is not spoken.
+        The text's script comes before the voice's own language: an English voice reads Chinese text as Chinese.
+        Raises `InvalidInput` for an unsupported script.
         """
         written = language_of_script(text)
         if language == "auto":
             language = written or (LANGUAGES[voice[0]] if voice else "en")
-        return Choice(voice or self._first(language), language)
+        return VoiceSelection(voice or self._first(language), language)
 
     def _first(self, language: str) -> str:
         if language == LANGUAGES[DEFAULT_VOICE[0]]:
@@ -81,9 +81,9 @@ class Voices:
 
 
 def language_of_script(text: str) -> str | None:
-    """The language that the script of most of `text` settles; None for Latin letters, which settle none.
+    """Return the language of the most frequent script in `text`; None for Latin letters, which many languages share.
 
-    Raises `InvalidInput` for a script that is not spoken, such as Hangul.
+    Raises `InvalidInput` for an unsupported script, such as Hangul.
     """
     letters = Counter(unicodedata.name(c, "?").split()[0] for c in unicodedata.normalize("NFKC", text) if c.isalpha())
     kana = sum(letters.pop(script, 0) for script in _KANA)
@@ -94,13 +94,13 @@ def language_of_script(text: str) -> str | None:
     if not count:
         return None
     if script not in _SCRIPTS:
-        spoken = ", ".join(NAMES[code].title() for code in dict.fromkeys(LANGUAGES.values()))
-        raise InvalidInput("text", f"is in {script.title()} script; this model speaks {spoken}")
+        supported = ", ".join(NAMES[code].title() for code in dict.fromkeys(LANGUAGES.values()))
+        raise InvalidInput("text", f"is in {script.title()} script; this model supports {supported}")
     return _SCRIPTS[script]
 
 
 def _read(path: Path) -> NDArray[np.float32]:
     values = np.fromfile(path, dtype="<f4")
     if values.size == 0 or values.size % _STYLE_WIDTH or not np.isfinite(values).all():
-        raise ValueError(f"{path} is not a voice: rows of {_STYLE_WIDTH} numbers were expected")
+        raise ValueError(f"{path} is not a voice: expected rows of {_STYLE_WIDTH} finite numbers")
     return values.reshape(-1, 1, _STYLE_WIDTH)

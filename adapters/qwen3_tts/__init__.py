@@ -1,1 +1,1 @@
-"""Qwen3-TTS through the `qwen-tts` package as it is published: CustomVoice, VoiceDesign and voice clone."""
+"""Qwen3-TTS: CustomVoice, VoiceDesign and voice clone, on our own engine or on the `qwen-tts` package."""

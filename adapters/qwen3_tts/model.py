@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 import torch
 import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.checkpoint import Checkpoint, choose
-from adapters.qwen3_tts.engine import QwenEngine
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.loading import load_engine
-from adapters.qwen3_tts.inflight.settings import Settings
+from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Hardware, Runtime
-from adapters.qwen3_tts.stock import StockModel
-from adapters.qwen3_tts.synthesizer import PROOF, Synthesizer
-from adapters.settings import DEFAULT_LANGUAGE, DEFAULT_SPEAKER, QWEN_ENGINE, QWEN_MAX_BATCH, QWEN_MAX_REQUESTS
+from adapters.qwen3_tts.self_test import SELF_TEST
+from adapters.qwen3_tts.settings import (
+    DEFAULT_LANGUAGE,
+    DEFAULT_SPEAKER,
+    QWEN_ENGINE,
+    QWEN_MAX_BATCH,
+    QWEN_MAX_REQUESTS,
+)
+from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine
+from adapters.qwen3_tts.stock.package_model import PackageModel
+from adapters.qwen3_tts.stock.package_runner import PackageRunner
 from adapters.triton.instance import Instance
-from adapters.triton.speech import Engine, SpeechModel
+from adapters.triton.speech_engine import SpeechEngine
+from adapters.triton.speech_model import SpeechModel
 
 
 class TritonPythonModel(SpeechModel):
-    """A Qwen3-TTS checkpoint, spoken by the engine that QWEN_ENGINE names; settings: `adapters.settings`."""
+    """A Qwen3-TTS checkpoint on the engine that QWEN_ENGINE names. All settings: `adapters.qwen3_tts.settings`."""
 
-    def load(self, instance: Instance) -> Engine:
-        """Load the checkpoint and prove that it speaks."""
+    def load(self, instance: Instance) -> SpeechEngine:
+        """Load the checkpoint and run the self-test."""
         engine = QWEN_ENGINE.read()
         checkpoint = choose(instance)
         runtime = Runtime.choose(Hardware.of(instance))
@@ -34,24 +43,29 @@ class TritonPythonModel(SpeechModel):
 
 
 def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:
-    engine = load_engine(checkpoint, runtime, Settings.read(runtime.device), **_defaults())
+    engine = load_engine(checkpoint, runtime, EngineSettings.read(runtime.device), **_defaults())
     try:
-        engine.prove(PROOF)
+        engine.self_test(SELF_TEST)
     except BaseException:
         engine.close()
         raise
     return engine
 
 
-def _stock(checkpoint: Checkpoint, runtime: Runtime) -> QwenEngine:
-    synthesizer = Synthesizer(StockModel.load(checkpoint, runtime), checkpoint, **_defaults())
-    synthesizer.prove()
-    return QwenEngine(synthesizer, max_requests=QWEN_MAX_REQUESTS.read(), max_batch=QWEN_MAX_BATCH.read())
+def _stock(checkpoint: Checkpoint, runtime: Runtime) -> StaticBatchEngine:
+    runner = PackageRunner(PackageModel.load(checkpoint, runtime), checkpoint, **_defaults())
+    runner.self_test()
+    return StaticBatchEngine(runner, max_requests=QWEN_MAX_REQUESTS.read(), max_batch=QWEN_MAX_BATCH.read())
 
 
-_ENGINES: Mapping[str, Callable[[Checkpoint, Runtime], Engine]] = {"inflight": _inflight, "stock": _stock}
+_ENGINES: Mapping[str, Callable[[Checkpoint, Runtime], SpeechEngine]] = {"inflight": _inflight, "stock": _stock}
 
 
-def _defaults() -> dict[str, str]:
-    """The speaker and the language of requests that name none."""
+class _Defaults(TypedDict):
+    default_speaker: str
+    default_language: str
+
+
+def _defaults() -> _Defaults:
+    """Return the voice and the language of requests that name none."""
     return {"default_speaker": DEFAULT_SPEAKER.read(), "default_language": DEFAULT_LANGUAGE.read()}

@@ -1,7 +1,7 @@
-"""The `qwen-tts` package, without the parts that it imports and that no published checkpoint uses.
+"""The `qwen-tts` package, without modules that it imports but no published checkpoint uses.
 
-Its 25 Hz tokenizer asks for sox, torchaudio, onnxruntime, einops and flash-attn; the Qwen3-TTS checkpoints have the
-12 Hz one. An empty stand-in for the module keeps all of that out of the environment.
+Its 25 Hz tokenizer imports sox, torchaudio, onnxruntime, einops and flash-attn; the Qwen3-TTS checkpoints use the 12 Hz
+tokenizer. A stand-in for that module keeps these packages out of the environment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _UNUSED = "qwen_tts.core.tokenizer_25hz.modeling_qwen3_tts_tokenizer_v1"
 
 
 class _NoModel:
-    """In the place of the 25 Hz tokenizer's model class."""
+    """Stand-in for the model class of the 25 Hz tokenizer."""
 
 
 def _stand_in() -> ModuleType:
@@ -24,7 +24,7 @@ def _stand_in() -> ModuleType:
 
 
 sys.modules.setdefault(_UNUSED, _stand_in())
-os.environ["HF_HUB_OFFLINE"] = "1"  # a checkpoint is a folder; what it lacks must be told, not fetched
+os.environ["HF_HUB_OFFLINE"] = "1"  # a missing file of a checkpoint must be an error, not a download
 
 from qwen_tts import Qwen3TTSModel, VoiceClonePromptItem, core  # noqa: E402 - the stand-in comes first
 

@@ -1,4 +1,4 @@
-"""Device, precision and attention: what the settings ask for, as far as the hardware can."""
+"""Device, precision and attention: from the settings and the hardware."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from importlib.util import find_spec
 
 import torch
 
-from adapters.settings import ATTN_IMPLEMENTATION, DTYPE
+from adapters.qwen3_tts.settings import ATTN_IMPLEMENTATION, DTYPE
 from adapters.triton.instance import Instance
 
 _VOLTA, _AMPERE = (7, 0), (8, 0)
 
 
 class UnusableRuntimeError(Exception):
-    """The settings ask for what this machine cannot do; the message says what it can."""
+    """The settings need something that this machine cannot do. The message names what it can do."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where an instance runs."""
+    """The device of an instance."""
 
     device: str
-    """As torch names it: `cpu`, `cuda:0`..."""
+    """In torch's notation: `cpu`, `cuda:0`..."""
     capability: tuple[int, int] | None
     """The GPU's compute capability; None on a CPU."""
     flash_attention: bool
-    """Whether flash-attn is installed."""
+    """True if flash-attn is installed."""
 
     @classmethod
     def of(cls, instance: Instance) -> Hardware:
-        """Ask torch; raises `UnusableRuntimeError` for a GPU that it does not see."""
+        """Query torch; raises `UnusableRuntimeError` for a GPU that torch does not see."""
         flash_attention = find_spec("flash_attn") is not None
         if instance.device == "cpu":
             return cls("cpu", None, flash_attention)
         if instance.device_index >= torch.cuda.device_count():
             raise UnusableRuntimeError(
-                f"GPU {instance.device_index} is not seen by torch {torch.__version__}: check the driver, or DEVICE=cpu"
+                f"torch {torch.__version__} does not see GPU {instance.device_index}: check the driver, or DEVICE=cpu"
             )
         return cls(
             f"cuda:{instance.device_index}", torch.cuda.get_device_capability(instance.device_index), flash_attention
@@ -47,49 +47,50 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Runtime:
-    """How a checkpoint is loaded."""
+    """Device, precision and attention with which a checkpoint is loaded."""
 
     device: str
     dtype: str
     attention: str
     note: str = ""
-    """What was asked for and could not be had."""
+    """The setting that could not be followed, and the reason; empty if all were."""
 
     @classmethod
     def choose(cls, hardware: Hardware, environ: Mapping[str, str] = os.environ) -> Runtime:
-        """DTYPE and ATTN_IMPLEMENTATION, or what suits the hardware.
+        """Choose by DTYPE and ATTN_IMPLEMENTATION, or by the hardware.
 
-        Raises `UnusableRuntimeError`, or `UnusableSettingError` for an unknown word.
+        Raises `UnusableRuntimeError`, or `UnusableSettingError` for an unknown value.
 
-        flash_attention_2 is taken everywhere, and gives way to sdpa where it cannot run: its users mean the fastest.
+        flash_attention_2 is accepted on any hardware and replaced by sdpa where it cannot run: it means the fastest
+        attention.
         """
         dtype = _dtype(hardware.capability, DTYPE.read(environ))
-        asked = ATTN_IMPLEMENTATION.read(environ)
-        hindrance = _hindrance(hardware, dtype)
-        attention = asked or "flash_attention_2"
-        if attention != "flash_attention_2" or not hindrance:
+        requested = ATTN_IMPLEMENTATION.read(environ)
+        reason = _reason_unfit(hardware, dtype)
+        attention = requested or "flash_attention_2"
+        if attention != "flash_attention_2" or not reason:
             return cls(hardware.device, dtype, attention)
-        return cls(hardware.device, dtype, "sdpa", f"sdpa for flash_attention_2: {hindrance}" if asked else "")
+        return cls(hardware.device, dtype, "sdpa", f"sdpa for flash_attention_2: {reason}" if requested else "")
 
     def __str__(self) -> str:
         return f"{self.device}, {self.dtype}, {self.attention}" + (f" ({self.note})" if self.note else "")
 
 
-def _dtype(capability: tuple[int, int] | None, asked: str) -> str:
+def _dtype(capability: tuple[int, int] | None, requested: str) -> str:
     if capability is None:
-        if asked == "float16":
+        if requested == "float16":
             raise UnusableRuntimeError("DTYPE=float16 needs a GPU; on a CPU choose float32 or bfloat16")
-        return asked or "float32"
+        return requested or "float32"
     if capability < _VOLTA:
         generation = ".".join(map(str, capability))
         raise UnusableRuntimeError(f"GPUs of compute capability {generation} are too old (7.0 is needed): DEVICE=cpu")
-    if capability < _AMPERE and asked == "bfloat16":
+    if capability < _AMPERE and requested == "bfloat16":
         raise UnusableRuntimeError("DTYPE=bfloat16 needs a GPU from Ampere on; choose float16")
-    return asked or ("bfloat16" if capability >= _AMPERE else "float16")
+    return requested or ("bfloat16" if capability >= _AMPERE else "float16")
 
 
-def _hindrance(hardware: Hardware, dtype: str) -> str:
-    """Why flash attention cannot run; nothing if it can."""
+def _reason_unfit(hardware: Hardware, dtype: str) -> str:
+    """Return the reason why flash attention cannot run; empty if it can."""
     if hardware.capability is None or hardware.capability < _AMPERE:
         return "it needs a GPU from Ampere on"
     if dtype == "float32":

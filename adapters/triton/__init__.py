@@ -1,1 +1,1 @@
-"""What every adapter needs of the Python backend: errors, metrics, settings, and the loop of each interface."""
+"""The Python backend's side of every model: errors, metrics, the instance, and the request loop of each interface."""

@@ -1,4 +1,4 @@
-"""Our errors as Triton's."""
+"""Tritone's errors as Triton's."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import traceback
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
-
-_CODES = {
-    InvalidInput: "INVALID_ARG",
-    Overloaded: "UNAVAILABLE",
-    DeadlinePassed: "CANCELLED",  # Triton has no code of its own for it
-    Cancelled: "CANCELLED",
-}
-"""By name, because the stub gives its module `TritonError` only after it has imported the model."""
+from tritone.errors import WIRE_ERRORS, Overloaded
 
 
 def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
-    """The error to answer with: the caller's faults in words, our own logged whole and told in general."""
-    code = _CODES.get(type(error))
-    if code is not None:
-        return pb_utils.TritonError(str(error), getattr(pb_utils.TritonError, code))
+    """Return the error to send to the client.
+
+    Errors of the contract keep their text. Any other error is logged with its traceback, and the client gets a general
+    text.
+    """
+    if isinstance(error, WIRE_ERRORS):
+        # By name, because the stub adds `TritonError` to its module only after it has imported the model.
+        return pb_utils.TritonError(str(error), getattr(pb_utils.TritonError, error.triton_code))
     pb_utils.Logger.log_error(f"request {request_id or '-'}: {''.join(traceback.format_exception(error))}")
-    return pb_utils.TritonError("the model failed on this request; its log says why", pb_utils.TritonError.INTERNAL)
+    return pb_utils.TritonError("the model failed on this request; see the server's log", pb_utils.TritonError.INTERNAL)
+
+
+def shutting_down() -> Overloaded:
+    """Return the error of a request to a model that is being unloaded."""
+    return Overloaded("the model is shutting down; try another server")

@@ -1,4 +1,4 @@
-"""Where an instance of a model runs, and where its files are."""
+"""The instance of a model: its device, its folder and the parameters of its config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.settings import CPU_THREADS
+from tritone.families import ROOT, Family, Model
+from tritone.settings import CPU_THREADS, MODEL_DIR
+
+TEMPLATE = "template"
+"""The config parameter of a further checkpoint that names the model that it is like."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +33,29 @@ class Instance:
 
     @classmethod
     def from_args(cls, args: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Instance:
-        """Read what Triton hands to `TritonPythonModel.initialize`."""
+        """Read the arguments of `TritonPythonModel.initialize`."""
         config = json.loads(args["model_config"])
         model = args["model_name"]
         return cls(
             model=model,
             device="cuda" if args["model_instance_kind"] == "GPU" else "cpu",
             device_index=int(args["model_instance_device_id"]),
-            folder=Path(environ.get("MODEL_DIR", "models")).resolve() / model,
+            folder=(ROOT / Path(MODEL_DIR.read(environ)).expanduser()).resolve() / model,
             threads=CPU_THREADS.read(environ) or len(os.sched_getaffinity(0)),
             parameters={name: entry["string_value"] for name, entry in config.get("parameters", {}).items()},
         )
+
+    @property
+    def model_dir(self) -> Path:
+        """The folder of all weights, MODEL_DIR."""
+        return self.folder.parent
+
+    def entry_in(self, family: Family) -> Model:
+        """Return the family's entry for this model.
+
+        For a further checkpoint it is the entry of the model that the config parameter `template` names, or the
+        family's first.
+        """
+        known = family.models
+        id_ = self.model if self.model in known else self.parameters.get(TEMPLATE, "")
+        return known.get(id_) or next(iter(known.values()))

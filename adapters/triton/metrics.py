@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
+from tritone.errors import WIRE_ERRORS
 
 _TTFA_BUCKETS = [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
 _FINISHES = ("stop", "length", "runaway")
-_REASONS: dict[type[BaseException], str] = {
-    InvalidInput: "invalid",
-    Overloaded: "overloaded",
-    DeadlinePassed: "deadline",
-    Cancelled: "cancelled",
-}
+_REASONS = (*(error.reason for error in WIRE_ERRORS), "internal")
 
 
 class Metrics:
     """The metrics of one model in this stub.
 
-    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio spoken or
-    heard), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
+    `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio synthesized or
+    transcribed), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
     reason: invalid, overloaded, deadline, cancelled, internal), each by model.
     """
 
@@ -28,17 +23,19 @@ class Metrics:
         family, self._model = pb_utils.MetricFamily, model
         self._ttfa_family = family(
             name="tritone_ttfa_seconds",
-            description="From a request's arrival in the model to its first audio, in seconds",
+            description="Seconds from a request's arrival in the model to its first audio",
             kind=family.HISTOGRAM,
         )
         self._audio_family = family(
-            name="tritone_audio_seconds_total", description="Seconds of audio spoken or heard", kind=family.COUNTER
+            name="tritone_audio_seconds_total",
+            description="Seconds of audio synthesized or transcribed",
+            kind=family.COUNTER,
         )
         self._finished_family = family(
-            name="tritone_finished_total", description="Utterances that ended, by the reason", kind=family.COUNTER
+            name="tritone_finished_total", description="Speech requests that ended, by reason", kind=family.COUNTER
         )
         self._errors_family = family(
-            name="tritone_errors_total", description="Requests that ended in an error", kind=family.COUNTER
+            name="tritone_errors_total", description="Requests that ended in an error, by reason", kind=family.COUNTER
         )
         labels = {"model": model}
         self._ttfa = self._ttfa_family.Metric(labels=labels, buckets=_TTFA_BUCKETS)
@@ -46,27 +43,24 @@ class Metrics:
         self._finished = {
             reason: self._finished_family.Metric(labels={**labels, "reason": reason}) for reason in _FINISHES
         }
-        self._errors = {
-            reason: self._errors_family.Metric(labels={**labels, "reason": reason})
-            for reason in (*_REASONS.values(), "internal")
-        }
+        self._errors = {reason: self._errors_family.Metric(labels={**labels, "reason": reason}) for reason in _REASONS}
 
     def first_audio(self, seconds: float) -> None:
-        """A request's first audio left `seconds` after its arrival."""
+        """Record the first audio of a request, sent `seconds` after its arrival."""
         self._ttfa.observe(seconds)
 
     def audio(self, seconds: float) -> None:
-        """`seconds` of audio were spoken or heard."""
+        """Count `seconds` of audio, synthesized or transcribed."""
         self._audio.increment(seconds)
 
     def finished(self, reason: str) -> None:
-        """An utterance ended for `reason`."""
+        """Count a speech request that ended for `reason`."""
         self._finished[reason].increment(1)
 
     def error(self, error: BaseException) -> None:
-        """A request ended in `error`."""
-        self._errors[_REASONS.get(type(error), "internal")].increment(1)
+        """Count a request that ended in `error`."""
+        self._errors[error.reason if isinstance(error, WIRE_ERRORS) else "internal"].increment(1)
 
     def close(self) -> None:
-        """Let go of them all: Triton 2.51's stub crashes on its way out where a model still holds one."""
+        """Release every metric: the stub of Triton 2.51 crashes at exit while a model still holds one."""
         self.__dict__.clear()

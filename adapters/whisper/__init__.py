@@ -1,1 +1,1 @@
-"""Whisper, by faster-whisper and CTranslate2."""
+"""Whisper, run by faster-whisper and CTranslate2."""

@@ -1,4 +1,4 @@
-"""Loading a Whisper checkpoint in CTranslate2's format, or one that was converted to it."""
+"""Loading of Whisper checkpoints in CTranslate2's format, or converted to it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import ctranslate2
 from faster_whisper import WhisperModel
 
-from adapters.settings import WHISPER_COMPUTE_TYPE
 from adapters.triton.instance import Instance
 from adapters.whisper import hugging_face
+from adapters.whisper.settings import WHISPER_COMPUTE_TYPE
 
 _FILES: tuple[tuple[str, ...], ...] = (
     ("model.bin",),
@@ -18,17 +18,17 @@ _FILES: tuple[tuple[str, ...], ...] = (
     ("tokenizer.json",),
     ("vocabulary.json", "vocabulary.txt"),
 )
-"""What a folder must hold; one of each. faster-whisper would ask a model hub for a missing tokenizer."""
+"""The files of a checkpoint, one of each row. faster-whisper would request a missing tokenizer from a model hub."""
 
 _PREFERRED = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float16", "int8", "float32")}
-"""On a CPU int8 hears as well as float32, in 15 % less time and a quarter of the memory."""
+"""On a CPU int8 is as accurate as float32, in 15 % less time and a quarter of the memory."""
 
 
 def load(instance: Instance, model_dir: Path) -> WhisperModel:
-    """The model of the instance's folder, on its device; WHISPER_COMPUTE_TYPE overrides how it computes.
+    """Load the checkpoint of the instance's folder on its device; WHISPER_COMPUTE_TYPE overrides the precision.
 
-    A checkpoint in Hugging Face's format is taken from where its conversion lies below `model_dir`. Raises
-    `FileNotFoundError`, naming the file and the folder, for one that is not whole, or not converted.
+    For a checkpoint in Hugging Face's format, its conversion below `model_dir` is loaded. Raises `FileNotFoundError`
+    with the file and the folder for a checkpoint that is incomplete or not converted.
     """
     if hugging_face.is_checkpoint(instance.folder):
         folder = hugging_face.converted(instance.folder, model_dir)
@@ -45,25 +45,25 @@ def load(instance: Instance, model_dir: Path) -> WhisperModel:
         device_index=instance.device_index,
         compute_type=WHISPER_COMPUTE_TYPE.read() or preferred(instance.device, instance.device_index),
         cpu_threads=instance.threads,
-        num_workers=streams(instance.device) + 1,  # the last one is for what goes on beside
+        num_workers=parallel_calls(instance.device) + 1,  # one more for background batches
         local_files_only=True,
     )
     if whisper.model.n_mels != whisper.feature_extractor.mel_filters.shape[0]:
-        _require(instance.folder, "preprocessor_config.json")  # its default suits the models of 80 mels alone
+        _require(instance.folder, "preprocessor_config.json")  # its default is only right for models of 80 mels
     return whisper
 
 
 def preferred(device: str, index: int = 0) -> str:
-    """How Whisper computes where nothing is said: the first that the device does natively."""
+    """Return the default precision: the first of the preferred ones that the device supports natively."""
     native = ctranslate2.get_supported_compute_types(device, index)
     return next(compute_type for compute_type in _PREFERRED[device] if compute_type in native)
 
 
-def streams(device: str) -> int:
-    """How many parts of a batch are best decoded side by side.
+def parallel_calls(device: str) -> int:
+    """Return the number of parts of a batch that are best decoded side by side.
 
-    On a CPU two: a decoder's steps are too small to keep more than a core or two busy, so that two halves are done in
-    three fifths of the time. A GPU wants the batch whole.
+    On a CPU two: the steps of a decoder are too small to keep more than one or two cores busy, so two halves take three
+    fifths of the time. A GPU is fastest with the whole batch.
     """
     return 2 if device == "cpu" else 1
 

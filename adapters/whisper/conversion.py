@@ -1,6 +1,6 @@
-"""`python -m adapters.whisper.conversion FOLDER TARGET`: a Whisper of Hugging Face's format in CTranslate2's.
+"""`python -m adapters.whisper.conversion FOLDER TARGET`: convert a Whisper from Hugging Face's format to CTranslate2's.
 
-It runs in the `qwen` environment, the one that has torch and transformers.
+It runs in the `qwen` environment, which has torch and transformers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from ctranslate2.converters import TransformersConverter
 
 
 def convert(folder: Path, target: Path) -> None:
-    """Write `target`, which must not exist, with float16 weights and all that faster-whisper needs beside them."""
+    """Write `target`, which must not exist, with float16 weights and the other files that faster-whisper needs."""
     TransformersConverter(str(folder), load_as_float16=True, low_cpu_mem_usage=True).convert(
         str(target), quantization="float16"
     )
-    # A fine-tuned checkpoint may have its tokenizer in the older files alone.
+    # A fine-tuned checkpoint may have only the older files of a tokenizer.
     transformers.AutoTokenizer.from_pretrained(folder).backend_tokenizer.save(str(target / "tokenizer.json"))
     if (preprocessor := folder / "preprocessor_config.json").exists():
         shutil.copy(preprocessor, target)

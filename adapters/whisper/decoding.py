@@ -1,4 +1,4 @@
-"""From encoded audio to tokens: beam search, and sampling where its result is bad."""
+"""Decoding of encoded audio to tokens: beam search, and sampling where its result is bad."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 BEAM_SIZE = 5
 CANDIDATES = 5
-"""How many are sampled at a temperature above 0, to keep the likeliest."""
+"""Results that are sampled at a temperature above 0; the most probable one is kept."""
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""What is tried in turn until a result is good, unless the caller set a temperature."""
+"""The temperatures that are tried in turn until a result is good, unless the client sets one."""
 
-# Whisper's published thresholds, as faster-whisper has them.
+# Whisper's published thresholds, as in faster-whisper.
 MAX_COMPRESSION_RATIO = 2.4
 MIN_AVG_LOGPROB = -1.0
 MAX_NO_SPEECH_PROB = 0.6
@@ -28,8 +28,8 @@ MAX_INITIAL_TIMESTAMP = 50  # steps of 20 ms
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What one attempt heard."""
+class DecodeAttempt:
+    """The result of decoding a window at one temperature."""
 
     tokens: list[int]
     temperature: float
@@ -37,35 +37,35 @@ class Decoded:
     compression_ratio: float
     no_speech_prob: float
     closed: bool
-    """It ends with a timestamp, as Whisper ends what somebody said; a loop seldom gets so far."""
+    """It ends with a timestamp, as Whisper's results for speech do; a loop seldom reaches one."""
 
     @property
     def repetitive(self) -> bool:
-        """The text repeats itself."""
+        """The text repeats itself: a loop, or repetitive speech."""
         return self.compression_ratio > MAX_COMPRESSION_RATIO
 
     @property
     def silent(self) -> bool:
-        """There is no speech: the model says so, and is not sure of the words that it found all the same."""
+        """There is no speech: the model finds none probable, and is not sure of the text that it returned."""
         return self.no_speech_prob > MAX_NO_SPEECH_PROB and self.avg_logprob <= MIN_AVG_LOGPROB
 
     @property
     def good(self) -> bool:
-        """No further attempt is called for."""
+        """No further attempt is needed."""
         return self.silent or not (self.repetitive or self.avg_logprob < MIN_AVG_LOGPROB)
 
 
 @dataclass(eq=False)
-class Task:
-    """One window to decode, and the attempts at it so far."""
+class DecodeTask:
+    """One window to decode, and the attempts so far."""
 
     encoded: NDArray[Any]
     """The encoder's output, (1500, width)."""
     prompt: list[int]
-    """The tokens that the decoder starts from, up to the task token."""
+    """The tokens before the decoder's own, up to the task token."""
     tokenizer: Tokenizer
     temperatures: Sequence[float]
-    attempts: list[Decoded] = field(default_factory=list)
+    attempts: list[DecodeAttempt] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -73,10 +73,11 @@ class Task:
         return bool(self.attempts) and (self.attempts[-1].good or len(self.attempts) == len(self.temperatures))
 
     @property
-    def best(self) -> Decoded:
-        """The good attempt, or where there is none the likeliest one, if possible of those that do not repeat.
+    def best(self) -> DecodeAttempt:
+        """The good attempt. Where there is none, the most probable one, if possible without repetition.
 
-        Where all do, the speech may. Then those count that came to an end: a loop is likelier than what was said.
+        Where all repeat, the speech itself may. Then attempts that end with a timestamp are preferred, because a loop
+        has a higher probability than the words that were said.
         """
         if self.attempts[-1].good:
             return self.attempts[-1]
@@ -86,25 +87,25 @@ class Task:
 
 
 def batch(rows: Sequence[NDArray[Any]]) -> ctranslate2.StorageView:
-    """Rows of one shape as CTranslate2's batch."""
+    """Return rows of one shape as a batch of CTranslate2."""
     return ctranslate2.StorageView.from_array(np.stack(rows))
 
 
-def decode(whisper: WhisperModel, tasks: Sequence[Task]) -> None:
-    """Make attempts at every task until each is done.
+def decode(whisper: WhisperModel, tasks: Sequence[DecodeTask]) -> None:
+    """Decode every task until each is done.
 
-    CTranslate2 decodes together what has prompts of one length and one set of options; so windows of any language and
-    task share a batch, and only those that fail are tried again.
+    CTranslate2 decodes prompts of one length and one set of options together. So windows of any language and task share
+    a batch, and only those that fail are decoded again.
     """
     while pending := [task for task in tasks if not task.done]:
-        groups: dict[tuple[int, float], list[Task]] = defaultdict(list)
+        groups: dict[tuple[int, float], list[DecodeTask]] = defaultdict(list)
         for task in pending:
             groups[len(task.prompt), task.temperatures[len(task.attempts)]].append(task)
         for (_, temperature), group in groups.items():
             _attempt(whisper, group, temperature)
 
 
-def _attempt(whisper: WhisperModel, group: Sequence[Task], temperature: float) -> None:
+def _attempt(whisper: WhisperModel, group: Sequence[DecodeTask], temperature: float) -> None:
     """Add one attempt at `temperature` to each task of the group."""
     search = (
         {"beam_size": 1, "num_hypotheses": CANDIDATES, "sampling_topk": 0, "sampling_temperature": temperature}
@@ -124,7 +125,7 @@ def _attempt(whisper: WhisperModel, group: Sequence[Task], temperature: float) -
     for task, result in zip(group, results, strict=True):
         tokens = result.sequences_ids[0]
         task.attempts.append(
-            Decoded(
+            DecodeAttempt(
                 tokens=tokens,
                 temperature=temperature,
                 avg_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),  # the end token counts too

@@ -1,48 +1,45 @@
-"""The Whisper family inside Triton."""
+"""Whisper as a Triton model."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from faster_whisper import decode_audio
+from faster_whisper import WhisperModel
 
 from adapters.triton.instance import Instance
-from adapters.triton.transcription import TranscriptionModel
-from adapters.triton.window import Window
+from adapters.triton.transcriber import Transcriber
+from adapters.triton.transcription_model import TranscriptionModel
 from adapters.whisper import checkpoint
+from adapters.whisper.self_test import self_test
+from adapters.whisper.settings import FAMILY
 from adapters.whisper.transcriber import WhisperTranscriber
-from tritone.contract import LISTEN_RATE, TranscriptionOptions
-
-KNOWN_AUDIO = Path(__file__).with_name("known_sentence.ogg")
-KNOWN_WORDS = "the quick brown fox jumps over the lazy dog"
 
 
 class TritonPythonModel(TranscriptionModel):
-    """A Whisper checkpoint as Triton serves it.
+    """A Whisper checkpoint.
 
-    The config's parameter `checkpoint` names another folder than the model's own, below MODEL_DIR unless absolute: any
-    Whisper in CTranslate2's format, or in Hugging Face's once it is converted. Its parameter `known_sentence`, unless
-    it is `skip`, makes loading fail where a recorded sentence does not come back word for word: a CTranslate2 that was
-    built for another driver hears nothing, without an error.
+    The config parameter `checkpoint` names another folder than the model's own, below MODEL_DIR unless absolute: any
+    Whisper in CTranslate2's format, or in Hugging Face's format once it is converted. The config parameter
+    `known_sentence` with the value `skip` leaves out the self-test.
     """
+
+    def __init__(
+        self,
+        load_checkpoint: Callable[[Instance, Path], WhisperModel] = checkpoint.load,
+        test: Callable[[Transcriber], None] = self_test,
+    ) -> None:
+        self._load_checkpoint = load_checkpoint
+        self._test = test
 
     def load(self, instance: Instance) -> WhisperTranscriber:
         """Load the instance's checkpoint; raises `FileNotFoundError` or `RuntimeError`."""
-        model_dir = instance.folder.parent
+        model_dir = instance.model_dir
+        options = instance.entry_in(FAMILY).options
         if folder := instance.parameters.get("checkpoint"):
             instance = replace(instance, folder=model_dir / folder)
-        transcriber = WhisperTranscriber(checkpoint.load(instance, model_dir))
+        transcriber = WhisperTranscriber(self._load_checkpoint(instance, model_dir), options=options)
         if instance.parameters.get("known_sentence") != "skip":
-            hear_known_sentence(transcriber)
+            self._test(transcriber)
         return transcriber
-
-
-def hear_known_sentence(transcriber: WhisperTranscriber) -> None:
-    """Raise `RuntimeError` unless `KNOWN_AUDIO` is heard as `KNOWN_WORDS`."""
-    audio = decode_audio(str(KNOWN_AUDIO), sampling_rate=LISTEN_RATE)
-    [transcript] = transcriber.transcribe([Window(audio, TranscriptionOptions(language="en"))])
-    heard = "".join(segment.text for segment in transcript.segments)
-    if re.findall(r"\w+", heard.lower()) != KNOWN_WORDS.split():
-        raise RuntimeError(f"the model or its runtime is broken: it heard {heard!r} instead of {KNOWN_WORDS!r}")

@@ -1,4 +1,4 @@
-"""Windows of different callers, transcribed as one batch."""
+"""Whisper as a transcriber: windows of different clients, transcribed as one batch."""
 
 from __future__ import annotations
 
@@ -7,77 +7,87 @@ from collections.abc import Sequence
 import numpy as np
 from faster_whisper import WhisperModel
 
-from adapters.triton.window import Window
-from adapters.whisper.checkpoint import streams
+from adapters.triton.transcriber import WindowRequest
+from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import batch, decode
-from adapters.whisper.hearing import Hearing
-from tritone.contract import TranscriptionOptions
+from adapters.whisper.window_state import WindowState
+from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
-from tritone.languages import candidates_of, code_of
+from tritone.languages import NAMES, candidates_of, code_of
 from tritone.transcript import Transcript
 
 MAX_ROUNDS = 10
-"""How often the rest of a window is decoded anew; speech takes one or two rounds, noise could go on for ever."""
+"""The most rounds for a window; speech takes one or two, and noise could go on for ever."""
 
 
 class WhisperTranscriber:
     """One Whisper checkpoint as a `Transcriber`.
 
-    A window's transcript is what `WhisperModel.transcribe` gives for it alone with its default options, or better where
-    all that it tries repeats itself (`Task.best`); but the encoder and the decoder run on the windows of all callers at
-    once, and the language is detected from the same encoding.
+    A window's transcript is that of `WhisperModel.transcribe` for it alone with default options, or a better one where
+    every attempt repeats itself (`DecodeTask.best`). But the encoder and the decoder run on the windows of all clients
+    at once, and the language is detected from the same encoding.
     """
 
-    def __init__(self, whisper: WhisperModel) -> None:
+    def __init__(self, whisper: WhisperModel, *, options: Sequence[str] = ()) -> None:
+        """`options`: the request options that the family supports."""
         self._whisper = whisper
-        self.streams = streams(whisper.model.device)
+        self._multilingual: bool = whisper.model.is_multilingual
+        self.parallel_calls = parallel_calls(whisper.model.device)
+        self.description = TranscriptionDescription(
+            languages=tuple(filter(self._knows, NAMES)) if self._multilingual else ("en",),
+            tasks=("transcribe", "translate") if self._multilingual else ("transcribe",),
+            options=tuple(options),
+        )
 
     def check(self, options: TranscriptionOptions) -> None:
-        """Raise `InvalidInput` for a language that the checkpoint does not know, or a translation that it cannot do."""
+        """Raise `InvalidInput` for a language or a task that this checkpoint does not support."""
         for name in [] if options.language == "auto" else options.language.split(","):
             code = code_of(name)
-            if code is None or self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is None:
+            if code is None or not self._knows(code):
                 raise InvalidInput("language", f"{name!r} is unknown; send an ISO 639-1 code, or auto")
-        if not self._whisper.model.is_multilingual:
+        if not self._multilingual:
             if options.language != "auto" and candidates_of(options.language) != ("en",):
-                raise InvalidInput("language", f"this checkpoint hears English alone, not {options.language!r}")
+                raise InvalidInput("language", f"this checkpoint supports only English, not {options.language!r}")
             if options.task != "transcribe":
-                raise InvalidInput("task", "this checkpoint hears English alone; there is nothing to translate")
+                raise InvalidInput("task", "this checkpoint supports only English and cannot translate")
 
-    def transcribe(self, windows: Sequence[Window]) -> list[Transcript]:
-        """The transcript of each window. Options must have passed `check`."""
-        hearings = [Hearing(self._whisper, window) for window in windows]
-        unfinished = hearings
+    def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
+        """Return the transcript of each window. Options must have passed `check`."""
+        states = [WindowState(self._whisper, window) for window in windows]
+        unfinished = states
         for _ in range(MAX_ROUNDS):
             self._encode(unfinished)
-            self._detect_languages([hearing for hearing in unfinished if not hearing.language])
-            tasks = [hearing.task() for hearing in unfinished]
+            self._detect_languages([state for state in unfinished if not state.language])
+            tasks = [state.task() for state in unfinished]
             decode(self._whisper, tasks)
-            for hearing, task in zip(unfinished, tasks, strict=True):
-                hearing.take(task)
-            unfinished = [hearing for hearing in unfinished if not hearing.finished]
+            for state, task in zip(unfinished, tasks, strict=True):
+                state.consume(task)
+            unfinished = [state for state in unfinished if not state.finished]
             if not unfinished:
                 break
-        return [hearing.transcript() for hearing in hearings]
+        return [state.transcript() for state in states]
 
-    def _encode(self, hearings: Sequence[Hearing]) -> None:
-        """Encode what each has not yet heard."""
-        # A CPU's caches hold the activations of one window: there a batch of eight takes a third more time a window.
-        step = 1 if self._whisper.model.device == "cpu" else len(hearings)
-        for start in range(0, len(hearings), step):
-            part = hearings[start : start + step]
-            # To the host, whatever the device: the rows are grouped anew for every decoding.
-            encoded = self._whisper.model.encode(batch([hearing.features for hearing in part]), to_cpu=True)
-            for hearing, row in zip(part, np.asarray(encoded), strict=True):
-                hearing.encoded = row
+    def _knows(self, code: str) -> bool:
+        return self._whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is not None
 
-    def _detect_languages(self, hearings: Sequence[Hearing]) -> None:
-        if not hearings:
+    def _encode(self, states: Sequence[WindowState]) -> None:
+        """Encode the audio of each window that is not yet transcribed."""
+        # A CPU's caches hold the activations of one window; with a batch of eight, a window takes a third more time.
+        step = 1 if self._whisper.model.device == "cpu" else len(states)
+        for start in range(0, len(states), step):
+            part = states[start : start + step]
+            # To the host on every device, because the rows are grouped anew for each decoding.
+            encoded = self._whisper.model.encode(batch([state.features for state in part]), to_cpu=True)
+            for state, row in zip(part, np.asarray(encoded), strict=True):
+                state.encoded = row
+
+    def _detect_languages(self, states: Sequence[WindowState]) -> None:
+        if not states:
             return
-        detected = self._whisper.model.detect_language(batch([hearing.encoded for hearing in hearings]))
-        for hearing, ranking in zip(hearings, detected, strict=True):
-            chances = {token[2:-2]: probability for token, probability in ranking}
-            among = hearing.candidates or chances
-            hearing.language = max(among, key=chances.__getitem__)
-            share = sum(chances[code] for code in among) if hearing.candidates else 1.0
-            hearing.language_probability = chances[hearing.language] / share
+        detected = self._whisper.model.detect_language(batch([state.encoded for state in states]))
+        for state, ranking in zip(states, detected, strict=True):
+            probabilities = {token[2:-2]: probability for token, probability in ranking}
+            among = state.candidates or probabilities
+            state.language = max(among, key=probabilities.__getitem__)
+            share = sum(probabilities[code] for code in among) if state.candidates else 1.0
+            state.language_probability = probabilities[state.language] / share

@@ -1,1 +1,1 @@
-"""What the Qwen3-TTS engine does on a GPU; README.md says what is measured, and how."""
+"""The Qwen3-TTS engine on a GPU; README.md explains the measurements."""

@@ -1,8 +1,8 @@
 """`scripts/bench gpu [--minutes 9] [--json FILE] [--only PART...]`: the Qwen3-TTS engine on a GPU, with random weights.
 
-Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md beside it
-says what is measured. This process needs no torch: others work for it, and one that dies is replaced for the parts that
-are left.
+Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md in this
+folder explains the measurements. This process needs no torch: worker processes measure, and one that dies is replaced
+for the remaining parts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.gpu.steps import Options
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "package", "sharing", "faster", "server")
-"""In the order of their value."""
+"""The most valuable first."""
 SECONDS = {
     "conditions": 40,
     "correctness": 280,
@@ -37,14 +37,14 @@ SECONDS = {
     "faster": 60,
     "server": 90,
 }
-"""That a part may take for a size; what it does not come to then is left out."""
+"""Limit for a part of one size. Steps beyond it are left out."""
 _ONCE = {"conditions", "sharing", "faster", "server"}
-"""Parts that are measured with the first size alone."""
+"""Parts that are measured with the first size only."""
 _GRACE, _STOPPING = 15, 5
-"""Seconds that are left to a step when the time is over, and to a process that has no more to do."""
+"""Grace period of a step when the time is over, and of a process that has no more tasks."""
 _MEMORY_DISK = Path("/dev/shm")
 _ROOM = 14 << 30
-"""Bytes that the full checkpoints take."""
+"""Bytes of the full checkpoints."""
 
 _WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")
 
@@ -52,26 +52,26 @@ Task = tuple[str, str]
 
 
 def tasks(sizes: Sequence[str], only: Sequence[str]) -> list[Task]:
-    """Parts by size: all of the first one, then the others."""
+    """Return (part, size) pairs: all parts of the first size, then the others."""
     wanted = [part for part in PARTS if not only or part in only]
     return [(part, size) for size in sizes for part in wanted if size == sizes[0] or part not in _ONCE]
 
 
 class Run:
-    """Has tasks worked off until the time is over."""
+    """Runs tasks in worker processes until the time is over."""
 
     def __init__(self, options: Options, results: Results, until: float, worker: Sequence[str] = _WORKER) -> None:
-        """`until` as `time.time` counts; `worker`: a command that does as `benchmarks.gpu.worker`."""
+        """`until` on the clock of `time.time`; `worker`: a command with the protocol of `benchmarks.gpu.worker`."""
         self._worker = worker
         self._options = options
         self._results = results
         self._until = until
         self._now = "", "", ""
-        self._patience = until
-        """When what is done now hangs."""
+        self._hangs_at = until
+        """The time after which the current step counts as hanging."""
 
     def all(self, left: list[Task]) -> None:
-        """Work off the tasks, in their order."""
+        """Run the tasks, in their order."""
         while left:
             if time.time() + 5 > self._until:
                 for part, size in left:
@@ -81,13 +81,13 @@ class Run:
                 left.remove((part, size))
 
     def _process(self, left: Sequence[Task]) -> Iterator[Task]:
-        """Start a process on the tasks, and give back those that it has done; the one that it dies of is done too."""
+        """Start a worker on the tasks. Yield the tasks that it has done, and the one during which it died."""
         reading, writing = os.pipe()
         deadlines, at = [], time.time()
         for part, size in left:
             at = min(at + SECONDS[part], self._until)
             deadlines.append((part, size, at))
-        self._patience = self._until
+        self._hangs_at = self._until
         process = subprocess.Popen(
             [*self._worker, self._options.text, str(writing), json.dumps(deadlines)],
             cwd=ROOT,
@@ -95,9 +95,9 @@ class Run:
         )
         os.close(writing)
         done: list[Task] = []
-        with os.fdopen(reading, "rb", buffering=0) as told:
-            for line in self._lines(told):
-                if finished := self._hear(json.loads(line)):
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            for line in self._lines(pipe):
+                if finished := self._handle(json.loads(line)):
                     done.append(finished)
         try:
             status = process.wait(_STOPPING)
@@ -112,33 +112,36 @@ class Run:
         elif status and not done:
             raise SystemExit(f"the worker could not be started: status {status}")
 
-    def _hear(self, told: dict[str, object]) -> Task | None:
-        part, size = str(told["part"]), str(told["size"])
+    def _handle(self, message: dict[str, object]) -> Task | None:
+        part, size = str(message["part"]), str(message["size"])
         where = f"{self._until - time.time():5.0f} s left  {size} {part}"
-        if told.get("done"):
+        if message.get("done"):
             return part, size
-        if "begun" in told:
-            self._now = part, size, str(told["begun"])
+        if "begun" in message:
+            self._now = part, size, str(message["begun"])
             if not self._options.quick:
-                self._patience = time.time() + float(str(told["within"]))
-            print(f"{where}: {told['begun']}", flush=True)
-        elif "left_out" in told:
-            self._results.leave_out(part, size, str(told["left_out"]))
-        elif "error" in told:
-            self._results.fail(part, size, str(told["step"]), str(told["error"]))
+                self._hangs_at = time.time() + float(str(message["within"]))
+            print(f"{where}: {message['begun']}", flush=True)
+        elif "left_out" in message:
+            self._results.leave_out(part, size, str(message["left_out"]))
+        elif "error" in message:
+            self._results.fail(part, size, str(message["step"]), str(message["error"]))
         else:
-            self._results.add(part, size, str(told["step"]), told["figures"])
-            print(f"{where}: {told['step']} ({told['seconds']} s): {json.dumps(told['figures'])[:400]}", flush=True)
+            self._results.add(part, size, str(message["step"]), message["figures"])
+            print(
+                f"{where}: {message['step']} ({message['seconds']} s): {json.dumps(message['figures'])[:400]}",
+                flush=True,
+            )
         return None
 
-    def _lines(self, told: BinaryIO) -> Iterator[bytes]:
-        """What a process tells, until it ends or is late."""
+    def _lines(self, pipe: BinaryIO) -> Iterator[bytes]:
+        """Yield the lines of a worker, until it ends or is late."""
         rest = b""
         with selectors.DefaultSelector() as selector:
-            selector.register(told, selectors.EVENT_READ)
-            while (left := min(self._patience, self._until + _GRACE) - time.time()) > 0:
+            selector.register(pipe, selectors.EVENT_READ)
+            while (left := min(self._hangs_at, self._until + _GRACE) - time.time()) > 0:
                 if selector.select(left):
-                    read = os.read(told.fileno(), 1 << 16)
+                    read = os.read(pipe.fileno(), 1 << 16)
                     if not read:
                         return
                     *lines, rest = (rest + read).split(b"\n")
@@ -146,7 +149,7 @@ class Run:
 
 
 def main() -> None:
-    """Run, and write."""
+    """Run and write the results."""
     parser = argparse.ArgumentParser(prog="scripts/bench gpu", description=__doc__)
     parser.add_argument("--minutes", type=float, default=9, help="after which it stops, with what it has")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")
@@ -168,7 +171,7 @@ def main() -> None:
         download(arguments.wheels, arguments.python_version)
         return
     if arguments.site:
-        sys.path.insert(0, str(arguments.site))  # what is carried is told among the machine's packages
+        sys.path.insert(0, str(arguments.site))  # its packages then appear in the results' machine
     started = time.time()
     with tempfile.TemporaryDirectory(dir=_roomy(arguments.size)) as temporary:
         options = Options(
@@ -182,8 +185,8 @@ def main() -> None:
             faster_site=arguments.faster_site and arguments.faster_site.resolve(),
         )
         sizes = arguments.sizes.split(",")
-        told = {"weights": f"random, {arguments.size}", "quick": arguments.quick, "device": arguments.device}
-        results = Results(options.out, {**told, "sizes": sizes})
+        run = {"weights": f"random, {arguments.size}", "quick": arguments.quick, "device": arguments.device}
+        results = Results(options.out, {**run, "sizes": sizes})
         Run(options, results, started + 60 * arguments.minutes).all(tasks(sizes, arguments.only))
     results.finish(time.time() - started)
     subprocess.run([sys.executable, "-m", "benchmarks.gpu.plots", options.out], cwd=ROOT, check=False)
@@ -193,7 +196,7 @@ def main() -> None:
 
 
 def _roomy(shapes: str) -> Path | None:
-    """Where checkpoints are best put: in memory, where there is room; None: wherever temporary files go."""
+    """Return the folder for checkpoints: in memory if there is room; None: the usual one for temporary files."""
     there = shapes == "full" and _MEMORY_DISK.is_dir() and shutil.disk_usage(_MEMORY_DISK).free > _ROOM
     return _MEMORY_DISK if there else None
 

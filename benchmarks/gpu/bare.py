@@ -1,8 +1,7 @@
-"""Makes a Python that has torch and little else import the engine and the published package.
+"""Preparation of a Python with little more than torch, to import the engine and the published package.
 
-Stand-ins are taken for what is missing there and not used by what is measured: for the module that Triton's Python
-backend brings, the tests' own; for librosa, soxr and soundfile, which read references to clone, modules that can do
-nothing.
+Stand-ins replace missing packages that are not measured: the tests' own for the module of Triton's Python backend; for
+librosa, soxr and soundfile, which read references of voices, modules without functions.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[2]
 _STAND_INS = {"librosa": ("librosa", "librosa.filters"), "soxr": ("soxr",), "soundfile": ("soundfile",)}
-"""A package -> those of its modules that are imported, and not used here."""
+"""Package -> the modules of it that are imported but not used here."""
 
 
 def prepare(site: Path | None) -> None:
-    """Let `site`, a folder of carried packages, come before the Python's own, and stand in for what is missing."""
+    """Put `site`, a folder of carried packages, before the Python's own, and install the stand-ins."""
     sys.path[:0] = [str(path) for path in (site, ROOT, ROOT / "tests" / "stand_ins") if path]
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for package, modules in _STAND_INS.items():
@@ -30,11 +29,11 @@ def prepare(site: Path | None) -> None:
 
 
 class _Nothing(ModuleType):
-    """A module whose every function says that it is not there."""
+    """A module with functions that all raise."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__spec__ = ModuleSpec(name, None)  # libraries look whether there is one
+        self.__spec__ = ModuleSpec(name, None)  # libraries look for a spec
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

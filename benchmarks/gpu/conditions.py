@@ -1,4 +1,4 @@
-"""What was measured on, and the two ceilings of it: how fast it copies, and how fast it multiplies."""
+"""The machine, and two upper bounds of it: the rates of copies and of matrix products."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 import torch
 import transformers
 
-from adapters.qwen3_tts.inflight.kernels import available
+from adapters.qwen3_tts.inflight.model.kernels import available
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, milliseconds
 
-_ASKED = "name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,power.limit,compute_mode,mig.mode.current"
+_QUERY = "name,driver_version,memory.total,memory.used,clocks.sm,clocks.mem,power.limit,compute_mode,mig.mode.current"
 _SMALL = 1000
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """Of the machine, before anything else."""
+    """Measure the machine, before all other parts."""
     yield Step("device", 5, lambda: _device(rig))
     yield Step("copy_bytes_per_second", 5, lambda: _copy(rig))
     yield Step("matmul_flop_per_second", 5, lambda: _matmul(rig))
@@ -27,7 +27,7 @@ def steps(rig: Rig) -> Iterator[Step]:
 
 
 def _device(rig: Rig) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    figures: dict[str, Any] = {
         "torch": torch.__version__,
         "cuda": torch.version.cuda,
         "transformers": transformers.__version__,
@@ -39,7 +39,7 @@ def _device(rig: Rig) -> dict[str, Any]:
         import triton  # noqa: PLC0415 - the language of the kernels, which a CPU need not have
 
         properties = torch.cuda.get_device_properties(rig.device)
-        told |= {
+        figures |= {
             "triton": triton.__version__,
             "name": properties.name,
             "capability": f"{properties.major}.{properties.minor}",
@@ -47,34 +47,34 @@ def _device(rig: Rig) -> dict[str, Any]:
             "multiprocessors": properties.multi_processor_count,
             "nvidia_smi": _nvidia_smi(),
         }
-    return told
+    return figures
 
 
 def _nvidia_smi() -> dict[str, str]:
-    command = ["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv,noheader"]
+    command = ["nvidia-smi", f"--query-gpu={_QUERY}", "--format=csv,noheader"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, check=True)
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         return {"error": str(error)}
-    return dict(zip(_ASKED.split(","), map(str.strip, asked.stdout.split(",")), strict=False))
+    return dict(zip(_QUERY.split(","), map(str.strip, answer.stdout.split(",")), strict=False))
 
 
 def _copy(rig: Rig) -> float:
-    """Bytes read and written by a copy that no cache holds."""
+    """Return the bytes read and written per second by a copy that no cache can hold."""
     source = torch.randint(255, (rig.options.pick(1 << 32, 1 << 26),), dtype=torch.uint8, device=rig.device)
     target = torch.empty_like(source)
     return round(2e3 * source.nbytes / milliseconds(rig.device, lambda: target.copy_(source), 3))
 
 
 def _matmul(rig: Rig) -> float:
-    """Of two square matrices of random numbers."""
+    """Return the operations per second of a product of two square matrices of random numbers."""
     side = rig.options.pick(8192, 512)
     x, y = (torch.randn(side, side, device=rig.device).to(rig.dtype) for _ in range(2))
     return round(2e3 * side**3 / milliseconds(rig.device, lambda: x @ y, 5))
 
 
 def _launch(rig: Rig) -> float:
-    """What a kernel that does next to nothing takes inside a graph, one after the other."""
+    """Return the microseconds of a kernel that does next to nothing, in a graph of many."""
     x = torch.zeros(16, device=rig.device)
 
     def small() -> None:

@@ -1,4 +1,5 @@
-"""Whether what is fast is right: graphs equal what they were captured of, and nothing is rounded more than need be."""
+"""Correctness of the fast paths: graphs equal the work that they captured, and roundings are no worse than the
+package's."""
 
 from __future__ import annotations
 
@@ -10,34 +11,36 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.graphs import Graphs
-from adapters.qwen3_tts.inflight.sampling import Sampling
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
+from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.package import core
 from adapters.qwen3_tts.runtime import Runtime
-from adapters.qwen3_tts.stock import StockModel
+from adapters.qwen3_tts.stock.package_model import PackageModel
 from benchmarks.gpu import forced
-from benchmarks.gpu.rig import PROFILE, Rig, buckets
+from benchmarks.gpu.rig import CHUNK_SCHEDULE, Rig, buckets
 from benchmarks.gpu.steps import Step
+from tritone.contract import SpeechOptions
 
 SLACK = 1.1
-"""Ours may be so much further from float32 than the package: both errors are of a few frames, and chance is in them."""
+"""Our distance from float32 may be larger than the package's by this factor: both are measured on a few frames."""
 _EXACT = 1e-3
-"""A relative error of float32, whose sums are in another order."""
-_GREEDY = {"do_sample": False, "subtalker_dosample": False}
+"""A relative error of float32 with another order of sums."""
+_GREEDY = SpeechOptions(temperature=0.0)
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """Each says whether it is `right`."""
+    """Check; each result has the entry `right`."""
     yield Step("graphs_equal_eager", 40, lambda: _graphs(rig))
     yield Step("kernels_and_rounding", 50, lambda: _rounding(rig))
     yield Step("codec", 20, lambda: _codec(rig))
 
 
 def _graphs(rig: Rig) -> dict[str, Any]:
-    """The same utterances joining and leaving, by graphs and without."""
+    """Run the same streams, which join and leave, with and without graphs."""
     most = rig.options.pick(32, 4)
     by_graphs, eager = (_together(rig, most, graphs=graphs) for graphs in (True, False))
     differing = [name for name in eager if not np.array_equal(by_graphs[name], eager[name])]
@@ -45,30 +48,31 @@ def _graphs(rig: Rig) -> dict[str, Any]:
 
 
 def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
-    """Codes of as many streams as there are slots, and some more, and their audio."""
+    """Return the codes and the audio of more streams than there are slots."""
     stepper, codec = rig.stepper(most, graphs=graphs), rig.codec(most, graphs=graphs)
     open_: dict[int, str] = {}
     codes = defaultdict[str, list[np.ndarray]](list)
     audio: dict[str, np.ndarray] = {}
     started = 0
     for turn in range(3 * most // 2 + 12):
-        if turn % 2 == 0 or turn < most:  # a join a frame at first, then every other one
+        if turn % 2 == 0 or turn < most:  # one stream joins per frame at first, then every other frame
             for slot in sorted(set(range(most)) - open_.keys())[:1]:
                 prepared = rig.prepared(started)
-                sampling = Sampling.of(rig.weights.generation, {"seed": started}, _GREEDY if started % 5 == 4 else {})
-                stepper.prefill(slot, prepared.prompt, sampling)
+                options = _GREEDY if started % 5 == 4 else SpeechOptions()
+                sampling = SamplingParams.from_options(rig.weights.generation, options, seed=started)
+                stepper.start(slot, prepared.prompt, sampling)
                 codec.reset(slot)
                 open_[slot], started = f"utterance {started}", started + 1
         slots = sorted(open_)
         made = stepper.step(slots).codes.cpu().numpy()
         for slot, row in zip(slots, made, strict=True):
             codes[open_[slot]].append(row.copy())
-        size = PROFILE.sizes[turn % 2]
-        if turn and turn % 6 == 0:  # a chunk of whoever has one
+        size = CHUNK_SCHEDULE.sizes[turn % 2]
+        if turn and turn % 6 == 0:  # a chunk of each stream that has one
             ready = [slot for slot in slots if len(codes[open_[slot]]) >= size]
-            ready = ready[: buckets(len(ready))[-1]]  # without graphs, batches are not filled up
+            ready = ready[: buckets(len(ready))[-1]]  # without graphs, batches are not padded
             chunk = np.stack([np.stack(codes[open_[slot]][-size:]) for slot in ready])
-            for slot, samples in zip(ready, codec.speak(ready, chunk).wait(), strict=False):
+            for slot, samples in zip(ready, codec.decode(ready, chunk).wait(), strict=False):
                 audio[f"{open_[slot]}, audio at {turn}"] = samples.copy()
         if turn % 3 == 2:
             stepper.release(slots[turn % len(slots)])
@@ -77,7 +81,7 @@ def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
 
 
 def _rounding(rig: Rig) -> dict[str, Any]:
-    """Teacher-forced scores in 16 bits, ours and the package's, against the package's in float32."""
+    """Compare teacher-forced scores in 16 bits, ours and the package's, with the package's in float32."""
     frames = rig.options.pick(48, 12)
     folder, device = rig.checkpoint.folder, rig.options.device
     dtype = rig.dtype if rig.dtype.itemsize == 2 else torch.bfloat16
@@ -93,32 +97,32 @@ def _rounding(rig: Rig) -> dict[str, Any]:
                 weights, slots=1, positions=512, fused=fused, graphs=Graphs(rig.device, enabled=False)
             )
             scores[name] = forced.of_engine(stepper, weights, prompt, codes)
-    told: dict[str, Any] = {name: each.against(reference) for name, each in scores.items()}
-    ours = told.get("fused", told["plain"])
-    right = all(ours[part] <= SLACK * told["package"][part] for part in ("talker_error", "predictor_error"))
-    return {"right": right, "dtype": str(dtype), "frames": frames, **told}
+    figures: dict[str, Any] = {name: each.against(reference) for name, each in scores.items()}
+    ours = figures.get("fused", figures["plain"])
+    right = all(ours[part] <= SLACK * figures["package"][part] for part in ("talker_error", "predictor_error"))
+    return {"right": right, "dtype": str(dtype), "frames": frames, **figures}
 
 
 def _package(rig: Rig, dtype: torch.dtype) -> Any:
     name = str(dtype).removeprefix("torch.")
-    return StockModel.load(rig.checkpoint, Runtime(rig.options.device, name, "sdpa")).model
+    return PackageModel.load(rig.checkpoint, Runtime(rig.options.device, name, "sdpa")).model
 
 
 def _codec(rig: Rig) -> dict[str, Any]:
-    """Audio of chunks in the precision that is served, ours and the package's whole, against float32."""
-    frames = sum(PROFILE.sizes) * 2
+    """Compare audio in the served precision, ours in chunks and the package's whole, with float32."""
+    frames = sum(CHUNK_SCHEDULE.sizes) * 2
     codes = forced.codes_for(rig.weights, frames, seed=2)
     exact, package = (_package_codec(rig, dtype) for dtype in (torch.float32, rig.dtype))
     without_tf32 = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
     with torch.inference_mode(), without_tf32:
         reference, theirs = (decoder(codes.T[None]).flatten() for decoder in (exact, package))
-        told = {
+        figures = {
             "error": forced.relative_error(_chunks(rig.decoder, codes), reference),
             "package_error": forced.relative_error(theirs, reference),
             "float32_error": forced.relative_error(_chunks(CodecDecoder(exact), codes), reference),
         }
-    right = told["float32_error"] < _EXACT and told["error"] <= max(SLACK * told["package_error"], _EXACT)
-    return {"right": right, **told}
+    right = figures["float32_error"] < _EXACT and figures["error"] <= max(SLACK * figures["package_error"], _EXACT)
+    return {"right": right, **figures}
 
 
 def _package_codec(rig: Rig, dtype: torch.dtype) -> Any:
@@ -129,7 +133,7 @@ def _package_codec(rig: Rig, dtype: torch.dtype) -> Any:
 
 
 def _chunks(decoder: CodecDecoder, codes: Tensor) -> Tensor:
-    """Samples of a stream of chunks of two frames."""
+    """Decode a stream in chunks of two frames."""
     codec = StreamingCodec(decoder, slots=1)
-    samples = [codec.speak([0], chunk[None]).wait()[0] for chunk in np.split(codes.cpu().numpy(), len(codes) // 2)]
+    samples = [codec.decode([0], chunk[None]).wait()[0] for chunk in np.split(codes.cpu().numpy(), len(codes) // 2)]
     return torch.from_numpy(np.concatenate(samples)).to(codes.device)

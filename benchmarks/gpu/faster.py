@@ -1,4 +1,4 @@
-"""faster-qwen3-tts, one stream, on the same weights and for as many frames: a process with packages of its own."""
+"""faster-qwen3-tts, one stream, with the same weights and number of frames, in a process with its own packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """Its greatest speed, and its soonest audio."""
+    """Measure its highest speed, and its shortest time to first audio."""
     yield Step("1", 50, lambda: _measure(rig))
 
 
@@ -26,7 +26,7 @@ def _measure(rig: Rig) -> dict[str, Any]:
         return {"skipped": "no --faster-site was given"}
     if rig.device.type == "cpu":
         return {"skipped": "it needs a GPU"}
-    command = [sys.executable, "-m", "benchmarks.gpu.faster_speaker", options.text, str(rig.checkpoint.folder)]
-    asked = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    figures: dict[str, Any] = json.loads(asked.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.gpu.faster_worker", options.text, str(rig.checkpoint.folder)]
+    process = subprocess.run(command, cwd=_ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
     return figures

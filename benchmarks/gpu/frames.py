@@ -1,4 +1,4 @@
-"""How long a frame takes by the number of streams, where its time goes, and how near it is to reading the weights."""
+"""The time of a frame by the number of streams, its parts, and its ratio to the time of reading the weights."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.weights import DecoderWeights
-from benchmarks.gpu.rig import PROFILE, Rig, audio_seconds, buckets, silent
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
+from benchmarks.gpu.rig import CHUNK_SCHEDULE, Rig, audio_seconds, buckets, ignore_progress
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, host_milliseconds, kernels, milliseconds, synchronize
 
 SHARES = (1, 64, 16)
-"""Streams whose frame is taken apart, in the order of their value."""
+"""Numbers of streams for which a frame is divided into parts, the most valuable first."""
 TRACED = (1, 64)
-"""Those whose kernels are written to a file, for a browser's trace viewer."""
+"""Numbers of streams for which the kernels are written to a file, for a browser's trace viewer."""
 _TIMES = 20
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """All by one stepper, with as many slots as the largest batch."""
+    """Measure all on one stepper, with as many slots as the largest batch."""
     most = rig.options.pick(128, 4)
     stepper = rig.stepper(most)
     yield Step("capture", 40, lambda: _capture(rig, stepper, most))
@@ -37,13 +37,13 @@ def steps(rig: Rig) -> Iterator[Step]:
 
 
 def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
-    """All graphs, as at load."""
+    """Capture all graphs, as at load."""
     codec = rig.codec(most)
-    frames = host_milliseconds(rig.device, lambda: stepper.capture(silent), 1) / 1e3
-    audio = host_milliseconds(rig.device, lambda: codec.capture(PROFILE.sizes, silent), 1) / 1e3
+    frames = host_milliseconds(rig.device, lambda: stepper.capture(ignore_progress), 1) / 1e3
+    audio = host_milliseconds(rig.device, lambda: codec.capture(CHUNK_SCHEDULE.sizes, ignore_progress), 1) / 1e3
     taken = torch.cuda.memory_reserved(rig.device) if rig.device.type == "cuda" else 0
     return {
-        "graphs": len(stepper._device._graphs) + len(codec._graphs),
+        "graphs": len(stepper._runner._graphs) + len(codec._graphs),
         "frames_s": round(frames, 2),
         "codec_s": round(audio, 2),
         "reserved_gb": round(taken / 2**30, 2),
@@ -51,12 +51,12 @@ def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _speaking(rig: Rig, stepper: FrameStepper, rows: int) -> Iterator[list[int]]:
-    """So many streams with their prompts read."""
+def _running(rig: Rig, stepper: FrameStepper, rows: int) -> Iterator[list[int]]:
+    """Run so many streams, prefilled."""
     slots = list(range(rows))
     for slot in slots:
         prepared = rig.prepared(slot)
-        stepper.prefill(slot, prepared.prompt, prepared.sampling)
+        stepper.start(slot, prepared.prompt, prepared.sampling)
     yield slots
     synchronize(rig.device)
     for slot in slots:
@@ -64,15 +64,16 @@ def _speaking(rig: Rig, stepper: FrameStepper, rows: int) -> Iterator[list[int]]
 
 
 def _frame(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, Any]:
-    with _speaking(rig, stepper, rows) as slots:
+    with _running(rig, stepper, rows) as slots:
         frame = milliseconds(rig.device, lambda: stepper.step(slots), _TIMES)
         host = host_milliseconds(rig.device, lambda: stepper.step(slots), _TIMES)
-    told = {"frame_ms": frame, "host_ms": host, "times_real_time": rows * audio_seconds(1) * 1e3 / frame}
-    return {name: round(value, 4) for name, value in told.items()} | {"bytes": _bytes(rig, rows)}
+    figures = {"frame_ms": frame, "host_ms": host, "times_real_time": rows * audio_seconds(1) * 1e3 / frame}
+    return {name: round(value, 4) for name, value in figures.items()} | {"bytes": _bytes(rig, rows)}
 
 
 def _bytes(rig: Rig, rows: int) -> int:
-    """The fewest that a frame reads: the weights of the talker once and of the predictor once a code, and the keys."""
+    """Return the least bytes that a frame reads: the talker's weights once, the predictor's once per code, and the
+    keys."""
     weights, prompt = rig.weights, len(rig.prepared(0).prompt.embeddings)
     talker = _size(weights.talker) + weights.codec_head.nbytes
     predictor = _size(weights.predictor) * len(weights.predictor_heads)
@@ -88,32 +89,39 @@ def _size(stack: DecoderWeights) -> int:
 
 
 def _shares(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, float]:
-    """Milliseconds a frame of its parts, each repeated alone; the codec's are those of a chunk, divided by its frames.
+    """Return the milliseconds of each part of a frame, repeated alone; the codec's are those of a chunk, divided by its
+    frames.
 
-    `rest` is what the frame takes beside them: embeddings, text rows, bookkeeping, and what parts wait for each other.
+    `rest` is the remaining time of the frame: embeddings, text rows, bookkeeping, and waits between the parts.
     """
-    with _speaking(rig, stepper, rows) as slots, torch.inference_mode():
+    with _running(rig, stepper, rows) as slots, torch.inference_mode():
         whole = milliseconds(rig.device, lambda: stepper.step(slots), _TIMES)
         parts = {
             name: milliseconds(rig.device, captured(rig.device, work), _TIMES)
             for name, work in _parts(stepper, slots).items()
         }
-    size = PROFILE.sizes[-1]
+    size = CHUNK_SCHEDULE.sizes[-1]
     codec, codes = rig.codec(rows), np.zeros((rows, size, 16), np.int64)
 
     def decode() -> None:
-        codec.speak(slots, codes).wait()
+        codec.decode(slots, codes).wait()
 
     decode()
     chunk = host_milliseconds(rig.device, decode, 5)
-    told = {"frame": whole, **parts, "rest": whole - sum(parts.values()), "codec": chunk / size, "codec_chunk": chunk}
-    return {f"{name}_ms": round(value, 4) for name, value in told.items()}
+    figures = {
+        "frame": whole,
+        **parts,
+        "rest": whole - sum(parts.values()),
+        "codec": chunk / size,
+        "codec_chunk": chunk,
+    }
+    return {f"{name}_ms": round(value, 4) for name, value in figures.items()}
 
 
 def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], object]]:
-    """What a frame consists of, as it is done there."""
-    device, batch = stepper._device, stepper._batch(slots)
-    talker, drawing = device._talker, device._drawing
+    """Return the parts of a frame, each as the frame runs it."""
+    runner, batch = stepper._runner, stepper._batch(slots)
+    talker, sampler = runner._talker, runner._sampler
     hidden = talker.hidden(batch.slots)
     code = torch.zeros_like(batch.slots)
     position = torch.full_like(batch.slots, stepper.positions // 4)
@@ -121,16 +129,16 @@ def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], ob
     first = talker.scores(hidden)
 
     def draws() -> None:
-        chance = drawing.chance(batch, position)
+        noise = sampler.noise(batch, position)
         for book in range(1, len(stepper._weights.code_embeddings)):
-            drawing.other(batch, book, heads, chance)
-        drawing.first(batch, first, position, chance)
+            sampler.draw_other(batch, book, heads, noise)
+        sampler.draw_first(batch, first, position, noise)
 
     def given(book: int, scores: Tensor) -> Tensor:
         return code
 
     return {
-        "predictor": lambda: device._predictor.complete(hidden, code, given),
+        "predictor": lambda: runner._predictor.complete(hidden, code, given),
         "talker": lambda: talker.scores(talker.step(hidden, batch, position, stepper.positions // 4 + 1)),
         "sampling": draws,
     }
@@ -138,5 +146,5 @@ def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], ob
 
 def _kernels(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, Any]:
     trace = rig.options.out.with_name(f"{rig.options.out.stem}-{rig.size}-{rows}.trace.json")
-    with _speaking(rig, stepper, rows) as slots:
+    with _running(rig, stepper, rows) as slots:
         return kernels(rig.device, lambda: stepper.step(slots), None if rig.options.quick else trace)

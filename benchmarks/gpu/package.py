@@ -1,4 +1,4 @@
-"""The published package on the same weights and for as many frames: one request at a time, and batches."""
+"""The published package with the same weights and number of frames: single requests, and batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from adapters.qwen3_tts.runtime import Runtime
-from adapters.qwen3_tts.stock import StockModel
+from adapters.qwen3_tts.stock.package_model import PackageModel
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import synchronize
@@ -19,23 +19,23 @@ BATCHES = (1, 8, 32)
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """It gives no audio before the end, so that its time to first audio is all of its time."""
-    torch.backends.cuda.enable_cudnn_sdp(True)  # as torch has it by itself; our engine has not
-    model = StockModel.load(rig.checkpoint, Runtime(rig.options.device, rig.options.dtype, "sdpa"))
+    """Measure batches. The package gives no audio before the end, so the time to first audio is the whole time."""
+    torch.backends.cuda.enable_cudnn_sdp(True)  # torch's default, which our engine turns off
+    model = PackageModel.load(rig.checkpoint, Runtime(rig.options.device, rig.options.dtype, "sdpa"))
     with torch.inference_mode():
-        _speak(rig, model, 1, 4)
+        _measure(rig, model, 1, 4)
         for n in rig.options.pick(BATCHES, (1, 2)):
-            yield Step(f"{n}", 20, lambda n=n: _speak(rig, model, n, rig.options.pick(50, 10)))
+            yield Step(f"{n}", 20, lambda n=n: _measure(rig, model, n, rig.options.pick(50, 10)))
 
 
-def _speak(rig: Rig, model: StockModel, n: int, frames: int) -> dict[str, Any]:
-    asked = [rig.preparation.utterance(rig.request(index, frames)) for index in range(n)]
+def _measure(rig: Rig, model: PackageModel, n: int, frames: int) -> dict[str, Any]:
+    requests = [rig.input_processor.check(rig.request(index, frames)) for index in range(n)]
     synchronize(rig.device)
     started = time.perf_counter()
     waves, _ = model.generate_custom_voice(
-        text=[each.text for each in asked],
-        speaker=[each.speaker for each in asked],
-        language=[each.language for each in asked],
+        text=[each.text for each in requests],
+        speaker=[each.speaker for each in requests],
+        language=[each.language for each in requests],
         max_new_tokens=frames + 1,
     )
     synchronize(rig.device)

@@ -1,4 +1,4 @@
-"""Pictures of a run, beside its JSON: `python3 -m benchmarks.gpu.plots FILE`."""
+"""Plots of a run, next to its JSON: `python3 -m benchmarks.gpu.plots FILE`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 TARGETS = {10: 30, 20: 45, 1: 20}
-"""Requests a second -> milliseconds to first audio, of the 95th percentile, on an H200 with 1.7B."""
+"""Requests per second -> 95th percentile of milliseconds to first audio, on an H200 with 1.7B."""
 Numbered = dict[int, Mapping[str, Any]]
-"""Figures by streams, or by requests a second."""
+"""Figures by streams, or by requests per second."""
 _PARTS = ("predictor_ms", "talker_ms", "sampling_ms", "rest_ms", "codec_ms")
 
 
 def plot(figures: Mapping[str, Any], size: str, path: Path) -> None:
-    """Draw the frame's time and shares, the throughput and the time to first audio of a size."""
+    """Plot the frame's time and parts, the throughput and the time to first audio of a size."""
     import matplotlib as mpl  # noqa: PLC0415 - not everywhere
 
     mpl.use("Agg")
@@ -34,14 +34,14 @@ def plot(figures: Mapping[str, Any], size: str, path: Path) -> None:
 
 
 def _by_number(part: Mapping[str, Any], suffix: str) -> Numbered:
-    """The steps of a part whose names are a number and `suffix`."""
+    """Return the steps of a part with names of a number and `suffix`."""
     numbered = {name.removesuffix(suffix): each for name, each in part.items() if name.endswith(suffix)}
     return {int(name): numbered[name] for name in sorted(filter(str.isdecimal, numbered), key=int)}
 
 
 def _frame(axis: Any, frames: Numbered) -> None:
     axis.plot([*frames], [each["frame_ms"] for each in frames.values()], "o-", label="device")
-    axis.plot([*frames], [each["host_ms"] for each in frames.values()], "x--", label="host, to tell it")
+    axis.plot([*frames], [each["host_ms"] for each in frames.values()], "x--", label="host, to issue it")
     axis.set(xscale="log", yscale="log", xlabel="streams", ylabel="ms a frame", title="A frame (80 ms of audio)")
     axis.legend()
 
@@ -78,7 +78,7 @@ _DRAWINGS: tuple[tuple[Callable[[Any, Numbered], None], str, str], ...] = (
 
 
 def main() -> None:
-    """Of every size in the file; says so where there is nothing to draw with."""
+    """Plot every size in the file; print a note if matplotlib is missing."""
     path = Path(sys.argv[1])
     try:
         for size, figures in json.loads(path.read_text()).get("sizes", {}).items():

@@ -1,4 +1,4 @@
-"""The JSON file: complete after every figure, so that a run that is killed keeps what it had."""
+"""The JSON file: complete after every figure, so that a killed run keeps its figures."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class Results:
     """Figures by size and part."""
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
-        """`run`: how it is run."""
+        """`run`: the options of the run."""
         self._path = path
         self.content: dict[str, Any] = {"machine": machine(), "run": run, "valid": True, "left_out": []}
 
     def add(self, part: str, size: str, step: str, figures: Any) -> None:
-        """A measurement; one that says that it is not `right` makes all others doubtful."""
+        """Add a measurement. One that is not `right` makes the whole run invalid."""
         place = self.content.setdefault(part, {}) if part == "conditions" else self._of(size).setdefault(part, {})
         place[step] = figures
         if isinstance(figures, dict) and figures.get("right") is False:
@@ -26,19 +26,19 @@ class Results:
         self.write()
 
     def fail(self, part: str, size: str, step: str, error: str) -> None:
-        """A measurement that could not be made."""
+        """Add a measurement that failed."""
         self.content.setdefault("errors", []).append({"part": part, "size": size, "step": step, "error": error})
         if part == "correctness":
             self.content["valid"] = False
         self.write()
 
     def leave_out(self, part: str, size: str, step: str = "") -> None:
-        """A measurement that there was no time for; without `step`, a whole part."""
+        """Add a measurement for which there was no time; without `step`, a whole part."""
         self.content["left_out"].append(" ".join(filter(None, (size, part, step))))
         self.write()
 
     def finish(self, seconds: float) -> None:
-        """The run is over after `seconds`: tell how near each frame is to the reading of its bytes."""
+        """Finish a run of `seconds`: add the ratio of each frame's time to the time of reading its bytes."""
         self.content["run"]["seconds"] = round(seconds)
         rate = self.content.get("conditions", {}).get("copy_bytes_per_second")
         for figures in self.content.get("sizes", {}).values():
@@ -49,7 +49,7 @@ class Results:
         self.write()
 
     def write(self) -> None:
-        """Replace the file."""
+        """Write the file, atomically."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".part")
         fresh.write_text(json.dumps(self.content, indent=2) + "\n")

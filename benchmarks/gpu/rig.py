@@ -10,19 +10,19 @@ from pathlib import Path
 import torch
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.cuda import attend_without_cudnn
+from adapters.qwen3_tts.frames import FRAME_SECONDS
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.device.cuda_streams import disable_cudnn_attention
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.graphs import Graphs
-from adapters.qwen3_tts.inflight.guards import Guards
-from adapters.qwen3_tts.inflight.preparation import Preparation
-from adapters.qwen3_tts.inflight.profiles import PROFILES
-from adapters.qwen3_tts.inflight.settings import Settings
-from adapters.qwen3_tts.inflight.stream import FRAME_SECONDS, Prepared
-from adapters.qwen3_tts.inflight.weights import Weights
-from adapters.triton.speech import SpeechRequest
-from benchmarks.gpu.listener import Listener
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
+from adapters.qwen3_tts.inflight.settings import EngineSettings
+from adapters.triton.speech_request import SpeechRequest
+from benchmarks.gpu.playback import PlaybackClient
 from benchmarks.gpu.steps import Options
 from benchmarks.gpu.timing import synchronize
 from benchmarks.utterances import TEXT, VOICES
@@ -32,80 +32,80 @@ from tritone.contract import SpeechOptions
 from tritone.errors import Overloaded
 
 POSITIONS = 512
-"""Of a slot: a prompt, and 30 seconds of speech or more."""
-PROFILE = PROFILES["latency"]
-"""The engine's default."""
+"""Positions of a slot: a prompt, and at least 30 seconds of speech."""
+CHUNK_SCHEDULE = CHUNK_SCHEDULES["latency"]
+"""The default of the engine."""
 
 
 class Rig:
-    """One size of checkpoint; what is loaded of it is loaded once."""
+    """A checkpoint of one size. Everything is loaded once, at its first use."""
 
     def __init__(self, size: str, options: Options) -> None:
         self.size = size
         self.options = options
         self.device = torch.device(options.device)
         self.dtype: torch.dtype = getattr(torch, options.dtype)
-        attend_without_cudnn(self.device)
+        disable_cudnn_attention(self.device)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
-        """Written where it is not there yet; its utterances never end by themselves."""
+        """The checkpoint, written if it is missing. It never draws the end token."""
         return Checkpoint.read(write(self.size, self.options))
 
     @cached_property
     def weights(self) -> Weights:
-        """In the precision that is measured."""
+        """The weights, in the measured precision."""
         return Weights.load(self.checkpoint.folder, self.options.device, self.dtype)
 
     @cached_property
     def decoder(self) -> CodecDecoder:
-        """The codec's."""
-        return CodecDecoder.of(self.weights)
+        """The codec's decoder."""
+        return CodecDecoder.take_from(self.weights)
 
     @cached_property
-    def preparation(self) -> Preparation:
-        """From requests to prompts."""
-        return Preparation(self.checkpoint, self.weights, None)
+    def input_processor(self) -> InputProcessor:
+        """The input processor of the engine."""
+        return InputProcessor(self.checkpoint, self.weights, None)
 
     def request(self, index: int, frames: int) -> SpeechRequest:
-        """An utterance of so many frames."""
+        """Return a request of so many frames."""
         options = SpeechOptions(max_new_tokens=frames + 1, seed=index)
         return SpeechRequest(TEXT.format(index), VOICES[index % len(VOICES)], "en", speed=1.0, options=options)
 
-    def prepared(self, index: int) -> Prepared:
-        """Its prompt, and how it draws."""
+    def prepared(self, index: int) -> PreparedInput:
+        """Return the prepared input of a request."""
         with torch.inference_mode():
-            return self.preparation.prepare(self.preparation.utterance(self.request(index, frames=1)))
+            return self.input_processor.prepare(self.input_processor.check(self.request(index, frames=1)))
 
     def stepper(self, slots: int, *, graphs: bool = True) -> FrameStepper:
-        """Whose batches have a power of two of rows, and which goes before all else, as in the engine."""
+        """Make a stepper with power-of-two batch sizes and urgent graphs, as in the engine."""
         own = self.graphs(enabled=graphs, urgent=True)
         return FrameStepper(self.weights, slots=slots, positions=POSITIONS, buckets=buckets(slots), graphs=own)
 
     def codec(self, slots: int, *, graphs: bool = True) -> StreamingCodec:
-        """Likewise."""
+        """Make a streaming codec."""
         return StreamingCodec(self.decoder, slots=slots, graphs=self.graphs(enabled=graphs))
 
     def graphs(self, *, enabled: bool, urgent: bool = False) -> Graphs:
-        """For one CUDA stream."""
+        """Make graphs for one CUDA stream."""
         return Graphs(self.device, enabled=enabled, urgent=urgent)
 
     @contextmanager
     def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
-        """The engine, with everything captured."""
-        asked = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
-        settings = Settings.read(self.options.device, {name: str(value) for name, value in asked.items()})
-        preparation, stepper, codec = self.preparation, self.stepper(slots), self.codec(slots)
-        stepper.capture(silent)
-        codec.capture(settings.profile.sizes, silent)
-        synchronize(self.device)  # all that was done here was done on another stream than the engine's
+        """Run the engine, with everything captured."""
+        environ = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
+        settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in environ.items()})
+        input_processor, stepper, codec = self.input_processor, self.stepper(slots), self.codec(slots)
+        stepper.capture(ignore_progress)
+        codec.capture(settings.chunk_schedule.sizes, ignore_progress)
+        synchronize(self.device)  # the parts were made on another stream than the engine's
         engine = InflightEngine(
-            preparation,
+            input_processor,
             stepper,
             codec,
             limits=settings.limits,
-            profile=settings.profile,
-            guards=Guards(0),  # noise repeats itself, and may be silent
+            chunk_schedule=settings.chunk_schedule,
+            runaway_frames=0,  # codes of random weights repeat, and may be silent
             prefill_tokens=settings.prefill_tokens,
             device=self.device,
         )
@@ -114,24 +114,24 @@ class Rig:
         finally:
             engine.close()
 
-    def speak(self, engine: InflightEngine, index: int, frames: int) -> Listener:
-        """Ask for an utterance; the answer comes to the listener."""
-        utterance = self.preparation.utterance(self.request(index, frames))
-        listener = Listener()
+    def submit(self, engine: InflightEngine, index: int, frames: int) -> PlaybackClient:
+        """Submit a request. The returned client gets the audio, or the rejection."""
+        utterance = self.input_processor.check(self.request(index, frames))
+        client = PlaybackClient()
         try:
-            engine.speak(utterance, listener)
+            engine.synthesize(utterance, client)
         except Overloaded as error:
-            listener.fail(error)
-        return listener
+            client.fail(error)
+        return client
 
 
 def buckets(most: int) -> tuple[int, ...]:
-    """Powers of two up to `most`."""
+    """Return the powers of two up to `most`."""
     return tuple(1 << power for power in range(most.bit_length()) if 1 << power <= most)
 
 
 def write(size: str, options: Options) -> Path:
-    """The folder of the checkpoint of a size, made where it is not there."""
+    """Return the folder of the checkpoint of a size, written if it is missing."""
     folder = options.folder / f"Qwen3-TTS-12Hz-{size}-CustomVoice"
     if not (folder / "speech_tokenizer" / "model.safetensors").exists():
         shape = SHAPES[options.shapes][size]  # type: ignore[index]
@@ -140,9 +140,9 @@ def write(size: str, options: Options) -> Path:
 
 
 def audio_seconds(frames: int) -> float:
-    """Of so many frames."""
+    """Return the seconds of so many frames."""
     return frames * FRAME_SECONDS
 
 
-def silent(done: int, of: int) -> None:
-    """Progress that nobody hears of."""
+def ignore_progress(done: int, total: int) -> None:
+    """Do nothing."""

@@ -1,4 +1,4 @@
-"""The same load through Triton and the gateway, as a client sees it: what the way there and back costs."""
+"""The same load through Triton and the gateway, from a client's side: the cost of the path."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.listener import ttfa
+from benchmarks.gpu.playback import ttfa
 from benchmarks.gpu.rig import POSITIONS, Rig
 from benchmarks.gpu.steps import Step
-from benchmarks.gpu.worker import forget
+from benchmarks.gpu.worker import free_memory
 from supervisor.environments import Environment
 from tests.ports import free_ports
 from tritone.contract import SPEECH_RATE
@@ -29,26 +29,26 @@ _PORTS = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PO
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """A server of its own, which is asked by as many clients at once."""
+    """Start a server, and send requests from many clients at once."""
     missing = [name for name in _NEEDED if not Environment(name).stands]
     if missing:
         yield Step("skipped", 0, lambda: f"no server can be started: not built here: {', '.join(missing)}")
         return
     rig.checkpoint  # noqa: B018 - it is written before the server looks for it
-    forget(rig.options.device)
+    free_memory(rig.options.device)
     streams = rig.options.pick(STREAMS, (1, 2))
     with _server(rig, max(streams)) as port:
-        _ask(rig, port, 0, 10)
+        _request(rig, port, 0, 10)
         for n in streams:
             yield Step(f"{n}", 10, lambda n=n: _together(rig, port, n))
 
 
 def _together(rig: Rig, port: int, n: int) -> dict[str, Any]:
-    """`n` requests at the same moment, to the end of the last."""
+    """Send `n` requests at the same moment, and wait for the last."""
     frames = rig.options.pick(125, 25)
     with ThreadPoolExecutor(n) as clients:
         started = time.perf_counter()
-        answers = list(clients.map(lambda index: _ask(rig, port, index, frames), range(n)))
+        answers = list(clients.map(lambda index: _request(rig, port, index, frames), range(n)))
         seconds = time.perf_counter() - started
     return {
         "times_real_time": round(sum(audio for _, audio in answers) / seconds, 2),
@@ -56,13 +56,13 @@ def _together(rig: Rig, port: int, n: int) -> dict[str, Any]:
     }
 
 
-def _ask(rig: Rig, port: int, index: int, frames: int) -> tuple[float, float]:
-    """Seconds until the first audio, and of audio."""
-    request = rig.request(index, frames)
+def _request(rig: Rig, port: int, index: int, frames: int) -> tuple[float, float]:
+    """Send a request. Return the seconds to the first audio, and the seconds of audio."""
+    speech = rig.request(index, frames)
     body = {
         "model": _model(rig),
-        "input": request.text,
-        "voice": request.voice,
+        "input": speech.text,
+        "voice": speech.voice,
         "response_format": "pcm",
         "max_new_tokens": frames + 1,
     }
@@ -81,7 +81,7 @@ def _ask(rig: Rig, port: int, index: int, frames: int) -> tuple[float, float]:
 
 @contextmanager
 def _server(rig: Rig, slots: int) -> Iterator[int]:
-    """Its gateway's port, once all is ready."""
+    """Run a server. Yield its gateway's port once all is ready."""
     ports = free_ports(len(_PORTS))
     settings = {
         **dict(zip(_PORTS, map(str, ports), strict=True)),
@@ -94,9 +94,9 @@ def _server(rig: Rig, slots: int) -> Iterator[int]:
         "QWEN_RUNAWAY_SECONDS": "0",
     }
     log = rig.options.out.with_name(f"{rig.options.out.stem}-server.log")
-    with log.open("w") as told:
+    with log.open("w") as output:
         process = subprocess.Popen(
-            [_ROOT / "scripts" / "serve"], env=os.environ | settings, stdout=told, stderr=subprocess.STDOUT
+            [_ROOT / "scripts" / "serve"], env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             _wait_until_ready(process, ports[0], log)

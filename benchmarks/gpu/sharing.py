@@ -13,24 +13,24 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.listener import ttfa
+from benchmarks.gpu.playback import ttfa
 from benchmarks.gpu.rig import Rig, write
 from benchmarks.gpu.steps import Step
-from benchmarks.gpu.worker import forget
+from benchmarks.gpu.worker import free_memory
 
 STREAMS = 16
-"""Of each checkpoint."""
+"""Streams of each checkpoint."""
 _SECONDS = 6
 _ROOT = Path(__file__).parents[2]
 _CONTROL = "nvidia-cuda-mps-control"
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """The same load each time, on processes that have nothing else to do; this one idles meanwhile."""
+    """Measure the same load each time, in worker processes; this process idles meanwhile."""
     pair = [rig.size, "0.6B" if rig.size != "0.6B" else "1.7B"]
     for size in pair:
         write(size, rig.options)
-    forget(rig.options.device)
+    free_memory(rig.options.device)
     yield Step("one_alone", 25, lambda: _load(rig, [[rig.size]]))
     yield Step("two_processes", 30, lambda: _load(rig, [[size] for size in pair]))
     yield Step("two_processes_mps", 30, lambda: _with_mps(rig, pair))
@@ -38,33 +38,33 @@ def steps(rig: Rig) -> Iterator[Step]:
 
 
 def _load(rig: Rig, processes: Sequence[Sequence[str]], environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """Figures of processes, each with engines of these sizes, that speak at the same time."""
+    """Measure processes that run at the same time, each with engines of these sizes."""
     streams, seconds = rig.options.pick(STREAMS, 2), rig.options.pick(_SECONDS, 2)
     with ExitStack() as stack:
-        speakers = [
-            stack.enter_context(_speaker(rig.options.text, sizes, streams, seconds, environ)) for sizes in processes
+        workers = [
+            stack.enter_context(_worker(rig.options.text, sizes, streams, seconds, environ)) for sizes in processes
         ]
-        for speaker in speakers:
-            _line(speaker)
-        for speaker in speakers:
-            print(file=speaker.stdin, flush=True)
-        told = [json.loads(_line(speaker)) for speaker in speakers]
-    first = [milliseconds / 1e3 for each in told for milliseconds in each["ttfa_ms"]]
+        for worker in workers:
+            _line(worker)
+        for worker in workers:
+            print(file=worker.stdin, flush=True)
+        figures = [json.loads(_line(worker)) for worker in workers]
+    first = [milliseconds / 1e3 for each in figures for milliseconds in each["ttfa_ms"]]
     return {
         "streams": streams * sum(map(len, processes)),
-        "times_real_time": round(sum(each["audio_seconds"] / each["seconds"] for each in told), 2),
-        "of_each": [round(each["audio_seconds"] / each["seconds"], 2) for each in told],
+        "times_real_time": round(sum(each["audio_seconds"] / each["seconds"] for each in figures), 2),
+        "of_each": [round(each["audio_seconds"] / each["seconds"], 2) for each in figures],
         **ttfa(first, 50, 95),
-        "underruns": sum(each["underruns"] for each in told),
+        "underruns": sum(each["underruns"] for each in figures),
         "utterances": len(first),
     }
 
 
 @contextmanager
-def _speaker(
+def _worker(
     options: str, sizes: Sequence[str], streams: int, seconds: float, environ: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "benchmarks.gpu.speaker", options, ",".join(sizes), str(streams), str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.gpu.load_worker", options, ",".join(sizes), str(streams), str(seconds)]
     process = subprocess.Popen(
         command, cwd=_ROOT, env=dict(environ), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -75,16 +75,16 @@ def _speaker(
         process.communicate()
 
 
-def _line(speaker: subprocess.Popen[str]) -> str:
-    assert speaker.stdout is not None
-    line = speaker.stdout.readline()
+def _line(worker: subprocess.Popen[str]) -> str:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
     if not line:
-        raise RuntimeError(f"a speaking process ended with status {speaker.wait()}")
+        raise RuntimeError(f"a worker process ended with status {worker.wait()}")
     return line
 
 
 def _with_mps(rig: Rig, pair: Sequence[str]) -> dict[str, Any]:
-    """Beside a server of MPS that is ours alone, started and stopped here."""
+    """Measure with an MPS server that is started and stopped here."""
     if rig.device.type == "cpu" or shutil.which(_CONTROL) is None:
         return {"skipped": f"there is no {_CONTROL}"}
     with tempfile.TemporaryDirectory() as folder:

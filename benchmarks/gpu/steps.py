@@ -1,4 +1,4 @@
-"""What a part of the benchmark consists of, and what all parts are told."""
+"""The steps of a part of the benchmark, and the options of all parts."""
 
 from __future__ import annotations
 
@@ -20,50 +20,50 @@ class Step:
 
     name: str
     seconds: float
-    """That it may take on a large GPU; where less is left of its part's time, it is left out."""
+    """Time that it may take on a large GPU. It is left out if less is left for its part."""
     work: Callable[[], Any]
-    """Gives its figures, which JSON can hold."""
+    """Returns its figures, which JSON can hold."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the benchmark is run."""
+    """Options of the benchmark."""
 
     device: str
-    """As torch names it."""
+    """In torch's notation."""
     dtype: str
-    """Likewise, the precision that is measured."""
+    """The measured precision, in torch's notation."""
     shapes: str
-    """Of `tests.tiny_models`: full, thin or tiny."""
+    """A size of `tests.tiny_models`: full, thin or tiny."""
     quick: bool
     """A rehearsal: few sizes, few rounds."""
     folder: Path
-    """For checkpoints."""
+    """The folder for checkpoints."""
     out: Path
-    """The JSON file; what else is written stands beside it."""
+    """The JSON file. Other files are written next to it."""
     site: Path | None
-    """Carried packages."""
+    """The folder of carried packages."""
     faster_site: Path | None
-    """Those that faster-qwen3-tts runs with."""
+    """The folder of the packages of faster-qwen3-tts."""
 
     @property
     def text(self) -> str:
-        """For `options_from`, in another process."""
+        """The options as JSON, for `options_from` in another process."""
         return json.dumps(
             {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
         )
 
     def pick(self, usual: Any, quick: Any) -> Any:
-        """One of two, by `quick`."""
+        """Return `quick` in a rehearsal, else `usual`."""
         return quick if self.quick else usual
 
 
 def options_from(text: str) -> Options:
-    """What `Options.text` wrote."""
-    told = json.loads(text)
-    folders = {name: Path(told[name]) for name in ("folder", "out", "site", "faster_site") if told[name]}
-    return Options(**told | folders)
+    """Read what `Options.text` wrote."""
+    values = json.loads(text)
+    folders = {name: Path(values[name]) for name in ("folder", "out", "site", "faster_site") if values[name]}
+    return Options(**values | folders)
 
 
 Part = Callable[["Rig"], Iterator[Step]]
-"""Yields the steps, in the order of their value; what they share is open while it is iterated."""
+"""Yields the steps, the most valuable first. Shared resources are open while it is iterated."""

@@ -1,4 +1,4 @@
-"""How fast so many streams are spoken at once, through the whole engine, the codec's work included."""
+"""Throughput of so many simultaneous streams, through the whole engine, codec included."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from statistics import median
 from typing import Any
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.listener import heard, ttfa, wait
+from benchmarks.gpu.playback import accepted, ttfa, wait
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
 STREAMS = (1, 64, 8, 128, 16, 32)
-"""In the order of their value."""
+"""The most valuable first."""
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """All by one engine."""
+    """Measure all on one engine."""
     streams = rig.options.pick(STREAMS, (1, 4))
     with rig.engine(max(streams)) as engine:
         _together(rig, engine, 1, 25)
@@ -31,14 +31,14 @@ def _measure(rig: Rig, engine: InflightEngine, n: int) -> dict[str, Any]:
 
 
 def _together(rig: Rig, engine: InflightEngine, n: int, frames: int) -> dict[str, float]:
-    """`n` requests at the same moment, to the end of the last."""
-    listeners = [rig.speak(engine, index, frames) for index in range(n)]
-    wait(listeners)
-    listeners = heard(listeners)
-    seconds = max(each.ended for each in listeners) - min(each.asked for each in listeners)
+    """Submit `n` requests at the same moment, and wait for the last."""
+    clients = [rig.submit(engine, index, frames) for index in range(n)]
+    wait(clients)
+    clients = accepted(clients)
+    seconds = max(each.ended for each in clients) - min(each.submitted for each in clients)
     return {
-        "times_real_time": sum(each.seconds for each in listeners) / seconds,
-        "rtf": median((each.ended - each.asked) / each.seconds for each in listeners),
-        **ttfa([each.to_first_audio for each in listeners], 50, 95),
-        "silent": sum(each.silence > 0 for each in listeners),
+        "times_real_time": sum(each.seconds for each in clients) / seconds,
+        "rtf": median((each.ended - each.submitted) / each.seconds for each in clients),
+        **ttfa([each.to_first_audio for each in clients], 50, 95),
+        "silent": sum(each.silence > 0 for each in clients),
     }

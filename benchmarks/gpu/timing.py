@@ -1,4 +1,4 @@
-"""How long the device works, as the device says."""
+"""The time of work on the device, by the device's own clock."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 
 _ROUNDS = 5
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all that it was told."""
+    """Wait until the device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def milliseconds(device: torch.device, work: Callable[[], Any], times: int) -> float:
-    """Of `work` on the device, when it is told to do it `times` times in a row: the median of some rounds."""
+    """Return the milliseconds of `work` on the device, issued `times` times in a row: the median of some rounds."""
     rounds = []
     work()
     for _ in range(_ROUNDS):
@@ -47,24 +47,24 @@ def milliseconds(device: torch.device, work: Callable[[], Any], times: int) -> f
 
 
 def host_milliseconds(device: torch.device, work: Callable[[], Any], times: int) -> float:
-    """Of the host, to tell the device to do `work` once; on a CPU, to do it."""
+    """Return the milliseconds of the host to issue `work` once; on a CPU, to do it."""
     synchronize(device)
     started = time.perf_counter()
     for _ in range(times):
         work()
-    told = time.perf_counter() - started
+    issued = time.perf_counter() - started
     synchronize(device)
-    return 1e3 * told / times
+    return 1e3 * issued / times
 
 
 def captured(device: torch.device, work: Callable[[], Any]) -> Callable[[], Any]:
-    """`work` as a CUDA graph of its own, so that launching its kernels is not what is timed; on a CPU, as it is."""
+    """Return `work` as a CUDA graph, so that the time does not include launches; on a CPU, unchanged."""
     graphs = Graphs(device)
     return lambda: graphs.run("work", work)
 
 
 def kernels(device: torch.device, work: Callable[[], Any], trace: Path | None = None) -> dict[str, Any]:
-    """The kernels that one `work` consists of, and those that take longest; on a CPU, torch's operations."""
+    """Return the kernels of one `work`, and the slowest of them; on a CPU, torch's operations."""
     kind, activity = (
         (DeviceType.CUDA, ProfilerActivity.CUDA) if device.type == "cuda" else (DeviceType.CPU, ProfilerActivity.CPU)
     )

@@ -1,4 +1,4 @@
-"""What a machine with torch and without a package index lacks, as wheels in a folder to be carried there."""
+"""Download of the wheels for a machine with torch but without a package index, to be carried there."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ PACKAGES = (
     *("requests", "urllib3", "certifi", "idna", "charset-normalizer", "tqdm", "PyYAML", "filelock", "fsspec"),
     *("packaging", "typing_extensions"),
 )
-"""All that qwen-tts needs beside torch and numpy, but for what reads recordings: that is stood in for (see `bare`)."""
+"""The requirements of qwen-tts besides torch and numpy. What reads recordings has stand-ins (see `bare`)."""
 FASTER = ("faster-qwen3-tts==0.5.4", "qwen-tts-hf==0.1.1.post1", "transformers==5.16.1")
-"""For faster-qwen3-tts, in a folder of their own, on a Python that has what transformers 5 needs."""
+"""For faster-qwen3-tts, in a separate folder, on a Python with the requirements of transformers 5."""
 _GLIBC = ("2_17", "2_26", "2_27", "2_28", "2_31", "2_34")
 _MOST = 50 << 20
-"""Bytes that the wheels may take."""
+"""Limit of the wheels, in bytes."""
 
 
 def download(folder: Path, python_version: str) -> None:
-    """Fetch the wheels of the versions that are locked, for x86_64 Linux; raises what pip fails with."""
+    """Download the wheels of the locked versions, for x86_64 Linux; raises pip's errors."""
     pins = dict(re.findall(r"^([A-Za-z0-9_.-]+)==(\S+)", "\n".join(lock.read_text() for lock in _LOCKS), re.MULTILINE))
     _fetch(folder, [f"{name}=={pins[name]}" for name in PACKAGES], python_version)
     _fetch(folder / "faster", FASTER, python_version)

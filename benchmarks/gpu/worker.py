@@ -1,4 +1,4 @@
-"""One process with the GPU: it works off parts of the benchmark, and tells each figure as soon as it has it."""
+"""A process with the GPU: it runs parts of the benchmark, and reports each figure at once."""
 
 from __future__ import annotations
 
@@ -15,75 +15,75 @@ from typing import Any
 from benchmarks.gpu.steps import Options, Step
 
 _BROKEN = 75
-"""The exit status after an error of the GPU: nothing that this process says of it afterwards can be believed."""
+"""Exit status after an error of the GPU: later figures of this process would be unreliable."""
 _LOADING = 150
-"""Seconds in which anything is loaded; after them, or after `_PATIENCE` times what a step may take, it hangs."""
+"""Seconds to load anything. A step hangs after these plus `_PATIENCE` times its own limit."""
 _PATIENCE = 3
 
 
 class Worker:
-    """Works off tasks, each a part for a size."""
+    """Runs tasks: each a part for a size."""
 
-    def __init__(self, options: Options, tell: int) -> None:
-        """`tell`: a file descriptor; every line that is written to it is JSON."""
+    def __init__(self, options: Options, descriptor: int) -> None:
+        """`descriptor`: a file descriptor, to which every line is written as JSON."""
         self._options = options
-        self._tell = tell
+        self._descriptor = descriptor
 
     def run(self, tasks: Sequence[tuple[str, str, float]]) -> None:
-        """Tasks are (part, size, when it is to be over as `time.time` counts)."""
+        """Run tasks: (part, size, deadline on the clock of `time.time`)."""
         from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - torch, which the parent does without
 
         rig: Rig | None = None
         for part, size, until in tasks:
             if rig is None or rig.size != size:
                 rig = None
-                forget(self._options.device)
+                free_memory(self._options.device)
                 rig = Rig(size, self._options)
             self._part(part, rig, until)
-            forget(self._options.device)
+            free_memory(self._options.device)
 
     def _part(self, part: str, rig: Any, until: float) -> None:
         key = {"part": part, "size": rig.size}
-        self._say(begun="loading", within=_LOADING, **key)
+        self._report(begun="loading", within=_LOADING, **key)
         try:
             steps = import_module(f"benchmarks.gpu.{part}").steps(rig)
             for step in steps:
                 if time.time() + step.seconds * (not self._options.quick) > until:
-                    self._say(left_out=step.name, **key)
+                    self._report(left_out=step.name, **key)
                 else:
                     self._step(step, key)
         except Exception as error:
             self._failed(error, key, "loading")
-        self._say(done=True, **key)
+        self._report(done=True, **key)
 
     def _step(self, step: Step, key: dict[str, str]) -> None:
-        self._say(begun=step.name, within=_PATIENCE * step.seconds + _LOADING, **key)
+        self._report(begun=step.name, within=_PATIENCE * step.seconds + _LOADING, **key)
         started = time.perf_counter()
         try:
             figures = step.work()
         except Exception as error:
             self._failed(error, key, step.name)
         else:
-            self._say(step=step.name, figures=figures, seconds=round(time.perf_counter() - started, 1), **key)
+            self._report(step=step.name, figures=figures, seconds=round(time.perf_counter() - started, 1), **key)
 
     def _failed(self, error: Exception, key: dict[str, str], step: str) -> None:
         traceback.print_exc()
-        self._say(step=step, error=f"{type(error).__name__}: {error}"[:2000], **key)
+        self._report(step=step, error=f"{type(error).__name__}: {error}"[:2000], **key)
         if _is_broken(error):
             os._exit(_BROKEN)
 
-    def _say(self, **told: Any) -> None:
-        os.write(self._tell, json.dumps(told).encode() + b"\n")
+    def _report(self, **message: Any) -> None:
+        os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
 
 def _is_broken(error: BaseException) -> bool:
-    """Whether the GPU's context is lost with it."""
+    """Return True if the GPU's context is lost."""
     words = str(error)
     return "CUDA error" in words or "device-side assert" in words or "illegal memory" in words
 
 
-def forget(device: str) -> None:
-    """Give back the memory of what is no longer used."""
+def free_memory(device: str) -> None:
+    """Free the memory of objects that are no longer used."""
     gc.collect()
     if device != "cpu":
         import torch  # noqa: PLC0415
@@ -92,12 +92,12 @@ def forget(device: str) -> None:
 
 
 def main() -> None:
-    """Read options and tasks from the command line, as `benchmarks.gpu.__main__` gives them."""
+    """Read options and tasks from the command line, as `benchmarks.gpu.__main__` passes them."""
     from benchmarks.gpu.bare import prepare  # noqa: PLC0415 - before anything that it makes importable
     from benchmarks.gpu.steps import options_from  # noqa: PLC0415
 
-    told, descriptor, tasks = sys.argv[1:]
-    options = options_from(told)
+    given, descriptor, tasks = sys.argv[1:]
+    options = options_from(given)
     prepare(options.site)
     if options.device == "cpu":
         import torch  # noqa: PLC0415

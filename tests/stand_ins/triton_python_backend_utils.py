@@ -1,7 +1,7 @@
 """A stand-in for the module that Triton's Python backend gives to a model, for tests without a server.
 
-It holds what the adapters use and records it: what was logged, counted and sent. It is not Triton, and proves nothing
-about Triton; the tests below tests/e2e do.
+It has the names that the adapters use, and records log lines, metrics and responses. It proves nothing about Triton;
+the tests in tests/e2e do.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class InferenceResponse:
 
 
 class ResponseSender:
-    """Of a decoupled request; refuses what the real one refuses: anything after the final flag."""
+    """The sender of a request; like the real one, it rejects any response after the final flag."""
 
     def __init__(self) -> None:
         self.sent: list[InferenceResponse] = []
@@ -79,7 +79,7 @@ class ResponseSender:
 
 
 class InferenceRequest:
-    """Its inputs and its parameters, the latter as the JSON text that the backend gives."""
+    """A request; its parameters are the JSON text that the backend gives."""
 
     def __init__(
         self, inputs: Mapping[str, NDArray[Any]], parameters: str = "", request_id: str = "", timeout: int = 0
@@ -99,7 +99,7 @@ class InferenceRequest:
         return self._request_id
 
     def timeout(self) -> int:
-        """In microseconds; 0: none was asked for."""
+        """Return the timeout in microseconds; 0: none."""
         return self._timeout
 
     def get_response_sender(self) -> ResponseSender:
@@ -132,14 +132,20 @@ class Logger:
 
 
 class Metric:
-    """`values` are the increments, or the observations; who is still `alive` when the stub ends crashes a real one."""
+    """A metric; `values` are its increments or observations. One that is `alive` when a real stub ends crashes it."""
 
     alive: ClassVar[weakref.WeakSet[Metric]] = weakref.WeakSet()
 
-    def __init__(self, labels: Mapping[str, str]) -> None:
+    def __init__(self, name: str, labels: Mapping[str, str]) -> None:
         self.alive.add(self)
-        self.labels = labels
+        self.name, self.labels = name, labels
         self.values: list[float] = []
+
+    @classmethod
+    def values_of(cls, name: str, **labels: str) -> list[float]:
+        """Return the values of the one living metric of the family `name` that has these labels."""
+        [metric] = [each for each in cls.alive if each.name == name and labels.items() <= each.labels.items()]
+        return metric.values
 
     def increment(self, value: float) -> None:
         self.values.append(value)
@@ -155,4 +161,4 @@ class MetricFamily:
         self.name, self.kind = name, kind
 
     def Metric(self, labels: Mapping[str, str], buckets: Sequence[float] | None = None) -> Metric:
-        return Metric(labels)
+        return Metric(self.name, labels)

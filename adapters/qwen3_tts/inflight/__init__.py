@@ -1,1 +1,4 @@
-"""Qwen3-TTS in flight: many streams through one model, joining and leaving between frames."""
+"""Qwen3-TTS with in-flight batching: many streams on one model, admitted and evicted between frames.
+
+Imports go one way: device <- model <- codec <- io <- scheduling <- engine, loading.
+"""

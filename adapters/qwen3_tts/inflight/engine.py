@@ -1,4 +1,4 @@
-"""The in-flight engine: a thread that makes frames, one that sends audio, and two that prepare what comes."""
+"""The in-flight engine and its threads: one steps, one sends, one prepares requests, one encodes new voices."""
 
 from __future__ import annotations
 
@@ -14,161 +14,168 @@ from dataclasses import dataclass
 import torch
 import triton_python_backend_utils as pb_utils
 
-from adapters.qwen3_tts.inflight.codec import StreamingCodec
-from adapters.qwen3_tts.inflight.cuda import complete, usable, work_apart
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.guards import Guards
-from adapters.qwen3_tts.inflight.loop import FrameLoop
-from adapters.qwen3_tts.inflight.preparation import Preparation
-from adapters.qwen3_tts.inflight.profiles import Profile
-from adapters.qwen3_tts.inflight.recording import Recording
-from adapters.qwen3_tts.inflight.scheduler import Limits, Load, Scheduler
-from adapters.qwen3_tts.inflight.sending import Sender
-from adapters.qwen3_tts.inflight.stream import Prepared, Stream, Way
-from adapters.qwen3_tts.utterance import Utterance
-from adapters.triton.speech import Reply, SpeechRequest
+from adapters.qwen3_tts.errors import shutting_down
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.device.cuda_streams import is_usable, synchronize_stream, use_own_stream
+from adapters.qwen3_tts.inflight.io.collector import AudioCollector
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
+from adapters.qwen3_tts.inflight.io.response_sender import SendingThread
+from adapters.qwen3_tts.inflight.io.sink import AudioSink
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
+from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
+from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
+from adapters.qwen3_tts.inflight.scheduling.stream import Stream
+from adapters.qwen3_tts.request import QwenRequest
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import Overloaded
 
 _CPU = torch.device("cpu")
-_BEHIND = 1
-"""Frames by which the host stays behind a GPU: it is told of the next one before it has ended this one."""
+_PIPELINE_DEPTH = 1
+"""Frames by which the host stays behind a GPU: it issues the next frame before the current one has ended."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """What the engine does, and has done."""
+    """The present load, and totals since the start."""
 
     load: Load
     frames: int
-    """Frames made, of all streams together."""
+    """Frames of all streams."""
     batches: int
-    """Batches in which they were made."""
+    """Batches of frames."""
 
 
 class InflightEngine:
-    """Speaks many requests at once; each joins and leaves between two frames of the others, and sounds as if alone."""
+    """Synthesizes many requests at once. Streams join and leave between frames, and do not affect each other."""
 
     def __init__(
         self,
-        preparation: Preparation,
+        input_processor: InputProcessor,
         stepper: FrameStepper,
         codec: StreamingCodec,
         *,
         limits: Limits,
-        profile: Profile,
-        guards: Guards,
+        chunk_schedule: ChunkSchedule,
+        runaway_frames: int,
         prefill_tokens: int,
         device: torch.device = _CPU,
         clock: Callable[[], float] = time.monotonic,
+        is_usable: Callable[[torch.device], bool] = is_usable,
+        exit_process: Callable[[int], object] = os._exit,
     ) -> None:
-        """`prefill_tokens` as in `FrameLoop`; `device` is where the model is."""
-        self.description: SpeechDescription = preparation.description
-        self._preparation = preparation
-        self._guards = guards
+        """`runaway_frames` as in `RunawayDetector`, `prefill_tokens` as in `FrameLoop`; `device`: that of the model."""
+        self.description: SpeechDescription = input_processor.description
+        self._input_processor = input_processor
+        self._runaway_frames = runaway_frames
         self._device = device
         self._clock = clock
+        self._is_usable = is_usable
+        self._exit_process = exit_process
         self._scheduler = Scheduler(limits, clock)
         self._loop = FrameLoop(
             self._scheduler,
             stepper,
             codec,
-            profile,
+            chunk_schedule,
             prefill_tokens=prefill_tokens,
-            behind=_BEHIND if device.type == "cuda" else 0,
+            pipeline_depth=_PIPELINE_DEPTH if device.type == "cuda" else 0,
             clock=clock,
         )
-        self._sender = Sender(self._scheduler.wake)
-        self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", work_apart, (device,))
-        self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", work_apart, (device,))
-        self._stepping = threading.Thread(target=self._step, name="qwen3-tts-stepping", daemon=True)
+        self._sender = SendingThread(self._scheduler.wake)
+        self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", use_own_stream, (device,))
+        self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", use_own_stream, (device,))
+        self._stepping = threading.Thread(target=self._run, name="qwen3-tts-stepping", daemon=True)
         self._stepping.start()
 
-    def submit(self, request: SpeechRequest, reply: Reply) -> None:
-        """Take a request; raises `InvalidInput` for what this checkpoint cannot speak, `Overloaded` when full."""
-        outlet = self._sender.outlet(reply)
-        self.speak(self._preparation.utterance(request), outlet, timeout=request.timeout)
-        outlet.open()
+    def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
+        """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
+        sink = self._sender.sink_for(reply)
+        self.synthesize(self._input_processor.check(request), sink, timeout=request.timeout)
+        sink.open()
 
-    def speak(self, utterance: Utterance, way: Way, *, timeout: float = math.inf) -> None:
-        """Take an utterance, whose audio leaves by `way` within `timeout` seconds; raises `Overloaded` when full."""
+    def synthesize(self, request: QwenRequest, sink: AudioSink, *, timeout: float = math.inf) -> None:
+        """Enqueue a request. Its audio goes to `sink` within `timeout` seconds; raises `Overloaded` when full."""
         now = self._clock()
-        stream = Stream(utterance, way, arrived=now, deadline=now + timeout, watch=self._guards.watch())
-        self._scheduler.admit(stream)
-        self._hand_over(self._preparing, self._prepare_soon, stream)
+        stream = Stream(request, sink, now, RunawayDetector(self._runaway_frames), deadline=now + timeout)
+        self._scheduler.enqueue(stream)
+        self._hand_over(self._preparing, self._prepare_if_cached, stream)
 
-    def prove(self, request: SpeechRequest) -> None:
-        """Speak a request to nobody; raises what the engine fails with, and `RuntimeError` if no audio comes of it."""
-        recording = Recording()
-        self.speak(self._preparation.utterance(request), recording)
-        recording.wait()
-        if not len(recording.samples()):
-            raise RuntimeError("the checkpoint does not speak")
+    def self_test(self, request: SpeechRequest) -> None:
+        """Synthesize a request; raises the engine's error, or `RuntimeError` if the result has no audio."""
+        collector = AudioCollector()
+        self.synthesize(self._input_processor.check(request), collector)
+        collector.wait()
+        if not len(collector.samples()):
+            raise RuntimeError("self-test failed: the checkpoint gives no audio")
 
     def stats(self) -> Stats:
-        """The present state."""
+        """Return the present load and the totals."""
         return Stats(self._scheduler.load(), self._loop.frames, self._loop.batches)
 
     def close(self) -> None:
-        """Take no more; what is open fails after the frame in work."""
+        """Stop after the current frame. Open requests fail, new ones are rejected."""
         self._scheduler.close()
         for executor in (self._preparing, self._encoding):
             executor.shutdown(cancel_futures=True)
         self._stepping.join()
         self._sender.close()
 
-    def _prepare_soon(self, stream: Stream) -> None:
-        if not self._make_ready(stream, self._preparation.prepare_soon):
+    def _prepare_if_cached(self, stream: Stream) -> None:
+        if not self._make_ready(stream, self._input_processor.prepare_if_cached):
             self._hand_over(self._encoding, self._prepare, stream)
 
     def _prepare(self, stream: Stream) -> None:
-        """The same for a voice that is new: it takes as long as many frames, and others do not wait for it."""
-        self._make_ready(stream, self._preparation.prepare)
+        """Prepare a stream with a new voice. Encoding takes as long as many frames, so it has its own thread."""
+        self._make_ready(stream, self._input_processor.prepare)
 
-    def _make_ready(self, stream: Stream, prepare: Callable[[Utterance], Prepared | None]) -> bool:
-        """Prepare a stream; False where `prepare` leaves that to another."""
-        if stream.way.gone or stream.over:
+    def _make_ready(self, stream: Stream, prepare: Callable[[QwenRequest], PreparedInput | None]) -> bool:
+        """Prepare a stream. Return False if `prepare` returns None: another thread must then prepare it."""
+        if stream.sink.closed or stream.over:
             return True
         try:
             with torch.inference_mode():
-                prepared = prepare(stream.utterance)
+                prepared = prepare(stream.request)
             if prepared is None:
                 return False
-            complete(self._device)
-            self._scheduler.ready(stream, prepared)
+            synchronize_stream(self._device)
+            self._scheduler.mark_ready(stream, prepared)
         except Exception as error:
             if self._scheduler.remove(stream):
-                stream.way.fail(error)
+                stream.sink.fail(error)
         return True
 
     def _hand_over(self, executor: ThreadPoolExecutor, work: Callable[[Stream], None], stream: Stream) -> None:
-        with suppress(RuntimeError):  # it was shut down; the stream is ended with all others
+        with suppress(RuntimeError):  # the executor was shut down; the stream is then ended with all others
             executor.submit(work, stream)
 
-    def _step(self) -> None:
-        work_apart(self._device, urgent=True)  # audio, prompts and voices can wait; all streams wait for frames
+    def _run(self) -> None:
+        use_own_stream(self._device, urgent=True)  # audio, prompts and voices can wait; all streams wait for frames
         faults = 0
-        while self._scheduler.wait():
+        while self._scheduler.wait_for_work():
             try:
                 with torch.inference_mode():
-                    self._loop.turn()
-            except Exception as error:  # not of one stream or batch, which the loop deals with itself
+                    self._loop.step()
+            except Exception as error:  # the loop handles the errors of single streams and batches itself
                 self._end_all(error)
-            if self._loop.faults > faults and not usable(self._device):
-                return self._give_up()
+            if self._loop.faults > faults and not self._is_usable(self._device):
+                return self._exit()
             faults = self._loop.faults
-        self._end_all(Overloaded("the model is shutting down; try again"))
+        self._end_all(shutting_down())
 
-    def _give_up(self) -> None:
-        """End the process, as nothing less makes a GPU usable again; the supervisor then loads the model anew."""
-        self._end_all(Overloaded("the GPU has failed, and the model is loaded again"))
+    def _exit(self) -> None:
+        """Exit the process: only a new process can use the GPU again. The supervisor then reloads the model."""
+        self._end_all(Overloaded("the GPU has failed; the model is being reloaded"))
         self._sender.close()
-        pb_utils.Logger.log_error("the GPU does nothing for this process any more: it ends")
-        os._exit(1)
+        pb_utils.Logger.log_error("CUDA device lost, exiting")
+        self._exit_process(1)
 
     def _end_all(self, error: BaseException) -> None:
-        for stream in self._scheduler.open():
+        for stream in self._scheduler.open_streams():
             try:
                 self._loop.fail(stream, error)
-            except Exception as worse:
-                stream.way.fail(worse)
+            except Exception as second:
+                stream.sink.fail(second)

@@ -1,4 +1,4 @@
-"""How much the engine takes on, and how it speaks: what its settings come to on a device."""
+"""The engine's settings, and their defaults for a device."""
 
 from __future__ import annotations
 
@@ -6,47 +6,45 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters import settings
-from adapters.qwen3_tts.inflight.guards import Guards
-from adapters.qwen3_tts.inflight.profiles import PROFILES, Profile
-from adapters.qwen3_tts.inflight.scheduler import Limits
+from adapters.qwen3_tts import settings
+from adapters.qwen3_tts.frames import FRAMES_PER_SECOND
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 
-_FRAMES_PER_SECOND = 12.5
 _SLOTS_ON_CPU, _SLOTS_ON_GPU = 4, 16
 _PREFILL_ON_CPU, _PREFILL_ON_GPU = 32, 256
-"""Prompt tokens that are read in about the time of a frame: on a CPU measured with one thread; on a GPU the largest
-piece that goes through the layers at once."""
+"""Prompt tokens that take about as long as a frame: on a CPU measured with one thread; on a GPU the largest chunk that
+goes through the layers at once."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The settings whose names begin with QWEN_ in `adapters.settings`."""
+class EngineSettings:
+    """The settings in `adapters.qwen3_tts.settings` with names that begin with QWEN_."""
 
     limits: Limits
-    profile: Profile
-    guards: Guards
+    chunk_schedule: ChunkSchedule
+    runaway_frames: int
+    """Frames of silence or repetition that end a stream; 0: never."""
     voice_cache_bytes: int
     prefill_tokens: int
-    """Prompt tokens that are read between two frames."""
+    """Prompt tokens to prefill between two frames."""
     graphs: bool
-    """Whether CUDA graphs are wanted."""
+    """Use CUDA graphs if the device has them."""
 
     @classmethod
-    def read(cls, device: str, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read them, with the defaults of `device`; raises `UnusableSettingError`."""
+    def read(cls, device: str, environ: Mapping[str, str] = os.environ) -> EngineSettings:
+        """Read the settings, with the defaults of `device`; raises `UnusableSettingError`."""
         on_cpu = device == "cpu"
-        slots = settings.QWEN_SLOTS.read(environ) or (_SLOTS_ON_CPU if on_cpu else _SLOTS_ON_GPU)
         prefill_tokens = settings.QWEN_PREFILL_TOKENS.read(environ)
         return cls(
             limits=Limits(
-                slots=slots,
+                slots=settings.QWEN_SLOTS.read(environ) or (_SLOTS_ON_CPU if on_cpu else _SLOTS_ON_GPU),
                 positions=settings.QWEN_KV_POSITIONS.read(environ),
                 queue=settings.QWEN_QUEUE.read(environ),
                 queue_seconds=settings.QWEN_QUEUE_SECONDS.read(environ),
-                batch=slots,
             ),
-            profile=PROFILES[settings.QWEN_PROFILE.read(environ)],
-            guards=Guards(round(settings.QWEN_RUNAWAY_SECONDS.read(environ) * _FRAMES_PER_SECOND)),
+            chunk_schedule=CHUNK_SCHEDULES[settings.QWEN_PROFILE.read(environ)],
+            runaway_frames=round(settings.QWEN_RUNAWAY_SECONDS.read(environ) * FRAMES_PER_SECOND),
             voice_cache_bytes=settings.QWEN_VOICE_CACHE_MB.read(environ) << 20,
             prefill_tokens=prefill_tokens or (_PREFILL_ON_CPU if on_cpu else _PREFILL_ON_GPU),
             graphs=settings.QWEN_GRAPHS.read(environ) == "auto",

@@ -1,4 +1,4 @@
-"""The GPU benchmark's bookkeeping: what it keeps of a run that goes wrong, and what a listener hears."""
+"""Bookkeeping of the GPU benchmark: the results of failing runs, and the playback client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gpu.__main__ import Run, tasks
-from benchmarks.gpu.listener import Listener
+from benchmarks.gpu.playback import PlaybackClient
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import Options, options_from
 from benchmarks.report import machine
@@ -30,7 +30,7 @@ for part, size, until in json.loads(tasks):
     say(step="one", figures={"right": part != "wrong"}, seconds=1, **key)
     say(done=True, **key)
 """
-"""Stands in for the process with the GPU: a part's name says how it goes."""
+"""Stands in for the process with the GPU; the name of a part chooses its behaviour."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def options(tmp_path: Path) -> Options:
 
 
 def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What is written of a run of these parts."""
+    """Run these parts, and return the results."""
     monkeypatch.setattr("benchmarks.gpu.__main__.SECONDS", dict.fromkeys(parts, 10))
     monkeypatch.setattr("benchmarks.gpu.__main__._STOPPING", 0.1)
     results = Results(options.out, {})
@@ -58,7 +58,7 @@ def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch:
     return written
 
 
-def test_a_process_that_dies_or_hangs_is_replaced_for_the_parts_that_are_left(
+def test_worker_that_dies_or_hangs_is_replaced_for_the_remaining_parts(
     options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = run(options, ["first", "dies", "second", "hangs", "third"], monkeypatch=monkeypatch)
@@ -67,12 +67,12 @@ def test_a_process_that_dies_or_hangs_is_replaced_for_the_parts_that_are_left(
     assert written["valid"]
 
 
-def test_a_wrong_result_makes_the_run_worthless(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_result_makes_the_run_invalid(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(options, ["first"], monkeypatch=monkeypatch)["valid"]
     assert not run(options, ["wrong", "second"], monkeypatch=monkeypatch)["valid"]
 
 
-def test_a_frame_is_compared_with_the_reading_of_its_bytes(options: Options) -> None:
+def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: Options) -> None:
     results = Results(options.out, {})
     results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
     results.add("frames", "1.7B", "1", {"frame_ms": 2.5, "bytes": 5_000_000_000})
@@ -81,12 +81,12 @@ def test_a_frame_is_compared_with_the_reading_of_its_bytes(options: Options) -> 
     assert (frame["floor_ms"], frame["times_floor"]) == (1.25, 2.0)
 
 
-def test_what_there_is_no_time_for_is_told(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_without_time_are_listed_as_left_out(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
     written = run(options, ["first", "second"], seconds=0, monkeypatch=monkeypatch)
     assert written["left_out"] == ["1.7B first", "1.7B second"]
 
 
-def test_a_size_is_measured_to_the_end_before_the_next() -> None:
+def test_each_size_is_measured_to_the_end_before_the_next() -> None:
     asked = tasks(["1.7B", "0.6B"], ["sharing", "frames", "arrivals"])
     assert asked == [
         ("frames", "1.7B"),
@@ -97,7 +97,7 @@ def test_a_size_is_measured_to_the_end_before_the_next() -> None:
     ]
 
 
-def test_options_reach_another_process(options: Options) -> None:
+def test_options_survive_the_way_to_another_process(options: Options) -> None:
     assert options_from(options.text) == options
 
 
@@ -109,18 +109,18 @@ def test_options_reach_another_process(options: Options) -> None:
         ([(1.0, 0.5), (1.75, 0.5), (2.5, 0.5)], 0.5),
     ],
 )
-def test_a_listener_hears_silence_when_audio_comes_later_than_it_is_played(
+def test_playback_is_silent_when_audio_arrives_later_than_it_is_played(
     chunks: list[tuple[float, float]], silence: float
 ) -> None:
     times = iter([0.0, *(at for at, _ in chunks)])
-    listener = Listener(lambda: next(times))
+    client = PlaybackClient(lambda: next(times))
     for _, seconds in chunks:
-        listener.audio(np.zeros(round(seconds * SPEECH_RATE), np.float32))
-    assert listener.silence == pytest.approx(silence)
-    assert listener.seconds == 1.5
+        client.audio(np.zeros(round(seconds * SPEECH_RATE), np.float32))
+    assert client.silence == pytest.approx(silence)
+    assert client.seconds == 1.5
 
 
-def test_of_a_package_that_is_carried_and_installed_the_carried_version_is_told(
+def test_carried_version_of_an_installed_package_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carried = tmp_path / "numpy-0.1.dist-info"

@@ -12,7 +12,7 @@ VOICES = ("af_heart", "am_puck", "bf_emma", "ef_dora", "em_alex", "ff_siwis", "h
 
 @pytest.fixture
 def voices_folder(tmp_path: Path) -> Path:
-    """A checkpoint's voices, each of 510 styles; row n of the k-th is filled with k + n / 1000."""
+    """Write the voices of a checkpoint, each with 510 styles; row n of voice k is filled with k + n / 1000."""
     for k, name in enumerate(VOICES):
         styles = np.repeat(k + np.arange(510, dtype="<f4") / 1000, 256)
         styles.tofile(tmp_path / f"{name}.bin")

@@ -17,7 +17,7 @@ from adapters.kokoro.phonemes import Phonemizer
         ("A better button for the church?", "ə bˈɛTəɹ bˈʌtᵊn fɚðə ʧˈɜɹʧ?"),
     ],
 )
-def test_american_english_comes_in_the_letters_that_kokoro_was_trained_on(
+def test_american_english_uses_the_letters_of_kokoros_training(
     phonemizer: Phonemizer, text: str, phonemes: str
 ) -> None:
     assert phonemizer(text, "en-us") == phonemes.replace("ɚ", "əɹ")
@@ -28,24 +28,24 @@ def test_british_english_keeps_its_long_vowels(phonemizer: Phonemizer) -> None:
 
 
 @pytest.mark.parametrize("accent", ["en-us", "en-gb"])
-def test_who_speaks_of_themselves_is_stressed_lest_the_word_is_swallowed(phonemizer: Phonemizer, accent: str) -> None:
-    spoken = phonemizer("I see. If I may, I'm here; I'll go.", accent).replace("ː", "")
-    assert [word.strip(".,;") for word in spoken.split() if "I" in word] == ["ˌI", "ˌI", "ˌIm", "ˌIl"]
+def test_pronoun_i_has_a_stress(phonemizer: Phonemizer, accent: str) -> None:
+    phonemes = phonemizer("I see. If I may, I'm here; I'll go.", accent).replace("ː", "")
+    assert [word.strip(".,;") for word in phonemes.split() if "I" in word] == ["ˌI", "ˌI", "ˌIm", "ˌIl"]
     assert "ˈIlənd Id" in phonemizer("Island ideas.", accent)
 
 
-def test_marks_stay_where_they_make_pauses(phonemizer: Phonemizer) -> None:
+def test_marks_that_make_pauses_are_kept(phonemizer: Phonemizer) -> None:
     assert phonemizer('Yes; "no" (maybe)… well — go!', "en-us") == 'jˈɛs; "nˈO" (mˈAbi)… wˈɛl — ɡˈO!'
 
 
-def test_a_dot_inside_a_number_or_a_name_is_read(phonemizer: Phonemizer) -> None:
+def test_dot_inside_a_number_or_a_name_is_read(phonemizer: Phonemizer) -> None:
     assert "pYnt" in phonemizer("3.14", "en-us")
     assert "dˈɑt" in phonemizer("example.com/a?b", "en-us")
     assert "pˈunto" in phonemizer("google.es", "es")
 
 
 @pytest.mark.parametrize("accent", ["en-us", "en-gb", "es", "fr-fr", "it", "pt-br", "hi"])
-def test_every_alphabet_gives_letters_without_ties_or_language_flags(phonemizer: Phonemizer, accent: str) -> None:
+def test_phonemes_of_every_alphabet_have_no_ties_or_language_flags(phonemizer: Phonemizer, accent: str) -> None:
     phonemes = phonemizer("Le weekend, chicago", accent)
     assert phonemes
     assert not set("(){}\u0361-_") & set(phonemes)
@@ -55,23 +55,23 @@ def test_mandarin_has_tones_and_reads_numbers(phonemizer: Phonemizer) -> None:
     assert phonemizer("你好, 2024年", "zh") == "ni↓xau↓, ɚ↘li↗ŋɚ↘ sɨ↘njɛ↗n"
 
 
-def test_latin_words_amid_chinese_are_read_in_english(phonemizer: Phonemizer) -> None:
+def test_latin_words_inside_chinese_are_read_in_english(phonemizer: Phonemizer) -> None:
     assert "pˈIθən" in phonemizer("我喜欢Python", "zh")
 
 
-def test_chinese_words_amid_english_are_read_in_mandarin(phonemizer: Phonemizer) -> None:
+def test_chinese_words_inside_english_are_read_in_mandarin(phonemizer: Phonemizer) -> None:
     assert "ni↓xau↓" in phonemizer("They say 你好 there.", "en-us")
 
 
-def test_a_character_without_a_reading_is_passed_over(phonemizer: Phonemizer) -> None:
+def test_character_without_a_reading_is_skipped(phonemizer: Phonemizer) -> None:
     assert phonemizer("你瓧好", "zh") == "ni↓ xau↓"
 
 
-def test_nothing_to_read_gives_nothing(phonemizer: Phonemizer) -> None:
+def test_empty_text_has_no_phonemes(phonemizer: Phonemizer) -> None:
     assert phonemizer("", "en-us") == phonemizer(" ", "zh") == ""
 
 
-def test_the_dictionary_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dictionary_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import jieba
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

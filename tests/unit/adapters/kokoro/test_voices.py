@@ -5,31 +5,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.kokoro.voices import Choice, Voices, language_of_script
+from adapters.kokoro.voices import VoiceSelection, VoiceStyles, language_of_script
 from tritone.contract import Voice
 from tritone.errors import InvalidInput
 
 
 @pytest.fixture
-def voices(voices_folder: Path) -> Voices:
-    return Voices(voices_folder)
+def voices(voices_folder: Path) -> VoiceStyles:
+    return VoiceStyles(voices_folder)
 
 
-def test_every_voice_whose_language_can_be_spoken_is_listed(voices: Voices) -> None:
+def test_voices_of_supported_languages_are_listed(voices: VoiceStyles) -> None:
     assert [voice.id for voice in voices.list()] == [
         "af_heart", "am_puck", "bf_emma", "ef_dora", "em_alex", "ff_siwis", "hf_alpha", "zf_xiaobei",
     ]  # fmt: skip
     assert voices.list()[3] == Voice(id="ef_dora", name="Dora", language="es")
 
 
-def test_the_style_is_that_of_the_number_of_phonemes(voices: Voices) -> None:
+def test_style_depends_on_the_number_of_phonemes(voices: VoiceStyles) -> None:
     assert voices.style("am_puck", 20).shape == (1, 256)
     assert voices.style("am_puck", 20)[0, 0] == pytest.approx(1.020)
     assert voices.style("am_puck", 600)[0, 0] == pytest.approx(1.509)
 
 
 @pytest.mark.parametrize(
-    ("text", "voice", "language", "spoken_by", "accent"),
+    ("text", "voice", "language", "selected", "accent"),
     [
         ("Hello.", "", "auto", "af_heart", "en-us"),
         ("Hello.", "bf_emma", "auto", "bf_emma", "en-gb"),
@@ -47,35 +47,39 @@ def test_the_style_is_that_of_the_number_of_phonemes(voices: Voices) -> None:
         ("1234!", "ff_siwis", "auto", "ff_siwis", "fr-fr"),
     ],
 )
-def test_who_speaks_and_what(voices: Voices, text: str, voice: str, language: str, spoken_by: str, accent: str) -> None:
-    choice = voices.choose(text, voice, language)
-    assert (choice.voice, choice.accent) == (spoken_by, accent)
+def test_voice_and_accent_follow_from_text_voice_and_language(
+    voices: VoiceStyles, text: str, voice: str, language: str, selected: str, accent: str
+) -> None:
+    selection = voices.select(text, voice, language)
+    assert (selection.voice, selection.accent) == (selected, accent)
 
 
 @pytest.mark.parametrize("text", ["안녕하세요", "ありがとう", "今日は良い天気ですね", "Привет", "مرحبا", "สวัสดี"])
 @pytest.mark.parametrize("language", ["auto", "en"])
-def test_a_script_that_is_not_spoken_is_refused_with_what_is(voices: Voices, text: str, language: str) -> None:
-    with pytest.raises(InvalidInput, match="this model speaks English, Spanish, French") as refused:
-        voices.choose(text, "", language)
-    assert refused.value.field == "text"
+def test_unsupported_script_is_rejected_with_the_supported_languages(
+    voices: VoiceStyles, text: str, language: str
+) -> None:
+    with pytest.raises(InvalidInput, match="this model supports English, Spanish, French") as caught:
+        voices.select(text, "", language)
+    assert caught.value.field == "text"
 
 
-def test_a_foreign_word_amid_the_text_does_not_settle_its_language() -> None:
+def test_one_foreign_word_does_not_set_the_language_of_a_text() -> None:
     assert language_of_script("The word 안녕 means hello.") is None
     assert language_of_script("The word 你好 means hello in their language.") is None
 
 
-def test_an_accent_is_only_british_for_a_british_voice_that_speaks_english() -> None:
-    assert Choice("bf_emma", "es").accent == "es"
+def test_british_voice_has_a_british_accent_only_in_english() -> None:
+    assert VoiceSelection("bf_emma", "es").accent == "es"
 
 
-def test_a_missing_default_voice_is_told_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"af_heart\.bin is missing; scripts/fetch_models"):
-        Voices(tmp_path)
+def test_missing_default_voice_is_reported_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"af_heart\.bin is missing; run scripts/fetch_models"):
+        VoiceStyles(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"1234567", np.full(256, np.nan, "<f4").tobytes()])
-def test_a_broken_voice_is_told_with_its_path(voices_folder: Path, content: bytes) -> None:
+def test_broken_voice_is_reported_with_its_path(voices_folder: Path, content: bytes) -> None:
     (voices_folder / "af_heart.bin").write_bytes(content)
     with pytest.raises(ValueError, match=r"af_heart\.bin is not a voice"):
-        Voices(voices_folder)
+        VoiceStyles(voices_folder)

@@ -1,4 +1,4 @@
-"""These tests need torch and qwen-tts: scripts/test runs them in the environment `qwen`; others leave them out."""
+"""These tests need torch and qwen-tts: scripts/test runs them in the environment `qwen`; others ignore them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 
 HERE = find_spec("qwen_tts") is not None
-collect_ignore_glob = [] if HERE else ["test_*.py"]
+collect_ignore_glob = [] if HERE else ["test_*.py", "*/test_*.py"]
 
 if HERE:
     import numpy as np
     import torch
 
     if not torch.cuda.is_available():
-        os.environ["TRITON_INTERPRET"] = "1"  # the language looks for it when it is imported; nothing else does
+        os.environ["TRITON_INTERPRET"] = "1"  # the Triton language reads it when it is imported
 
     from adapters.qwen3_tts.checkpoint import Checkpoint
     from adapters.qwen3_tts.runtime import Hardware, Runtime
-    from adapters.qwen3_tts.stock import StockModel
-    from adapters.qwen3_tts.synthesizer import Synthesizer
+    from adapters.qwen3_tts.stock.package_model import PackageModel
+    from adapters.qwen3_tts.stock.package_runner import PackageRunner
     from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
     from tests.tiny_models.shapes import SHAPES
-    from tests.unit.adapters.qwen3_tts.company import Alone, streams_of
+    from tests.unit.adapters.qwen3_tts.model.isolation import SoloRun, streams_of
     from tests.unit.adapters.qwen3_tts.oracle import LARGE, Oracle
 
-    torch.set_num_threads(1)  # the matrices are tiny, and threads that wait for each other are not
+    torch.set_num_threads(1)  # the matrices are tiny: with more threads, they would wait for each other
 
     @pytest.fixture(scope="session")
     def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,32 +42,32 @@ if HERE:
         return Oracle.of(model_dir, LARGE.checkpoint)
 
     @pytest.fixture(scope="session")
-    def alone(oracle: Oracle) -> list[Alone]:
+    def solo_runs(oracle: Oracle) -> list[SoloRun]:
         return streams_of(oracle, LARGE.checkpoint)
 
-    def load(folder: Path) -> Synthesizer:
+    def load(folder: Path) -> PackageRunner:
         checkpoint = Checkpoint.read(folder)
         runtime = Runtime.choose(Hardware("cpu", None, flash_attention=False), {})
-        return Synthesizer(StockModel.load(checkpoint, runtime), checkpoint, default_speaker="Vivian")
+        return PackageRunner(PackageModel.load(checkpoint, runtime), checkpoint, default_speaker="Vivian")
 
     @pytest.fixture(scope="session")
-    def custom_voice(model_dir: Path) -> Synthesizer:
+    def custom_voice(model_dir: Path) -> PackageRunner:
         return load(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
 
     @pytest.fixture(scope="session")
-    def instructed(model_dir: Path) -> Synthesizer:
+    def instructed(model_dir: Path) -> PackageRunner:
         return load(model_dir / "Qwen3-TTS-12Hz-1.7B-CustomVoice")
 
     @pytest.fixture(scope="session")
-    def voice_design(model_dir: Path) -> Synthesizer:
+    def voice_design(model_dir: Path) -> PackageRunner:
         return load(model_dir / "Qwen3-TTS-12Hz-1.7B-VoiceDesign")
 
     @pytest.fixture(scope="session")
-    def voice_clone(model_dir: Path) -> Synthesizer:
+    def voice_clone(model_dir: Path) -> PackageRunner:
         return load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base")
 
     @pytest.fixture(scope="session")
     def reference() -> np.ndarray:
-        """Two seconds of a voice's pitch and its overtones."""
+        """Two seconds of a tone at a voice's pitch, with overtones."""
         time = np.arange(48_000) / 24_000
         return sum(np.sin(2 * np.pi * 140 * n * time) / n for n in range(1, 9)).astype(np.float32) * 0.1

@@ -1,11 +1,11 @@
-"""Requests as the model's side of Triton hands them on."""
+"""Requests as the Triton side passes them to an engine."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from adapters.triton.speech import SpeechRequest
+from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechOptions
 
 
@@ -18,7 +18,7 @@ def request(
     timeout: float = math.inf,
     **options: Any,
 ) -> SpeechRequest:
-    """A request; `options` are those of `SpeechOptions`."""
+    """Return a request; `options` are those of `SpeechOptions`."""
     return SpeechRequest(
         text=text,
         voice=voice,

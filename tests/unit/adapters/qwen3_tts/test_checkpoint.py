@@ -1,4 +1,4 @@
-"""Which checkpoint answers, and what it says that it can do."""
+"""The checkpoint of each model, and its description."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def instance(model: str, model_dir: Path, **parameters: str) -> Instance:
 
 
 def fine_tuned(folder: Path, model_dir: Path, size: str = "0.6B") -> Path:
-    """A CustomVoice config with a speaker of one's own."""
+    """Write a CustomVoice config with a fine-tuned speaker."""
     config = json.loads((model_dir / f"Qwen3-TTS-12Hz-{size}-CustomVoice" / "config.json").read_text())
     config["talker_config"] |= {"spk_id": {"Minsu": 1100}, "spk_is_dialect": {"Minsu": False}}
     folder.mkdir()
@@ -34,13 +34,13 @@ def fine_tuned(folder: Path, model_dir: Path, size: str = "0.6B") -> Path:
         ("qwen3-tts-1.7b-clone", "voice_clone", "1.7b", {"ref_text", "x_vector_only"}),
     ],
 )
-def test_each_model_answers_with_its_published_checkpoint(
+def test_each_model_uses_its_published_checkpoint(
     model_dir: Path, model: str, mode: str, size: str, own: set[str]
 ) -> None:
     checkpoint = choose(instance(model, model_dir), {})
     assert (checkpoint.mode, checkpoint.size) == (mode, size)
-    assert own == {"voice", "instruct", "ref_text", "x_vector_only"} & set(checkpoint.follows)
-    assert {"language", "temperature", "seed"} <= set(checkpoint.follows)
+    assert own == {"voice", "instruct", "ref_text", "x_vector_only"} & set(checkpoint.supported_options)
+    assert {"language", "temperature", "seed"} <= set(checkpoint.supported_options)
 
 
 def test_speakers_and_languages_come_from_the_checkpoint(model_dir: Path) -> None:
@@ -50,14 +50,12 @@ def test_speakers_and_languages_come_from_the_checkpoint(model_dir: Path) -> Non
     assert sorted(description.languages) == ["de", "en", "es", "fr", "it", "ja", "ko", "pt", "ru", "zh"]
 
 
-def test_the_first_speaker_is_the_default_where_the_one_of_the_settings_is_not_there(
-    model_dir: Path, tmp_path: Path
-) -> None:
+def test_first_speaker_is_the_default_if_the_configured_one_is_missing(model_dir: Path, tmp_path: Path) -> None:
     checkpoint = Checkpoint.read(fine_tuned(tmp_path / "minsu", model_dir))
     assert checkpoint.describe("Vivian").default_voice == "Minsu"
 
 
-def test_a_fine_tuned_checkpoint_answers_under_the_standard_id_of_its_size(model_dir: Path, tmp_path: Path) -> None:
+def test_fine_tuned_checkpoint_replaces_the_model_of_its_size(model_dir: Path, tmp_path: Path) -> None:
     settings = {"CUSTOM_VOICE_MODEL_PATH": str(fine_tuned(tmp_path / "minsu", model_dir))}
     assert choose(instance("qwen3-tts-0.6b", model_dir), settings).speakers == ("Minsu",)
     assert "vivian" in choose(instance("qwen3-tts-1.7b", model_dir), settings).speakers
@@ -72,26 +70,28 @@ def test_each_size_may_have_a_fine_tuned_checkpoint(model_dir: Path, tmp_path: P
     assert choose(instance("qwen3-tts-1.7b", model_dir), settings).folder == tmp_path / "large"
 
 
-def test_a_checkpoint_of_another_size_or_mode_is_refused_with_the_setting(model_dir: Path, tmp_path: Path) -> None:
+def test_checkpoint_of_another_size_or_mode_is_rejected_with_the_setting(model_dir: Path, tmp_path: Path) -> None:
     path = str(fine_tuned(tmp_path / "minsu", model_dir))
-    with pytest.raises(UnusableCheckpointError, match=r"CUSTOM_VOICE_1_7B_MODEL_PATH=.* a model of 0\.6b, not 1\.7b"):
+    with pytest.raises(
+        UnusableCheckpointError, match=r"CUSTOM_VOICE_1_7B_MODEL_PATH=.* like qwen3-tts-0\.6b, not qwen3-tts-1\.7b"
+    ):
         choose(instance("qwen3-tts-1.7b", model_dir), {"CUSTOM_VOICE_1_7B_MODEL_PATH": path})
-    with pytest.raises(UnusableCheckpointError, match=r"VOICE_CLONE_MODEL_PATH=.* a custom_voice model, not voice_cl"):
+    with pytest.raises(UnusableCheckpointError, match=r"VOICE_CLONE_MODEL_PATH=.* like qwen3-tts-0\.6b, not .*-clone"):
         choose(instance("qwen3-tts-0.6b-clone", model_dir), {"VOICE_CLONE_MODEL_PATH": path})
 
 
-def test_a_further_model_names_its_checkpoint_by_a_parameter(model_dir: Path, tmp_path: Path) -> None:
+def test_extra_model_names_its_checkpoint_by_a_parameter(model_dir: Path, tmp_path: Path) -> None:
     folder = fine_tuned(tmp_path / "minsu", model_dir)
     assert choose(instance("minsu", tmp_path, checkpoint="minsu"), {}).folder == folder
     assert choose(instance("minsu", model_dir, checkpoint=str(folder)), {}).folder == folder
 
 
-def test_a_folder_without_a_checkpoint_is_refused_with_its_path(tmp_path: Path) -> None:
+def test_folder_without_a_checkpoint_is_rejected_with_its_path(tmp_path: Path) -> None:
     with pytest.raises(UnusableCheckpointError, match=r"Qwen3-TTS-12Hz-0\.6B-Base/config\.json is missing"):
         choose(instance("qwen3-tts-0.6b-clone", tmp_path), {})
 
 
-def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_checkpoint_of_another_model_family_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "whisper"}')
-    with pytest.raises(UnusableCheckpointError, match="is not of a Qwen3-TTS model"):
+    with pytest.raises(UnusableCheckpointError, match="no known model is like it"):
         Checkpoint.read(tmp_path)

@@ -1,4 +1,4 @@
-"""The whole in-flight engine on random checkpoints: it speaks what the package speaks, whoever else is spoken."""
+"""The whole in-flight engine on random checkpoints: its audio equals the package's, in any batch."""
 
 from __future__ import annotations
 
@@ -13,77 +13,80 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.codec import CodecDecoder, StreamingCodec
-from adapters.qwen3_tts.inflight.frame import FrameStepper
-from adapters.qwen3_tts.inflight.guards import Guards
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.io.collector import AudioCollector
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor
+from adapters.qwen3_tts.inflight.io.voice_cache import VoiceCache, VoiceEncoder
 from adapters.qwen3_tts.inflight.loading import load_engine
-from adapters.qwen3_tts.inflight.loop import FrameLoop
-from adapters.qwen3_tts.inflight.preparation import Preparation
-from adapters.qwen3_tts.inflight.profiles import PROFILES
-from adapters.qwen3_tts.inflight.recording import Recording
-from adapters.qwen3_tts.inflight.scheduler import Limits, Load, Scheduler
-from adapters.qwen3_tts.inflight.settings import Settings
-from adapters.qwen3_tts.inflight.stream import Stream
-from adapters.qwen3_tts.inflight.voices import VoiceCache, VoiceEncoder
-from adapters.qwen3_tts.inflight.weights import Weights
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
+from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
+from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
+from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
+from adapters.qwen3_tts.inflight.scheduling.stream import Stream
+from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Runtime
-from adapters.qwen3_tts.synthesizer import PROOF
-from adapters.triton.speech import SpeechRequest
+from adapters.qwen3_tts.self_test import SELF_TEST
+from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.qwen3_tts.conftest import load
 from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.errors import InvalidInput
 
-SETTINGS = Settings(
-    limits=Limits(slots=4, positions=128, queue=30, queue_seconds=600, batch=3),
-    profile=PROFILES["latency"],
-    guards=Guards(0),  # random weights repeat themselves
+SETTINGS = EngineSettings(
+    limits=Limits(slots=4, positions=128, queue=30, queue_seconds=600),
+    chunk_schedule=CHUNK_SCHEDULES["latency"],
+    runaway_frames=0,  # random weights repeat codes
     voice_cache_bytes=1 << 20,
     prefill_tokens=20,
     graphs=True,
 )
 
 
-class Turns:
-    """The parts of an engine without its threads: the test says when a frame is made."""
+class SteppedEngine:
+    """The parts of an engine without its threads: the test steps the loop."""
 
-    def __init__(self, folder: Path, settings: Settings = SETTINGS) -> None:
+    def __init__(self, folder: Path, settings: EngineSettings = SETTINGS) -> None:
         checkpoint, weights = Checkpoint.read(folder), Weights.load(folder)
         decoder = CodecDecoder(weights.speech_tokenizer.decoder)
         voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=1 << 20) if "Base" in folder.name else None
-        self.guards = settings.guards
-        self.preparation = Preparation(checkpoint, weights, voices, default_speaker="Vivian")
+        self.runaway_frames = settings.runaway_frames
+        self.input_processor = InputProcessor(checkpoint, weights, voices, default_speaker="Vivian")
         self.stepper = FrameStepper(weights, slots=settings.limits.slots, positions=settings.limits.positions)
         self.codec = StreamingCodec(decoder, slots=settings.limits.slots)
         self.scheduler = Scheduler(settings.limits)
         self.loop = FrameLoop(
-            self.scheduler, self.stepper, self.codec, settings.profile, prefill_tokens=settings.prefill_tokens
+            self.scheduler, self.stepper, self.codec, settings.chunk_schedule, prefill_tokens=settings.prefill_tokens
         )
 
-    def join(self, asked: SpeechRequest) -> Recording:
-        recording = Recording()
-        stream = Stream(self.preparation.utterance(asked), recording, time.monotonic(), self.guards.watch())
-        self.scheduler.admit(stream)
-        self.scheduler.ready(stream, self.preparation.prepare(stream.utterance))
-        return recording
+    def join(self, speech: SpeechRequest) -> AudioCollector:
+        collector = AudioCollector()
+        stream = Stream(
+            self.input_processor.check(speech), collector, time.monotonic(), RunawayDetector(self.runaway_frames)
+        )
+        self.scheduler.enqueue(stream)
+        self.scheduler.mark_ready(stream, self.input_processor.prepare(stream.request))
+        return collector
 
-    def turn(self, times: int) -> None:
+    def step(self, times: int) -> None:
         for _ in range(times):
-            self.loop.turn()
+            self.loop.step()
 
     def run(self) -> None:
-        """Until nothing is open."""
-        while self.scheduler.open():
-            self.loop.turn()
+        """Step until no stream is open."""
+        while self.scheduler.open_streams():
+            self.loop.step()
 
-    def alone(self, asked: SpeechRequest) -> np.ndarray:
-        recording = self.join(asked)
+    def solo(self, speech: SpeechRequest) -> np.ndarray:
+        collector = self.join(speech)
         self.run()
-        return recording.samples()
+        return collector.samples()
 
 
 @pytest.fixture(scope="module")
-def turns(model_dir: Path) -> Turns:
-    return Turns(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
+def stepped(model_dir: Path) -> SteppedEngine:
+    return SteppedEngine(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
 
 
 def greedy(text: str = "The harbour was quiet.", **options: object) -> SpeechRequest:
@@ -104,32 +107,32 @@ def greedy(text: str = "The harbour was quiet.", **options: object) -> SpeechReq
     ],
     ids=str,
 )
-def test_it_speaks_what_the_package_speaks(
+def test_engine_audio_equals_the_packages(
     model_dir: Path, reference: np.ndarray, folder: str, options: dict[str, object]
 ) -> None:
     path = model_dir / f"Qwen3-TTS-12Hz-{folder}"
-    synthesizer, asked = load(path), greedy(**options, **({"ref_audio": reference} if "Base" in folder else {}))
-    (theirs,) = synthesizer.speak([synthesizer.utterance(asked)], lambda: [False])
-    ours = Turns(path).alone(asked)
+    runner, one = load(path), greedy(**options, **({"ref_audio": reference} if "Base" in folder else {}))
+    (theirs,) = runner.synthesize([runner.check(one)], lambda: [False])
+    ours = SteppedEngine(path).solo(one)
     assert len(ours) == len(theirs.audio) > 0
     np.testing.assert_allclose(ours, theirs.audio, atol=1e-4)
 
 
-def test_a_language_of_the_settings_that_is_not_spoken_is_refused(model_dir: Path) -> None:
+def test_unsupported_default_language_is_rejected(model_dir: Path) -> None:
     checkpoint = Checkpoint.read(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
     weights = Weights.load(checkpoint.folder)
-    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not spoken; .* one of: .*korean"):
-        Preparation(checkpoint, weights, None, default_language="Klingon")
+    with pytest.raises(ValueError, match=r"DEFAULT_LANGUAGE=Klingon is not supported; .* one of: .*korean"):
+        InputProcessor(checkpoint, weights, None, default_language="Klingon")
 
 
-def test_a_seed_gives_the_same_audio_again_and_another_gives_other(turns: Turns) -> None:
-    first, again, other = (turns.alone(request(seed=seed, max_new_tokens=9)) for seed in (7, 7, 8))
+def test_equal_seeds_give_equal_audio_and_others_differ(stepped: SteppedEngine) -> None:
+    first, again, other = (stepped.solo(request(seed=seed, max_new_tokens=9)) for seed in (7, 7, 8))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
-def test_without_a_seed_no_two_are_alike(turns: Turns) -> None:
-    assert not np.array_equal(*(turns.alone(request(max_new_tokens=9)) for _ in range(2)))
+def test_requests_without_a_seed_differ(stepped: SteppedEngine) -> None:
+    assert not np.array_equal(*(stepped.solo(request(max_new_tokens=9)) for _ in range(2)))
 
 
 @settings(max_examples=8, deadline=None)
@@ -140,68 +143,68 @@ def test_without_a_seed_no_two_are_alike(turns: Turns) -> None:
             "voice": st.sampled_from(["ryan", "eric", "vivian"]),
             "temperature": st.sampled_from([0.0, 0.7, 1.1]),
             "tokens": st.integers(2, 40),
-            "turns": st.integers(0, 12),
+            "steps": st.integers(0, 12),
             "leaves": st.booleans(),
         }),
         min_size=1, max_size=8,
     )
 )  # fmt: skip
-def test_streams_that_join_and_leave_each_sound_as_if_alone_and_leave_nothing(
-    turns: Turns, script: list[dict[str, Any]]
+def test_streams_that_join_and_leave_equal_their_solo_runs(
+    stepped: SteppedEngine, script: list[dict[str, Any]]
 ) -> None:
-    asked = [
+    requests = [
         request(
             "Nine. " * each["words"], voice=each["voice"], temperature=each["temperature"],
             max_new_tokens=each["tokens"], seed=seed,
         )
         for seed, each in enumerate(script)
     ]  # fmt: skip
-    spoken = []
-    for one, each in zip(asked, script, strict=True):
-        spoken.append(turns.join(one))
-        turns.turn(each["turns"])
-        spoken[-1].gone = each["leaves"]
-    turns.run()
-    assert turns.scheduler.load() == Load(active=0, waiting=0, free_slots=4, reserved=0)
-    for one, recording in zip(asked, spoken, strict=True):
-        audio, alone = recording.samples(), turns.alone(one)
-        assert len(audio) == len(alone) or recording.gone
-        np.testing.assert_allclose(audio, alone[: len(audio)], atol=1e-5)
+    collectors = []
+    for one, each in zip(requests, script, strict=True):
+        collectors.append(stepped.join(one))
+        stepped.step(each["steps"])
+        collectors[-1].closed = each["leaves"]
+    stepped.run()
+    assert stepped.scheduler.load() == Load(active=0, waiting=0, free_slots=4, reserved=0)
+    for one, collector in zip(requests, collectors, strict=True):
+        audio, solo = collector.samples(), stepped.solo(one)
+        assert len(audio) == len(solo) or collector.closed
+        np.testing.assert_allclose(audio, solo[: len(audio)], atol=1e-5)
 
 
-def test_clones_side_by_side_sound_as_if_alone(model_dir: Path, reference: np.ndarray) -> None:
-    turns = Turns(model_dir / "Qwen3-TTS-12Hz-0.6B-Base")
-    asked = [
+def test_simultaneous_clones_equal_their_solo_runs(model_dir: Path, reference: np.ndarray) -> None:
+    stepped = SteppedEngine(model_dir / "Qwen3-TTS-12Hz-0.6B-Base")
+    requests = [
         greedy(ref_audio=reference, ref_text="Some words."),
         greedy(ref_audio=reference[::-1].copy(), x_vector_only=True),
         greedy("Hi.", ref_audio=reference[:30_000], ref_text="Other words, and more of them than are heard."),
         greedy("Once more.", ref_audio=reference, ref_text="Some words."),
     ]
-    together = [turns.join(each) for each in asked]
-    turns.run()
-    for each, recording in zip(asked, together, strict=True):
-        np.testing.assert_allclose(recording.samples(), turns.alone(each), atol=1e-5)
+    together = [stepped.join(each) for each in requests]
+    stepped.run()
+    for each, collector in zip(requests, together, strict=True):
+        np.testing.assert_allclose(collector.samples(), stepped.solo(each), atol=1e-5)
 
 
-def test_a_prompt_that_no_slot_holds_is_refused(turns: Turns) -> None:
-    with pytest.raises(InvalidInput, match="text: comes to"):
-        turns.join(request("Nine. " * 100))
-    for stream in turns.scheduler.open():
-        turns.scheduler.remove(stream)
+def test_prompt_longer_than_a_slot_is_rejected(stepped: SteppedEngine) -> None:
+    with pytest.raises(InvalidInput, match="text: needs"):
+        stepped.join(request("Nine. " * 100))
+    for stream in stepped.scheduler.open_streams():
+        stepped.scheduler.remove(stream)
 
 
-def test_a_known_sentence_is_spoken_at_load_on_every_kind_of_checkpoint(model_dir: Path) -> None:
+def test_engine_self_test_passes_for_every_checkpoint(model_dir: Path) -> None:
     for folder in model_dir.iterdir():
         engine = load_engine(Checkpoint.read(folder), Runtime("cpu", "float32", "sdpa"), SETTINGS)
         try:
-            engine.prove(PROOF)
+            engine.self_test(SELF_TEST)
         finally:
             engine.close()
 
 
-def test_broken_weights_are_told_and_not_spoken(model_dir: Path) -> None:
-    turns = Turns(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
-    turns.codec._arena.values.fill_(torch.nan)
-    turns.codec.reset = lambda slot, state: None  # type: ignore[method-assign]
+def test_broken_weights_fail_and_give_no_audio(model_dir: Path) -> None:
+    stepped = SteppedEngine(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
+    stepped.codec._arena.values.fill_(torch.nan)
+    stepped.codec.reset = lambda slot, state: None  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="NaN"):
-        turns.alone(greedy())
+        stepped.solo(greedy())

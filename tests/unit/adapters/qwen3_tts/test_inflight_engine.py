@@ -1,35 +1,37 @@
-"""The engine's threads and its callers, on a fake model."""
+"""The engine's threads and its clients, on a fake model."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
+import torch
 import triton_python_backend_utils as pb_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from adapters.qwen3_tts.inflight.guards import Guards
-from adapters.qwen3_tts.inflight.profiles import PROFILES
-from adapters.qwen3_tts.inflight.scheduler import Limits
-from adapters.qwen3_tts.inflight.sending import Sender
+from adapters.qwen3_tts.inflight.io.response_sender import SendingThread
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 from adapters.triton.metrics import Metrics
-from adapters.triton.speech import Reply, to_int16
-from tests.unit.adapters.qwen3_tts.inflight_fakes import WAIT, FakeCodec, FakePreparation, FakeStepper, audio_of
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.samples import to_int16
 from tests.unit.adapters.qwen3_tts.requests import request
+from tests.unit.adapters.qwen3_tts.scheduling.fakes import WAIT, FakeCodec, FakeInputProcessor, FakeStepper, audio_of
 from tritone.errors import InvalidInput, Overloaded
 
-LIMITS = Limits(slots=2, positions=100, queue=1, queue_seconds=WAIT, batch=2)
+LIMITS = Limits(slots=2, positions=100, queue=1, queue_seconds=WAIT)
 
 
 class WatchedSender(pb_utils.ResponseSender):
-    """Knows which threads have used it."""
+    """Records the threads that use it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class WatchedSender(pb_utils.ResponseSender):
         self.threads.add(threading.current_thread().name)
         if self.breaks:
             self.breaks = False
-            raise pb_utils.TritonError("the pipe is gone")
+            raise pb_utils.TritonError("the pipe is closed")
         super().send(response, flags)
 
     def is_cancelled(self) -> bool:
@@ -50,30 +52,33 @@ class WatchedSender(pb_utils.ResponseSender):
 
 @dataclass
 class Model:
-    """A fake model, with the engine on it."""
+    """An engine on a fake model."""
 
     limits: Limits = LIMITS
-    preparation: FakePreparation = field(default_factory=FakePreparation)
+    input_processor: FakeInputProcessor = field(default_factory=FakeInputProcessor)
     codec: FakeCodec = field(default_factory=FakeCodec)
     gated: bool = False
-    ahead: float = 0.0
-    """By so many seconds the engine's clock is ahead of time."""
+    clock_offset: float = 0.0
+    """Seconds that the engine's clock is ahead."""
+    is_usable: Callable[[torch.device], bool] = lambda device: True
+    exit_process: Callable[[int], object] = os._exit
 
     def __post_init__(self) -> None:
         self.stepper = FakeStepper(self.limits.slots, gate=threading.Semaphore(0) if self.gated else None)
         self.engine = InflightEngine(
-            self.preparation, self.stepper, self.codec,
-            limits=self.limits, profile=PROFILES["latency"], guards=Guards(0), prefill_tokens=64,
-            clock=lambda: time.monotonic() + self.ahead,
+            self.input_processor, self.stepper, self.codec,
+            limits=self.limits, chunk_schedule=CHUNK_SCHEDULES["latency"], runaway_frames=0, prefill_tokens=64,
+            clock=lambda: time.monotonic() + self.clock_offset,
+            is_usable=self.is_usable, exit_process=self.exit_process,
         )  # fmt: skip
 
-    def ask(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
+    def submit(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
         sender = WatchedSender()
-        self.engine.submit(request("w " * frames, seed=key, **options), Reply(sender, Metrics("qwen")))
+        self.engine.submit(request("w " * frames, seed=key, **options), ResponseStream(sender, Metrics("qwen")))
         return sender
 
-    def let_go(self) -> None:
-        """Whoever holds a step holds it no more."""
+    def release_steps(self) -> None:
+        """Release all steps, present and future."""
         if self.stepper.gate:
             self.stepper.gate.release(10_000)
 
@@ -91,15 +96,15 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def held() -> Iterator[Model]:
-    """A model whose frames wait for the test."""
+    """A model whose steps wait for the test."""
     model = Model(gated=True)
     yield model
-    model.let_go()
+    model.release_steps()
     model.engine.close()
 
 
 def ended(*senders: WatchedSender) -> list[int | None]:
-    """Wait for the end of each, and give the codes of their errors."""
+    """Wait for the end of each, and return the codes of their errors."""
     assert all(sender.ended.wait(WAIT) for sender in senders)
     assert all(sender.finals == 1 for sender in senders)
     errors = [sender.sent[-1].error() for sender in senders]
@@ -110,8 +115,8 @@ def tensors(sender: WatchedSender, name: str) -> list[np.ndarray]:
     return [tensor.as_numpy() for sent in sender.sent for tensor in sent.output_tensors() if tensor.name() == name]
 
 
-def test_audio_leaves_chunk_by_chunk_and_the_last_response_says_how_it_ended(model: Model) -> None:
-    sender = model.ask(9, key=4)
+def test_audio_is_sent_in_chunks_and_the_last_response_has_the_finish_reason(model: Model) -> None:
+    sender = model.submit(9, key=4)
     assert ended(sender) == [None]
     audio = tensors(sender, "audio")
     assert [len(chunk) // 1920 for chunk in audio] == [2, 4, 3, 0]
@@ -120,8 +125,8 @@ def test_audio_leaves_chunk_by_chunk_and_the_last_response_says_how_it_ended(mod
     assert tensors(sender, "audio_frames") == tensors(sender, "text_tokens") == [[9]]
 
 
-def test_the_first_audio_leaves_before_the_last_frame_is_made(held: Model) -> None:
-    sender = held.ask(60)
+def test_first_audio_is_sent_before_the_last_frame(held: Model) -> None:
+    sender = held.submit(60)
     assert held.stepper.gate
     held.stepper.gate.release(3)
     while not tensors(sender, "audio"):
@@ -129,24 +134,24 @@ def test_the_first_audio_leaves_before_the_last_frame_is_made(held: Model) -> No
     assert not sender.ended.is_set()
 
 
-def test_only_the_sending_thread_touches_response_senders(model: Model) -> None:
-    senders = [model.ask(60, key) for key in range(2)]
+def test_only_the_sending_thread_uses_response_senders(model: Model) -> None:
+    senders = [model.submit(60, key) for key in range(2)]
     ended(*senders)
     assert {thread for sender in senders for thread in sender.threads} == {"qwen3-tts-sender"}
 
 
 @settings(deadline=None, max_examples=10)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 3)), max_size=12))
-def test_many_at_once_are_each_what_they_are_alone_and_leave_nothing(asked: list[tuple[int, int]]) -> None:
-    model = Model(Limits(slots=3, positions=100, queue=9, queue_seconds=WAIT, batch=2))
+def test_simultaneous_requests_equal_their_solo_runs_and_leave_nothing(requests: list[tuple[int, int]]) -> None:
+    model = Model(Limits(slots=3, positions=100, queue=9, queue_seconds=WAIT))
     try:
         senders = []
-        for key, (frames, quits) in enumerate(asked):
+        for key, (frames, cancels) in enumerate(requests):
             try:
-                senders.append((model.ask(frames, key), key, frames))
+                senders.append((model.submit(frames, key), key, frames))
             except Overloaded:
                 continue
-            if quits == 0:
+            if cancels == 0:
                 senders[-1][0].cancelled = True
         for sender, key, frames in senders:
             (code,) = ended(sender)
@@ -160,8 +165,8 @@ def test_many_at_once_are_each_what_they_are_alone_and_leave_nothing(asked: list
     assert not model.stepper.made
 
 
-def test_a_caller_that_leaves_frees_its_slot_at_the_next_frame(held: Model) -> None:
-    left, stays = held.ask(60, 1), held.ask(60, 2)
+def test_cancelled_request_frees_its_slot_at_the_next_frame(held: Model) -> None:
+    left, stays = held.submit(60, 1), held.submit(60, 2)
     assert held.stepper.gate
     for _ in range(3):
         held.stepper.gate.release()
@@ -169,156 +174,156 @@ def test_a_caller_that_leaves_frees_its_slot_at_the_next_frame(held: Model) -> N
     left.cancelled = True
     assert ended(left) == [pb_utils.TritonError.CANCELLED]
     made = len(held.stepper.steps)
-    held.let_go()
+    held.release_steps()
     ended(stays)
     assert all(keys == [2] for keys in held.stepper.steps[made + 1 :])
 
 
-def test_a_caller_that_leaves_while_its_voice_is_prepared_is_forgotten(model: Model) -> None:
-    model.preparation.held = threading.Event()
-    sender = model.ask(5)
+def test_request_cancelled_during_preparation_is_removed(model: Model) -> None:
+    model.input_processor.held = threading.Event()
+    sender = model.submit(5)
     sender.cancelled = True
     assert ended(sender) == [pb_utils.TritonError.CANCELLED]
     while not model.is_idle():
         sender.ended.wait(0.001)
         model.engine._scheduler.wake()
-    model.preparation.held.set()
-    assert not model.stepper.reads
+    model.input_processor.held.set()
+    assert not model.stepper.prefills
 
 
-def test_when_full_it_says_so_at_once(held: Model) -> None:
-    senders = [held.ask(5, key) for key in range(3)]
-    with pytest.raises(Overloaded, match=r"2 requests are spoken and 1 wait; try again in [0-9]+ s"):
-        held.ask(5)
-    held.let_go()
+def test_full_engine_rejects_requests_at_once(held: Model) -> None:
+    senders = [held.submit(5, key) for key in range(3)]
+    with pytest.raises(Overloaded, match=r"at capacity \(2 slots, 1 waiting\); try again in [0-9]+ s"):
+        held.submit(5)
+    held.release_steps()
     assert ended(*senders) == [None] * 3
-    assert ended(held.ask(5)) == [None]
+    assert ended(held.submit(5)) == [None]
 
 
-def test_texts_that_would_be_too_long_together_are_refused() -> None:
-    model = Model(Limits(slots=1, positions=100, queue=9, queue_seconds=WAIT, batch=1), gated=True)
+def test_requests_beyond_the_reservable_frames_are_rejected() -> None:
+    model = Model(Limits(slots=1, positions=100, queue=9, queue_seconds=WAIT), gated=True)
     for frames in (100, 80):
-        model.ask(5, max_new_tokens=frames)
-    with pytest.raises(Overloaded, match="no room is left for a text of this length"):
-        model.ask(5, max_new_tokens=21)
-    model.ask(5, max_new_tokens=20)
-    model.let_go()
+        model.submit(5, max_new_tokens=frames)
+    with pytest.raises(Overloaded, match="at capacity for a text of this length"):
+        model.submit(5, max_new_tokens=21)
+    model.submit(5, max_new_tokens=20)
+    model.release_steps()
     model.engine.close()
 
 
-def test_what_cannot_be_spoken_is_refused_at_once(model: Model) -> None:
+def test_invalid_request_is_rejected_at_once(model: Model) -> None:
     sender = pb_utils.ResponseSender()
     with pytest.raises(InvalidInput):
-        model.engine.submit(request("?"), Reply(sender, Metrics("qwen")))
+        model.engine.submit(request("?"), ResponseStream(sender, Metrics("qwen")))
     assert not sender.sent
     assert model.is_idle()
 
 
-def test_nobody_waits_behind_a_voice_that_is_being_taken_from_a_recording_but_those_with_another(model: Model) -> None:
-    model.preparation.new_voices = frozenset({1, 2})
-    new = [model.ask(5, key) for key in (1, 2)]
-    assert ended(model.ask(5, 3)) == [None]
+def test_encoding_a_new_voice_delays_only_other_new_voices(model: Model) -> None:
+    model.input_processor.new_voices = frozenset({1, 2})
+    new = [model.submit(5, key) for key in (1, 2)]
+    assert ended(model.submit(5, 3)) == [None]
     assert not any(sender.sent for sender in new)
-    model.preparation.encoding.set()
+    model.input_processor.encoding.set()
     assert ended(*new) == [None, None]
 
 
-def test_nobodys_voice_is_taken_from_a_recording_who_has_left(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare = Mock(side_effect=model.preparation.prepare)
-    monkeypatch.setattr(model.preparation, "prepare", prepare)
-    model.preparation.new_voices = frozenset({1, 2, 3})
-    stays, left = model.ask(5, 1), model.ask(5, 2)
+def test_voice_of_a_cancelled_request_is_not_encoded(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Mock(side_effect=model.input_processor.prepare)
+    monkeypatch.setattr(model.input_processor, "prepare", prepare)
+    model.input_processor.new_voices = frozenset({1, 2, 3})
+    stays, left = model.submit(5, 1), model.submit(5, 2)
     left.cancelled = True
     assert ended(left) == [pb_utils.TritonError.CANCELLED]
-    model.preparation.encoding.set()
-    assert ended(stays, model.ask(5, 3)) == [None, None]
-    assert [call.args[0].sampling.seed for call in prepare.call_args_list] == [1, 3]
+    model.input_processor.encoding.set()
+    assert ended(stays, model.submit(5, 3)) == [None, None]
+    assert [call.args[0].options.seed for call in prepare.call_args_list] == [1, 3]
 
 
-def test_a_request_whose_time_runs_out_before_it_is_prepared_is_refused_though_nothing_else_happens() -> None:
+def test_request_that_times_out_during_preparation_fails_on_an_idle_engine() -> None:
     model = Model()
-    model.preparation.held = threading.Event()
-    assert ended(model.ask(5, timeout=0.05)) == [pb_utils.TritonError.UNAVAILABLE]
-    model.preparation.held.set()
-    assert ended(model.ask(5)) == [None]
+    model.input_processor.held = threading.Event()
+    assert ended(model.submit(5, timeout=0.05)) == [pb_utils.TritonError.UNAVAILABLE]
+    model.input_processor.held.set()
+    assert ended(model.submit(5)) == [None]
     model.engine.close()
-    assert len(model.stepper.reads) == 1
+    assert len(model.stepper.prefills) == 1
 
 
-def test_a_request_whose_time_runs_out_while_it_is_spoken_is_ended(held: Model) -> None:
-    sender = held.ask(60, timeout=1.0)
+def test_request_that_times_out_while_decoding_fails(held: Model) -> None:
+    sender = held.submit(60, timeout=1.0)
     assert held.stepper.began.acquire(timeout=WAIT)
-    held.ahead = 1.0
-    held.let_go()
+    held.clock_offset = 1.0
+    held.release_steps()
     assert ended(sender) == [pb_utils.TritonError.CANCELLED]
     assert sender.sent[-1].error().message().startswith("deadline: ")
 
 
-def test_a_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:
-    model.preparation.breaks_on = "w " * 7
-    assert ended(model.ask(7), model.ask(6)) == [pb_utils.TritonError.INTERNAL, None]
+def test_request_that_cannot_be_prepared_fails_alone(model: Model) -> None:
+    model.input_processor.breaks_on = "w " * 7
+    assert ended(model.submit(7), model.submit(6)) == [pb_utils.TritonError.INTERNAL, None]
 
 
-def test_an_error_in_the_stepping_thread_ends_what_is_open_and_the_engine_goes_on(
+def test_stepping_thread_error_fails_open_requests_and_the_engine_continues(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn, raised = model.engine._loop.turn, []
+    step, raised = model.engine._loop.step, []
 
-    def break_once() -> None:
-        turn()
+    def fail_once() -> None:
+        step()
         if not raised:
             raised.append(True)
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("an internal error")
 
-    monkeypatch.setattr(model.engine._loop, "turn", break_once)
-    assert ended(model.ask(60)) == [pb_utils.TritonError.INTERNAL]
-    assert "a fault of ours" in pb_utils.Logger.lines[-1][1]
-    assert ended(model.ask(60)) == [None]
+    monkeypatch.setattr(model.engine._loop, "step", fail_once)
+    assert ended(model.submit(60)) == [pb_utils.TritonError.INTERNAL]
+    assert "an internal error" in pb_utils.Logger.lines[-1][1]
+    assert ended(model.submit(60)) == [None]
     assert not model.stepper.made
 
 
-def test_after_a_fault_from_which_the_gpu_does_not_recover_the_process_ends_and_every_caller_has_an_answer(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+def test_lost_gpu_fails_all_requests_and_exits_the_process(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    left = threading.Event()
-    monkeypatch.setattr("adapters.qwen3_tts.inflight.engine.usable", lambda device: False)
-    monkeypatch.setattr("os._exit", lambda status: left.set())
+    exited = threading.Event()
+    model = Model(is_usable=lambda device: False, exit_process=lambda status: exited.set())
     monkeypatch.setattr(model.stepper, "step", Mock(side_effect=RuntimeError("CUDA error: an illegal memory access")))
-    caller = model.ask(60)
-    assert ended(caller) == [pb_utils.TritonError.INTERNAL]
-    assert left.wait(WAIT)
-    assert "it ends" in pb_utils.Logger.lines[-1][1]
+    client = model.submit(60)
+    assert ended(client) == [pb_utils.TritonError.INTERNAL]
+    assert exited.wait(WAIT)
+    assert "CUDA device lost, exiting" in pb_utils.Logger.lines[-1][1]
+    model.engine.close()
 
 
-def test_a_caller_that_cannot_be_reached_ends_its_own_stream_alone(held: Model) -> None:
-    lost, good = held.ask(60, 1), held.ask(20, 2)
+def test_client_that_cannot_be_reached_ends_only_its_own_stream(held: Model) -> None:
+    lost, good = held.submit(60, 1), held.submit(20, 2)
     lost.breaks = True
-    held.let_go()
+    held.release_steps()
     assert ended(lost, good) == [pb_utils.TritonError.INTERNAL, None]
 
 
-def test_who_has_left_is_sent_nothing_more() -> None:
+def test_cancelled_client_is_sent_nothing_more() -> None:
     woken, reply = threading.Event(), Mock()
     reply.is_cancelled.return_value = True
-    sender = Sender(woken.set)
-    outlet = sender.outlet(reply)
-    outlet.open()
+    sender = SendingThread(woken.set)
+    sink = sender.sink_for(reply)
+    sink.open()
     assert woken.wait(WAIT)
-    outlet.audio(audio_of(1, 2))
+    sink.audio(audio_of(1, 2))
     sender.close()
     assert [name for name, *_ in reply.method_calls] == ["is_cancelled", "fail"]
 
 
-def test_closing_ends_what_is_open_and_takes_no_more(held: Model) -> None:
-    senders = [held.ask(60, key) for key in range(3)]
+def test_close_fails_open_requests_and_rejects_new_ones(held: Model) -> None:
+    senders = [held.submit(60, key) for key in range(3)]
     assert held.stepper.began.acquire(timeout=WAIT)
     closing = threading.Thread(target=held.engine.close)
     closing.start()
     while not held.engine._scheduler._closing:
         closing.join(0.001)
     with pytest.raises(Overloaded, match="shutting down"):
-        held.ask(5)
-    held.let_go()
+        held.submit(5)
+    held.release_steps()
     closing.join(WAIT)
     assert ended(*senders) == [pb_utils.TritonError.UNAVAILABLE] * 3
     assert held.is_idle()

@@ -1,4 +1,4 @@
-"""The whole adapter as Triton calls it."""
+"""The whole adapter, called as Triton calls it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import triton_python_backend_utils as pb_utils
 
 from adapters.qwen3_tts.checkpoint import UnusableCheckpointError
 from adapters.qwen3_tts.model import TritonPythonModel
-from adapters.settings import UnusableSettingError
+from tritone.settings import UnusableSettingError
 
 
 def arguments(model: str) -> dict[str, str]:
@@ -24,7 +24,7 @@ def arguments(model: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("engine", ["inflight", "stock"])
-def test_a_voice_is_cloned_from_tensors(
+def test_voice_is_cloned_from_tensors(
     model_dir: Path, reference: np.ndarray, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     monkeypatch.setenv("QWEN_ENGINE", engine)
@@ -33,26 +33,26 @@ def test_a_voice_is_cloned_from_tensors(
     model = TritonPythonModel()
     model.initialize(arguments("qwen3-tts-0.6b-clone"))
     inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": reference}
-    spoken = pb_utils.InferenceRequest(inputs, json.dumps({"ref_text": "Some words.", "max_new_tokens": "6"}))
-    refused = pb_utils.InferenceRequest({**inputs, "ref_audio": reference[:2400]}, json.dumps({"x_vector_only": True}))
-    model.execute([spoken, refused])
-    assert spoken.sender.ended.wait(60)
+    accepted = pb_utils.InferenceRequest(inputs, json.dumps({"ref_text": "Some words.", "max_new_tokens": "6"}))
+    rejected = pb_utils.InferenceRequest({**inputs, "ref_audio": reference[:2400]}, json.dumps({"x_vector_only": True}))
+    model.execute([accepted, rejected])
+    assert accepted.sender.ended.wait(60)
     model.finalize()
-    last = {tensor.name(): tensor.as_numpy() for tensor in spoken.sender.sent[-1].output_tensors()}
+    last = {tensor.name(): tensor.as_numpy() for tensor in accepted.sender.sent[-1].output_tensors()}
     assert last["finish_reason"][0] in (b"stop", b"length")
-    error = refused.sender.sent[-1].error()
+    error = rejected.sender.sent[-1].error()
     assert error is not None
     assert error.message().startswith("ref_audio: 0.10 s")
 
 
-def test_an_engine_that_there_is_not_is_refused(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_engine_is_rejected(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN_ENGINE", "fast")
     monkeypatch.setenv("MODEL_DIR", str(model_dir))
     with pytest.raises(UnusableSettingError, match="QWEN_ENGINE=fast is unknown; choose from inflight, stock"):
         TritonPythonModel().initialize(arguments("qwen3-tts-0.6b"))
 
 
-def test_a_model_without_its_checkpoint_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_without_a_checkpoint_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MODEL_DIR", str(tmp_path))
     with pytest.raises(UnusableCheckpointError):
         TritonPythonModel().initialize(arguments("qwen3-tts-1.7b"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.qwen3_tts.runtime import Hardware, Runtime, UnusableRuntimeError
-from adapters.settings import UnusableSettingError
+from tritone.settings import UnusableSettingError
 
 CPU = Hardware("cpu", None, flash_attention=False)
 PASCAL = Hardware("cuda:0", (6, 1), flash_attention=True)
@@ -29,7 +29,7 @@ FLASH = {"ATTN_IMPLEMENTATION": "flash_attention_2"}
         (AMPERE, {"DTYPE": "", "ATTN_IMPLEMENTATION": ""}, "bfloat16", "flash_attention_2"),
     ],
 )
-def test_what_is_not_set_suits_the_hardware(
+def test_default_precision_and_attention_suit_the_hardware(
     hardware: Hardware, settings: dict[str, str], dtype: str, attention: str
 ) -> None:
     runtime = Runtime.choose(hardware, settings)
@@ -46,7 +46,7 @@ def test_what_is_not_set_suits_the_hardware(
         (AMPERE, FLASH | {"DTYPE": "float32"}, "16 bits"),
     ],
 )
-def test_flash_attention_is_taken_everywhere_and_what_runs_in_its_place_is_told(
+def test_flash_attention_falls_back_to_sdpa_with_the_reason(
     hardware: Hardware, settings: dict[str, str], reason: str
 ) -> None:
     runtime = Runtime.choose(hardware, settings)
@@ -65,6 +65,8 @@ def test_flash_attention_is_taken_everywhere_and_what_runs_in_its_place_is_told(
         (CPU, {"ATTN_IMPLEMENTATION": "flash"}, "choose from flash_attention_2, sdpa, eager"),
     ],
 )
-def test_what_cannot_run_is_refused_with_what_can(hardware: Hardware, settings: dict[str, str], right: str) -> None:
+def test_unsupported_setting_is_rejected_with_the_alternative(
+    hardware: Hardware, settings: dict[str, str], right: str
+) -> None:
     with pytest.raises((UnusableRuntimeError, UnusableSettingError), match=right):
         Runtime.choose(hardware, settings)

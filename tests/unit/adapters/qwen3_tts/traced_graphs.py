@@ -1,4 +1,4 @@
-"""CUDA graphs without CUDA: what a graph would take for granted is checked each time."""
+"""CUDA graphs without CUDA: each run checks the conditions under which a replay would be right."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map_only
 from triton.runtime.interpreter import GridExecutor
 
-from adapters.qwen3_tts.inflight.graphs import Graphs
+from adapters.qwen3_tts.inflight.device.graphs import Graphs
 
 T = TypeVar("T")
 
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique2"}
-"""Operations whose result the host needs before it can go on: no graph can hold them."""
+"""Operations whose result the host needs at once: no graph can hold them."""
 
 
 class TracedGraphs(Graphs):
-    """Does the work every time, and refuses work that a replay would not have repeated.
+    """Runs the work every time, and rejects work that a replay would not have repeated.
 
     Replays launch the same kernels on the same memory. So work of one key must consist of the same operations on
-    tensors of the same shapes, those from outside at the same addresses, with the same numbers among the arguments.
-    What it returns is as short-lived as a graph's result: other work overwrites it.
+    tensors of the same shapes, with external tensors at the same addresses, and with the same numbers among the
+    arguments. Its result is as short-lived as a graph's: other work overwrites it.
     """
 
     def __init__(self) -> None:
         super().__init__(torch.device("cpu"))
         self.enabled = True
         self.traces: dict[Hashable, list[tuple[object, ...]]] = {}
-        """Of each key, the operations with their arguments."""
+        """For each key, the operations with their arguments."""
         self._results: dict[Hashable, Any] = {}
 
     def __len__(self) -> int:
         return len(self.traces)
 
     def run(self, key: Hashable, work: Callable[[], T]) -> T:
-        """Do the work: as often as a capture would, the first time, and else once, into the first result's memory."""
+        """Run the work: as often as a capture would at first, later once, into the memory of the first result."""
         if key not in self.traces:
             work()
         with _Trace() as trace, _launches_seen_by(trace):
@@ -64,7 +64,7 @@ def _spoil(tensor: Tensor) -> None:
 
 
 class _Trace(TorchDispatchMode):
-    """Writes operations down. Tensors that are made meanwhile have numbers, others are known by their address."""
+    """Records operations. Tensors that are made meanwhile are known by a number, others by their address."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Trace(TorchDispatchMode):
         return result
 
     def entry(self, name: str, arguments: object) -> tuple[object, ...]:
-        """An operation before it is done, when what it makes is not there yet."""
+        """Describe an operation before it is done, when its result does not exist yet."""
         return (name, *(self._described(argument) for argument in tree_leaves(arguments)))
 
     def _described(self, argument: object) -> object:
@@ -101,7 +101,7 @@ class _Trace(TorchDispatchMode):
 
 @contextmanager
 def _launches_seen_by(trace: _Trace) -> Iterator[None]:
-    """Have kernels of the Triton language noted too, of which torch knows nothing; the interpreter runs them."""
+    """Record kernels of the Triton language too, which torch does not see; the interpreter runs them."""
     interpreted = GridExecutor.__call__
 
     def launch(executor: GridExecutor, *args: Any, **kwargs: Any) -> None:

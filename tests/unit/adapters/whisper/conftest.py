@@ -1,4 +1,4 @@
-"""The real whisper-base and a few recordings."""
+"""The real whisper-base, and a few recordings."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from numpy.typing import NDArray
 
 from adapters.triton.instance import Instance
 from adapters.whisper import checkpoint
-from adapters.whisper.model import KNOWN_AUDIO
+from adapters.whisper.self_test import KNOWN_AUDIO
+from adapters.whisper.settings import FAMILY
 from adapters.whisper.transcriber import WhisperTranscriber
 
 RECORDINGS = Path(__file__).with_name("recordings")
 FOLDER = Path(os.environ.get("MODEL_DIR", Path(__file__).parents[4] / "models")).resolve() / "whisper-base"
 
 
-def an_instance(folder: Path, **parameters: str) -> Instance:
+def instance_of(folder: Path, **parameters: str) -> Instance:
     return Instance(model="whisper-base", device="cpu", device_index=0, folder=folder, threads=2, parameters=parameters)
 
 
 @pytest.fixture(scope="session")
 def folder() -> Path:
     if not (FOLDER / "model.bin").is_file():
-        pytest.fail(f"there are no weights in {FOLDER}; run scripts/fetch_models, or set MODEL_DIR")
+        pytest.fail(f"no weights in {FOLDER}; run scripts/fetch_models, or set MODEL_DIR")
     return FOLDER
 
 
 @pytest.fixture(scope="session")
 def whisper(folder: Path) -> WhisperModel:
-    return checkpoint.load(an_instance(folder), folder.parent)
+    return checkpoint.load(instance_of(folder), folder.parent)
 
 
 @pytest.fixture(scope="session")
 def transcriber(whisper: WhisperModel) -> WhisperTranscriber:
-    return WhisperTranscriber(whisper)
+    return WhisperTranscriber(whisper, options=FAMILY.models["whisper-base"].options)
 
 
 @pytest.fixture(scope="session")

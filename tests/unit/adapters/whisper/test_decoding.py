@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from faster_whisper.tokenizer import Tokenizer
 
-from adapters.whisper.decoding import TEMPERATURES, Task, decode
+from adapters.whisper.decoding import TEMPERATURES, DecodeTask, decode
 
 LOOPING, GOOD, UNSURE, WORSE = -0.05, -0.3, -1.5, -3.0
 
 
 @dataclass
 class ScriptedDecoder:
-    """Stands for CTranslate2's model; `script` says by prompt and temperature how sure it is of what text.
+    """Stand in for CTranslate2's model: `script` maps prompt and temperature to text, log probability and no-speech.
 
-    A text that ends with `|` comes with its closing timestamp.
+    A text that ends with `|` has a timestamp at its end.
     """
 
     tokenizer: Tokenizer
@@ -49,7 +49,7 @@ def run(tokenizer):
         decoder = ScriptedDecoder(tokenizer, script)
         windows = sorted({window for window, _ in script})
         tasks = [
-            Task(np.zeros((3, 2), np.float32), [window] * (lengths or {}).get(window, 3), tokenizer, temperatures)
+            DecodeTask(np.zeros((3, 2), np.float32), [window] * (lengths or {}).get(window, 3), tokenizer, temperatures)
             for window in windows
         ]
         decode(SimpleNamespace(model=decoder, max_length=448), tasks)
@@ -63,7 +63,7 @@ def test_windows_with_prompts_of_one_length_are_decoded_together(run):
     assert sorted(calls) == [(0.0, [0, 1, 2]), (0.0, [3])]
 
 
-def test_only_the_windows_that_fail_are_tried_again_at_the_next_temperature(run):
+def test_failed_windows_alone_are_decoded_again_at_the_next_temperature(run):
     best, calls = run(
         {
             (0, 0.0): ("yes", GOOD, 0.0),
@@ -79,18 +79,18 @@ def test_only_the_windows_that_fail_are_tried_again_at_the_next_temperature(run)
     assert [decoded.avg_logprob for decoded in best] == [pytest.approx(GOOD)] * 3
 
 
-def test_a_window_without_speech_is_not_tried_again_and_is_silent(run):
+def test_window_without_speech_is_silent_and_not_decoded_again(run):
     [decoded], calls = run({(0, 0.0): ("you", UNSURE, 0.9)})
     assert len(calls) == 1
     assert decoded.silent
 
 
-def test_words_that_the_model_is_sure_of_are_no_silence(run):
+def test_window_with_probable_words_is_not_silent(run):
     [decoded], _ = run({(0, 0.0): ("you", GOOD, 0.9)})
     assert not decoded.silent
 
 
-def test_where_every_temperature_fails_the_likeliest_text_that_does_not_repeat_is_taken(run):
+def test_best_of_failed_attempts_is_the_most_probable_without_repetition(run):
     script = {(0, temperature): ("no", WORSE, 0.0) for temperature in TEMPERATURES}
     script[0, 0.2] = ("la " * 40, GOOD, 0.0)
     script[0, 0.6] = ("better", UNSURE, 0.0)
@@ -99,7 +99,7 @@ def test_where_every_temperature_fails_the_likeliest_text_that_does_not_repeat_i
     assert decoded.temperature == 0.6
 
 
-def test_where_every_text_repeats_a_loop_that_never_ends_gives_way_to_what_was_said(run):
+def test_best_of_repetitive_attempts_ends_with_a_timestamp(run):
     script = {(0, temperature): ("la " * 60, LOOPING, 0.0) for temperature in TEMPERATURES}
     script[0, 0.2] = ("la " * 30 + "|", GOOD, 0.0)
     script[0, 1.0] = ("la " * 20 + "|", UNSURE, 0.0)
@@ -108,14 +108,14 @@ def test_where_every_text_repeats_a_loop_that_never_ends_gives_way_to_what_was_s
     assert decoded.temperature == 0.2
 
 
-def test_where_every_text_is_a_loop_the_likeliest_is_taken(run):
+def test_best_of_endless_loops_is_the_most_probable(run):
     script = {(0, temperature): ("la " * 60, GOOD, 0.0) for temperature in TEMPERATURES}
     script[0, 0.4] = ("la " * 70, LOOPING, 0.0)
     [decoded], _ = run(script)
     assert decoded.temperature == 0.4
 
 
-def test_a_single_temperature_is_taken_as_it_comes(run):
+def test_single_temperature_has_a_single_attempt(run):
     [decoded], calls = run({(0, 0.7): ("la " * 40, WORSE, 0.0)}, temperatures=(0.7,))
     assert calls == [(0.7, [0])]
     assert decoded.repetitive

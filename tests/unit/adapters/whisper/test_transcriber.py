@@ -1,4 +1,4 @@
-"""What the batch hears is what plain faster-whisper hears, window by window."""
+"""The transcripts of a batch equal those of plain faster-whisper, window by window."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.triton.window import Window
+from adapters.triton.transcriber import WindowRequest
 from tritone.contract import TranscriptionOptions
 from tritone.errors import InvalidInput
 
@@ -30,13 +30,15 @@ CODES = {"French": "fr"}
 @pytest.fixture(scope="module")
 def windows(recordings):
     audio = {**recordings, "silence": np.zeros(48_000, np.float32)}
-    return {name: Window(audio[file], TranscriptionOptions(**options)) for name, (file, options) in CASES.items()}
+    return {
+        name: WindowRequest(audio[file], TranscriptionOptions(**options)) for name, (file, options) in CASES.items()
+    }
 
 
 @pytest.fixture(scope="module")
 def plain(whisper, windows):
-    """What `WhisperModel.transcribe` hears: per case the language and the segments."""
-    heard = {}
+    """Return the language and the segments of `WhisperModel.transcribe` for each case."""
+    results = {}
     for name, window in windows.items():
         options = window.options
         segments, info = whisper.transcribe(
@@ -47,8 +49,8 @@ def plain(whisper, windows):
             hotwords=options.hotwords or None,
             word_timestamps=options.word_timestamps,
         )
-        heard[name] = (info.language, list(segments))
-    return heard
+        results[name] = (info.language, list(segments))
+    return results
 
 
 def assert_same(transcript, plain):
@@ -66,50 +68,61 @@ def assert_same(transcript, plain):
         assert words == [(word.start, word.end, word.word) for word in theirs.words or []]
 
 
-def test_one_batch_of_different_languages_options_and_lengths_equals_each_window_alone(transcriber, windows, plain):
+def test_batch_of_different_languages_options_and_lengths_equals_each_window_alone(transcriber, windows, plain):
     transcripts = transcriber.transcribe(list(windows.values()))
     for name, transcript in zip(windows, transcripts, strict=True):
         assert_same(transcript, plain[name])
 
 
-def test_a_window_alone_equals_plain_faster_whisper(transcriber, windows, plain):
+def test_single_window_equals_plain_faster_whisper(transcriber, windows, plain):
     [transcript] = transcriber.transcribe([windows["detected English"]])
     assert_same(transcript, plain["detected English"])
     assert transcript.segments[0].text == " The quick brown fox jumps over the lazy dog."
     assert transcript.language_probability > 0.9
 
 
-def test_what_the_first_round_leaves_is_heard_in_a_second(whisper, plain):
-    assert len({segment.seek for segment in plain["two rounds"][1]}) == 2
-    assert plain["two rounds"][1][-1].text.strip().startswith("Thank you for listening")
+def test_second_round_transcribes_the_audio_that_the_first_one_left(transcriber, windows, plain):
+    assert len({segment.seek for segment in plain["two rounds"][1]}) == 2  # the case needs two rounds
+    [transcript] = transcriber.transcribe([windows["two rounds"]])
+    assert_same(transcript, plain["two rounds"])
+    assert transcript.segments[-1].text.strip().startswith("Thank you for listening")
 
 
-def test_a_given_language_has_probability_one(transcriber, windows):
+def test_given_language_has_probability_one(transcriber, windows):
     [transcript] = transcriber.transcribe([windows["French translated"]])
     assert transcript.language_probability == 1.0
 
 
-def test_a_prompt_that_spells_special_tokens_does_not_break_its_neighbours(transcriber, recordings):
+def test_prompt_with_special_tokens_does_not_break_its_batch(transcriber, recordings):
     prompts = ("plain <|startoftranscript|> words", "plain  words")
     transcripts = transcriber.transcribe(
-        [Window(recordings["fox"], TranscriptionOptions(language="en", prompt=prompt)) for prompt in prompts]
+        [WindowRequest(recordings["fox"], TranscriptionOptions(language="en", prompt=prompt)) for prompt in prompts]
     )
     assert all("quick brown fox" in transcript.segments[0].text for transcript in transcripts)
 
 
-def test_a_temperature_of_the_caller_is_the_only_one_tried(transcriber, recordings):
+def test_given_temperature_is_the_only_one_tried(transcriber, recordings):
     [transcript] = transcriber.transcribe(
-        [Window(recordings["fox"], TranscriptionOptions(language="en", temperature=0.5))]
+        [WindowRequest(recordings["fox"], TranscriptionOptions(language="en", temperature=0.5))]
     )
     assert {segment.temperature for segment in transcript.segments} == {0.5}
 
 
 @pytest.mark.parametrize("language", ["klingon", "", "yue"])
-def test_a_language_that_the_checkpoint_does_not_know_is_refused(transcriber, language):
+def test_language_unknown_to_the_checkpoint_is_rejected(transcriber, language):
     with pytest.raises(InvalidInput, match="language: "):
         transcriber.check(TranscriptionOptions(language=language))
 
 
 @pytest.mark.parametrize("language", ["auto", "en", "pt-BR", "Mandarin"])
-def test_a_language_is_taken_by_code_tag_or_name(transcriber, language):
+def test_language_is_accepted_as_code_tag_or_name(transcriber, language):
     transcriber.check(TranscriptionOptions(language=language))
+
+
+def test_description_has_the_languages_of_the_tokenizer_both_tasks_and_the_familys_options(transcriber):
+    description = transcriber.description
+    assert len(description.languages) == 99
+    assert {"en", "zh", "haw"} < set(description.languages)
+    assert "yue" not in description.languages  # only large-v3 has it
+    assert description.tasks == ("transcribe", "translate")
+    assert "hotwords" in description.options

@@ -1,0 +1,46 @@
+"""Calls of a transcription model by another model of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+from tritone import errors
+from tritone.contract import TRANSCRIPTION, TranscriptionOptions
+from tritone.transcript import Transcript
+from tritone.windowing import Samples
+
+TranscribeRemotely = Callable[[str, Samples, TranscriptionOptions, str], Transcript]
+"""The model's id, the samples, the options and the request's id to the transcript."""
+
+_OUTPUTS = [tensor.name for tensor in TRANSCRIPTION.outputs if tensor.name != "description"]
+
+
+def transcribe_remotely(model: str, samples: Samples, options: TranscriptionOptions, request_id: str) -> Transcript:
+    """Return the transcript of one window; raises the model's error as one of `tritone.errors`, or `RuntimeError`.
+
+    Such a call has no priority in Triton 2.51: it gets the default, that of a recording's later windows.
+    """
+    response = pb_utils.InferenceRequest(
+        model_name=model,
+        request_id=request_id,
+        requested_output_names=_OUTPUTS,
+        inputs=[pb_utils.Tensor("audio", samples[np.newaxis])],
+        parameters={name: _wire(value) for name, value in options.to_parameters().items()},
+    ).exec()
+    if response.has_error():
+        message = response.error().message()
+        raise errors.from_text(message) or RuntimeError(f"{model}: {message}")
+    return Transcript.from_columns({tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()})
+
+
+def is_ready(model: str) -> bool:
+    """Return whether the server has this model loaded."""
+    return bool(pb_utils.is_model_ready(model))
+
+
+def _wire(value: str | bool | int | float) -> str | bool | int:
+    """Return a parameter that such a call accepts: floating-point numbers go as text."""
+    return str(value) if isinstance(value, float) else value

@@ -1,0 +1,53 @@
+"""The model `tritone`: the models of this server and their states, for gateways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adapters.companions.document_watch import PARAMETER, DocumentWatch
+from adapters.triton.instance import Instance
+from adapters.triton.metrics import Metrics
+from adapters.triton.responses import response_of, send_error, send_final
+from tritone.contract import ServerOptions
+from tritone.served import ServedDocument
+
+
+class TritonPythonModel:
+    """Send the document that the supervisor writes, at once or when it changes.
+
+    The config parameter `document` is the file's path. Without it, and before the file is there, the document is empty
+    and its state `starting`.
+    """
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Start to watch the file."""
+        instance = Instance.from_args(args)
+        path = instance.parameters.get(PARAMETER)
+        self._watch = DocumentWatch(Path(path) if path else None)
+        self._metrics = Metrics(instance.model)
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Answer each request at once, or leave it to the watch."""
+        for request in requests:
+            sender, request_id = request.get_response_sender(), request.request_id()
+            try:
+                options = ServerOptions.from_parameters(json.loads(request.parameters() or "{}"))
+                self._watch.add(
+                    options.version, options.wait_seconds, partial(_respond, sender, request_id), sender.is_cancelled
+                )
+            except Exception as error:
+                self._metrics.error(error)
+                send_error(sender, error, request_id)
+
+    def finalize(self) -> None:
+        """Answer the waiting requests and stop."""
+        self._watch.close()
+        self._metrics.close()
+
+
+def _respond(sender: Any, request_id: str, document: ServedDocument) -> None:
+    send_final(sender, response_of({"document": [document.to_json().encode()]}), request_id)

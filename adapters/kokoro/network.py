@@ -1,0 +1,70 @@
+"""Kokoro's network: phonemes and a voice's style in, samples out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+MAX_TOKENS = 510
+"""The most phonemes of one call; the network was trained on no more."""
+SPEED_RANGE = (0.7, 1.3)
+"""Speeds with good audio: above 1.3 the network drops the first sounds, below 0.7 it adds some."""
+FRAME = 600
+"""Samples in one frame of Kokoro, at 24 kHz."""
+
+_BOUNDARY = 0
+"""The token before and after the phonemes."""
+
+
+class KokoroNetwork:
+    """A loaded checkpoint; one call at a time."""
+
+    def __init__(
+        self, folder: Path, *, threads: int, cuda_device: int | None = None, warn: Callable[[str], None] = print
+    ) -> None:
+        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` with the missing one's path."""
+        for path in (folder / "model.onnx", folder / "tokenizer.json"):
+            if not path.is_file():
+                raise FileNotFoundError(f"{path} is missing; run scripts/fetch_models")
+        self._vocabulary: dict[str, int] = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            folder / "model.onnx", options, providers=_providers(cuda_device, warn)
+        )
+        self._tokens_input = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
+
+    def tokens(self, phonemes: str) -> list[int]:
+        """Return the tokens of phonemes; sounds that Kokoro was not trained on are left out."""
+        return [self._vocabulary[sound] for sound in phonemes if sound in self._vocabulary]
+
+    def synthesize(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+        """Return samples at 24 kHz, -1 to 1, in whole frames, with Kokoro's own silence at both ends.
+
+        `tokens`: at most `MAX_TOKENS`; `style`: shape [1, 256].
+        """
+        (audio,) = self._session.run(
+            None,
+            {
+                self._tokens_input: np.array([[_BOUNDARY, *tokens, _BOUNDARY]], np.int64),
+                "style": style,
+                "speed": np.array([speed], np.float32),
+            },
+        )
+        return np.asarray(audio, np.float32).reshape(-1)
+
+
+def _providers(cuda_device: int | None, warn: Callable[[str], None]) -> list[str | tuple[str, dict[str, int]]]:
+    cpu: list[str | tuple[str, dict[str, int]]] = ["CPUExecutionProvider"]
+    if cuda_device is None:
+        return cpu
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        warn("this onnxruntime has no CUDA; Kokoro runs on the CPU")
+        return cpu
+    return [("CUDAExecutionProvider", {"device_id": cuda_device}), *cpu]

@@ -1,0 +1,9 @@
+"""The settings of Kokoro, as `family.toml` declares them."""
+
+from pathlib import Path
+from typing import Final
+
+from tritone.families import Family
+
+FAMILY: Final = Family.load(Path(__file__).parent)
+KOKORO_MAX_REQUESTS: Final = FAMILY.integer("KOKORO_MAX_REQUESTS")

@@ -1,0 +1,1 @@
+"""The codec decoder: from codes to samples, in chunks, for many streams at once."""

@@ -1,0 +1,54 @@
+"""An audio sink inside the process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.triton.response_stream import FinishReason
+
+
+class AudioCollector:
+    """Keeps the audio of one request. Call `wait` before reading the other attributes."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        """Set it to cancel the request."""
+        self.chunks: list[NDArray[np.float32]] = []
+        self.first_audio: float | None = None
+        """The time of the first chunk, on the clock of `time.monotonic`."""
+        self.reason: FinishReason | None = None
+        self.error: BaseException | None = None
+        self._ended = threading.Event()
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    def audio(self, samples: NDArray[np.float32]) -> None:
+        """Keep the next samples (n,)."""
+        if self.first_audio is None:
+            self.first_audio = time.monotonic()
+        self.chunks.append(samples)
+
+    def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
+        """Keep the finish reason."""
+        self.reason = reason
+        self._ended.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the error."""
+        self.error = error
+        self._ended.set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end of the stream. Return False after `timeout` seconds."""
+        return self._ended.wait(timeout)
+
+    def samples(self) -> NDArray[np.float32]:
+        """Return all samples (n,); raises the error of the stream, if it failed."""
+        if self.error is not None:
+            raise self.error
+        return np.concatenate([*self.chunks, np.empty(0, np.float32)])

@@ -1,0 +1,172 @@
+"""Cloned voices: encoded once from a reference, and cached by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
+from adapters.qwen3_tts.inflight.codec.state import CodecState
+from adapters.qwen3_tts.inflight.device.cuda_streams import synchronize_stream
+from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.package import core
+from tritone.contract import SPEECH_RATE
+
+
+@dataclass(frozen=True, eq=False)
+class ClonedVoice:
+    """A voice that was encoded from a reference."""
+
+    x_vector: Tensor
+    """The speaker embedding, (hidden,)."""
+    codes: Tensor | None = None
+    """The reference's codes (frames, 16) int64; None: clone from the speaker embedding alone."""
+    text: str = ""
+    """The words of the reference; empty where `codes` is None."""
+    codec_state: CodecState | None = None
+    """The codec's state after `codes`, from which the audio continues; None where `codes` is None."""
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tensors."""
+        parts = (self.x_vector, self.codes, self.codec_state)
+        return sum(int(part.nbytes) for part in parts if part is not None)
+
+    def held_for_stream(self) -> ClonedVoice:
+        """Return the voice, marked as used by the current stream.
+
+        If the cache evicts the voice, its memory is not reused before that stream has read it.
+        """
+        for tensor in (self.x_vector, self.codes):
+            if tensor is not None and tensor.is_cuda:
+                tensor.record_stream(torch.cuda.current_stream(tensor.device))
+        return self
+
+
+class VoiceEncoder:
+    """Encodes voices with the package's own encoders, one at a time: this is not the hot path."""
+
+    def __init__(self, weights: Weights, decoder: CodecDecoder) -> None:
+        """`weights`: of a checkpoint that clones voices."""
+        self._weights = weights
+        self._decoder = decoder
+        self._lock = threading.Lock()
+
+    def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
+        """Encode mono samples (n,) at 24 kHz with the words `ref_text`. Thread-safe."""
+        with self._lock, torch.no_grad():
+            samples = torch.tensor(ref_audio)[None]
+            voice = ClonedVoice(self._x_vector(samples))
+            if not x_vector_only:
+                codes = self._codes(samples)
+                voice = replace(voice, codes=codes, text=ref_text, codec_state=self._decoder.state_after(codes))
+            synchronize_stream(self._weights.device)
+            return voice
+
+    def _x_vector(self, samples: Tensor) -> Tensor:
+        mels = core.models.modeling_qwen3_tts.mel_spectrogram(
+            samples,
+            n_fft=1024,
+            num_mels=128,
+            sampling_rate=SPEECH_RATE,
+            hop_size=256,
+            win_size=1024,
+            fmin=0,
+            fmax=12000,
+        )
+        mels = mels.transpose(1, 2).to(self._weights.device, self._weights.dtype)
+        x_vector: Tensor = self._weights.speaker_encoder(mels)[0]
+        return x_vector
+
+    def _codes(self, samples: Tensor) -> Tensor:
+        samples = samples.to(self._weights.device)
+        codes: Tensor
+        (codes,) = self._weights.speech_tokenizer.encode(
+            samples, torch.ones_like(samples, dtype=torch.int64)
+        ).audio_codes
+        return codes
+
+
+class Encoder(Protocol):
+    """Encodes voices."""
+
+    def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
+        """See `VoiceEncoder`."""
+
+
+class VoiceCache:
+    """The voices that were used last, up to `max_bytes`. Thread-safe."""
+
+    def __init__(self, encoder: Encoder, *, max_bytes: int) -> None:
+        self._encoder = encoder
+        self._max_bytes = max_bytes
+        self._voices: OrderedDict[bytes, Future[ClonedVoice]] = OrderedDict()  # least recently used first
+        self._lock = threading.Lock()
+        self.nbytes = 0
+        """The bytes in the cache."""
+
+    def find(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice | None:
+        """Return a cached voice, or None."""
+        key = _key(ref_audio, ref_text, x_vector_only)
+        with self._lock:
+            voice = self._voices.get(key)
+            if voice is None or not voice.done():
+                return None
+            self._voices.move_to_end(key)
+            return voice.result().held_for_stream()
+
+    def get(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
+        """Return a voice, and encode it if it is not cached; raises the encoder's errors.
+
+        Waits for an encoding of the same voice that is in progress.
+        """
+        key = _key(ref_audio, ref_text, x_vector_only)
+        with self._lock:
+            voice = self._voices.get(key)
+            if is_new := voice is None:
+                voice = self._voices[key] = Future()
+            self._voices.move_to_end(key)
+        if is_new:
+            self._encode(key, voice, ref_audio, "" if x_vector_only else ref_text, x_vector_only)
+        return voice.result().held_for_stream()
+
+    def _encode(
+        self, key: bytes, voice: Future[ClonedVoice], ref_audio: NDArray[np.float32], text: str, x_vector_only: bool
+    ) -> None:
+        try:
+            encoded = self._encoder.encode(ref_audio, text, x_vector_only)
+        except BaseException as error:
+            with self._lock:
+                del self._voices[key]  # a later request may try again
+                voice.set_exception(error)
+        else:
+            with self._lock:
+                voice.set_result(encoded)
+                self.nbytes += encoded.nbytes
+                self._evict()
+
+    def _evict(self) -> None:
+        """Evict the least recently used voices. Encodings in progress hold no memory yet, and stay."""
+        for key, voice in [*self._voices.items()]:
+            if self.nbytes <= self._max_bytes:
+                return
+            if voice.done():
+                del self._voices[key]
+                self.nbytes -= voice.result().nbytes
+
+
+def _key(ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> bytes:
+    digest = hashlib.blake2b(b"\1" if x_vector_only else b"\0", digest_size=32)
+    digest.update(len(ref_audio).to_bytes(8, "little"))
+    digest.update(np.ascontiguousarray(ref_audio, dtype=np.float32).data)
+    digest.update(b"" if x_vector_only else ref_text.encode())
+    return digest.digest()

@@ -1,0 +1,1 @@
+"""The talker, the code predictor and the sampler of codes, for many slots at once."""

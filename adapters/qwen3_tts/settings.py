@@ -1,0 +1,26 @@
+"""The settings of Qwen3-TTS, as `family.toml` declares them."""
+
+from pathlib import Path
+from typing import Final
+
+from tritone.families import Family
+
+FAMILY: Final = Family.load(Path(__file__).parent)
+
+DTYPE: Final = FAMILY.text("DTYPE")
+ATTN_IMPLEMENTATION: Final = FAMILY.text("ATTN_IMPLEMENTATION")
+DEFAULT_SPEAKER: Final = FAMILY.text("DEFAULT_SPEAKER")
+DEFAULT_LANGUAGE: Final = FAMILY.text("DEFAULT_LANGUAGE")
+CUSTOM_VOICE_MODEL_PATH: Final = FAMILY.text("CUSTOM_VOICE_MODEL_PATH")
+QWEN_ENGINE: Final = FAMILY.text("QWEN_ENGINE")
+QWEN_SLOTS: Final = FAMILY.integer("QWEN_SLOTS")
+QWEN_KV_POSITIONS: Final = FAMILY.integer("QWEN_KV_POSITIONS")
+QWEN_QUEUE: Final = FAMILY.integer("QWEN_QUEUE")
+QWEN_QUEUE_SECONDS: Final = FAMILY.integer("QWEN_QUEUE_SECONDS")
+QWEN_PREFILL_TOKENS: Final = FAMILY.integer("QWEN_PREFILL_TOKENS")
+QWEN_PROFILE: Final = FAMILY.text("QWEN_PROFILE")
+QWEN_RUNAWAY_SECONDS: Final = FAMILY.integer("QWEN_RUNAWAY_SECONDS")
+QWEN_VOICE_CACHE_MB: Final = FAMILY.integer("QWEN_VOICE_CACHE_MB")
+QWEN_GRAPHS: Final = FAMILY.text("QWEN_GRAPHS")
+QWEN_MAX_REQUESTS: Final = FAMILY.integer("QWEN_MAX_REQUESTS")
+QWEN_MAX_BATCH: Final = FAMILY.integer("QWEN_MAX_BATCH")

@@ -1,0 +1,1 @@
+"""The engine on the published `qwen-tts` package: static batches, no streaming."""

@@ -1,0 +1,147 @@
+"""The static-batch engine: one thread batches waiting requests with equal sampling options."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters.qwen3_tts.errors import client_cancelled, shutting_down
+from adapters.qwen3_tts.request import QwenRequest
+from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.samples import to_int16
+from adapters.triton.speech_engine import check_capacity
+from adapters.triton.speech_request import SpeechRequest
+from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions
+from tritone.errors import Cancelled, Overloaded
+
+_EQUAL_IN_BATCH = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "subtalker_temperature",
+    "subtalker_top_k",
+    "subtalker_top_p",
+    "repetition_penalty",
+    "seed",
+    "streaming_text",
+)
+"""Options that apply to a whole batch: the package takes one value for all rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """A request, from its submission until its reply has ended."""
+
+    request: QwenRequest
+    reply: ResponseStream
+
+
+class StaticBatchEngine:
+    """Runs requests in batches on its own thread. Audio is sent when the whole batch is complete."""
+
+    def __init__(self, runner: PackageRunner, *, max_requests: int, max_batch: int) -> None:
+        self.description: SpeechDescription = runner.description
+        self._runner = runner
+        self._max_requests = max_requests
+        self._max_batch = max_batch
+        self._waiting: list[_Job] = []  # in order of arrival
+        self._running: list[_Job] = []
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="qwen3-tts", daemon=True)
+        self._thread.start()
+
+    def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
+        """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
+        job = _Job(self._runner.check(request), reply)
+        with self._changed:
+            check_capacity(len(self._waiting) + len(self._running), self._max_requests, closing=self._closing)
+            self._waiting.append(job)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop after the current frame. Open requests fail, new ones are rejected."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+            if self._closing:
+                break
+            self._drop_cancelled()
+            if batch := self._take_batch():
+                self._run_batch(batch)
+                with self._changed:
+                    self._running = []
+        for job in self._waiting:
+            job.reply.fail(shutting_down())
+
+    def _take_batch(self) -> list[_Job]:
+        """Take the oldest request and those that can share a batch with it.
+
+        A request with a seed runs alone: the rows of a batch draw from one stream of random numbers.
+        """
+        with self._changed:
+            if self._waiting:
+                oldest = self._waiting[0].request.options
+                batchable = [job for job in self._waiting if _batch_key(job.request.options) == _batch_key(oldest)]
+                self._running = batchable[: self._max_batch if oldest.seed is None else 1]
+                self._waiting = [job for job in self._waiting if job not in self._running]
+            return self._running
+
+    def _run_batch(self, batch: Sequence[_Job]) -> None:
+        for job in batch:
+            job.reply.start()
+        try:
+            results = self._runner.synthesize([job.request for job in batch], lambda: self._cancelled(batch))
+        except (Cancelled, Overloaded) as error:
+            for job in batch:
+                job.reply.fail(error)
+        except Exception as error:
+            if len(batch) > 1:  # one request may have caused it, or the batch was too large
+                for job in batch:
+                    self._run_batch([job])
+            else:
+                batch[0].reply.fail(error)
+        else:
+            for job, result in zip(batch, results, strict=True):
+                _send_result(job, result)
+
+    def _cancelled(self, batch: Sequence[_Job]) -> list[bool]:
+        """Return a flag per request; raises if all of them are cancelled, or if the engine closes."""
+        if self._closing:
+            raise shutting_down()
+        self._drop_cancelled()
+        cancelled = [job.reply.is_cancelled() for job in batch]
+        if all(cancelled):
+            raise client_cancelled()
+        return cancelled
+
+    def _drop_cancelled(self) -> None:
+        with self._changed:
+            dropped = [job for job in self._waiting if job.reply.is_cancelled()]
+            self._waiting = [job for job in self._waiting if job not in dropped]
+        for job in dropped:
+            job.reply.fail(client_cancelled())
+
+
+def _batch_key(options: SpeechOptions) -> tuple[object, ...]:
+    return tuple(getattr(options, name) for name in _EQUAL_IN_BATCH)
+
+
+def _send_result(job: _Job, result: SpeechResult) -> None:
+    try:
+        if job.reply.is_cancelled():
+            raise client_cancelled()
+        audio = to_int16(result.audio)
+        for start in range(0, len(audio), SPEECH_RATE):  # one second each: the gateway encodes while the rest is sent
+            job.reply.audio(audio[start : start + SPEECH_RATE])
+        job.reply.finish(result.reason, text_tokens=job.request.text_tokens, audio_frames=result.frames)
+    except Exception as error:
+        job.reply.fail(error)

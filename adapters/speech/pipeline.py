@@ -1,0 +1,45 @@
+"""The pipeline of a speech family: requests to pieces of text, and a piece to samples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.speech.text_splitter import Break
+from adapters.triton.speech_request import SpeechRequest
+from tritone.contract import SpeechDescription
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechPiece:
+    """A part of a request's text that one call of the model synthesizes. A family adds its own fields."""
+
+    text_tokens: int
+    """Its length in the model's own tokens."""
+    end: Break
+    """The end of its text, which sets the pause after it."""
+    speed: float = 1.0
+
+
+P = TypeVar("P", bound=SpeechPiece)
+
+
+class SpeechPipeline(ABC, Generic[P]):
+    """Base of a family's pipeline. `pieces` and `synthesize` may run in different threads at once."""
+
+    description: SpeechDescription
+    frame_samples: ClassVar[int] = 1
+    """Samples in a frame of the model, the unit of `audio_frames`."""
+
+    @abstractmethod
+    def pieces(self, request: SpeechRequest) -> Sequence[P]:
+        """Return the pieces of a request in order; raises `InvalidInput` for a text without any."""
+
+    @abstractmethod
+    def synthesize(self, piece: P) -> NDArray[np.float32]:
+        """Return the samples of a piece at `SPEECH_RATE`, -1 to 1; silence at both ends is trimmed by the engine."""

@@ -1,0 +1,55 @@
+"""A thread that works on items in batches, beside the calls that Triton waits for."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from typing import Final, Generic, TypeVar
+
+import triton_python_backend_utils as pb_utils
+
+MAX_BATCH: Final = 16
+"""Items in a batch; Triton's own batches are as large."""
+
+T = TypeVar("T")
+
+
+class BackgroundBatcher(Generic[T]):
+    """Process items in order of arrival. While one batch is processed, the next one collects."""
+
+    def __init__(self, process: Callable[[list[T]], object]) -> None:
+        """Start the thread. An exception of `process` is logged, and the thread goes on with the next batch."""
+        self._process = process
+        self._waiting: SimpleQueue[T | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="background")
+        self._thread.start()
+
+    def put(self, items: Iterable[T]) -> None:
+        """Queue `items` and return at once."""
+        for item in items:
+            self._waiting.put(item)
+
+    def close(self) -> None:
+        """Return when every queued item is processed."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            try:
+                while len(batch) < MAX_BATCH:
+                    batch.append(self._waiting.get_nowait())
+            except Empty:
+                pass
+            if items := [item for item in batch if item is not None]:
+                try:
+                    self._process(items)
+                except Exception:
+                    pb_utils.Logger.log_error(
+                        f"a background batch of {len(items)} requests failed: {traceback.format_exc()}"
+                    )
+            if None in batch:
+                return

@@ -1,0 +1,102 @@
+"""The responses to one speech request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from adapters.triton.metrics import Metrics
+from adapters.triton.responses import response_of, send_error
+from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.errors import Cancelled
+
+FinishReason = Literal["stop", "length", "runaway"]
+
+
+class ResponseStream:
+    """Send the audio of one request: any number of `audio` calls, then exactly one of `finish` and `fail`.
+
+    It may be used from any one thread at a time.
+    """
+
+    def __init__(
+        self,
+        sender: Any,
+        metrics: Metrics,
+        request_id: str = "",
+        *,
+        on_end: Callable[[ResponseStream], None] = lambda stream: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sender = sender
+        self._metrics = metrics
+        self._request_id = request_id
+        self._on_end = on_end
+        self._clock = clock
+        self._arrived = clock()
+        self._started: float | None = None
+        self._first_audio: float | None = None
+        self._last_audio: float | None = None
+        self._samples = 0
+
+    def is_cancelled(self) -> bool:
+        """Return whether the client has cancelled the request; costs about 25 microseconds."""
+        return bool(self._sender.is_cancelled())
+
+    def start(self) -> None:
+        """Record that work on the request begins and its time in the queue ends. Later calls change nothing."""
+        if self._started is None:
+            self._started = self._clock()
+
+    def audio(self, samples: NDArray[np.int16]) -> None:
+        """Send the next piece of audio: mono, `SPEECH_RATE` Hz, any length above 0."""
+        self._sender.send(response_of({"audio": samples, "sample_rate": [SPEECH_RATE]}))
+        self._last_audio = self._clock()
+        if self._first_audio is None:
+            self._first_audio = self._last_audio
+            self._metrics.first_audio(self._first_audio - self._arrived)
+        self._samples += len(samples)
+        self._metrics.audio(len(samples) / SPEECH_RATE)
+
+    def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
+        """End the stream after its last audio."""
+        self._metrics.finished(reason)
+        self._end(
+            response_of(
+                {
+                    "audio": [],
+                    "sample_rate": [SPEECH_RATE],
+                    "finish_reason": [reason.encode()],
+                    "text_tokens": [text_tokens],
+                    "audio_frames": [audio_frames],
+                    "queue_seconds": [self._since_arrival(self._started)],
+                    "first_audio_seconds": [self._since_arrival(self._first_audio)],
+                    "total_seconds": [self._since_arrival(self._last_audio)],
+                }
+            )
+        )
+
+    def describe(self, description: SpeechDescription) -> None:
+        """End the stream with the model's description and no audio."""
+        self._end(response_of({"description": [description.to_json().encode()]}))
+
+    def fail(self, error: BaseException) -> None:
+        """End the stream with an error; it is counted, and logged if it is not the client's. Never raises."""
+        self._metrics.error(error)
+        if isinstance(error, Cancelled):
+            seconds = self._samples / SPEECH_RATE
+            pb_utils.Logger.log_info(f"request {self._request_id or '-'}: cancelled after {seconds:.2f} s of audio")
+        self._on_end(self)
+        send_error(self._sender, error, self._request_id)
+
+    def _end(self, response: Any) -> None:
+        self._on_end(self)
+        self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+
+    def _since_arrival(self, moment: float | None) -> float:
+        return (self._clock() if moment is None else moment) - self._arrived

@@ -1,0 +1,75 @@
+"""A speech model inside Triton: requests in, a stream of audio out, and one last response in every case.
+
+A family gives a `SpeechEngine`; its `TritonPythonModel` is a `SpeechModel` that loads it.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapters.triton.instance import Instance
+from adapters.triton.metrics import Metrics
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_engine import SpeechEngine
+from adapters.triton.speech_request import SpeechRequest, options_of
+from tritone.settings import MAX_INPUT_CHARS
+
+
+class SpeechModel(ABC):
+    """Base of a speech adapter's `TritonPythonModel`.
+
+    Triton calls `initialize` once, `execute` for every batch of requests, and `finalize` once.
+    """
+
+    @abstractmethod
+    def load(self, instance: Instance) -> SpeechEngine:
+        """Load the checkpoint and test that it synthesizes speech; called once.
+
+        An exception makes Triton refuse to load the model, with the exception's message.
+        """
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load the model."""
+        instance = Instance.from_args(args)
+        self._max_chars = MAX_INPUT_CHARS.read()
+        self._open: set[ResponseStream] = set()
+        self._lock = threading.Lock()
+        self._engine = self.load(instance)
+        self._metrics = Metrics(instance.model)
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Submit every request to the engine; responses leave through the requests' response senders."""
+        for request in requests:
+            stream = ResponseStream(
+                request.get_response_sender(), self._metrics, request.request_id(), on_end=self._forget
+            )
+            with self._lock:
+                self._open.add(stream)
+            try:
+                self._submit(request, stream)
+            except Exception as error:
+                stream.fail(error)
+
+    def finalize(self) -> None:
+        """Stop the engine. A stream that it left open is ended here: otherwise client and server wait for ever."""
+        self._engine.close()
+        with self._lock:
+            open_streams = list(self._open)
+        for stream in open_streams:
+            stream.fail(RuntimeError("the engine closed without ending this request"))
+        self._metrics.close()
+
+    def _submit(self, request: Any, stream: ResponseStream) -> None:
+        description = self._engine.description
+        options = options_of(request)
+        if options.describe:
+            stream.describe(description)
+        else:
+            self._engine.submit(SpeechRequest.from_triton(request, options, description, self._max_chars), stream)
+
+    def _forget(self, stream: ResponseStream) -> None:
+        with self._lock:
+            self._open.discard(stream)

@@ -1,0 +1,128 @@
+"""A speech request, checked against the model's description."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from adapters.triton.options_check import check_supported
+from tritone.contract import SpeechDescription, SpeechOptions
+from tritone.errors import InvalidInput
+from tritone.languages import code_of
+from tritone.samples import check_ref_audio
+
+
+@dataclass(frozen=True)
+class SpeechRequest:
+    """The text to synthesize and its options, in the model's own terms."""
+
+    text: str
+    voice: str
+    """The id of a voice of the model, or empty for the model's choice."""
+    language: str
+    """The code of a language of the model, or `auto`."""
+    speed: float
+    options: SpeechOptions = field(default_factory=SpeechOptions)
+    """The client's options as they came; all are supported by the model."""
+    ref_audio: NDArray[np.float32] | None = field(default=None, compare=False)
+    """The voice to clone: mono samples (n,) at `SPEECH_RATE`; only voice clone models get one."""
+    timeout: float = math.inf
+    """Seconds from arrival after which the client does not wait any longer; an engine may ignore it."""
+
+    @classmethod
+    def read(
+        cls,
+        text: bytes,
+        options: SpeechOptions,
+        model: SpeechDescription,
+        max_chars: int,
+        *,
+        ref_audio: NDArray[np.float32] | None = None,
+        timeout: float = math.inf,
+    ) -> SpeechRequest:
+        """Check the client's values; raises `InvalidInput` with the name of the wrong tensor or parameter."""
+        check_supported(options, model.options)
+        if ref_audio is not None:
+            check_ref_audio(ref_audio)
+        return cls(
+            text=_text(text, max_chars),
+            voice=_voice(options.voice, model),
+            language=_language(options.language, model),
+            speed=_speed(options.speed, model),
+            options=options,
+            ref_audio=ref_audio,
+            timeout=timeout,
+        )
+
+    @classmethod
+    def from_triton(
+        cls, request: Any, options: SpeechOptions, model: SpeechDescription, max_chars: int
+    ) -> SpeechRequest:
+        """Read the tensors of Triton's request; raises `InvalidInput`."""
+        text = _input(request, "text")
+        assert text is not None, "Triton rejects a request without it"
+        return cls.read(
+            text[0], options, model, max_chars, ref_audio=_input(request, "ref_audio"), timeout=_timeout(request)
+        )
+
+
+def options_of(request: Any) -> SpeechOptions:
+    """Return the parameters of Triton's request; raises `InvalidInput`."""
+    return SpeechOptions.from_parameters(json.loads(request.parameters() or "{}"))
+
+
+def _timeout(request: Any) -> float:
+    """Return the request's `timeout` in seconds. Triton leaves it to the model; 0 there means none."""
+    return request.timeout() / 1e6 or math.inf
+
+
+def _input(request: Any, name: str) -> NDArray[Any] | None:
+    """Return the elements of an input tensor; None where the request has none."""
+    tensor = pb_utils.get_input_tensor_by_name(request, name)
+    return None if tensor is None else tensor.as_numpy().reshape(-1)
+
+
+def _text(raw: bytes, max_chars: int) -> str:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInput("text", "not valid UTF-8") from None
+    if "\0" in text:
+        raise InvalidInput("text", "contains a NUL character")
+    if not text.strip():
+        raise InvalidInput("text", "is empty")
+    if len(text) > max_chars:
+        raise InvalidInput("text", f"has {len(text)} characters; the limit is {max_chars} (MAX_INPUT_CHARS)")
+    return text
+
+
+def _voice(name: str, model: SpeechDescription) -> str:
+    ids = {voice.id.lower(): voice.id for voice in model.voices}
+    wanted = name.strip().lower()
+    if wanted and wanted not in ids:
+        raise InvalidInput("voice", f"{name!r} is unknown; choose from: {', '.join(ids.values())}")
+    return ids.get(wanted, "")
+
+
+def _language(name: str, model: SpeechDescription) -> str:
+    if name.strip().lower() in ("", "auto"):
+        return "auto"
+    code = code_of(name)
+    if code not in model.languages:
+        raise InvalidInput(
+            "language", f"{name!r} is not supported; choose auto or one of: {', '.join(model.languages)}"
+        )
+    return code
+
+
+def _speed(speed: float, model: SpeechDescription) -> float:
+    low, high = model.speed_range
+    if not low <= speed <= high:
+        raise InvalidInput("speed", f"{speed:g} is out of range; choose {low:g} to {high:g}")
+    return speed

@@ -1,0 +1,143 @@
+"""A transcription model inside Triton: requests in, transcripts out, a batch at a time."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+import triton_python_backend_utils as pb_utils
+
+from adapters.triton.background_batcher import BackgroundBatcher
+from adapters.triton.instance import Instance
+from adapters.triton.metrics import Metrics
+from adapters.triton.options_check import check_supported
+from adapters.triton.responses import response_of, send_error, send_final
+from adapters.triton.transcriber import Transcriber, WindowRequest
+from tritone.contract import TranscriptionDescription, TranscriptionOptions
+from tritone.errors import Cancelled, InvalidInput
+from tritone.languages import candidates_of
+from tritone.transcript import Transcript
+
+Outcome = Transcript | Exception
+
+_OWN_OPTIONS: Final = ("background",)
+"""Options that this base class serves, whatever the family supports."""
+
+
+@dataclass(frozen=True, eq=False)
+class _PendingWindow:
+    """A window, and the request that it came in."""
+
+    request: Any
+    window: WindowRequest
+
+
+class TranscriptionModel(ABC):
+    """Base of a transcription adapter's `TritonPythonModel`.
+
+    Triton's batcher passes windows of different clients to one `execute`. A request that is invalid, cancelled or fails
+    gets its own error, and the others of its batch get their transcripts.
+
+    A batch cannot be interrupted, and a batch of a long recording takes many times as long as that of a short one. So
+    `execute` leaves windows with the option `background` to another thread, where they form batches of their own and
+    delay no other request.
+    """
+
+    @abstractmethod
+    def load(self, instance: Instance) -> Transcriber:
+        """Load the checkpoint; an exception makes Triton refuse to load the model, with the exception's message."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Load the model; Triton calls this once an instance."""
+        instance = Instance.from_args(args)
+        self._transcriber = self.load(instance)
+        self._supported = (*self._transcriber.description.options, *_OWN_OPTIONS)
+        self._metrics = Metrics(instance.model)
+        self._parts = ThreadPoolExecutor(self._transcriber.parallel_calls, "part")
+        self._background = BackgroundBatcher(self._process)
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Process a batch; each response leaves by its request's sender as soon as it is there."""
+        pending = [each for request in requests if (each := self._read(request))]
+        self._background.put(each for each in pending if each.window.options.background)
+        urgent = [each for each in pending if not each.window.options.background]
+        count = self._transcriber.parallel_calls
+        list(self._parts.map(self._process, filter(None, (urgent[first::count] for first in range(count)))))
+
+    def finalize(self) -> None:
+        """Stop the threads; Triton calls this when no request is open any more."""
+        self._background.close()
+        self._parts.shutdown()
+        self._metrics.close()
+
+    def _read(self, request: Any) -> _PendingWindow | None:
+        """Return the request's window. None: the request has had its response, a description or an error."""
+        try:
+            options = TranscriptionOptions.from_parameters(json.loads(request.parameters() or "{}"))
+            if options.describe:
+                self._respond(request, self._transcriber.description)
+                return None
+            audio = pb_utils.get_input_tensor_by_name(request, "audio").as_numpy()
+            if audio.shape[0] != 1:
+                raise InvalidInput("audio", f"{audio.shape[0]} rows in one request; send one window a request")
+            window = WindowRequest(audio[0], options)
+            window.check()
+            check_supported(options, self._supported_for(options))
+            self._transcriber.check(options)
+        except Exception as error:
+            self._respond(request, error)
+            return None
+        return _PendingWindow(request, window)
+
+    def _supported_for(self, options: TranscriptionOptions) -> tuple[str, ...]:
+        """Return the supported options; a model of one language accepts it, as clients send a detected language."""
+        only_language = candidates_of(options.language) == self._transcriber.description.languages
+        return (*self._supported, "language") if only_language else self._supported
+
+    def _process(self, pending: Sequence[_PendingWindow]) -> None:
+        """Transcribe the windows as one batch, without those of cancelled requests, and respond to each request."""
+        wanted = []
+        for each in pending:
+            if each.request.is_cancelled():
+                self._respond(each.request, Cancelled("cancelled before the work began"))
+            else:
+                wanted.append(each)
+        for each, outcome in zip(wanted, self._transcribe([each.window for each in wanted]), strict=True):
+            self._respond(each.request, outcome)
+
+    def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Outcome]:
+        """Return the windows' outcomes; where the batch as a whole fails, each window is tried alone."""
+        if not windows:
+            return []
+        try:
+            transcripts = self._transcriber.transcribe(windows)
+        except Exception as error:
+            if len(windows) == 1:
+                return [error]
+            pb_utils.Logger.log_warn(f"a batch of {len(windows)} failed ({error!r}); retrying its windows one by one")
+            return [outcome for window in windows for outcome in self._transcribe([window])]
+        for window in windows:
+            self._metrics.audio(window.seconds)
+        return list(transcripts)
+
+    def _respond(self, request: Any, outcome: Outcome | TranscriptionDescription) -> None:
+        """Send the one response of a request. Never raises."""
+        sender, request_id = request.get_response_sender(), request.request_id()
+        try:
+            if isinstance(outcome, Exception):
+                raise outcome
+            send_final(sender, response_of(_columns(outcome)), request_id)
+        except Exception as error:
+            self._metrics.error(error)
+            send_error(sender, error, request_id)
+
+
+def _columns(outcome: Transcript | TranscriptionDescription) -> Mapping[str, Any]:
+    """Return the output tensors, each a row of a batch: shape [1, n]."""
+    if isinstance(outcome, Transcript):
+        return outcome.to_columns()
+    return {"description": [[outcome.to_json().encode()]]}

@@ -1,0 +1,198 @@
+"""Recordings of any length, with the backend's stand-in and a scripted transcription model."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.companions.long_transcription import MAX_RECORDINGS, TritonPythonModel
+from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.errors import InvalidInput
+from tritone.served import ServedDocument, ServedModel
+from tritone.transcript import Segment, Transcript
+from tritone.windowing import Samples
+
+PATIENCE = 20
+TONE = np.full(20 * LISTEN_RATE, 0.5, np.float32)
+PAUSE = np.zeros(8 * LISTEN_RATE, np.float32)
+RECORDING = np.concatenate([TONE, PAUSE] * 4)
+"""Four windows of about 20 s."""
+ARGS = {
+    "model_name": "transcription-long",
+    "model_config": "{}",
+    "model_instance_kind": "CPU",
+    "model_instance_device_id": "0",
+}
+
+
+class ScriptedWhisper:
+    """Return the number of the call as the transcript; wait for `gate`, and raise `fault`."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fault: Exception | None = None
+        self.options: list[TranscriptionOptions] = []
+        self.called = threading.Event()
+        self.ready = True
+
+    def __call__(self, model: str, samples: Samples, options: TranscriptionOptions, request_id: str) -> Transcript:
+        assert model == "whisper-base"
+        self.options.append(options)
+        number = len(self.options)
+        self.called.set()
+        self.gate.wait(PATIENCE)
+        if self.fault:
+            raise self.fault
+        return Transcript("fr", 0.8, (Segment(0.5, 2.0, f" {number}", (1,), 0.0, -0.1, 1.0, 0.0),))
+
+
+def detect(frames: Samples) -> Samples:
+    return (abs(frames).max(axis=1) > 0.1).astype(np.float32)
+
+
+def model_with(whisper: ScriptedWhisper, args: dict[str, str] = ARGS) -> TritonPythonModel:
+    model = TritonPythonModel(whisper, lambda name: whisper.ready, lambda model_dir: lambda: detect)
+    model.initialize(args)
+    return model
+
+
+@pytest.fixture
+def whisper() -> ScriptedWhisper:
+    return ScriptedWhisper()
+
+
+@pytest.fixture
+def model(whisper: ScriptedWhisper) -> Iterator[TritonPythonModel]:
+    model = model_with(whisper)
+    yield model
+    whisper.gate.set()
+    model.finalize()
+    assert not pb_utils.Metric.alive
+
+
+def send(model: TritonPythonModel, /, audio: Samples = RECORDING, **parameters: Any) -> Any:
+    """Return the sender of a request that has begun."""
+    request = pb_utils.InferenceRequest(
+        {"audio": audio}, json.dumps({"model": "whisper-base", **parameters}), request_id="id"
+    )
+    model.execute([request])
+    return request.sender
+
+
+def columns_of(sender: Any) -> list[dict[str, Any]]:
+    """Return the columns of every response, after the end."""
+    assert sender.ended.wait(PATIENCE)
+    return [{tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()} for response in sender.sent]
+
+
+def error_of(sender: Any) -> Any:
+    assert sender.ended.wait(PATIENCE)
+    return sender.sent[-1].error()
+
+
+def test_each_window_has_a_response_in_the_recordings_time_and_language(model, whisper):
+    responses = columns_of(send(model, word_timestamps=True, temperature=0.5))
+    starts = [float(response["window_start"][0]) for response in responses]
+    assert starts == pytest.approx([0, 28, 56, 84], abs=0.5)
+    assert [float(response["segment_start"][0]) for response in responses] == pytest.approx([s + 0.5 for s in starts])
+    assert all(response["language"].tolist() == [b"fr"] for response in responses)
+    assert all(response["language_probability"][0] == np.float32(0.8) for response in responses)
+    assert [options.language for options in whisper.options] == ["auto", "fr", "fr", "fr"]
+    assert [options.background for options in whisper.options] == [False, True, True, True]
+    assert all(options.word_timestamps and options.temperature == 0.5 for options in whisper.options)
+
+
+def test_window_gets_the_text_before_it_as_prompt_only_with_the_option(model, whisper):
+    columns_of(send(model, prompt="So:", condition_on_previous_text=True))
+    assert [options.prompt for options in whisper.options] == ["So:", "So: 1", "So: 1 2", "So: 1 2 3"]
+    whisper.options.clear()
+    columns_of(send(model, prompt="So:"))
+    assert {options.prompt for options in whisper.options} == {"So:"}
+
+
+@pytest.mark.parametrize(
+    ("audio", "parameters", "message"),
+    [
+        (np.zeros(0, np.float32), {}, "audio: it is empty"),
+        (np.full(100, np.inf, np.float32), {}, "audio: it holds NaN"),
+        (np.broadcast_to(np.float32(0), 5 * 3600 * LISTEN_RATE), {}, "audio: 18000 s is too long"),
+        (RECORDING, {"colour": "red"}, "colour: unknown"),
+        (RECORDING, {"model": ""}, "model: is required"),
+        (RECORDING, {"describe": True}, "describe: not supported"),
+    ],
+)
+def test_invalid_request_is_rejected_before_any_work(model, whisper, audio, parameters, message):
+    error = error_of(send(model, audio, **parameters))
+    assert error.code() == pb_utils.TritonError.INVALID_ARG
+    assert error.message().startswith(message)
+    assert whisper.options == []
+
+
+def test_error_of_the_transcription_model_is_passed_on(model, whisper):
+    whisper.fault = InvalidInput("language", "'tlh' is unknown")
+    error = error_of(send(model))
+    assert (error.code(), error.message()) == (pb_utils.TritonError.INVALID_ARG, "language: 'tlh' is unknown")
+
+
+def test_recording_that_fails_leaves_the_others_alone(model, whisper):
+    whisper.gate.clear()
+    failing = send(model)
+    assert whisper.called.wait(PATIENCE)
+    whisper.fault = RuntimeError("out of memory")
+    whisper.gate.set()
+    assert error_of(failing).code() == pb_utils.TritonError.INTERNAL
+    whisper.fault = None
+    assert len(columns_of(send(model))) == 4
+
+
+def test_no_window_is_transcribed_after_cancellation(model, whisper):
+    whisper.gate.clear()
+    sender = send(model)
+    assert whisper.called.wait(PATIENCE)
+    sender.cancelled = True
+    whisper.gate.set()
+    assert error_of(sender).code() == pb_utils.TritonError.CANCELLED
+    assert len(whisper.options) == 1
+
+
+def test_recording_beyond_the_capacity_is_rejected(model, whisper):
+    whisper.gate.clear()
+    open_ones = [send(model) for _ in range(MAX_RECORDINGS)]
+    assert error_of(send(model)).message() == f"overloaded: at capacity ({MAX_RECORDINGS} recordings); try again"
+    whisper.gate.set()
+    for sender in open_ones:
+        assert len(columns_of(sender)) == 4
+
+
+def test_recording_is_rejected_while_the_transcription_model_is_not_loaded(model, whisper):
+    whisper.ready = False
+    assert error_of(send(model)).message() == "overloaded: whisper-base is not loaded; try again"
+
+
+def test_recording_without_the_option_model_goes_to_the_only_loaded_model(whisper, tmp_path):
+    served = ServedModel("whisper-base", "transcription", "transcribe", "openai", "ready")
+    (tmp_path / "served.json").write_text(ServedDocument("serving", (served,)).to_json())
+    config = {"parameters": {"document": {"string_value": str(tmp_path / "served.json")}}}
+    model = model_with(whisper, {**ARGS, "model_config": json.dumps(config)})
+    assert len(columns_of(send(model, model=""))) == 4
+    model.finalize()
+
+
+def test_open_recording_ends_with_an_error_when_the_model_is_unloaded(whisper):
+    model = model_with(whisper)
+    whisper.gate.clear()
+    sender = send(model)
+    assert whisper.called.wait(PATIENCE)
+    opening = threading.Thread(target=lambda: sender.ended.wait(PATIENCE) and whisper.gate.set())
+    opening.start()
+    model.finalize()
+    opening.join()
+    assert error_of(sender).code() == pb_utils.TritonError.UNAVAILABLE
+    assert sender.finals == 1

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.companions.server import TritonPythonModel
+from tritone.served import ServedDocument
+
+DOCUMENT = ServedDocument("serving", (), version=3)
+
+
+def args(parameters: dict[str, str]) -> dict[str, str]:
+    config = {"parameters": {name: {"string_value": value} for name, value in parameters.items()}}
+    return {
+        "model_name": "tritone",
+        "model_config": json.dumps(config),
+        "model_instance_kind": "CPU",
+        "model_instance_device_id": "0",
+    }
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Iterator[TritonPythonModel]:
+    (tmp_path / "served.json").write_text(DOCUMENT.to_json())
+    model = TritonPythonModel()
+    model.initialize(args({"document": str(tmp_path / "served.json")}))
+    yield model
+    model.finalize()
+    assert not pb_utils.Metric.alive
+
+
+def send(model: TritonPythonModel, **parameters: object) -> pb_utils.ResponseSender:
+    request = pb_utils.InferenceRequest({}, json.dumps(parameters))
+    model.execute([request])
+    return request.sender
+
+
+def document_of(sender: pb_utils.ResponseSender) -> ServedDocument:
+    [response] = sender.sent
+    [tensor] = response.output_tensors()
+    assert tensor.name() == "document"
+    return ServedDocument.from_json(tensor.as_numpy()[0])
+
+
+def test_request_gets_the_document(model: TritonPythonModel) -> None:
+    sender = send(model)
+    assert document_of(sender) == DOCUMENT
+    assert sender.finals == 1
+
+
+def test_waiting_request_gets_the_document_when_the_model_is_unloaded(model: TritonPythonModel) -> None:
+    sender = send(model, version=3, wait_seconds=20)
+    assert sender.sent == []
+    model.finalize()
+    assert document_of(sender) == DOCUMENT
+    model.initialize(args({}))  # for the fixture to finalize
+
+
+def test_too_long_wait_is_rejected(model: TritonPythonModel) -> None:
+    sender = send(model, wait_seconds=31)
+    error = sender.sent[0].error()
+    assert error is not None
+    assert error.message() == "wait_seconds: 31 is out of range; choose 0 to 30"
+    assert sender.finals == 1
+
+
+def test_document_without_the_parameter_is_empty() -> None:
+    model = TritonPythonModel()
+    model.initialize(args({}))
+    assert document_of(send(model)) == ServedDocument("starting", ())
+    model.finalize()

@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
+
+from adapters.speech.engine import PartByPartEngine
+from adapters.speech.pipeline import SpeechPiece, SpeechPipeline
+from adapters.speech.text_splitter import Break
+from adapters.triton.metrics import Metrics
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
+from tests.unit.adapters.clock import ManualClock
+from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.errors import InvalidInput, Overloaded
+
+PATIENCE = 10
+FRAMES = 40
+SECOND = np.ones(SPEECH_RATE, np.float32)
+"""The engine trims its last sample, and adds no pause after a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word(SpeechPiece):
+    word: str
+
+
+class HeldPipeline(SpeechPipeline[Word]):
+    """Make one piece of a second for each word, and synthesize it only when the test allows it."""
+
+    description = SpeechDescription((), (), "", (1.0, 1.0))
+    frame_samples = SPEECH_RATE // FRAMES
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.error: Exception | None = None
+        self._allowed = threading.Semaphore(0)
+        self._has_begun = threading.Semaphore(0)
+
+    def pieces(self, request: SpeechRequest) -> list[Word]:
+        if not request.text:
+            raise InvalidInput("text", "has no words to synthesize")
+        return [Word(text_tokens=3, end=Break.WORD, word=word) for word in request.text.split()]
+
+    def synthesize(self, piece: Word) -> NDArray[np.float32]:
+        self.begun.append(piece.word)
+        self._has_begun.release()
+        assert self._allowed.acquire(timeout=PATIENCE)
+        if self.error:
+            raise self.error
+        return SECOND * (piece.word != "silence")
+
+    def wait_until_begun(self) -> None:
+        assert self._has_begun.acquire(timeout=PATIENCE)
+
+    def allow(self, pieces: int = 1) -> None:
+        self._allowed.release(pieces)
+
+
+class Client:
+    """The client's side of one request."""
+
+    def __init__(self) -> None:
+        self.sender = pb_utils.ResponseSender()
+        self.stream = ResponseStream(self.sender, Metrics("test-voice"))
+
+    def submit(self, engine: PartByPartEngine[Word], text: str) -> Client:
+        engine.submit(SpeechRequest(text=text, voice="", language="auto", speed=1.0), self.stream)
+        return self
+
+    def last(self) -> pb_utils.InferenceResponse:
+        """Return the last response, once the stream has ended."""
+        assert self.sender.ended.wait(PATIENCE)
+        assert self.sender.finals == 1
+        return self.sender.sent[-1]
+
+    def outputs(self) -> dict[str, list[object]]:
+        return {tensor.name(): tensor.as_numpy().tolist() for tensor in self.last().output_tensors()}
+
+    def code(self) -> int:
+        error = self.last().error()
+        assert error is not None
+        return error.code()
+
+
+@pytest.fixture
+def pipeline() -> HeldPipeline:
+    return HeldPipeline()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def engine(pipeline: HeldPipeline, clock: ManualClock) -> Iterator[PartByPartEngine[Word]]:
+    engine = PartByPartEngine(pipeline, max_requests=3, clock=clock)
+    yield engine
+    pipeline.allow(100)
+    engine.close()
+
+
+def test_request_is_synthesized_piece_by_piece_and_ends_with_its_counts(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two")
+    pipeline.allow(2)
+    assert client.outputs()["finish_reason"] == [b"stop"]
+    assert client.outputs()["text_tokens"] == [6]
+    assert client.outputs()["audio_frames"] == [2 * FRAMES]
+    assert len(client.sender.sent) == 3
+
+
+def test_piece_is_sent_before_the_next_one_is_synthesized(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two")
+    pipeline.allow()
+    pipeline.wait_until_begun()
+    pipeline.wait_until_begun()
+    assert len(client.sender.sent) == 1
+    assert client.sender.finals == 0
+
+
+def test_requests_without_audio_come_first_in_order_of_arrival(engine, pipeline) -> None:
+    long = Client().submit(engine, "long1 long2 long3")
+    pipeline.wait_until_begun()
+    others = [Client().submit(engine, "first1 first2"), Client().submit(engine, "second1")]
+    pipeline.allow(100)
+    for client in (long, *others):
+        client.last()
+    assert pipeline.begun[:3] == ["long1", "first1", "second1"]
+
+
+def test_request_with_the_least_buffered_audio_comes_next(engine, pipeline, clock) -> None:
+    ahead = Client().submit(engine, "ahead1 ahead2 ahead3")
+    pipeline.wait_until_begun()
+    pipeline.allow()  # the first second of `ahead` plays from 100 on
+    pipeline.wait_until_begun()
+    clock.now += 0.5
+    behind = Client().submit(engine, "behind1 behind2")
+    pipeline.allow()  # ahead2: 2 s of audio, of which half a second has played
+    pipeline.wait_until_begun()
+    pipeline.allow()  # behind1: 1 s of audio
+    pipeline.wait_until_begun()
+    pipeline.allow(100)
+    ahead.last()
+    behind.last()
+    assert pipeline.begun == ["ahead1", "ahead2", "behind1", "behind2", "ahead3"]
+
+
+def test_cancelled_request_ends_before_its_next_piece(engine, pipeline) -> None:
+    client = Client().submit(engine, "one two three")
+    pipeline.wait_until_begun()
+    client.sender.cancelled = True
+    pipeline.allow()
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert pipeline.begun == ["one"]
+
+
+def test_request_that_is_cancelled_in_the_queue_is_not_synthesized(engine, pipeline) -> None:
+    Client().submit(engine, "one")
+    pipeline.wait_until_begun()
+    client = Client().submit(engine, "never")
+    client.sender.cancelled = True
+    pipeline.allow(100)
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert pipeline.begun == ["one"]
+
+
+def test_request_beyond_the_capacity_is_rejected_until_another_one_ends(engine, pipeline) -> None:
+    clients = [Client().submit(engine, "word") for _ in range(3)]
+    with pytest.raises(Overloaded, match=r"at capacity \(3 requests\)"):
+        Client().submit(engine, "word")
+    pipeline.allow(3)
+    for client in clients:
+        client.last()
+    again = Client().submit(engine, "word")
+    pipeline.allow()
+    assert again.outputs()["finish_reason"] == [b"stop"]
+
+
+def test_failure_ends_only_its_own_request(engine, pipeline) -> None:
+    pipeline.error = ValueError("broken")
+    broken = Client().submit(engine, "one two")
+    pipeline.allow()
+    assert broken.code() == pb_utils.TritonError.INTERNAL
+    pipeline.error = None
+    whole = Client().submit(engine, "three")
+    pipeline.allow()
+    assert whole.outputs()["finish_reason"] == [b"stop"]
+
+
+def test_stream_that_cannot_be_sent_does_not_stop_the_engine(engine, pipeline) -> None:
+    lost = Client().submit(engine, "one two")
+    lost.sender.send(None, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)  # the next send raises
+    pipeline.allow()
+    whole = Client().submit(engine, "three")
+    pipeline.allow()
+    assert whole.outputs()["finish_reason"] == [b"stop"]
+    assert "two" not in pipeline.begun
+
+
+def test_silent_piece_is_not_sent(engine, pipeline) -> None:
+    client = Client().submit(engine, "silence word")
+    pipeline.allow(2)
+    assert client.outputs()["audio_frames"] == [2 * FRAMES]
+    assert len(client.sender.sent) == 2
+
+
+def test_text_without_words_is_rejected_at_once(engine) -> None:
+    with pytest.raises(InvalidInput):
+        Client().submit(engine, "")
+
+
+def test_closing_engine_fails_open_requests_and_rejects_new_ones(pipeline, clock) -> None:
+    engine = PartByPartEngine(pipeline, max_requests=10_000, clock=clock)
+    clients = [Client().submit(engine, "one two"), Client().submit(engine, "three")]
+    pipeline.wait_until_begun()
+    closer = threading.Thread(target=engine.close)
+    closer.start()
+    rejection = None
+    while rejection is None:  # accepted until `close` has begun, rejected from then on
+        try:
+            clients.append(Client().submit(engine, "more"))
+        except Overloaded as error:
+            rejection = error
+        closer.join(0.01)
+    pipeline.allow()
+    closer.join(PATIENCE)
+    assert not closer.is_alive()
+    assert "shutting down" in str(rejection)
+    assert pipeline.begun == ["one"]
+    assert [client.code() for client in clients] == [pb_utils.TritonError.UNAVAILABLE] * len(clients)

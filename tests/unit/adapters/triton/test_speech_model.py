@@ -1,0 +1,278 @@
+"""The loop that every speech model shares, with the backend's stand-in and a scripted engine."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import triton_python_backend_utils as pb_utils
+
+from adapters.triton.instance import Instance
+from adapters.triton.metrics import Metrics
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.samples import to_int16
+from adapters.triton.speech_engine import SpeechEngine
+from adapters.triton.speech_model import SpeechModel
+from adapters.triton.speech_request import SpeechRequest
+from tests.unit.adapters.clock import ManualClock
+from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
+from tritone.errors import Cancelled, DeadlinePassed, Overloaded
+
+ARGS = {
+    "model_name": "test-voice",
+    "model_instance_kind": "CPU",
+    "model_instance_device_id": "0",
+    "model_config": json.dumps({"parameters": {}}),
+}
+DESCRIPTION = SpeechDescription(
+    voices=(Voice("Ann", "Ann", "en"), Voice("Bea", "Bea", "fr")),
+    languages=("en", "fr"),
+    default_voice="Ann",
+    speed_range=(0.5, 2.0),
+)
+
+
+class ScriptedEngine:
+    """Run `act` on each request's stream, in the thread that submits it."""
+
+    description = DESCRIPTION
+
+    def __init__(self) -> None:
+        self.requests: list[SpeechRequest] = []
+        self.act = self.synthesize
+        self.closed = False
+
+    def submit(self, request: SpeechRequest, stream: ResponseStream) -> None:
+        self.requests.append(request)
+        self.act(stream)
+
+    def synthesize(self, stream: ResponseStream) -> None:
+        stream.start()
+        stream.audio(np.ones(SPEECH_RATE, np.int16))
+        stream.audio(np.ones(SPEECH_RATE // 2, np.int16))
+        stream.finish("stop", text_tokens=7, audio_frames=60)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ScriptedModel(SpeechModel):
+    def load(self, instance: Instance) -> SpeechEngine:
+        self.engine = ScriptedEngine()
+        return self.engine
+
+
+@pytest.fixture
+def model() -> Iterator[ScriptedModel]:
+    model = ScriptedModel()
+    model.initialize(ARGS)
+    yield model
+    model.finalize()
+    assert not pb_utils.Metric.alive
+
+
+def send(
+    model: ScriptedModel, text: str | bytes = "Hello.", *, timeout: int = 0, **parameters: object
+) -> pb_utils.ResponseSender:
+    raw = text.encode() if isinstance(text, str) else text
+    request = pb_utils.InferenceRequest({"text": np.array([raw], np.object_)}, json.dumps(parameters), "r1", timeout)
+    model.execute([request])
+    return request.sender
+
+
+def outputs(response: pb_utils.InferenceResponse) -> dict[str, np.ndarray]:
+    return {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+
+
+def last_error(sender: pb_utils.ResponseSender) -> pb_utils.TritonError:
+    error = sender.sent[-1].error()
+    assert error is not None
+    return error
+
+
+def test_audio_is_sent_piece_by_piece_and_the_last_response_has_the_counts(model: ScriptedModel) -> None:
+    sender = send(model)
+    first, second, last = map(outputs, sender.sent)
+    assert (len(first["audio"]), len(second["audio"]), len(last["audio"])) == (24_000, 12_000, 0)
+    assert first["audio"].dtype == np.int16
+    assert first["sample_rate"].tolist() == [24_000]
+    assert last["finish_reason"].tolist() == [b"stop"]
+    assert (last["text_tokens"].tolist(), last["audio_frames"].tolist()) == ([7], [60])
+    assert sender.finals == 1
+
+
+def test_last_response_has_the_seconds_from_arrival_to_start_first_and_last_audio(model: ScriptedModel) -> None:
+    sender, clock = pb_utils.ResponseSender(), ManualClock()
+    metrics = Metrics("test-voice")
+    stream = ResponseStream(sender, metrics, clock=clock)
+    clock.now += 1
+    stream.start()
+    clock.now += 2
+    stream.audio(np.ones(1, np.int16))
+    clock.now += 4
+    stream.audio(np.ones(1, np.int16))
+    clock.now += 8
+    stream.finish("stop", text_tokens=1, audio_frames=1)
+    metrics.close()
+    last = outputs(sender.sent[-1])
+    names = ("queue_seconds", "first_audio_seconds", "total_seconds")
+    assert [last[name].tolist() for name in names] == [[1.0], [3.0], [7.0]]
+
+
+def test_request_reaches_the_engine_in_the_models_own_terms(model: ScriptedModel) -> None:
+    parameters = {"voice": "BEA", "language": "French", "speed": 1.5}
+    send(model, "Grüße", **parameters)
+    expected = SpeechRequest(text="Grüße", voice="Bea", language="fr", speed=1.5, options=SpeechOptions(**parameters))
+    assert model.engine.requests == [expected]
+
+
+def test_absent_options_leave_the_choice_to_the_model(model: ScriptedModel) -> None:
+    send(model)
+    assert model.engine.requests == [SpeechRequest(text="Hello.", voice="", language="auto", speed=1.0)]
+    assert model.engine.requests[0].timeout == math.inf
+
+
+def test_timeout_reaches_the_engine_in_seconds(model: ScriptedModel) -> None:
+    send(model, timeout=1_500_000)
+    assert model.engine.requests[0].timeout == 1.5
+
+
+@pytest.mark.parametrize(
+    ("text", "parameters", "message"),
+    [
+        ("", {}, "text: is empty"),
+        (" \n\u3000", {}, "text: is empty"),
+        ("a\0b", {}, "text: contains a NUL character"),
+        (b"\xff\xfe", {}, "text: not valid UTF-8"),
+        ("x" * 4097, {}, "text: has 4097 characters; the limit is 4096 (MAX_INPUT_CHARS)"),
+        ("Hi.", {"voice": "cal"}, "voice: 'cal' is unknown; choose from: Ann, Bea"),
+        ("Hi.", {"language": "klingon"}, "language: 'klingon' is not supported; choose auto or one of: en, fr"),
+        ("Hi.", {"language": "ko"}, "language: 'ko' is not supported; choose auto or one of: en, fr"),
+        ("Hi.", {"speed": 9.0}, "speed: 9 is out of range; choose 0.5 to 2"),
+        ("Hi.", {"pitch": 2}, f"pitch: unknown parameter; choose from: {', '.join(SpeechOptions.types())}"),
+    ],
+)
+def test_invalid_value_is_rejected_with_its_name_and_the_allowed_values(
+    model: ScriptedModel, text: str | bytes, parameters: dict[str, object], message: str
+) -> None:
+    sender = send(model, text, **parameters)
+    assert last_error(sender).message() == message
+    assert last_error(sender).code() == pb_utils.TritonError.INVALID_ARG
+    assert sender.finals == 1
+    assert not model.engine.requests
+
+
+def test_describe_returns_the_description_alone(model: ScriptedModel) -> None:
+    sender = send(model, "", describe=True)
+    (response,) = map(outputs, sender.sent)
+    assert SpeechDescription.from_json(response["description"][0]) == DESCRIPTION
+    assert list(response) == ["description"]
+    assert (sender.finals, model.engine.requests) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Overloaded("full"), pb_utils.TritonError.UNAVAILABLE),
+        (Cancelled("the client has left"), pb_utils.TritonError.CANCELLED),
+        (DeadlinePassed("too late"), pb_utils.TritonError.CANCELLED),
+        (ValueError("an internal detail"), pb_utils.TritonError.INTERNAL),
+    ],
+)
+def test_engine_that_raises_ends_the_stream_with_one_error(model: ScriptedModel, error: Exception, code: int) -> None:
+    def reject(stream: ResponseStream) -> None:
+        raise error
+
+    model.engine.act = reject
+    sender = send(model)
+    assert (last_error(sender).code(), sender.finals) == (code, 1)
+
+
+def test_unsupported_option_is_rejected_with_the_models_that_support_it(model: ScriptedModel) -> None:
+    message = last_error(send(model, instruct="Whisper it.")).message()
+    assert message.startswith("instruct: not supported by this model")
+    assert "qwen3-tts-1.7b-design" in message
+    assert "kokoro-82m" not in message
+
+
+def test_option_with_its_default_value_needs_no_support(model: ScriptedModel) -> None:
+    assert send(model, instruct="", x_vector_only=False).finals == 1
+    assert len(model.engine.requests) == 1
+
+
+def test_ref_audio_is_checked_and_passed_on(model: ScriptedModel) -> None:
+    audio = np.sin(np.arange(SPEECH_RATE, dtype=np.float32))
+    for samples in (audio, audio[:100]):
+        inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": samples.reshape(1, -1)}
+        request = pb_utils.InferenceRequest(inputs)
+        model.execute([request])
+    assert last_error(request.sender).message().startswith("ref_audio: ")
+    (accepted,) = model.engine.requests
+    assert accepted.ref_audio is not None
+    assert accepted.ref_audio.shape == (SPEECH_RATE,)
+
+
+def test_internal_error_is_logged_with_its_traceback_and_sent_as_a_general_text(model: ScriptedModel) -> None:
+    def fail(stream: ResponseStream) -> None:
+        raise ValueError("an internal detail")
+
+    model.engine.act = fail
+    assert "detail" not in last_error(send(model)).message()
+    level, message = pb_utils.Logger.lines[-1]
+    assert level == "error"
+    assert "request r1" in message
+    assert "an internal detail" in message
+
+
+def test_invalid_request_leaves_the_others_of_its_batch_alone(model: ScriptedModel) -> None:
+    requests = [pb_utils.InferenceRequest({"text": np.array([text], np.object_)}) for text in (b"", b"Hello.")]
+    model.execute(requests)
+    assert [len(request.sender.sent) for request in requests] == [1, 3]
+    assert [request.sender.finals for request in requests] == [1, 1]
+
+
+def test_stream_that_the_engine_left_open_ends_when_the_model_stops(model: ScriptedModel) -> None:
+    model.engine.act = lambda stream: stream.start()
+    sender = send(model)
+    assert sender.finals == 0
+    model.finalize()
+    assert model.engine.closed
+    assert (last_error(sender).code(), sender.finals) == (pb_utils.TritonError.INTERNAL, 1)
+
+
+def test_response_after_the_end_of_a_stream_is_logged(model: ScriptedModel) -> None:
+    def send_after_the_end(stream: ResponseStream) -> None:
+        stream.finish("stop", text_tokens=1, audio_frames=1)
+        stream.audio(np.ones(1, np.int16))
+
+    model.engine.act = send_after_the_end
+    assert send(model).finals == 1
+    assert "could not be sent" in pb_utils.Logger.lines[-1][1]
+
+
+def test_metrics_count_first_audio_audio_seconds_ends_and_errors(model: ScriptedModel) -> None:
+    send(model)
+    send(model, "")
+    assert len(pb_utils.Metric.values_of("tritone_ttfa_seconds")) == 1
+    assert pb_utils.Metric.values_of("tritone_audio_seconds_total") == [1.0, 0.5]
+    assert pb_utils.Metric.values_of("tritone_finished_total", reason="stop") == [1]
+    assert pb_utils.Metric.values_of("tritone_errors_total", reason="invalid") == [1]
+
+
+def test_stream_is_cancelled_once_its_sender_is(model: ScriptedModel) -> None:
+    sender = pb_utils.ResponseSender()
+    metrics = Metrics("test-voice")
+    stream = ResponseStream(sender, metrics)
+    assert not stream.is_cancelled()
+    sender.cancelled = True
+    assert stream.is_cancelled()
+    metrics.close()
+
+
+def test_int16_samples_are_clipped_at_full_scale() -> None:
+    assert to_int16(np.array([0.0, 0.5, 1.0, -1.0, 3.0, -3.0], np.float32)).tolist() == [
+        0, 16384, 32767, -32767, 32767, -32767,
+    ]  # fmt: skip
