@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from supervisor.environments import pip_options
+from supervisor.requirements import pip_options
 from supervisor.weights.errors import FetchError, SourceError
 from supervisor.weights.fetching import check_space, entries
 from supervisor.weights.packages import run
