@@ -31,7 +31,7 @@ _PORTS = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PO
 
 def steps(rig: Rig) -> Iterator[Step]:
     """Start a server, and send requests from many clients at once."""
-    missing = [name for name in _NEEDED if not Environment(name).stands]
+    missing = [name for name in _NEEDED if not Environment(name).is_complete]
     if missing:
         yield Step("skipped", 0, lambda: f"no server can be started: not built here: {', '.join(missing)}")
         return

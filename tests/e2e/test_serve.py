@@ -44,7 +44,7 @@ def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp
                 list(pieces)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
             assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
-        assert "the process of kokoro-82m died: loading it again" in server.log.read_text()
+        assert "the process of kokoro-82m died: loading the model again" in server.log.read_text()
         assert server.stop() == 0
 
 
