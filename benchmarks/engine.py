@@ -37,8 +37,6 @@ from benchmarks.report import write
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
 
-import triton_python_backend_utils as pb_utils  # noqa: E402 - its stand-in: no server runs
-
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
@@ -60,9 +58,11 @@ from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_engine import SpeechEngine  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
-from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
-from tests.tiny_models.shapes import SHAPES  # noqa: E402
+from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
+from tools.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
+
+Codes = NDArray[np.int64]
 
 STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
@@ -212,7 +212,8 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
             "engine": digest(bench.codes_of(inflight, requested, counts)),
             "engine_together": digest(bench.codes_of(inflight, requested, counts, together=True)),
         }
-        speedup, static, ttfa = defaultdict(list), defaultdict(list), defaultdict(list)
+        speedup, static = (defaultdict[int, list[float]](list) for _ in range(2))
+        ttfa = defaultdict[str, list[float]](list)
         until = time.perf_counter() + ROUNDS_SECONDS
         for round_ in range(rounds):
             if round_ and time.perf_counter() > until:
@@ -271,7 +272,7 @@ def ops_per_frame(bench: Bench) -> dict[str, int]:
     """Count the operations of a frame of one stream, without the codec: the difference of 20 frames, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
-        totals = []
+        totals: list[int] = []
         for frames in (10, 30):
             with OperationCounter() as counter:
                 work(frames)

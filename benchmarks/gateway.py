@@ -24,6 +24,7 @@ import matplotlib as mpl
 import numpy as np
 from faster_whisper import WhisperModel, decode_audio
 from matplotlib import pyplot
+from numpy.typing import NDArray
 
 from benchmarks.report import quantiles, write
 from gateway.triton import Triton
@@ -94,7 +95,7 @@ class Bench:
         response.raise_for_status()
         return time.perf_counter() - started
 
-    async def hear_over_grpc(self, samples: np.ndarray) -> float:
+    async def hear_over_grpc(self, samples: NDArray[np.float32]) -> float:
         """Seconds to the transcript."""
         parameters = TranscriptionOptions(language="en").to_parameters()
         started = time.perf_counter()

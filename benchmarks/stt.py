@@ -29,13 +29,13 @@ import numpy as np
 import psutil
 import soundfile
 from faster_whisper import WhisperModel, decode_audio
+from numpy.typing import NDArray
 
 from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
 from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
-from tests.e2e.test_speak_and_listen import ENGLISH
-from tests.e2e.words import word_error_rate
+from tests.e2e.words import ENGLISH, word_error_rate
 from tests.unit.gateway.process import peak_mb
 from tritone.contract import LISTEN_RATE
 
@@ -52,7 +52,7 @@ class Clip:
     """A recording of a few seconds, and what is said in it."""
 
     said: str
-    samples: np.ndarray
+    samples: NDArray[np.float32]
 
     @property
     def seconds(self) -> float:
@@ -278,7 +278,7 @@ async def spoken(http: httpx.AsyncClient, said: str, voice: str) -> Clip:
     return Clip(said, decode_audio(io.BytesIO(wav), sampling_rate=LISTEN_RATE))
 
 
-def flac(samples: np.ndarray) -> bytes:
+def flac(samples: NDArray[np.float32]) -> bytes:
     """The samples as a FLAC file."""
     file = io.BytesIO()
     soundfile.write(file, samples, LISTEN_RATE, format="FLAC", subtype="PCM_16")

@@ -26,8 +26,8 @@ from benchmarks.gpu.playback import PlaybackClient
 from benchmarks.gpu.steps import Options
 from benchmarks.gpu.timing import synchronize
 from benchmarks.utterances import TEXT, VOICES
-from tests.tiny_models.qwen3_tts import write_checkpoint
-from tests.tiny_models.shapes import SHAPES
+from tools.tiny_models.qwen3_tts import write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 from tritone.contract import SpeechOptions
 from tritone.errors import Overloaded
 

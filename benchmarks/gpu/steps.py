@@ -34,7 +34,7 @@ class Options:
     dtype: str
     """The measured precision, in torch's notation."""
     shapes: str
-    """A size of `tests.tiny_models`: full, thin or tiny."""
+    """A size of `tools.tiny_models`: full, thin or tiny."""
     quick: bool
     """A rehearsal: few sizes, few rounds."""
     folder: Path

@@ -7,13 +7,15 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.e2e.server import ROOT, Server, serve
+from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
+from tests.e2e.words import ENGLISH
 from tests.pages import settings
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("serve") / "serve.log") as running:
+    """The default models. They start without network: scripts/test has built and fetched everything before."""
+    with serve(tmp_path_factory.mktemp("serve") / "serve.log", **NO_NETWORK) as running:
         yield running
 
 
@@ -21,6 +23,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=120) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def english(client: openai.OpenAI) -> list[bytes]:
+    """Each sentence of `ENGLISH`, synthesized, as a WAV file."""
+    return [
+        client.audio.speech.create(model="kokoro-82m", voice="alloy", input=text, response_format="wav").content
+        for text in ENGLISH
+    ]
 
 
 @pytest.fixture(scope="session")

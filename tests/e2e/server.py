@@ -19,6 +19,15 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 600
 STOP_TIMEOUT = 60
+NO_NETWORK = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "PIP_NO_INDEX": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Variables that keep a server from every network but loopback."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Server:
 @contextmanager
 def serve(log: Path, **settings: str) -> Iterator[Server]:
     """Start a server and wait until it is ready; it is stopped on leaving."""
-    ports = free_ports(4)
+    http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
     environment = {**os.environ, **dict(zip(names, map(str, ports), strict=True)), **settings}
     with log.open("w") as output:
@@ -76,7 +85,7 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
             text=True,
             start_new_session=True,
         )
-    server = Server(process, *ports, log=log)
+    server = Server(process, http, triton_http, triton_grpc, triton_metrics, log)
     try:
         _wait_until_ready(server)
         yield server

@@ -34,7 +34,7 @@ def speak(client: triton.InferenceServerClient, text: str, **parameters: Any) ->
     client.start_stream(callback=lambda result, error: answers.put((result, error)))
     try:
         client.async_stream_infer("kokoro-82m", [given], parameters=parameters)
-        responses = []
+        responses: list[triton.InferResult] = []
         while not responses or responses[-1].as_numpy("finish_reason") is None:
             result, error = answers.get(timeout=DEADLINE)
             if error is not None:

@@ -25,7 +25,7 @@ RESTRICTED = {
     "LogSettings": service_pb2.LogSettingsRequest(),
     "TraceSetting": service_pb2.TraceSettingRequest(),
 }
-MODELS = ("kokoro-82m", "whisper-base", "whisper-base-long")
+MODELS = ("kokoro-82m", "whisper-base", "transcription-long", "tritone")
 
 
 def post_in_chunks(port: int, path: str) -> bytes:
@@ -50,7 +50,7 @@ def test_the_http_port_of_the_embedded_triton_is_shut(server: Server) -> None:
 
 
 def test_the_models_are_loaded_without_the_http_port(triton: Any) -> None:
-    assert [triton.ModelReady(service_pb2.ModelReadyRequest(name=name)).ready for name in MODELS] == [True] * 3
+    assert [triton.ModelReady(service_pb2.ModelReadyRequest(name=name)).ready for name in MODELS] == [True] * 4
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v2/models/whisper-base/infer"])

@@ -13,17 +13,9 @@ import openai
 import psutil
 import pytest
 
-from tests.e2e.server import ROOT, descendants, serve
+from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
 from tests.ports import free_ports
 
-NO_NETWORK = {
-    "HTTP_PROXY": "http://127.0.0.1:9",
-    "HTTPS_PROXY": "http://127.0.0.1:9",
-    "ALL_PROXY": "http://127.0.0.1:9",
-    "NO_PROXY": "127.0.0.1,localhost",
-    "PIP_NO_INDEX": "1",
-    "HF_HUB_OFFLINE": "1",
-}
 LISTENING_ONLY = {"TTS_MODES": "none"}
 
 
@@ -33,12 +25,11 @@ def shared_memory(processes: list[psutil.Process]) -> set[Path]:
     return {Path(path) for path in maps if path.startswith("/dev/shm/")}
 
 
-def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: Path) -> None:
-    with serve(tmp_path / "log", **NO_NETWORK) as server:
-        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
-        assert models[:2] == ["kokoro-82m", "whisper-base"]
-        assert server.url in server.log.read_text()
-        assert server.log.read_text().count("curl") >= 2
+def test_a_machine_that_has_started_once_starts_again_without_network(server: Server) -> None:
+    models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
+    assert models[:2] == ["kokoro-82m", "whisper-base"]
+    assert server.url in server.log.read_text()
+    assert server.log.read_text().count("curl") >= 2
 
 
 def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp_path: Path) -> None:
@@ -53,7 +44,7 @@ def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp
                 list(pieces)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
             assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
-        assert "the process of kokoro-82m died: loading it again" in server.log.read_text()
+        assert "the process of kokoro-82m died: loading the model again" in server.log.read_text()
         assert server.stop() == 0
 
 

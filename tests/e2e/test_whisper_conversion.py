@@ -17,7 +17,7 @@ from tests.e2e.server import ROOT
 
 PUBLISHED = Path(os.environ.get("MODEL_DIR") or ROOT / "models") / "whisper-base"
 PROMPT = [50258, 50259, 50359, 50363]
-"""That of tests/e2e/tiny_whisper.py, which needs another environment to be imported."""
+"""That of tools/tiny_models/whisper.py, which needs another environment to be imported."""
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,13 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Holds a random whisper-small in Hugging Face's format, and what `scripts/fetch_models` has made of it."""
     folder = tmp_path_factory.mktemp("models")
     python = Environment("qwen").python
-    maker = [python, "-m", "tests.e2e.tiny_whisper", folder / "whisper-small", PUBLISHED / "tokenizer.json"]
+    maker: list[str | Path] = [
+        python,
+        "-m",
+        "tools.tiny_models.whisper",
+        folder / "whisper-small",
+        PUBLISHED / "tokenizer.json",
+    ]
     subprocess.run(maker, cwd=ROOT, check=True)
     subprocess.run([ROOT / "scripts/fetch_models", "--model-dir", folder, "whisper-small"], check=True)
     return folder

@@ -1,4 +1,4 @@
-"""Comparing what was said with what was heard."""
+"""Sentences to synthesize, and error rates of their transcripts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ from collections.abc import Sequence
 
 import jiwer
 
+ENGLISH = [
+    "The quick brown fox jumps over the lazy dog.",
+    "Could you please tell me where the nearest railway station is?",
+    "Yesterday evening, we walked along the river until it started to rain.",
+    "She bought two apples, four lemons and a loaf of fresh bread.",
+    "I never thought that learning the piano would be this much fun!",
+    "The library closes at nine, but the reading room stays open.",
+    "In winter the mountain roads are often covered with snow and ice.",
+    "Please remember to switch off the lights before you leave the office.",
+    "Scientists have discovered a new kind of frog in the rain forest.",
+    "Although he was tired, the captain kept his eyes on the horizon.",
+]
 _NUMBERS = {
     "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven", "8": "eight",
     "9": "nine", "10": "ten",

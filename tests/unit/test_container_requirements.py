@@ -14,7 +14,7 @@ from tests.unit.test_containers import environments
 
 PYTHON = "3.12"
 GLIBC_MINOR = 39
-"""Of Triton's image; the gateway's has a newer one."""
+"""The glibc of Triton's image; the gateway's image has a newer one."""
 PURE_SOURCES = {"jieba"}
 """Packages that are only published as sources, with nothing to compile."""
 
@@ -32,7 +32,7 @@ def test_every_package_of_an_environment_has_a_wheel_for_the_container(
         return  # resolved before, and nothing has changed since
     (tmp_path / "constraints.txt").write_text(pins)
     (tmp_path / "requirements.txt").write_text(requirements)
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+    command: list[str | Path] = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
     command += ["--target", tmp_path / "nowhere", "-r", tmp_path / "requirements.txt"]
     command += ["--only-binary=:all:", "--python-version", PYTHON, "--platform=manylinux2014_x86_64"]
     command += [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(5, GLIBC_MINOR + 1)]

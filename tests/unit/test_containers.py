@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from gateway.settings import Settings as GatewaySettings
-from supervisor.environments import ROOT, names
+from supervisor.environments import ROOT
+from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings
 from tritone.catalogue import Catalogue
 
@@ -34,7 +35,6 @@ OTHERS = {
     "TRITON_CACHE_DIR",
 }
 """Variables that are no settings of ours."""
-
 
 
 class Step(NamedTuple):
@@ -61,7 +61,7 @@ def environments() -> list[str]:
     """The environments that Triton's image builds."""
     (build,) = (step.words for step in steps("Dockerfile.triton") if "--build" in step.words)
     words = build.partition("--build")[2].split()
-    return [name for word in words for name in (names(word) if word in ("all", "models") else [word])]
+    return [name for word in words for name in (names(ROOT, word) if word in GROUPS else [word])]
 
 
 def built(dockerfile: str, image: Path, until: str = "") -> Path:
@@ -119,7 +119,7 @@ def test_a_dockerfile_passes_hadolint(dockerfile: str) -> None:
 def test_a_composition_follows_the_compose_specification(files: tuple[str, ...], tmp_path: Path) -> None:
     merged = tmp_path / "compose.yaml"
     merged.write_text(yaml.safe_dump(composition(*files)))
-    command = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
+    command: list[str | Path] = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout + check.stderr
 

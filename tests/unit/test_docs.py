@@ -1,7 +1,9 @@
-"""Files that are made from the code are up to date."""
+"""Generated files are up to date, and the links of the pages lead somewhere."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,14 @@ import pytest
 from docs import generate
 from docs.generate import ROOT, pages, stale
 
-PAGES = pages()
+GENERATED = pages()
+PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md")})
+_LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
-@pytest.mark.parametrize("path", sorted(PAGES), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", sorted(GENERATED), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_generated_file_is_up_to_date(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == PAGES[path], "run `python -m docs.generate`"
+    assert path.read_text(encoding="utf-8") == GENERATED[path], "run `python -m docs.generate`"
 
 
 def test_no_generated_file_is_stale() -> None:
@@ -36,3 +40,22 @@ def test_every_setting_and_every_model_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in readme for name in generate.settings())
     assert all(f"| `{id_}` |" in readme for id_ in generate.CATALOGUE.models)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path) -> Iterator[str]:
+    """Yield each link of a page to a file or heading that does not exist."""
+    for target, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors(path)):
+            yield f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_between_pages_leads_to_a_file_and_a_heading(page: Path) -> None:
+    assert list(broken(page)) == []

@@ -19,6 +19,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.settings import Settings
 from tests.fake_triton import Call, FakeTriton, Tensors
+from tritone import vad
 from tritone.contract import SPEECH_RATE, SpeechDescription, Voice
 
 
@@ -107,23 +108,30 @@ class Gateway:
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens."""
+    """A server that reports when it listens, and stops on an event where uvicorn polls."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
+        self.leave = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
 
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
 
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
+KEYS = {"api_keys": "sk-one, sk-two"}
 
 
 @asynccontextmanager
 async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
-    app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vad, "load", lambda model_dir: None)  # the detector of these tests is `loudness`
+        app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
     server = _Server(
         uvicorn.Config(app, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
     )
@@ -139,7 +147,7 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
         ):
             yield Gateway(url, http, sdk)
     finally:
-        server.should_exit = True
+        server.leave.set()
         await running
         listener.close()
 
@@ -202,6 +210,18 @@ def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
     """A gateway with the five Qwen3-TTS models, as the server that they came from had them."""
     triton.handlers |= {id_: FakeSpeech(description=description) for id_, description in QWEN.items()}
     return _qwen_gateway
+
+
+@pytest.fixture(scope="session")
+async def _locked_gateway(_triton: FakeTriton) -> AsyncIterator[Gateway]:
+    async with _serve(_triton, **KEYS) as running:
+        yield running
+
+
+@pytest.fixture
+def locked_gateway(_locked_gateway: Gateway, triton: FakeTriton) -> Gateway:
+    """A gateway that requires one of `KEYS`."""
+    return _locked_gateway
 
 
 @pytest.fixture

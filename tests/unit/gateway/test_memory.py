@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from tritone.transcript import Segment, Transcript
 SENTENCE, RATE = soundfile.read(ROOT / "adapters" / "whisper" / "known_sentence.ogg", dtype="float32")
 SHORT_MINUTES, LONG_MINUTES = 2, 10
 MOST_MB, MOST_GROWTH_MB = 200, 15
-MODELS = str(Path(os.environ.get("MODEL_DIR") or ROOT / "models").resolve())
 
 
 def recording(minutes: float) -> bytes:
@@ -51,13 +49,16 @@ async def deltas(url: str, file: bytes) -> AsyncIterator[str]:
                 yield event["delta"]
 
 
-async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a_short_one(
+    tmp_path: Path, weights: Path
+) -> None:
     """Eight minutes more stand for an hour, which would take the suite half a minute: whoever held their samples would
     take 31 MB for them as float.
     """
+    settings = {"TTS_MODES": "none", "STT_MODELS": "whisper-base"}
     async with (
         FakeTriton({"whisper-base": hear}) as triton,
-        running(triton.address, tmp_path, MODEL_DIR=MODELS, TTS_MODES="none", STT_MODELS="whisper-base") as started,
+        running(triton.address, tmp_path, **settings, MODEL_DIR=str(weights)) as started,
     ):
         process, url = started
         short = [delta async for delta in deltas(url, recording(SHORT_MINUTES))]

@@ -14,11 +14,10 @@ import pytest
 
 from gateway import middleware
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FAR, FakeSpeech, Gateway, Serve, leaving
+from tests.unit.gateway.conftest import FAR, KEYS, FakeSpeech, Gateway, Serve, leaving
 
 SPEECH = "/v1/audio/speech"
 HELLO = {"model": "tts-1", "input": "Hello there.", "response_format": "pcm"}
-KEYS = {"api_keys": "sk-one, sk-two"}
 
 
 @pytest.mark.parametrize(
@@ -83,10 +82,8 @@ async def test_a_body_that_never_comes_is_a_504(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("key", ["sk-one", "sk-two"])
-async def test_any_of_the_keys_opens(serve: Serve, key: str) -> None:
-    async with serve(**KEYS) as gateway:
-        client = gateway.openai.with_options(api_key=key)
-        assert (await client.models.list()).data
+async def test_any_of_the_keys_opens(locked_gateway: Gateway, key: str) -> None:
+    assert (await locked_gateway.openai.with_options(api_key=key).models.list()).data
 
 
 @pytest.mark.parametrize(
@@ -103,40 +100,35 @@ async def test_any_of_the_keys_opens(serve: Serve, key: str) -> None:
 )
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/audio/voices", SPEECH, "/nowhere"])
 async def test_without_a_key_nothing_is_done(
-    serve: Serve, triton: FakeTriton, path: str, headers: dict[str, str]
+    locked_gateway: Gateway, triton: FakeTriton, path: str, headers: dict[str, str]
 ) -> None:
-    async with serve(**KEYS) as gateway:
-        answer = await gateway.http.post(path, json=HELLO, headers=headers)
-        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-        assert answer.json()["error"]["code"] == "invalid_api_key"
+    answer = await locked_gateway.http.post(path, json=HELLO, headers=headers)
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert answer.json()["error"]["code"] == "invalid_api_key"
     assert not triton.calls
 
 
-async def test_the_sdk_knows_a_wrong_key(serve: Serve) -> None:
-    async with serve(**KEYS) as gateway:
-        with pytest.raises(openai.AuthenticationError):
-            await gateway.openai.models.list()
+async def test_the_sdk_knows_a_wrong_key(locked_gateway: Gateway) -> None:
+    with pytest.raises(openai.AuthenticationError):
+        await locked_gateway.openai.models.list()
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/docs", "/openapi.json"])
-async def test_probes_metrics_and_docs_need_no_key(serve: Serve, path: str) -> None:
-    async with serve(**KEYS) as gateway:
-        assert (await gateway.http.get(path)).status_code == 200
+async def test_probes_metrics_and_docs_need_no_key(locked_gateway: Gateway, path: str) -> None:
+    assert (await locked_gateway.http.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices"])
-async def test_public_lists_open_the_lists_and_nothing_else(serve: Serve, path: str) -> None:
-    async with serve(**KEYS) as gateway:
-        assert (await gateway.http.get(path)).status_code == 401
+async def test_public_lists_open_the_lists_and_nothing_else(serve: Serve, locked_gateway: Gateway, path: str) -> None:
+    assert (await locked_gateway.http.get(path)).status_code == 401
     async with serve(**KEYS, public_lists=True) as gateway:
         assert (await gateway.http.get(path)).status_code == 200
         assert (await gateway.http.post(path)).status_code == 401
         assert (await gateway.http.post(SPEECH, json=HELLO)).status_code == 401
 
 
-async def test_a_key_is_checked_before_the_body_is_read(serve: Serve) -> None:
-    async with serve(**KEYS) as gateway:
-        assert await status_while_sending(gateway, endless()) == 401
+async def test_a_key_is_checked_before_the_body_is_read(locked_gateway: Gateway) -> None:
+    assert await status_while_sending(locked_gateway, endless()) == 401
 
 
 async def test_an_endless_body_is_refused_at_the_limit(serve: Serve) -> None:
@@ -261,11 +253,11 @@ async def test_any_other_is_replaced(gateway: Gateway, sent: str) -> None:
 
 
 async def test_a_request_is_logged_with_what_it_did_and_nothing_that_was_said(
-    serve: Serve, request_lines: Callable[[], list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+    locked_gateway: Gateway, request_lines: Callable[[], list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with serve(**KEYS) as gateway:
-        body = {**HELLO, "input": "My secret diary.", "voice": "af_heart"}
-        await gateway.http.post(SPEECH, json=body, headers={"authorization": "Bearer sk-two", "x-request-id": "id-7"})
+    body = {**HELLO, "input": "My secret diary.", "voice": "af_heart"}
+    headers = {"authorization": "Bearer sk-two", "x-request-id": "id-7"}
+    await locked_gateway.http.post(SPEECH, json=body, headers=headers)
     line = request_lines()[0]
     assert (
         line.items()

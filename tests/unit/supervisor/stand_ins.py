@@ -115,11 +115,11 @@ async def supervise() -> int:
     async def nothing_to_prepare(plan: Plan) -> Plan:
         return plan
 
-    command.prepare = nothing_to_prepare
     catalogue = Catalogue.load()
     models = catalogue.choose([], [])
     stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins", "gateway"]
-    return await command.run(Plan(Settings(_env_file=None), catalogue, "cpu", models, REPOSITORY, stand_in))
+    with mock.patch.object(command, "prepare", nothing_to_prepare):
+        return await command.run(Plan(Settings(_env_file=None), catalogue, "cpu", models, REPOSITORY, stand_in))
 
 
 if __name__ == "__main__":

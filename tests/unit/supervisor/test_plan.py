@@ -199,8 +199,8 @@ def test_a_model_made_by_hand_in_the_repository_names_its_checkpoint(
     [
         ("minsu={folder}/none", "EXTRA_MODELS: minsu: .*config.json is missing; put a checkpoint there"),
         ("minsu", "set minsu=FOLDER"),
-        ("tts-1={folder}/minsu", "'tts-1' is already a name"),
-        ("kokoro-82m={folder}/minsu", "'kokoro-82m' is already a name"),
+        ("tts-1={folder}/minsu", "'tts-1' is already in use"),
+        ("kokoro-82m={folder}/minsu", "'kokoro-82m' is already in use"),
     ],
 )
 def test_an_unusable_extra_checkpoint_is_an_error(
@@ -214,7 +214,7 @@ def test_an_unknown_kind_of_checkpoint_is_an_error(settings: Callable[..., Setti
     (checkpoint / "config.json").write_text(CONFIG % ("voice_design", "0b6"))
     with pytest.raises(
         UnknownModelError,
-        match="minsu: .*config.json says tts_model_type='voice_design', tts_model_size='0b6', which no model here is like",
+        match=r"minsu: .*tts_model_type='voice_design', tts_model_size='0b6'; no known model is like it",
     ):
         Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
 

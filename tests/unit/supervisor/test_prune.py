@@ -45,7 +45,7 @@ def test_an_environment_unused_for_a_month_is_removed_and_logged(
 
 def test_an_environment_with_a_running_process_stays(cache: Path) -> None:
     old = environment(cache, "gateway-1", 365)
-    command = [old / "bin" / "python", "-c", "print(flush=True); input()"]
+    command: list[str | Path] = [old / "bin" / "python", "-c", "print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout
         running.stdout.readline()

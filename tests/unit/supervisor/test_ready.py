@@ -12,9 +12,9 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor import ready
+from supervisor.plan import Plan
 from supervisor.run_folder import record_port, run_folder
 from supervisor.served_document import DocumentWriter
-from supervisor.plan import Plan
 from supervisor.settings import Settings
 from tests.ports import free_ports
 from tritone.catalogue import Catalogue
@@ -60,7 +60,7 @@ def dead() -> set[str]:
 def check(
     monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str], dead: set[str]
 ) -> Callable[[int], int]:
-    """The exit status for a run of the default models, whose Triton listens on every address of a port."""
+    """Return the exit status for a run of the default models with a Triton on every address of a port."""
     names = sorted(loaded)
     catalogue = Catalogue.load({})
     models = catalogue.choose((), ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,8 @@ from tritone.windowing import FRAME, Samples
 
 
 @pytest.fixture(scope="module")
-def session() -> Any:
-    return load(Path(os.environ.get("MODEL_DIR", "models")))
+def session(weights: Path) -> Any:
+    return load(weights)
 
 
 def vowels(seconds: float) -> Samples:

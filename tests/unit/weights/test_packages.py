@@ -112,7 +112,7 @@ def test_a_debian_package_is_read_without_installing_it(
     [
         ("echo 'no such package' >&2; exit 1", "no such package"),
         ("echo nonsense > weights.tgz", "cannot be read"),
-        ("true", "is not inside"),
+        ("true", "is not in the package"),
     ],
 )
 def test_an_unusable_package_is_skipped_with_the_reason(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +11,41 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import Recording, cleaned
-from gateway.settings import Settings
 from gateway.transcription.diarization import Speakers, Utterance, with_voices
 from gateway.transcription.voices import FILE, Voice, Voices
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
-from tests.unit.gateway.recordings import RATE, encoded
+from tests.unit.gateway.recordings import RATE, encoded, tone
 from tests.unit.gateway.transcription.test_transcriptions import error_of, post
 from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windowing import Samples, Window
 
-MODEL_DIR = Settings().model_dir
 AUSTEN = [f"librivox/sense_and_sensibility_01_austen_64kb-{n:04}.wav" for n in (870, 890, 920)]
 NATURE = "f5-tts/basic_ref_en.wav"
 
 
-def person(name: str, seconds: tuple[float, float]) -> Samples:
-    """A stretch of one of the test recordings."""
-    with (MODEL_DIR / "test-recordings" / name).open("rb") as file:
-        samples = cleaned(np.concatenate(list(Recording(file, RATE, 60, "file").blocks())))
-    return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
+Person = Callable[[str, tuple[float, float]], Samples]
+
+
+@pytest.fixture(scope="session")
+def person(weights: Path) -> Person:
+    """Return a stretch of seconds of one of the test recordings."""
+
+    def read(name: str, seconds: tuple[float, float]) -> Samples:
+        with (weights / "test-recordings" / name).open("rb") as file:
+            samples = cleaned(np.concatenate(list(Recording(file, RATE, 60, "file").blocks())))
+        return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
+
+    return read
 
 
 def data_url(samples: Samples) -> str:
     return "data:audio/flac;base64," + base64.b64encode(encoded(samples, "flac", "flac")).decode()
 
 
-DIALOGUE = [person(AUSTEN[0], (0, 3)), person(NATURE, (0, 2.5)), person(AUSTEN[1], (0, 3)), person(NATURE, (2.5, 5))]
+STRETCHES = [(AUSTEN[0], (0.0, 3.0)), (NATURE, (0.0, 2.5)), (AUSTEN[1], (0.0, 3.0)), (NATURE, (2.5, 5.0))]
+"""The turns of the dialogue: a recording and its seconds from and to."""
 WORDS = ["One two.", "Three four.", "Five six.", "Seven eight."]
 
 
@@ -54,8 +61,8 @@ def said(*sentences: tuple[str, float, float]) -> Segment:
 
 
 def dialogue() -> Segment:
-    """All of `WORDS` in one segment, at the times of `DIALOGUE`."""
-    ends = np.cumsum([len(part) for part in DIALOGUE]) / RATE
+    """All of `WORDS` in one segment, at the times of `STRETCHES`."""
+    ends = np.cumsum([end - start for _, (start, end) in STRETCHES])
     return said(*zip(WORDS, [0.0, *ends[:-1]], ends, strict=True))
 
 
@@ -76,12 +83,21 @@ def people(triton: FakeTriton) -> TwoPeople:
     return model
 
 
-FILE_OF_TWO = ("two.flac", encoded(np.concatenate(DIALOGUE), "flac", "flac"))
+@pytest.fixture(scope="session")
+def two_people(person: Person) -> Samples:
+    """The dialogue of `STRETCHES`."""
+    return np.concatenate([person(*stretch) for stretch in STRETCHES])
 
 
-async def test_two_people_are_told_apart(gateway: Gateway, people: TwoPeople) -> None:
+@pytest.fixture(scope="session")
+def recording(two_people: Samples) -> tuple[str, bytes]:
+    """The dialogue as an upload."""
+    return "two.flac", encoded(two_people, "flac", "flac")
+
+
+async def test_two_people_are_told_apart(gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]) -> None:
     heard = await gateway.openai.audio.transcriptions.create(
-        model="gpt-4o-transcribe-diarize", file=FILE_OF_TWO, response_format="diarized_json", chunking_strategy="auto"
+        model="gpt-4o-transcribe-diarize", file=recording, response_format="diarized_json", chunking_strategy="auto"
     )
     assert heard.task == "transcribe"
     assert heard.text == " ".join(WORDS)
@@ -95,10 +111,12 @@ async def test_two_people_are_told_apart(gateway: Gateway, people: TwoPeople) ->
     assert people.calls[0].parameters["word_timestamps"]
 
 
-async def test_known_speakers_are_called_by_their_names(gateway: Gateway, people: TwoPeople) -> None:
+async def test_known_speakers_are_called_by_their_names(
+    gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes], person: Person
+) -> None:
     heard = await gateway.openai.audio.transcriptions.create(
         model="whisper-1",
-        file=FILE_OF_TWO,
+        file=recording,
         response_format="diarized_json",
         known_speaker_names=["narrator"],
         known_speaker_references=[data_url(person(AUSTEN[2], (0, 5)))],
@@ -106,9 +124,11 @@ async def test_known_speakers_are_called_by_their_names(gateway: Gateway, people
     assert [s.speaker for s in heard.segments] == ["narrator", "A", "narrator", "A"]
 
 
-async def test_events_tell_each_segment_with_its_speaker(gateway: Gateway, people: TwoPeople) -> None:
+async def test_events_tell_each_segment_with_its_speaker(
+    gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]
+) -> None:
     stream = await gateway.openai.audio.transcriptions.create(
-        model="whisper-1", file=FILE_OF_TWO, response_format="diarized_json", stream=True
+        model="whisper-1", file=recording, response_format="diarized_json", stream=True
     )
     *events, done = [event async for event in stream]
     assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.segment"] * 4
@@ -123,10 +143,10 @@ async def test_events_tell_each_segment_with_its_speaker(gateway: Gateway, peopl
 async def test_a_network_that_is_not_there_is_asked_for_by_name(
     serve: Serve, people: TwoPeople, tmp_path: Path
 ) -> None:
-    (tmp_path / "silero-vad").symlink_to((MODEL_DIR / "silero-vad").resolve())
+    recording = ("tone.flac", encoded(tone(11), "flac", "flac"))
     async with serve(model_dir=tmp_path) as gateway:
-        refused = await post(gateway, file=FILE_OF_TWO, response_format="diarized_json")
-        assert (await post(gateway, file=FILE_OF_TWO)).status_code == 200
+        refused = await post(gateway, file=recording, response_format="diarized_json")
+        assert (await post(gateway, file=recording)).status_code == 200
     assert refused.status_code == 400
     error = error_of(refused)
     assert error["param"] == "response_format"
@@ -134,9 +154,10 @@ async def test_a_network_that_is_not_there_is_asked_for_by_name(
     assert len(people.calls) == 1
 
 
-GOOD = data_url(DIALOGUE[0])
+GOOD = data_url(tone(3))
 
 
+@pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize(
     ("names", "references", "param"),
     [
@@ -144,8 +165,8 @@ GOOD = data_url(DIALOGUE[0])
         ([], [GOOD], "known_speaker_references[]"),
         (["a", "a"], [GOOD, GOOD], "known_speaker_names[]"),
         (list("abcde"), [GOOD] * 5, "known_speaker_names[]"),
-        (["a"], [data_url(DIALOGUE[0][:RATE])], "known_speaker_references[]"),
-        (["a"], [data_url(np.concatenate(DIALOGUE))], "known_speaker_references[]"),
+        (["a"], [data_url(tone(1))], "known_speaker_references[]"),
+        (["a"], [data_url(tone(11))], "known_speaker_references[]"),
         (["a"], [data_url(np.zeros(3 * RATE, np.float32))], "known_speaker_references[]"),
         (["a"], ["data:audio/wav;base64,UklGRg=="], "known_speaker_references[]"),
         (["a"], ["data:audio/wav;base64,???"], "known_speaker_references[]"),
@@ -172,18 +193,18 @@ async def test_speakers_are_told_apart_in_their_format_alone(gateway: Gateway, p
     assert error_of(translated)["param"] == "response_format"
 
 
-def test_one_person_is_like_herself_and_unlike_another() -> None:
-    voices = Voices(MODEL_DIR)
+def test_one_person_is_like_herself_and_unlike_another(weights: Path, person: Person) -> None:
+    voices = Voices(weights)
     austen = [voices.voice(person(name, (0, 5))) for name in AUSTEN]
     nature = voices.voice(person(NATURE, (0, 5)))
     assert min(austen[0] @ austen[1], austen[0] @ austen[2], austen[1] @ austen[2]) > 0.5
     assert max(voice @ nature for voice in austen) < 0.3
-    assert (MODEL_DIR / FILE).exists()
+    assert (weights / FILE).exists()
 
 
-def test_a_sentence_is_cut_out_of_its_segment_with_its_voice() -> None:
-    window = Window(0, np.concatenate(DIALOGUE))
-    pieces = with_voices(window, Transcript("en", 1.0, (dialogue(),)), Voices(MODEL_DIR)).segments
+def test_a_sentence_is_cut_out_of_its_segment_with_its_voice(weights: Path, two_people: Samples) -> None:
+    window = Window(0, two_people)
+    pieces = with_voices(window, Transcript("en", 1.0, (dialogue(),)), Voices(weights)).segments
     assert [piece.text.strip() for piece in pieces] == WORDS
     assert [piece.tokens for piece in pieces] == [(1, 2), (), (), ()]
 

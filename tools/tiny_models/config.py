@@ -1,33 +1,14 @@
-"""Qwen3-TTS checkpoints with random weights, in the files that the published ones have."""
+"""The config.json of Qwen3-TTS checkpoints and of their codec, as the published ones have them."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
-from safetensors.torch import save_file
-from torch import nn
-
-from adapters.qwen3_tts.package import core
-from tests.tiny_models.files import write_safetensors
-from tests.tiny_models.shapes import Codec, Parameters, Shape
-from tests.tiny_models.tokenizer import TextTokenizer, write_tokenizer
+from tools.tiny_models.shapes import Codec, Shape
+from tools.tiny_models.tokenizer import TextTokenizer
 
 Kind = Literal["custom_voice", "voice_design", "base"]
-
-CHECKPOINTS: Mapping[str, tuple[Kind, Parameters]] = {
-    "Qwen3-TTS-12Hz-0.6B-CustomVoice": ("custom_voice", "0.6B"),
-    "Qwen3-TTS-12Hz-1.7B-CustomVoice": ("custom_voice", "1.7B"),
-    "Qwen3-TTS-12Hz-1.7B-VoiceDesign": ("voice_design", "1.7B"),
-    "Qwen3-TTS-12Hz-0.6B-Base": ("base", "0.6B"),
-    "Qwen3-TTS-12Hz-1.7B-Base": ("base", "1.7B"),
-}
-"""The published folders; VoiceDesign exists in 1.7B alone."""
-TOKENIZER = "Qwen3-TTS-Tokenizer-12Hz"
 
 _FULL_CODES = 2048
 """Entries of a published codebook: the talker's other tokens come after them."""
@@ -65,7 +46,7 @@ _SPEAKERS = {
     "vivian": 3065,
 }
 _SPEAKS_DIALECT = {"dylan": "beijing_dialect", "eric": "sichuan_dialect"}
-_SAMPLING: Mapping[str, Any] = {
+SAMPLING: Mapping[str, Any] = {
     "do_sample": True,
     "temperature": 0.9,
     "top_k": 50,
@@ -77,75 +58,11 @@ _SAMPLING: Mapping[str, Any] = {
     "subtalker_top_p": 1.0,
     "max_new_tokens": 8192,
 }
-
-
-def write_checkpoint(
-    folder: Path, kind: Kind, shape: Shape, *, seed: int = 0, device: str = "cpu", endless: bool = False
-) -> None:
-    """Write a checkpoint of `kind` into `folder`, which is made; its weights are drawn on `device`.
-
-    `endless`: the end scores 0, and is so never among the best codes that are drawn from: an utterance has as many
-    frames as it is given.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    config = make_config(kind, shape, write_tokenizer(folder))
-    _write(folder / "config.json", config)
-    top_k = min(_SAMPLING["top_k"], shape.codec.codes // 8) if endless else _SAMPLING["top_k"]
-    _write(folder / "generation_config.json", {**_SAMPLING, "top_k": top_k})
-    _write(
-        folder / "preprocessor_config.json",
-        {
-            "padding_side": "left",
-            "padding_value": 0.0,
-            "processor_class": "Qwen3TTSProcessor",
-            "return_attention_mask": True,
-        },
-    )
-    end = config["talker_config"]["codec_eos_token_id"] if endless else None
-    weights = dict(skeleton(config).named_parameters())
-    write_safetensors(
-        folder / "model.safetensors",
-        {name: tuple(weight.shape) for name, weight in weights.items()},
-        getattr(torch, shape.dtype),
-        _drawn(weights, torch.Generator(device).manual_seed(seed), end),
-    )
-    write_speech_tokenizer(folder / "speech_tokenizer", shape.codec, seed=seed)
-
-
-def write_speech_tokenizer(folder: Path, codec: Codec, *, seed: int = 0) -> None:
-    """Write the codec alone into `folder`, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    config = _codec_config(codec)
-    _write(folder / "config.json", config)
-    _write(folder / "configuration.json", {"framework": "pytorch", "task": "text-to-speech"})
-    _write(
-        folder / "preprocessor_config.json",
-        {
-            "chunk_length_s": None,
-            "feature_extractor_type": "EncodecFeatureExtractor",
-            "feature_size": 1,
-            "overlap": None,
-            "padding_side": "right",
-            "padding_value": 0.0,
-            "return_attention_mask": True,
-            "sampling_rate": 24_000,
-        },
-    )
-    generator = torch.Generator().manual_seed(seed)
-    model = core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**config)).float().eval()
-    _randomise(model, generator)
-    _level(model, torch.randint(0, codec.codes, (1, 16, 12), generator=generator))
-    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def skeleton(config: dict[str, Any]) -> nn.Module:
-    """The package's model of a config.json, on the meta device: shapes without weights."""
-    with torch.device("meta"):
-        return core.models.Qwen3TTSForConditionalGeneration(core.models.Qwen3TTSConfig(**config))
+"""The content of generation_config.json."""
 
 
 def make_config(kind: Kind, shape: Shape, tokenizer: TextTokenizer) -> dict[str, Any]:
-    """The content of a checkpoint's config.json."""
+    """Return the content of a checkpoint's config.json."""
     config = {
         "architectures": ["Qwen3TTSForConditionalGeneration"],
         "assistant_token_id": tokenizer.ids["assistant"],
@@ -220,7 +137,8 @@ def _talker_config(kind: Kind, shape: Shape, text_vocabulary: int) -> dict[str, 
     }
 
 
-def _codec_config(codec: Codec) -> dict[str, Any]:
+def codec_config(codec: Codec) -> dict[str, Any]:
+    """Return the content of a codec's config.json."""
     return {
         "architectures": ["Qwen3TTSTokenizerV2Model"],
         "model_type": "qwen3_tts_tokenizer_12hz",
@@ -280,51 +198,3 @@ def _codec_config(codec: Codec) -> dict[str, Any]:
             **codec.encoder,
         },
     }
-
-
-def _drawn(
-    weights: Mapping[str, torch.Tensor], generator: torch.Generator, end: int | None
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """The values of a model's weights, on the generator's device; of the code `end`, a score of 0."""
-    for name, weight in weights.items():
-        value = _value(name, weight, generator)
-        if name == "talker.codec_head.weight" and end is not None:
-            value[end] = 0
-        yield name, value
-
-
-@torch.no_grad()
-def _randomise(codec: nn.Module, generator: torch.Generator) -> None:
-    for name, weight in codec.named_parameters():
-        weight.copy_(_value(name, weight, generator))
-    for name, buffer in codec.named_buffers():
-        if "embed" in name or name.endswith((".cluster_usage", ".initialized")):  # not rotary frequencies and sizes
-            buffer.copy_(_value(name, buffer, generator))
-
-
-def _value(name: str, weight: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Numbers that keep the spread of a layer's inputs: N(0, 1 / fan in); of embeddings and codebooks, N(0, 1)."""
-    leaf, device = name.rpartition(".")[2], generator.device
-    if leaf in ("cluster_usage", "initialized"):
-        return torch.ones(weight.shape, device=device)
-    if "embed" in name:
-        return torch.randn(weight.shape, generator=generator, device=device)
-    if leaf in ("alpha", "beta"):
-        return torch.zeros(weight.shape, device=device)
-    if leaf in ("scale", "gamma"):
-        return torch.full(weight.shape, 0.1, device=device)
-    if weight.dim() == 1:
-        return torch.full(weight.shape, float(leaf == "weight"), device=device)
-    return torch.randn(weight.shape, generator=generator, device=device) / math.sqrt(weight[0].numel())
-
-
-@torch.no_grad()
-def _level(codec: nn.Module, codes: torch.Tensor) -> None:
-    """Scale the last convolution until speech has the mean level of speech, and does not clip."""
-    last = codec.decoder.decoder[-1].conv
-    for _ in range(3):  # what is clipped hides how far off it is
-        last.weight.mul_(0.1 / codec.decoder(codes).abs().mean())
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2), encoding="utf-8")

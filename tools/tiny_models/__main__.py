@@ -1,6 +1,6 @@
 """A MODEL_DIR of Qwen3-TTS checkpoints with random weights, laid out as the published ones are.
 
-They speak noise, at once and everywhere: what is served, and how fast, can be tried without the real weights.
+They synthesize noise. With them, serving and its speed can be tried on any machine without the real weights.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tests.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
-from tests.tiny_models.shapes import SHAPES
+from tools.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
+from tools.tiny_models.shapes import SHAPES
 
 
 def main() -> None:
@@ -22,7 +22,9 @@ def main() -> None:
         default="tiny",
         help="tiny: about 1 MB each; thin: as many layers as the real ones, but narrow; full: 1.8 to 4.5 GB each",
     )
-    parser.add_argument("--only", choices=CHECKPOINTS, action="append", help="of these checkpoints, one an option")
+    parser.add_argument(
+        "--only", choices=CHECKPOINTS, action="append", help="write this checkpoint alone; may be repeated"
+    )
     parser.add_argument("--device", default="cpu", help="where the weights are drawn: cuda takes seconds for full")
     arguments = parser.parse_args()
     for name in arguments.only or CHECKPOINTS:

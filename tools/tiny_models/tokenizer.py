@@ -42,7 +42,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class TextTokenizer:
-    """What a checkpoint's config must know of its tokenizer."""
+    """The token ids and the size that a checkpoint's config repeats."""
 
     ids: dict[str, int]
     """The special tokens, and the word `assistant`."""

@@ -1,4 +1,4 @@
-"""A safetensors file written while its tensors are still being made: the largest have no room twice in memory."""
+"""Safetensors files, written while their tensors are still drawn: the largest do not fit twice into memory."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def write_safetensors(
         for name, shape in shapes.items()
     }
     header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
-    # Aligned like memory of torch's own: of weights that stay in the file, some products are rounded otherwise.
+    # Aligned like torch's own memory: products of weights that stay mapped from the file would round differently.
     header += b" " * (-(8 + len(header)) % 64)
     with path.open("wb") as file, ThreadPoolExecutor(_WRITERS) as writers:
         start = file.write(len(header).to_bytes(8, "little") + header)
-        file.truncate(start + end)  # as long as it will be, before anybody writes into its midst
+        file.truncate(start + end)  # its full length, before the first write into its middle
         file.flush()
         jobs: list[Future[None]] = []
         for name, value in values:

@@ -1,7 +1,7 @@
-"""`python -m tests.e2e.tiny_whisper FOLDER TOKENIZER`: a tiny random Whisper, as `save_pretrained` writes it.
+"""`python -m tools.tiny_models.whisper FOLDER TOKENIZER`: a tiny random Whisper, as `save_pretrained` writes it.
 
-It runs in the `qwen` environment, and leaves what transformers itself hears in it: `features.npy` (1, 80, 3000), and
-the greedy `tokens.npy` after `PROMPT`.
+It runs in the `qwen` environment, and also writes one input and the tokens that transformers decodes from it:
+`features.npy` (1, 80, 3000), and the greedy `tokens.npy` after `PROMPT`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def write(folder: Path, tokenizer: Path) -> None:
     config = WhisperConfig(
         **{"d_model": 64, "encoder_layers": 2, "decoder_layers": 2, "vocab_size": 51865},
         **{"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 128, "decoder_ffn_dim": 128},
-        init_std=0.3,  # enough for the audio to matter, and for no two tokens to be equally likely
+        init_std=0.3,  # large enough for the tokens to depend on the audio, without ties between tokens
     )
-    # In 16 bits, as such checkpoints mostly are: so nothing is lost in the conversion.
+    # In 16 bits, like most such checkpoints, so that the conversion loses nothing.
     model = WhisperForConditionalGeneration(config).half()
     words = WhisperTokenizerFast(tokenizer_file=str(tokenizer))
     model.generation_config = GenerationConfig(

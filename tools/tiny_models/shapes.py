@@ -1,4 +1,4 @@
-"""How large the parts of a Qwen3-TTS checkpoint are: published, narrow, and tiny."""
+"""Sizes of the parts of a Qwen3-TTS checkpoint: published, narrow, and tiny."""
 
 from __future__ import annotations
 
