@@ -24,12 +24,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.operations import OperationCounter
 from benchmarks.report import write
@@ -63,6 +65,7 @@ from tools.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
 
 Codes = NDArray[np.int64]
+stand_in: Any = import_module("triton_python_backend_utils")  # no server runs
 
 STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
@@ -85,7 +88,7 @@ def requests(frames: int) -> list[SpeechRequest]:
     ]
 
 
-class Client(pb_utils.ResponseSender):  # type: ignore[misc]
+class Client(stand_in.ResponseSender):  # type: ignore[misc]
     """A client that records when its audio arrives."""
 
     def __init__(self) -> None:
@@ -111,7 +114,7 @@ class RecordingStepper(FrameStepper):
 
     def __init__(self, codes: list[Any], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._codes, self._by_slot = codes, defaultdict[int, list[np.ndarray]](list)
+        self._codes, self._by_slot = codes, defaultdict[int, list[Codes]](list)
 
     def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
         """Open a slot, and record its codes."""
@@ -174,7 +177,7 @@ class Bench:
 
     def codes_of(
         self, engine: SpeechEngine, requested: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
-    ) -> list[np.ndarray]:
+    ) -> list[Codes]:
         """Return the engine's codes of each request, cut to its frames: it draws one more token for the end."""
         self.codes.clear()
         for batch in [requested] if together else [[request] for request in requested]:
@@ -259,7 +262,7 @@ def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
     return time.perf_counter() - cancelled_at
 
 
-def digest(codes: Sequence[np.ndarray]) -> str:
+def digest(codes: Sequence[Codes]) -> str:
     """Return a hash of all codes of all requests."""
     whole = hashlib.sha256()
     for utterance in codes:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -34,13 +34,15 @@ TEXTS = (
     "In winter the mountain roads are often covered with snow and ice, so please drive slowly and keep your distance.",
 )
 RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
-MODELS = {"speech": "kokoro-82m", "transcription": "whisper-base"}
+Kind = Literal["speech", "transcription"]
+MODELS: dict[Kind, str] = {"speech": "kokoro-82m", "transcription": "whisper-base"}
 
 
 def main(arguments: list[str]) -> None:
     """Write the input files, make sure of the binary, and become perf_analyzer."""
-    kind, *options = arguments or ["?"]
-    if kind not in MODELS:
+    name, *options = arguments or ["?"]
+    kind = next((each for each in MODELS if each == name), None)
+    if kind is None:
         raise SystemExit(f"which interface? {' | '.join(MODELS)}")
     write_inputs()
     parameters = [*command(kind), *options]
@@ -50,7 +52,7 @@ def main(arguments: list[str]) -> None:
     os.execve(binary, [str(binary), *parameters], {**os.environ, "LD_LIBRARY_PATH": str(libraries)})
 
 
-def command(kind: str) -> list[str]:
+def command(kind: Kind) -> list[str]:
     """perf_analyzer's arguments for an interface, paths relative to the clone."""
     url = f"localhost:{os.environ.get('TRITON_GRPC_PORT', '8001')}"
     common = ["-m", MODELS[kind], "-u", url, "-i", "grpc", "--input-data", f"benchmarks/inputs/{kind}.json"]
@@ -62,7 +64,7 @@ def command(kind: str) -> list[str]:
 def write_inputs() -> None:
     """Make the input file of each interface from the contract."""
     INPUTS.mkdir(exist_ok=True)
-    rows: dict[str, list[dict[str, Any]]] = {
+    rows: dict[Kind, list[dict[str, Any]]] = {
         "speech": [{"text": [text]} for text in TEXTS],
         "transcription": [{"audio": _pcm(RECORDING)}],
     }

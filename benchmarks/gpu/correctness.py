@@ -48,7 +48,7 @@ def _graphs(rig: Rig) -> dict[str, Any]:
     return {"right": not differing, "utterances": len(eager), "differing": differing[:8]}
 
 
-def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
+def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, NDArray[Any]]:
     """Return the codes and the audio of more streams than there are slots."""
     stepper, codec = rig.stepper(most, graphs=graphs), rig.codec(most, graphs=graphs)
     open_: dict[int, str] = {}

@@ -106,7 +106,7 @@ def test_the_toy_transcription_model_serves_long_recordings(direct: triton.Infer
 
 
 def ask(
-    client: triton.InferenceServerClient, model: str, audio: np.ndarray | None = None, **parameters: Any
+    client: triton.InferenceServerClient, name: str, audio: np.ndarray | None = None, **parameters: Any
 ) -> dict[str, np.ndarray]:
     """Return the outputs of the first response of a decoupled model, after its stream has ended."""
     inputs = []
@@ -123,7 +123,7 @@ def ask(
             responses.append({name: result.as_numpy(name) for name in names})
 
     client.start_stream(callback=receive)
-    client.async_stream_infer(model, inputs, enable_empty_final_response=True, parameters=parameters)
+    client.async_stream_infer(name, inputs, enable_empty_final_response=True, parameters=parameters)
     client.stop_stream()
     if errors:
         raise errors[0]

@@ -111,8 +111,8 @@ def test_every_model_speaks(speak: Speak, model: str) -> None:
 @pytest.mark.parametrize("model", ASKED)
 def test_every_model_describes_itself_without_a_reference(speak: Speak, model: str) -> None:
     description = SpeechDescription.from_json(speak(model, describe=True).last["description"])
-    assert set(ASKED[model]) - {"ref_audio"} <= set(description.follows)
-    assert bool(description.voices) == ("voice" in description.follows)
+    assert set(ASKED[model]) - {"ref_audio"} <= set(description.options)
+    assert bool(description.voices) == ("voice" in description.options)
     assert {"zh", "ko", "en"} <= set(description.languages)
 
 
