@@ -97,7 +97,7 @@ def stale() -> Iterator[Path]:
     """Yield the generated files of model_repository/ that no model has any more."""
     current = pages()
     for path in sorted(REPOSITORY.rglob("*")):
-        if path in current or path.suffix not in (".pbtxt", ".py"):
+        if path.suffix not in (".pbtxt", ".py") or path in current:
             continue
         if path.read_text(encoding="utf-8").startswith(model_config.HEADER):
             yield path

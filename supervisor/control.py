@@ -45,7 +45,7 @@ class UnreachableError(Exception):
 class Control:
     """A client of Triton's gRPC API that may load and unload models: `async with Control(address, secret) as control`.
 
-    It must be closed before the server is asked to exit.
+    It must be closed before the server is stopped.
     """
 
     def __init__(self, address: str, secret: str = "") -> None:

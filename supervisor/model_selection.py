@@ -32,7 +32,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One set of models, each family in one of its variants."""
+    """A set of models, each family in one of its variants."""
 
     models: Sequence[Model]
     variants: Mapping[str, str]

@@ -43,8 +43,14 @@ class DocumentWriter:
         if id_ not in self._models:
             return  # companions are loaded, but not served to gateways
         known = self._models[id_]
-        created = known.created or (int(time.time()) if state == "ready" else 0)
-        self._models[id_] = replace(known, state=state, description=description or known.description, created=created)
+        loaded = state == "ready"
+        self._models[id_] = replace(
+            known,
+            state=state,
+            description=description or known.description,
+            created=known.created or loaded * int(time.time()),
+            loads=known.loads + loaded,
+        )
         self._write()
 
     def _write(self) -> None:

@@ -97,7 +97,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 class _Fetch:
-    """One pass over the sources; its caller holds the cache's lock."""
+    """A pass over the sources; its caller holds the cache's lock."""
 
     def __init__(self, store: Store, model_dir: Path, progress: Progress) -> None:
         self._store = store

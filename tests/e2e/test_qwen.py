@@ -151,11 +151,7 @@ def test_concurrent_requests_are_synthesized_together(synthesize: Synthesize) ->
         ("qwen3-tts-1.7b-design", {"voice": "Vivian"}, "voice: not supported by this model"),
         ("qwen3-tts-0.6b-clone", {"ref_text": "Some words."}, "ref_audio: this model needs it"),
         ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE}, "ref_text: is missing"),
-        (
-            "qwen3-tts-0.6b-clone",
-            {"ref_audio": REFERENCE[:960], "x_vector_only": True},
-            "ref_audio: it is 0.04 s long at 24000 Hz",
-        ),
+        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE[:960], "x_vector_only": True}, "ref_audio: it is 0.04 s"),
         ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE * 0, "x_vector_only": True}, "ref_audio: it is silent"),
     ],
 )

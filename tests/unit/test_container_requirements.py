@@ -14,7 +14,7 @@ from tests.unit.test_containers import environments
 
 PYTHON = "3.12"
 GLIBC_MINOR = 39
-"""glibc of Triton's image, 2.39; the gateway's image has a newer one."""
+"""The glibc of Triton's image; the gateway's image has a newer one."""
 PURE_SOURCES = {"jieba"}
 """Packages that are only published as sources, with nothing to compile."""
 

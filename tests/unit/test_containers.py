@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from gateway.settings import Settings as GatewaySettings
-from supervisor.environments import ROOT, names
+from supervisor.environments import ROOT
+from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings
 from tritone.catalogue import Catalogue
 
@@ -60,7 +61,7 @@ def environments() -> list[str]:
     """The environments that Triton's image builds."""
     (build,) = (step.words for step in steps("Dockerfile.triton") if "--build" in step.words)
     words = build.partition("--build")[2].split()
-    return [name for word in words for name in (names(word) if word in ("all", "models") else [word])]
+    return [name for word in words for name in (names(ROOT, word) if word in GROUPS else [word])]
 
 
 def built(dockerfile: str, image: Path, until: str = "") -> Path:

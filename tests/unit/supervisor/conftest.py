@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import grpc
 import pytest
+import pytest_asyncio
+from tritonclient.grpc import service_pb2_grpc
 
 from supervisor.settings import Settings
 from tests.ports import free_ports
+from tests.unit.supervisor.control_stand_in import Triton
 
 
 @pytest.fixture
@@ -56,3 +60,15 @@ def extra_family(tmp_path: Path) -> Path:
     )
     (folder / "model.py").write_text("class TritonPythonModel:\n    name = __name__\n")
     return folder
+
+
+@pytest_asyncio.fixture
+async def triton() -> AsyncIterator[Triton]:
+    """A running stand-in of Triton's gRPC server."""
+    triton = Triton()
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
+    triton.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    yield triton
+    await server.stop(grace=None)

@@ -2,82 +2,18 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
 import pytest
-import pytest_asyncio
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor.control import Control, LoadError, UnreachableError
 from tests.ports import free_ports
+from tests.unit.supervisor.control_stand_in import DESCRIPTION, SECRET, Triton
 from tritone.catalogue import Catalogue
-from tritone.descriptions import TranscriptionDescription
-
-SECRET = ("triton-grpc-protocol-tritone-control", "s3cret")
-
 
 CATALOGUE = Catalogue.load({})
-DESCRIPTION = TranscriptionDescription(languages=("en", "ko"), tasks=("transcribe",), options=("language",))
-
-
-class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers as Triton 2.51 does: control needs the secret, `damaged` cannot be loaded."""
-
-    def __init__(self) -> None:
-        self.loaded: set[str] = set()
-        self.address = ""
-        self.requests: list[Any] = []
-        self.outputs = {"description": DESCRIPTION.to_json()}
-        self.error = ""
-
-    async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
-        async for request in requests:
-            self.requests.append(request)
-            answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
-            for name, text in self.outputs.items():
-                answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])
-                answer.infer_response.raw_output_contents.append(struct.pack("<I", len(text)) + text.encode())
-            yield answer
-
-    async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return service_pb2.ServerReadyResponse(ready=True)
-
-    async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return service_pb2.ModelReadyResponse(ready=request.name in self.loaded)
-
-    async def RepositoryModelLoad(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await self._authorize(context)
-        if request.model_name == "damaged":
-            await context.abort(grpc.StatusCode.INTERNAL, "weights are damaged\n")
-        self.loaded.add(request.model_name)
-        return service_pb2.RepositoryModelLoadResponse()
-
-    async def RepositoryModelUnload(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await self._authorize(context)
-        self.loaded.discard(request.model_name)
-        return service_pb2.RepositoryModelUnloadResponse()
-
-    async def _authorize(self, context: grpc.aio.ServicerContext) -> None:
-        if SECRET not in context.invocation_metadata():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
-
-
-@pytest_asyncio.fixture
-async def triton() -> AsyncIterator[Triton]:
-    triton = Triton()
-    server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
-    triton.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    yield triton
-    await server.stop(grace=None)
 
 
 async def test_a_model_is_ready_between_its_load_and_its_unload(triton: Triton) -> None:
-    async with Control(triton.address, "s3cret") as control:
+    async with Control(triton.address, SECRET) as control:
         assert await control.server_ready()
         assert not await control.model_ready("whisper-base")
         await control.load("whisper-base")
@@ -87,7 +23,7 @@ async def test_a_model_is_ready_between_its_load_and_its_unload(triton: Triton) 
 
 
 async def test_a_load_that_fails_raises_the_words_of_the_server(triton: Triton) -> None:
-    async with Control(triton.address, "s3cret") as control:
+    async with Control(triton.address, SECRET) as control:
         with pytest.raises(LoadError, match=r"^weights are damaged$"):
             await control.load("damaged")
 
@@ -113,7 +49,7 @@ async def test_a_proxy_of_the_environment_is_not_used(triton: Triton, monkeypatc
 
 
 async def test_a_server_that_does_not_listen_is_unreachable() -> None:
-    async with Control(f"127.0.0.1:{free_ports(1)[0]}", "s3cret") as control:
+    async with Control(f"127.0.0.1:{free_ports(1)[0]}", SECRET) as control:
         with pytest.raises(UnreachableError):
             await control.server_ready()
         assert not await control.model_ready("whisper-base")

@@ -214,7 +214,7 @@ def test_an_unknown_kind_of_checkpoint_is_an_error(settings: Callable[..., Setti
     (checkpoint / "config.json").write_text(CONFIG % ("voice_design", "0b6"))
     with pytest.raises(
         UnknownModelError,
-        match=r"minsu: .*config\.json says tts_model_type='voice_design', tts_model_size='0b6'; no known model is like",
+        match=r"minsu: .*tts_model_type='voice_design', tts_model_size='0b6'; no known model is like it",
     ):
         Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
 

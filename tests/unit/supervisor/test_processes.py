@@ -58,7 +58,7 @@ async def first_line(log: Path) -> str:
 
 
 def has_ended(pidfd: int) -> bool:
-    """Return True if the process ends in time; a zombie has ended."""
+    """Return whether the process ends in time; a zombie has ended."""
     ended, _, _ = select.select([pidfd], [], [], PATIENCE)
     os.close(pidfd)
     return bool(ended)

@@ -60,7 +60,7 @@ def dead() -> set[str]:
 def check(
     monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str], dead: set[str]
 ) -> Callable[[int], int]:
-    """The exit status for a run of the default models, whose Triton listens on every address of a port."""
+    """Return the exit status for a run of the default models with a Triton on every address of a port."""
     names = sorted(loaded)
     catalogue = Catalogue.load({})
     models = catalogue.choose((), ())

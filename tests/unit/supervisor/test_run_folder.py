@@ -21,9 +21,9 @@ def test_a_run_leaves_its_logs_and_no_shared_memory(tmp_path: Path, shared_memor
     with run_folder(tmp_path / "runs") as folder:
         (folder / "triton.log").touch()
         (shared_memory / f"{shared_memory_prefix(folder)}region").touch()
-        (shared_memory / "somebody else's").touch()
+        (shared_memory / "another program's").touch()
     assert (folder / "triton.log").exists()
-    assert [path.name for path in shared_memory.iterdir()] == ["somebody else's"]
+    assert [path.name for path in shared_memory.iterdir()] == ["another program's"]
 
 
 def test_the_remains_of_a_killed_run_are_removed_by_the_next_run(tmp_path: Path, shared_memory: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_loaded_model_is_ready_with_its_description_and_the_time(document: Doc
     described = TranscriptionDescription(languages=("en",), tasks=("transcribe",), options=())
     document.set_model("whisper-base", "ready", described)
     found = model(path, "kokoro-82m")
-    assert (found.state, found.description) == ("ready", SPEECH)
+    assert (found.state, found.description, found.loads) == ("ready", SPEECH, 1)
     assert before <= found.created <= time.time()
     assert model(path, "whisper-base").description == described
 
@@ -70,7 +70,7 @@ def test_a_model_that_is_loaded_again_keeps_its_description_and_its_first_time(
     assert (model(path, "kokoro-82m").state, model(path, "kokoro-82m").description) == ("loading", SPEECH)
     monkeypatch.setattr(time, "time", lambda: created + 1000.0)
     document.set_model("kokoro-82m", "ready", SPEECH)
-    assert model(path, "kokoro-82m").created == created
+    assert (model(path, "kokoro-82m").created, model(path, "kokoro-82m").loads) == (created, 2)
 
 
 def test_every_change_is_a_new_version(document: DocumentWriter, path: Path) -> None:

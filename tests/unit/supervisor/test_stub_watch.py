@@ -29,7 +29,7 @@ SLEEPING = "import time; time.sleep(600)"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, dict[str, int]]]:
-    """A process with the stubs of two models and another child, none of whose status it collects; their pids."""
+    """A process with the stubs of two models and another child, and their pids; it collects no exit status."""
     scripts = {name: tmp_path / name / "1" / "model.py" for name in MODELS}
     for script in scripts.values():
         script.parent.mkdir(parents=True)

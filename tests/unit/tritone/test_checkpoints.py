@@ -104,3 +104,11 @@ def test_shared_setting_rejects_a_checkpoint_of_another_mode(folder: Path) -> No
 def test_path_may_be_relative_to_the_clone() -> None:
     with pytest.raises(UnusableCheckpointError, match=f"{ROOT}/absent/config.json is missing"):
         by_setting(CATALOGUE.models["qwen3-tts-1.7b"], CATALOGUE, {"CUSTOM_VOICE_MODEL_PATH": "absent"})
+
+
+def test_family_alone_recognizes_its_checkpoints(folder: Path) -> None:
+    write(folder, CUSTOM_VOICE_1_7B)
+    families = CATALOGUE.families
+    assert template_of(folder, families["qwen3_tts"]).id == "qwen3-tts-1.7b"
+    with pytest.raises(UnusableCheckpointError, match="no known model is like it"):
+        template_of(folder, families["kokoro"])

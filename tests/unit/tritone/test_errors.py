@@ -2,7 +2,7 @@
 
 import pytest
 
-from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
+from tritone.errors import WIRE_ERRORS, DeadlinePassed, InvalidInput, Overloaded, TritoneError, from_text
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,9 @@ def test_text_of_an_overloaded_model_ends_in_the_estimated_wait() -> None:
 @pytest.mark.parametrize("text", ["Unexpected shape: 3", "the model failed on this request; see the log", ""])
 def test_text_of_another_form_is_no_error_of_the_contract(text: str) -> None:
     assert from_text(text) is None
+
+
+def test_error_has_a_status_and_a_reason_of_its_own() -> None:
+    assert set(WIRE_ERRORS) == set(TritoneError.__subclasses__())
+    assert len({error.reason for error in WIRE_ERRORS}) == len(WIRE_ERRORS)
+    assert {error.triton_code for error in WIRE_ERRORS} == {"INVALID_ARG", "UNAVAILABLE", "CANCELLED"}

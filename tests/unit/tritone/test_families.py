@@ -239,6 +239,7 @@ def test_modules_of_a_family_are_imported_from_the_clone_or_from_the_folder_abov
 def test_built_in_family_refers_only_to_known_options_variants_and_settings(family: Family) -> None:
     for model in family.models.values():
         assert model.summary, model.id
+        assert model.adapter.is_file()
         declared = SpeechOptions if model.kind == "speech" else TranscriptionOptions
         assert set(model.options) <= {f.name for f in dataclasses.fields(declared)}
         assert set(model.variant_memory) <= set(family.variants)

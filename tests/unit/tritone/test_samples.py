@@ -1,3 +1,5 @@
+"""Checks of audio samples."""
+
 from __future__ import annotations
 
 import numpy as np

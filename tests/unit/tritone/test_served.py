@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tritone.contract import SpeechDescription, TranscriptionDescription, Voice
-from tritone.families import Kind, Mode
-from tritone.served import Description, ServedDocument, ServedModel
+from tritone.served import ServedDocument, ServedModel
 
 names = st.text(min_size=1, max_size=8)
 words = st.lists(names, max_size=3).map(tuple)
@@ -25,31 +24,32 @@ speech = st.builds(
 transcription = st.builds(TranscriptionDescription, languages=words, tasks=words, options=words)
 
 
-@st.composite
-def models(draw: st.DrawFn) -> ServedModel:
-    kinds: list[tuple[Kind, Mode, st.SearchStrategy[Description]]] = [
-        ("speech", "voice", speech),
-        ("transcription", "transcribe", transcription),
-    ]
-    kind, mode, description = draw(st.sampled_from(kinds))
-    return ServedModel(
-        id=draw(names),
-        kind=kind,
-        mode=mode,
-        owner=draw(names),
-        state=draw(st.sampled_from(["loading", "ready", "failed", "unloaded"])),
-        aliases=draw(st.dictionaries(names, st.integers(0, 9), max_size=2)),
-        voice_aliases=draw(st.dictionaries(names, names, max_size=2)),
-        description=draw(st.none() | description),
-        created=draw(st.integers(0, 2**40)),
-    )
+shared = {
+    "id": names,
+    "owner": names,
+    "state": st.sampled_from(["loading", "ready", "failed", "unloaded"]),
+    "aliases": st.dictionaries(names, st.integers(0, 9), max_size=2),
+    "voice_aliases": st.dictionaries(names, names, max_size=2),
+    "created": st.integers(0, 2**40),
+    "loads": st.integers(0, 99),
+}
+models = st.one_of(
+    st.builds(ServedModel, kind=st.just("speech"), mode=st.just("voice"), description=st.none() | speech, **shared),
+    st.builds(
+        ServedModel,
+        kind=st.just("transcription"),
+        mode=st.just("transcribe"),
+        description=st.none() | transcription,
+        **shared,
+    ),
+)
 
 
 @given(
     st.builds(
         ServedDocument,
         state=st.sampled_from(["starting", "serving", "stopping"]),
-        models=st.lists(models(), max_size=3).map(tuple),
+        models=st.lists(models, max_size=3).map(tuple),
         version=st.integers(0),
     )
 )

@@ -21,7 +21,7 @@ CONTENT = bytes(range(256)) * 400  # 102,400 bytes
 
 @dataclass
 class Hub:
-    """A hub on loopback: the files that it serves, and the requests that it got."""
+    """The files of the hub on loopback, and the requests that it received."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def use_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 @pytest.fixture
 def tiny(use_manifest: Callable[[str, Mapping[str, bytes]], Entry]) -> Entry:
-    """An entry with one file, and the hub as its only source."""
+    """An entry of one file, which only the hub serves."""
     return use_manifest(HUB_SOURCE, {"model.bin": CONTENT})
 
 

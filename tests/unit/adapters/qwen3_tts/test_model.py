@@ -42,7 +42,7 @@ def test_voice_is_cloned_from_tensors(
     assert last["finish_reason"][0] in (b"stop", b"length")
     error = rejected.sender.sent[-1].error()
     assert error is not None
-    assert error.message().startswith("ref_audio: 0.10 s")
+    assert error.message().startswith("ref_audio: it is 0.10 s")
 
 
 def test_unknown_engine_is_rejected(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
