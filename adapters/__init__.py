@@ -1,1 +1,1 @@
-"""Everything that runs inside Triton: a package for each model family, `triton` and `speech` for shared code."""
+"""The code that runs inside Triton: a package for each family; `triton`, `speech` and `companions` for all."""
