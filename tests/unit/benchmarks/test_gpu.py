@@ -120,9 +120,7 @@ def test_playback_is_silent_when_audio_arrives_later_than_it_is_played(
     assert client.seconds == 1.5
 
 
-def test_carried_version_of_an_installed_package_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_carried_version_of_an_installed_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     carried = tmp_path / "numpy-0.1.dist-info"
     carried.mkdir()
     (carried / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")
