@@ -132,7 +132,7 @@ class RecordingStepper(FrameStepper):
 
 
 @dataclass
-class Bench:
+class EngineBench:
     """Both engines on one checkpoint."""
 
     checkpoint: Checkpoint
@@ -203,7 +203,7 @@ def seconds(clients: Sequence[Client]) -> float:
     return max(client.last for client in clients) - clients[0].submitted
 
 
-def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
+def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
     """Return all figures of one checkpoint, measured on both engines in turn."""
     requested = requests(frames)
     counts = [request.options.max_new_tokens - 1 for request in requested if request.options.max_new_tokens]
@@ -271,7 +271,7 @@ def digest(codes: Sequence[Codes]) -> str:
     return whole.hexdigest()
 
 
-def ops_per_frame(bench: Bench) -> dict[str, int]:
+def ops_per_frame(bench: EngineBench) -> dict[str, int]:
     """Count the operations of a frame of one stream, without the codec: the difference of 20 frames, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
@@ -325,7 +325,7 @@ def main() -> None:
         print(f"{size}: {rounds} rounds of {max(STREAMS)} utterances")
         with tempfile.TemporaryDirectory() as folder:
             write_checkpoint(Path(folder), "custom_voice", SHAPES[size]["0.6B"])
-            figures[size] = measure(Bench(Checkpoint.read(Path(folder)), runtime), frames, rounds)
+            figures[size] = measure(EngineBench(Checkpoint.read(Path(folder)), runtime), frames, rounds)
         print({name: value for name, value in figures[size].items() if name not in ("frames", "codes_sha256")})
     write(arguments.json, {**conditions, **figures})
     if not all(figures[size]["codes_equal"] for size in ("thin", "tiny")):

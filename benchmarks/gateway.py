@@ -55,7 +55,7 @@ async def alternate(rounds: int, *calls: Call) -> list[Times]:
     return times
 
 
-class Bench:
+class GatewayBench:
     """The timed calls; each returns seconds."""
 
     def __init__(self, http: httpx.AsyncClient, triton: TritonClient, plain: WhisperModel) -> None:
@@ -123,7 +123,7 @@ async def measure(server: Server, rounds: int) -> dict[str, Any]:
     triton = TritonClient([server.grpc])
     await triton.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
-        bench = Bench(http, triton, plain)
+        bench = GatewayBench(http, triton, plain)
         recording = await _recording(http)
         samples = decode_audio(io.BytesIO(recording), sampling_rate=LISTEN_RATE)
         seconds = samples.size / LISTEN_RATE

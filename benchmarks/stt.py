@@ -148,7 +148,7 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class Run:
+class SideRun:
     """The result of one side for the requests of a row."""
 
     speed: float
@@ -157,7 +157,7 @@ class Run:
     """CPU seconds for a second of audio; other work of the machine hardly changes them."""
 
 
-async def run(side: Ours | Plain, clips: list[Clip], language: str | None, clients: int, requests: int) -> Run:
+async def run(side: Ours | Plain, clips: list[Clip], language: str | None, clients: int, requests: int) -> SideRun:
     """Send `requests`, one after the other, from each of `clients` clients."""
     lists = [list(islice(cycle(clips), first, first + requests)) for first in range(clients)]
     files = {id(clip): clip.file for clip in clips}
@@ -169,7 +169,7 @@ async def run(side: Ours | Plain, clips: list[Clip], language: str | None, clien
     cpu, started = side.cpu_seconds(), time.perf_counter()
     await asyncio.gather(*map(call, lists))
     seconds = sum(clip.seconds for own in lists for clip in own)
-    return Run(seconds / (time.perf_counter() - started), (side.cpu_seconds() - cpu) / seconds)
+    return SideRun(seconds / (time.perf_counter() - started), (side.cpu_seconds() - cpu) / seconds)
 
 
 async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -> dict[str, Any]:
@@ -179,8 +179,8 @@ async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -
     for name, language in {"given": "en", "auto": None}.items():
         await ours.transcribe(clips[0].file, language)
         await plain.transcribe(clips[0].file, language)
-        served: dict[int, list[Run]] = {clients: [] for clients in CLIENTS}
-        baseline: dict[int, list[Run]] = {clients: [] for clients in CLIENTS}
+        served: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
+        baseline: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
         for clients in list(CLIENTS) * amount.rounds:
             requests = amount.requests * (4 if clients == 1 else 1)
             before = ours.batches()
@@ -202,9 +202,9 @@ async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -
     return {**figures, "mean_batch_at_8": round(fmean(batches), 2)}
 
 
-def middle(runs: list[Run]) -> Run:
+def middle(runs: list[SideRun]) -> SideRun:
     """Return the medians of some runs."""
-    return Run(median(run.speed for run in runs), median(run.cpu for run in runs))
+    return SideRun(median(run.speed for run in runs), median(run.cpu for run in runs))
 
 
 async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[str, Any]:
@@ -286,7 +286,7 @@ def flac(samples: NDArray[np.float32]) -> bytes:
 
 
 def main() -> None:
-    """Run and write; `--quick` is one round, and a long file of six minutes instead of an hour."""
+    """SideRun and write; `--quick` is one round, and a long file of six minutes instead of an hour."""
     parser = argparse.ArgumentParser(prog="scripts/bench stt")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--long-seconds", type=int, help="length of the long file (default: 3600; with --quick 360)")

@@ -26,8 +26,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options of the benchmark."""
+class BenchOptions:
+    """BenchOptions of the benchmark."""
 
     device: str
     """In torch's notation."""
@@ -58,11 +58,11 @@ class Options:
         return quick if self.quick else usual
 
 
-def options_from(text: str) -> Options:
-    """Read what `Options.text` wrote."""
+def options_from(text: str) -> BenchOptions:
+    """Read what `BenchOptions.text` wrote."""
     values = json.loads(text)
     folders = {name: Path(values[name]) for name in ("folder", "out", "site", "faster_site") if values[name]}
-    return Options(**values | folders)
+    return BenchOptions(**values | folders)
 
 
 Part = Callable[["Rig"], Iterator[Step]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from tools.tiny_models.shapes import Codec, Shape
+from tools.tiny_models.shapes import CodecShape, Shape
 from tools.tiny_models.tokenizer import TextTokenizer
 
 Kind = Literal["custom_voice", "voice_design", "base"]
@@ -137,7 +137,7 @@ def _talker_config(kind: Kind, shape: Shape, text_vocabulary: int) -> dict[str, 
     }
 
 
-def codec_config(codec: Codec) -> dict[str, Any]:
+def codec_config(codec: CodecShape) -> dict[str, Any]:
     """Return the content of a codec's config.json."""
     return {
         "architectures": ["Qwen3TTSTokenizerV2Model"],

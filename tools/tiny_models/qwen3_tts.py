@@ -15,7 +15,7 @@ from torch import nn
 from adapters.qwen3_tts.package import core
 from tools.tiny_models.config import SAMPLING, Kind, codec_config, make_config
 from tools.tiny_models.files import write_safetensors
-from tools.tiny_models.shapes import Codec, Parameters, Shape
+from tools.tiny_models.shapes import CodecShape, Parameters, Shape
 from tools.tiny_models.tokenizer import write_tokenizer
 
 CHECKPOINTS: Mapping[str, tuple[Kind, Parameters]] = {
@@ -62,7 +62,7 @@ def write_checkpoint(
     write_speech_tokenizer(folder / "speech_tokenizer", shape.codec, seed=seed)
 
 
-def write_speech_tokenizer(folder: Path, codec: Codec, *, seed: int = 0) -> None:
+def write_speech_tokenizer(folder: Path, codec: CodecShape, *, seed: int = 0) -> None:
     """Write the codec alone into `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
     config = codec_config(codec)

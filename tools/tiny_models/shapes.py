@@ -10,7 +10,7 @@ Parameters = Literal["0.6B", "1.7B"]
 
 
 @dataclass(frozen=True)
-class Decoder:
+class DecoderShape:
     """A stack of decoder layers."""
 
     hidden: int
@@ -33,7 +33,7 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class Codec:
+class CodecShape:
     """The speech tokenizer; every one has 16 codebooks and 1920 samples a frame."""
 
     codes: int
@@ -46,19 +46,19 @@ class Codec:
 class Shape:
     """A whole checkpoint."""
 
-    talker: Decoder
-    predictor: Decoder
+    talker: DecoderShape
+    predictor: DecoderShape
     """The code predictor; where the talker is as wide, no projection stands between them, as in the real 0.6B."""
     text_hidden: int
     text_vocabulary: int | None
     """None: as many tokens as the tokenizer has."""
     mrope_section: tuple[int, int, int]
     speaker_encoder: Mapping[str, Any]
-    codec: Codec
+    codec: CodecShape
     dtype: Literal["float32", "bfloat16"]
 
 
-_TINY_CODEC = Codec(
+_TINY_CODEC = CodecShape(
     codes=64,
     encoder={
         "num_filters": 4,
@@ -83,7 +83,7 @@ _TINY_CODEC = Codec(
         "decoder_dim": 32,
     },
 )
-_FULL_CODEC = Codec(
+_FULL_CODEC = CodecShape(
     codes=2048,
     encoder={
         "num_filters": 64,
@@ -116,8 +116,8 @@ _TINY_SPEAKER_ENCODER = {
 }
 
 _TINY = Shape(
-    talker=Decoder(hidden=16, intermediate=32, layers=2, heads=2, key_value_heads=1, head_dim=16),
-    predictor=Decoder(hidden=16, intermediate=32, layers=2, heads=2, key_value_heads=1, head_dim=16),
+    talker=DecoderShape(hidden=16, intermediate=32, layers=2, heads=2, key_value_heads=1, head_dim=16),
+    predictor=DecoderShape(hidden=16, intermediate=32, layers=2, heads=2, key_value_heads=1, head_dim=16),
     text_hidden=16,
     text_vocabulary=None,
     mrope_section=(4, 2, 2),
@@ -127,8 +127,8 @@ _TINY = Shape(
 )
 _THIN = replace(_TINY, talker=replace(_TINY.talker, layers=28), predictor=replace(_TINY.predictor, layers=5))
 _FULL = Shape(
-    talker=Decoder(hidden=1024, intermediate=3072, layers=28, heads=16, key_value_heads=8, head_dim=128),
-    predictor=Decoder(hidden=1024, intermediate=3072, layers=5, heads=16, key_value_heads=8, head_dim=128),
+    talker=DecoderShape(hidden=1024, intermediate=3072, layers=28, heads=16, key_value_heads=8, head_dim=128),
+    predictor=DecoderShape(hidden=1024, intermediate=3072, layers=5, heads=16, key_value_heads=8, head_dim=128),
     text_hidden=2048,
     text_vocabulary=151_936,
     mrope_section=(24, 20, 20),

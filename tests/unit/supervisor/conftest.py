@@ -21,7 +21,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Settings]:
         monkeypatch.delenv(name.upper(), raising=False)
     names = ["triton_http_port", "triton_grpc_port", "triton_metrics_port", "api_port"]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
-    return lambda **given: Settings(_env_file=None, **ports | given)
+    return lambda **given: Settings(**{"_env_file": None, **ports, **given})
 
 
 class NvidiaSmi:

@@ -120,7 +120,7 @@ async def supervise() -> int:
     models = catalogue.choose([], [])
     stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins", "gateway"]
     with mock.patch.object(command, "prepare", nothing_to_prepare):
-        return await command.run(Plan(Settings(_env_file=None), catalogue, "cpu", models, REPOSITORY, stand_in))
+        return await command.run(Plan(Settings(**{"_env_file": None}), catalogue, "cpu", models, REPOSITORY, stand_in))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.weights import FetchError, Progress, fetch, packages
-from supervisor.weights.errors import UnreachableError
+from supervisor.weights.errors import SourceUnreachableError
 from supervisor.weights.manifest import Entry
 from tests.unit.weights.conftest import CONTENT
 
@@ -152,5 +152,5 @@ def test_a_missing_tool_is_skipped(
 
 
 def test_a_download_that_brings_nothing_is_ended(tmp_path: Path, progress: Progress) -> None:
-    with pytest.raises(UnreachableError, match="received nothing"):
+    with pytest.raises(SourceUnreachableError, match="received nothing"):
         packages.run(["sleep", "60"], tmp_path, what="a package", progress=progress, quiet_s=0.1)

@@ -15,7 +15,7 @@ from adapters.qwen3_tts.inflight.model.weights import Weights
 from supervisor.memory import EngineMemory, Slots
 from tools.tiny_models.config import make_config
 from tools.tiny_models.qwen3_tts import skeleton
-from tools.tiny_models.shapes import SHAPES, Decoder, Parameters
+from tools.tiny_models.shapes import SHAPES, DecoderShape, Parameters
 from tools.tiny_models.tokenizer import write_tokenizer
 from tritone.families import BUILT_IN, Family, SlotMemory
 
@@ -25,7 +25,7 @@ CODEC_DECODER = 119.0
 SIZES: dict[str, Parameters] = {"0.6b": "0.6B", "1.7b": "1.7B"}
 
 
-def numbers_per_position(talker: Decoder) -> int:
+def numbers_per_position(talker: DecoderShape) -> int:
     """Keys and values of every layer, and a row of text."""
     return 2 * talker.layers * talker.key_value_heads * talker.head_dim + talker.hidden
 
