@@ -119,8 +119,9 @@ async def supervise() -> int:
     catalogue = Catalogue.load()
     models = catalogue.choose([], [])
     stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins", "gateway"]
+    given: dict[str, Any] = {"_env_file": None}
     with mock.patch.object(command, "prepare", nothing_to_prepare):
-        return await command.run(Plan(Settings(**{"_env_file": None}), catalogue, "cpu", models, REPOSITORY, stand_in))
+        return await command.run(Plan(Settings(**given), catalogue, "cpu", models, REPOSITORY, stand_in))
 
 
 if __name__ == "__main__":
