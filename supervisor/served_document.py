@@ -44,7 +44,10 @@ class DocumentWriter:
             return  # companions are loaded, but not served to gateways
         known = self._models[id_]
         created = known.created or (int(time.time()) if state == "ready" else 0)
-        self._models[id_] = replace(known, state=state, description=description or known.description, created=created)
+        loads = known.loads + (state == "ready" and known.state != "ready")
+        self._models[id_] = replace(
+            known, state=state, description=description or known.description, created=created, loads=loads
+        )
         self._write()
 
     def _write(self) -> None:

@@ -40,6 +40,8 @@ class ServedModel:
     """The abilities that the model reported; None until it is loaded for the first time."""
     created: int = 0
     """Unix seconds of the first load; 0 before."""
+    loads: int = 0
+    """The number of times that the model was loaded; a change shows that it was loaded again."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Whose voice it is: a WeSpeaker network that turns speech into a direction, near for one speaker and far for two."""
+"""Speaker embeddings: a WeSpeaker network maps speech to a direction, close for one speaker and far apart for two."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from tritone.contract import LISTEN_RATE
 from tritone.windowing import Samples
 
-Voice = NDArray[np.float32]
+SpeakerEmbedding = NDArray[np.float32]
 """A unit vector of shape [256]."""
 
 FILE: Final = Path("speaker-embedding", "model.onnx")
 SHORTEST: Final = 0.4
-"""Seconds; in less there is no voice to be told."""
+"""Seconds; shorter speech gives no usable embedding."""
 _LONGEST: Final = 6.0
-"""Seconds; more tells no more, and costs a twelfth of its length in work."""
+"""Seconds; longer speech gives no better embedding, and the work grows by a twelfth of its length."""
 
 
-class Voices:
-    """The network below `model_dir`, which is read when a voice is first asked for. Its methods belong in threads."""
+class SpeakerEncoder:
+    """The network below `model_dir`, which is read when it is first needed. Its methods block: call them in threads."""
 
     def __init__(self, model_dir: Path) -> None:
         self._path = model_dir / FILE
@@ -34,31 +34,31 @@ class Voices:
 
     @property
     def missing(self) -> str:
-        """What is to be done before the network can be used; empty where it is there."""
+        """The problem with the network's file, and the command that fetches it; empty if it can be used."""
         if self._session is not None or self._path.exists():
             return ""
-        return f"{FILE} is missing in MODEL_DIR; scripts/fetch_models {FILE.parent} brings it"
+        return f"{FILE} is missing in MODEL_DIR; fetch it with: scripts/fetch_models {FILE.parent}"
 
-    def voice(self, samples: Samples) -> Voice:
-        """The voice in `samples` [n], which are at `LISTEN_RATE` and no shorter than `SHORTEST`."""
+    def encode(self, samples: Samples) -> SpeakerEmbedding:
+        """Return the embedding of `samples` [n], which are at `LISTEN_RATE` and no shorter than `SHORTEST`."""
         spare = max(0, len(samples) - int(_LONGEST * LISTEN_RATE))
         features = _features(samples[spare // 2 : len(samples) - (spare - spare // 2)])
         (found,) = self._loaded().run(None, {"input_features": features[np.newaxis]})
-        voice: Voice = found[0] / np.linalg.norm(found[0])
-        return voice
+        embedding: SpeakerEmbedding = found[0] / np.linalg.norm(found[0])
+        return embedding
 
     def _loaded(self) -> Any:
         with self._lock:
             if self._session is None:
                 options = onnxruntime.SessionOptions()
-                # Windows and requests are what runs in parallel.
+                # Windows and requests run in parallel; the network's operations do not.
                 options.intra_op_num_threads = options.inter_op_num_threads = 1
                 self._session = onnxruntime.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
             return self._session
 
 
 def _features(samples: Samples) -> NDArray[np.float32]:
-    """What the network was trained on: Kaldi's 80 log-mel filters, [frames, 80], their mean over time taken off."""
+    """Return the features that the network was trained on: Kaldi's 80 log-mel filters less their mean, [frames, 80]."""
     options = fbank.FbankOptions()
     options.frame_opts.samp_freq = LISTEN_RATE
     options.frame_opts.window_type = "hamming"

@@ -1,4 +1,4 @@
-"""Fetching an address that a caller named, without letting it reach what only this machine can reach."""
+"""Fetch an address that a client named, without giving it access to internal networks."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from typing import Any, Final
 
 import httpcore2
 
-from gateway.audio.reference import bad_reference
+from gateway.audio.ref_audio import ref_audio_error
 
 _SECONDS: Final = 10.0
-"""What looking up, connecting and reading may take together."""
+"""The time limit for name look-up, connection and transfer together."""
 _LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
-"""A name server that does not answer holds up other lookups, and not the encoders, which share the loop's threads."""
+"""Threads for look-ups, so that a slow name server does not block the encoders, which use the event loop's threads."""
 
 
-async def download(url: str, max_bytes: int, internal: Collection[str]) -> bytes:
-    """The body behind an http or https `url`, up to `max_bytes`.
+async def download(url: str, max_bytes: int, internal: Collection[str], *, seconds: float = _SECONDS) -> bytes:
+    """Return the body at an http or https `url`, up to `max_bytes`, within `seconds`.
 
-    Every address of its host must be a public one, unless `internal` names the host (`host` or `host:port`), and the
-    connection goes to an address that was looked at, whatever the name stands for a moment later. No redirect is
-    followed, no proxy is used, nothing is decompressed. Raises `BadRequest`, which tells nothing of our network.
+    Every address of its host must be public, unless `internal` names the host (`host` or `host:port`), and the
+    connection goes to one of the addresses that were checked, even if the name changes meanwhile. No redirect is
+    followed, no proxy is used, nothing is decompressed. Raises `InvalidInput`, which reveals nothing of the network.
     """
     pool = httpcore2.AsyncConnectionPool(network_backend=_Guard(internal))
     try:
         async with (
-            asyncio.timeout(_SECONDS),
+            asyncio.timeout(seconds),
             pool,
             pool.stream("GET", url.encode("ascii"), headers={"accept-encoding": "identity"}) as answer,
         ):
             if answer.status != 200:
-                raise bad_reference(f"its address answers {answer.status}; redirects are not followed")
+                raise ref_audio_error(f"its address answers {answer.status}; redirects are not followed")
             body = bytearray()
             async for piece in answer.aiter_stream():
                 body += piece
                 if len(body) > max_bytes:
-                    raise bad_reference(f"its address holds more than {max_bytes} bytes")
+                    raise ref_audio_error(f"its address holds more than {max_bytes} bytes")
             return bytes(body)
     except TimeoutError:
-        raise bad_reference(f"its address did not answer within {_SECONDS:g} s") from None
+        raise ref_audio_error(f"its address did not answer within {seconds:g} s") from None
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.UnsupportedProtocol, ValueError, OSError):
-        raise bad_reference("its address cannot be fetched") from None
+        raise ref_audio_error("its address cannot be fetched") from None
 
 
 class _Guard(httpcore2.AsyncNetworkBackend):
-    """Connects to public addresses alone; TLS and the Host header still go by the name."""
+    """Connects only to public addresses; TLS and the Host header still use the name."""
 
     def __init__(self, internal: Collection[str]) -> None:
         self._internal = internal
@@ -63,12 +63,12 @@ class _Guard(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Look `host` up, and connect to the first of its addresses that answers."""
+        """Look up `host`, and connect to the first of its addresses that accepts."""
         look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
         found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, look_up)
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         if not {host, f"{host}:{port}"} & set(self._internal) and not all(map(is_public, addresses)):
-            raise bad_reference("its address is not a public one")
+            raise ref_audio_error("its address is not a public one")
         failure: Exception | None = None
         for address in addresses:
             try:
@@ -79,7 +79,7 @@ class _Guard(httpcore2.AsyncNetworkBackend):
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one host's, out in the internet, and not another way to write one that is not."""
+    """Return whether an IP address is a host's on the internet, and does not embed an internal IPv4 address."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
         if ip.is_site_local or ip.sixtofour or ip.teredo:  # the last two carry an IPv4 address, which may be any
