@@ -13,10 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from gateway import errors
-from gateway.core.services import Timing, open_services
+from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.middleware import AdmissionMiddleware, ApiKeyMiddleware, BodyLimitMiddleware, ErrorMiddleware
-from gateway.openai.response_headers import EXPOSED_HEADERS
 from gateway.settings import GatewaySettings
 from gateway.surfaces import SurfaceTable, load_surfaces
 from gateway.telemetry import TelemetryMiddleware
@@ -24,7 +23,7 @@ from tritone import VERSION
 
 
 def create_app(
-    settings: GatewaySettings, *, timing: Timing = Timing(), detectors: SpeechDetectors | None = None
+    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
 ) -> FastAPI:
     """Return the gateway in front of the Triton servers of `settings`; its lifespan opens and closes the connections.
 
@@ -76,7 +75,7 @@ def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timin
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["x-request-id", "retry-after", *EXPOSED_HEADERS],
+                expose_headers=["x-request-id", "retry-after", *surfaces.exposed_headers],
             )
         )
     stack.append(Middleware(ErrorMiddleware, timeout=settings.request_timeout, surfaces=surfaces, timing=timing))

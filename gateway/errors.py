@@ -172,25 +172,26 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
     `field_names` maps the fields of the use cases and models to the surface's own, where they differ. An error of an
     unknown class is logged with its traceback.
     """
+    answer: HttpError
     match error:
         case HttpError():
-            return error
-        case InvalidInput():
+            answer = error
+        case InvalidInput() | PayloadTooLarge():
             name = field_names.get(error.field, error.field)
-            return BadRequest(f"{name}: {error.problem}", param=name)
-        case PayloadTooLarge():
-            name = field_names.get(error.field, error.field)
-            return BodyTooLarge(f"{name}: {error.problem}", param=name)
+            kind = BadRequest if isinstance(error, InvalidInput) else BodyTooLarge
+            answer = kind(f"{name}: {error.problem}", param=name)
         case ModelNotFound():
-            return NotFound(error.message, param="model", code="model_not_found")
+            answer = NotFound(error.message, param="model", code="model_not_found")
         case ModelUnavailable():
-            return Unavailable(error.message, retry_after=error.retry_after)
+            answer = Unavailable(error.message, retry_after=error.retry_after)
         case DeadlineExceeded():
-            return GatewayTimeout(error.message)
+            answer = GatewayTimeout(error.message)
         case InternalError():
-            return ServerError(error.message)
-    logger.error("request failed", exc_info=error)
-    return ServerError(InternalError().message)
+            answer = ServerError(error.message)
+        case _:
+            logger.error("request failed", exc_info=error)
+            answer = ServerError(InternalError().message)
+    return answer
 
 
 def openai_response(error: HttpError) -> JSONResponse:

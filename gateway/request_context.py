@@ -15,14 +15,14 @@ from gateway.telemetry import RequestRecord
 T = TypeVar("T")
 
 
-def services_of(connection: HTTPConnection) -> Services:
+async def services_of(connection: HTTPConnection) -> Services:
     """Dependency: the services of the gateway."""
     services = connection.app.state.services
     assert isinstance(services, Services)
     return services
 
 
-def record_of(connection: HTTPConnection) -> RequestRecord:
+async def record_of(connection: HTTPConnection) -> RequestRecord:
     """Dependency: the record of the request; use cases set its model and its seconds of audio."""
     record = connection.state.record
     assert isinstance(record, RequestRecord)

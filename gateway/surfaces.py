@@ -1,4 +1,4 @@
-"""HTTP surfaces: each is a folder with a router, and says which of its paths need no API key and how its errors look."""
+"""HTTP surfaces: folders with a router, the paths that need no API key, and the form of errors."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Surface:
     """Paths that need no API key for GET if PUBLIC_LISTS is set; one that ends in a slash stands for all below it."""
     prefix: str = ""
     """Errors on paths that begin with it have this surface's form; all others have OpenAI's."""
+    exposed_headers: tuple[str, ...] = ()
+    """Response headers that scripts in browsers may read (CORS)."""
     error_response: Callable[[HttpError], Response] = openai_response
     field_names: Mapping[str, str] = field(default_factory=dict)
     """The fields of the use cases and models that have another name in this surface's requests -> that name."""
@@ -53,6 +55,7 @@ class SurfaceTable:
         surfaces = tuple(surfaces)
         self.open_paths = frozenset().union(*(surface.open_paths for surface in surfaces))
         self.list_paths = frozenset().union(*(surface.list_paths for surface in surfaces))
+        self.exposed_headers = tuple(dict.fromkeys(name for surface in surfaces for name in surface.exposed_headers))
         self._longest_first = sorted(surfaces, key=lambda surface: -len(surface.prefix))
 
     def at(self, path: str) -> Surface:

@@ -10,10 +10,11 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from gateway.core.telemetry import WorkTelemetry
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.core.telemetry import WorkTelemetry
 
 REQUESTS = Counter("tritone_http_requests_total", "Requests with a response", ["route", "status"])
 IN_FLIGHT = Gauge("tritone_http_requests_in_flight", "Requests being served")
@@ -96,7 +97,7 @@ class TelemetryMiddleware:
             _request_id.reset(token)
 
 
-def _report(scope: Scope, record: Record) -> None:
+def _report(scope: Scope, record: RequestRecord) -> None:
     """Log and count a request that is over."""
     ended = time.perf_counter()
     # The pattern, not the path: the number of labels must not grow with the paths that clients try.

@@ -21,7 +21,7 @@ class MissingWeightsError(Exception):
 
 
 def missing(model_dir: Path) -> str:
-    """Return the problem with the network's file below `model_dir`, and the command that fetches it; empty if it exists."""
+    """Return the problem with the network's file below `model_dir`, and how to fetch it; empty if it exists."""
     path = model_dir / _FILE
     return "" if path.exists() else f"{path} is missing; fetch it with: scripts/fetch_models silero-vad"
 

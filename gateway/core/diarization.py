@@ -157,7 +157,7 @@ def _joined(pieces: Iterable[SpeakerSegment]) -> Iterator[SpeakerSegment]:
 
 
 def _ends_sentence(piece: SpeakerSegment, following: SpeakerSegment) -> bool:
-    """Return whether a sentence ends with `piece`; its mark alone is not enough if it is as short as an abbreviation."""
+    """Return whether a sentence ends with `piece`; a mark is not enough if `piece` may be an abbreviation."""
     abbreviated = piece.embedding is None and following.start - piece.end < _PAUSE
     return bool(_SENTENCE_END.search(piece.text)) and not abbreviated
 

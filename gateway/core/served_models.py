@@ -39,6 +39,11 @@ class ServedModels:
                 merged[model.id] = _merged(merged[model.id], seen) if model.id in merged else seen
         return cls(tuple(merged.values()), reached)
 
+    def check_reached(self) -> None:
+        """Raise `ModelUnavailable` before any server was reached."""
+        if not self.reached:
+            raise ModelUnavailable("no Triton server was reached yet; try again")
+
     def of_kind(self, kind: Kind) -> list[ServedModel]:
         """Return the models of one kind."""
         return [model for model in self.models if model.kind == kind]
@@ -51,8 +56,7 @@ class ServedModels:
         """
         if not name:
             raise InvalidInput("model", "a model's name is needed")
-        if not self.reached:
-            raise ModelUnavailable("no Triton server was reached yet; try again")
+        self.check_reached()
         models = self.of_kind(kind) if kind else list(self.models)
         for model in models:
             if model.id == name:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
@@ -28,6 +29,9 @@ class Timing:
     """Seconds that a client may go on sending a rejected body, or not read the error that ends its response."""
 
 
+DEFAULT_TIMING: Final = Timing()
+
+
 @dataclass(frozen=True)
 class Services:
     """One gateway's services, the same for all requests."""
@@ -41,7 +45,7 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: GatewaySettings, *, timing: Timing = Timing(), detectors: SpeechDetectors | None = None
+    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
 ) -> AsyncIterator[Services]:
     """Connect to the servers of `settings`, and close the connections at the end of the block."""
     triton = TritonClient(settings.triton_grpc_url, unload_grace=timing.unload_grace)

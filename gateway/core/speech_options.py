@@ -1,4 +1,4 @@
-"""The options of a speech request as its model supports them: some are passed on, some replaced, some have no effect."""
+"""The options of a speech request, as far as its model supports them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def description_of(model: ServedModel) -> SpeechDescription:
 
 
 def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[ServedModel]) -> None:
-    """Raise `InvalidInput`, with the models to use instead, if the model cannot use the voice that the request gives."""
+    """Raise `InvalidInput`, with the models to use instead, if the model cannot use the request's kind of voice."""
     if model.mode == "voice_clone" and request.ref_audio is None:
         problem = f"{model.id} needs it, a recording of the voice; to name a voice"
         raise _other_mode("ref_audio", problem, _NAMED_VOICES, served)

@@ -12,14 +12,15 @@ from gateway.audio.decoding import AudioFile
 from gateway.core.diarization import Speakers, with_embeddings
 from gateway.core.known_speakers import encode_known_speakers
 from gateway.core.services import Services
+from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.telemetry import WorkTelemetry
-from gateway.core.transcription_result import Task, TranscriptionResult
+from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import InvalidInput
 from tritone.served import ServedModel
-from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, iter_windows, transcribe_windows
+from tritone.transcribe_windows import IN_FLIGHT, TranscribeWindow, WindowTranscript, iter_windows, transcribe_windows
 from tritone.transcript import Transcript
 from tritone.windowing import DEFAULT_VAD, VadOptions, Window
 
@@ -33,7 +34,7 @@ class TranscriptionRequest:
 
     model: str
     """A transcription model's id or alias."""
-    options: TranscriptionOptions = TranscriptionOptions()
+    options: TranscriptionOptions
     """`prompt` is the text before the recording."""
     vad: VadOptions = DEFAULT_VAD
     condition_on_previous_text: bool = False
@@ -110,44 +111,49 @@ async def transcribe(
     await services.detectors.load()
     audio = AudioFile(file, LISTEN_RATE, services.settings.max_audio_seconds, "audio")
     result = TranscriptionResult("translate" if request.options.task == "translate" else "transcribe")
-    windows = _windows(services, audio, request, supported, model.id, result, await _speakers(services, request), telemetry)
-    return TranscriptionStream(model.id, ignored, windows, result)
-
-
-async def _windows(
-    services: Services,
-    audio: AudioFile,
-    request: TranscriptionRequest,
-    supported: SupportedOptions,
-    model: str,
-    result: TranscriptionResult,
-    speakers: Speakers | None,
-    telemetry: WorkTelemetry,
-) -> AsyncGenerator[WindowTranscript]:
-    options = supported.options
-    conditioned = request.condition_on_previous_text and "prompt" in supported.supported
+    speakers = await _speakers(services, request)
     client = WindowClient(
         services.triton,
-        model,
-        options,
+        model.id,
+        supported.options,
         supported.supported,
         telemetry.request_id,
         services.settings.request_timeout,
     )
+    conditioned = request.condition_on_previous_text and "prompt" in supported.supported
+    transcribe_one = _window_transcriber(client, result, services.speaker_encoder if speakers else None, conditioned)
+    cuts = iter_windows(audio.clean_blocks(), services.detectors.new(), request.vad, stop=audio.stop)
+    transcripts = transcribe_windows(
+        cuts, transcribe_one, supported.options.language, in_flight=1 if conditioned else IN_FLIGHT
+    )
+    windows = _collected(transcripts, audio, result, speakers, telemetry)
+    return TranscriptionStream(model.id, ignored, windows, result)
 
-    async def transcribe_one(window: Window, language: str, background: bool) -> Transcript:
-        prompt = options.prompt + result.next_prompt() if conditioned else options.prompt
+
+def _window_transcriber(
+    client: WindowClient, result: TranscriptionResult, encoder: SpeakerEncoder | None, conditioned: bool
+) -> TranscribeWindow:
+    """Return the function that transcribes one window, if `conditioned` with the text before it as its prompt."""
+    before = client.options.prompt
+
+    async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
+        prompt = before + result.next_prompt() if conditioned else before
         transcript = await client.transcribe(window, language, prompt, background=background)
-        if speakers:
-            return await asyncio.to_thread(with_embeddings, window, transcript, services.speaker_encoder)
-        return transcript
+        return await asyncio.to_thread(with_embeddings, window, transcript, encoder) if encoder else transcript
 
-    windows = iter_windows(audio.clean_blocks(), services.detectors.new(), request.vad, stop=audio.stop)
-    in_flight = 1 if conditioned else IN_FLIGHT
+    return transcribe_window
+
+
+async def _collected(
+    transcripts: AsyncGenerator[WindowTranscript],
+    audio: AudioFile,
+    result: TranscriptionResult,
+    speakers: Speakers | None,
+    telemetry: WorkTelemetry,
+) -> AsyncGenerator[WindowTranscript]:
+    """Yield `transcripts`, with their speakers, and collect them in `result`."""
     try:
-        async with aclosing(
-            transcribe_windows(windows, transcribe_one, options.language, in_flight=in_flight)
-        ) as transcripts:
+        async with aclosing(transcripts):
             async for transcript in transcripts:
                 result.windows.append(speakers.assign(transcript) if speakers else transcript)
                 yield result.windows[-1]

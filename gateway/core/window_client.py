@@ -26,9 +26,7 @@ class WindowClient:
     timeout: float
     """Seconds that one window may take."""
 
-    async def transcribe(
-        self, window: Window, language: str, prompt: str, *, background: bool = False
-    ) -> Transcript:
+    async def transcribe(self, window: Window, language: str, prompt: str, *, background: bool = False) -> Transcript:
         """Return the transcript of `window`, which follows the text `prompt`.
 
         A window in the `background` may wait behind others.

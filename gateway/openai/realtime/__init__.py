@@ -1,1 +1,1 @@
-"""Live transcription over a WebSocket, in the shape of OpenAI's Realtime transcription sessions."""
+"""Live transcription over a WebSocket, as OpenAI's Realtime transcription sessions."""

@@ -1,4 +1,4 @@
-"""A client's live audio as the models hear it."""
+"""Decode a client's live audio to the models' sample rate."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ import av
 import numpy as np
 
 from gateway.audio.frames import frame, samples_of
-from gateway.errors import BadRequest
 from tritone.contract import LISTEN_RATE, SPEECH_RATE
+from tritone.errors import InvalidInput
 from tritone.windowing import Samples
 
+FIELD: Final = "audio"
+"""The field of an event that holds audio."""
 Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 _CODECS: Final[dict[Encoding, tuple[str, int]]] = {
     "audio/pcm": ("pcm_s16le", SPEECH_RATE),
     "audio/pcmu": ("pcm_mulaw", 8000),
     "audio/pcma": ("pcm_alaw", 8000),
 }
-"""FFmpeg's name, and Hz."""
+"""Encoding -> FFmpeg's name of it, and its rate in Hz."""
 
 
-class Decoder:
-    """Turns the base64 of one client, piece after piece, into samples at `LISTEN_RATE`."""
+class LiveDecoder:
+    """Decodes the base64 pieces of one client to samples at `LISTEN_RATE`."""
 
     def __init__(self, encoding: Encoding) -> None:
         name, self._rate = _CODECS[encoding]
@@ -37,13 +39,13 @@ class Decoder:
         self._position = 0
 
     def decode(self, audio: Any) -> Samples:
-        """Raises `BadRequest` for what is not base64 of whole samples."""
+        """Return the samples of one piece. Raises `InvalidInput` if it is not base64 of whole samples."""
         try:
             data = base64.b64decode(audio, validate=True)
         except (ValueError, TypeError):
-            raise BadRequest("audio: it is not base64", param="audio") from None
+            raise InvalidInput(FIELD, "it is not base64") from None
         if len(data) % self._bytes:
-            raise BadRequest("audio: it does not end with a whole sample of 16 bits", param="audio")
+            raise InvalidInput(FIELD, "it does not end with a whole sample of 16 bits")
         pieces = [np.empty(0, np.float32)]
         if data:
             for decoded in self._codec.decode(av.Packet(data)):

@@ -1,4 +1,4 @@
-"""OpenAI's Realtime transcription sessions: their configuration, and the events of both sides."""
+"""OpenAI's Realtime transcription sessions: their configuration, and the events in both directions."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gateway.errors import ApiError, BadRequest
-from gateway.transcription.forms import MOST_KEYWORDS, PROMPT_CHARS, Words, known_code
-from tritone.contract import TranscriptionOptions
+from gateway.errors import HttpError
+from gateway.openai.realtime.audio import Encoding
+from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, known_code
+from tritone.contract import PROMPT_CHARS, TranscriptionOptions
+from tritone.errors import InvalidInput
 
 MESSAGE_BYTES: Final = 16 * 2**20
-"""What one event of a client may hold; OpenAI takes 15 MiB of audio."""
+"""The largest event of a client; OpenAI accepts 15 MiB of audio."""
 Event = dict[str, Any]
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
-class AudioFormat(BaseModel):
-    """How the audio of the client is encoded: PCM of 16 bits, little-endian, at 24 kHz, or G.711 at 8 kHz; mono."""
+class InputFormat(BaseModel):
+    """The encoding of the client's audio: PCM of 16 bits, little-endian, at 24 kHz, or G.711 at 8 kHz; mono."""
 
-    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"] = "audio/pcm"
+    type: Encoding = "audio/pcm"
     rate: Literal[24000] | None = None
 
 
-class Transcription(BaseModel):
-    """Which model writes down what is said, and what it is told."""
+class TranscriptionSettings(BaseModel):
+    """The model that transcribes the turns, and its options."""
 
     model: str
     language: str | None = None
-    languages: list[str] = Field(default=[], max_length=20)
+    languages: list[str] = Field(default=[], max_length=MOST_LANGUAGES)
     keywords: list[Words] = Field(default=[], max_length=MOST_KEYWORDS)
     prompt: str = Field(default="", max_length=PROMPT_CHARS)
 
@@ -44,16 +46,17 @@ class Transcription(BaseModel):
         return list(dict.fromkeys(map(known_code, candidates)))
 
     def options(self, *, logprobs: bool) -> TranscriptionOptions:
-        """What the model is asked, but for the prompt."""
+        """Return the options of the model."""
         return TranscriptionOptions(
             language=self.language or ",".join(self.languages) or "auto",
+            prompt=self.prompt,
             hotwords=", ".join(self.keywords),
             logprobs=logprobs,
         )
 
 
 class TurnDetection(BaseModel):
-    """When a turn begins and ends."""
+    """The detection of a turn's begin and end."""
 
     type: Literal["server_vad"] = "server_vad"
     threshold: float = Field(default=0.5, gt=0, lt=1)
@@ -62,24 +65,24 @@ class TurnDetection(BaseModel):
 
 
 class AudioInput(BaseModel):
-    """What is done with the audio of the client."""
+    """The settings of the client's audio."""
 
-    format: AudioFormat = AudioFormat()
-    transcription: Transcription | None
-    """None: turns are found, but not written down."""
+    format: InputFormat = InputFormat()
+    transcription: TranscriptionSettings | None
+    """None: turns are detected, but not transcribed."""
     turn_detection: TurnDetection | None = TurnDetection()
     """None: the client commits each turn."""
     noise_reduction: None = None
 
 
 class Audio(BaseModel):
-    """OpenAI's place for output too, which a transcription has none of."""
+    """The settings of audio; a transcription session has no output."""
 
     input: AudioInput
 
 
-class Session(BaseModel):
-    """The configuration of a session; `updated` makes another of it."""
+class SessionConfig(BaseModel):
+    """The configuration of a session; `updated` returns a changed one."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -93,46 +96,46 @@ class Session(BaseModel):
 
     @property
     def input(self) -> AudioInput:
-        """What is done with the audio."""
+        """The settings of the client's audio."""
         return self.audio.input
 
-    def updated(self, changes: Any) -> Session:
-        """With the fields of a `session.update` in place of ours. Raises `BadRequest` with the field's path."""
+    def updated(self, changes: Any) -> SessionConfig:
+        """Return the configuration after a `session.update`. Raises `InvalidInput` with the field's path."""
         if not isinstance(changes, dict) or changes.get("type", "transcription") != "transcription":
-            raise BadRequest("session: only sessions of type transcription are served", param="session.type")
+            raise InvalidInput("session.type", "only sessions of type transcription are served")
         fixed = {"id": self.id, "object": self.object, "expires_at": self.expires_at}
         try:
-            return Session.model_validate(_merged(self.model_dump(), {**_followed(changes), **fixed}))
+            return SessionConfig.model_validate(_merged(self.model_dump(), {**_supported(changes), **fixed}))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             path = ".".join(("session", *map(str, first["loc"])))
-            raise BadRequest(f"{path}: {first['msg'].removeprefix('Value error, ')}", param=path) from None
+            raise InvalidInput(path, first["msg"].removeprefix("Value error, ")) from None
 
 
 def event(type_: str, **fields: Any) -> Event:
-    """An event of ours."""
+    """Return an event of the server."""
     return {"type": type_, "event_id": new_id("event"), **fields}
 
 
-def error_event(error: ApiError, client_event: str | None) -> Event:
-    """What is told of an error, with the client's own id of the event that caused it."""
+def error_event(error: HttpError, client_event: str | None) -> Event:
+    """Return the event of an error, with the client's own id of the event that caused it."""
     return event("error", error={**error.body()["error"], "event_id": client_event})
 
 
 def new_id(kind: str) -> str:
-    """An id as OpenAI writes them, such as `item_...`."""
+    """Return a new id in OpenAI's form, such as `item_...`."""
     return f"{kind}_{uuid.uuid4().hex[:24]}"
 
 
 def _merged(old: Any, new: Any) -> Any:
-    """`new`, with what it does not mention taken from `old`."""
+    """Return `new`, with the keys that it lacks taken from `old`."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return new
     return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
 
 
-def _followed(changes: dict[str, Any]) -> dict[str, Any]:
-    """Less `noise_reduction`, which we leave to the client: models hear noisy speech well, and cleaned speech worse."""
+def _supported(changes: dict[str, Any]) -> dict[str, Any]:
+    """Return `changes` without `noise_reduction`: models transcribe noisy speech better than cleaned speech."""
     audio = changes.get("audio")
     if isinstance(audio, dict) and isinstance(audio.get("input"), dict):
         kept = {name: value for name, value in audio["input"].items() if name != "noise_reduction"}

@@ -1,4 +1,4 @@
-"""The turns in which somebody speaks, found in live audio."""
+"""Detect the turns of speech in live audio."""
 
 from __future__ import annotations
 
@@ -9,65 +9,64 @@ from typing import Final
 import numpy as np
 
 from gateway.errors import BadRequest
-from gateway.realtime.protocol import TurnDetection
+from gateway.openai.realtime.audio import FIELD
+from gateway.openai.realtime.protocol import TurnDetection
 from tritone.contract import LISTEN_RATE
-from tritone.windowing import FRAME, MAX_SAMPLES, Samples, SpeechDetector, VadOptions, split_point
+from tritone.errors import InvalidInput
+from tritone.windowing import DEFAULT_VAD, FRAME, MAX_SAMPLES, Samples, SpeechDetector, VadOptions, split_point
 
 BUFFER_SECONDS: Final = 300
-"""What a client that commits by itself may leave uncommitted."""
+"""The longest audio that a client without turn detection may leave uncommitted."""
 
-_HOLD: Final = 0.15
-"""Speech that has set in lasts until its probability is so far below the threshold."""
 _LEAST_SAMPLES: Final = LISTEN_RATE // 10
 """The shortest turn that may be committed."""
 
 
 @dataclass(frozen=True)
-class Started:
-    """Somebody has begun to speak."""
+class TurnStarted:
+    """Speech has begun."""
 
     start_ms: int
-    """From the session's start to the turn's first sound, the padding before speech included."""
+    """From the session's start to the turn's first sample, with the padding before speech."""
 
 
 @dataclass(frozen=True)
-class Stopped:
+class TurnEnded:
     """A turn is over."""
 
     end_ms: int
     samples: Samples
 
 
-class Turns:
-    """A session's audio buffer: what was heard since the last turn, and who detects where that ends."""
+class TurnDetector:
+    """The audio buffer of a session, in which turns are detected."""
 
     def __init__(self, detect: SpeechDetector) -> None:
         self._detect = detect
         self._partial = np.empty(0, np.float32)
         self._frames: list[Samples] = []
         self._probability: list[float] = []
-        """Of speech, in each of `_frames` that the detector heard."""
-        self._heard = 0
+        """The probability of speech in each of `_frames`."""
+        self._received = 0
         self._silent = 0
-        self.speaking = False
+        self.in_turn = False
         """Whether a turn is open."""
         self.detection: TurnDetection | None = None
-        """None: nobody looks for turns; `commit` ends them."""
+        """None: turns are not detected; `commit` ends them."""
 
     @property
     def samples(self) -> Samples:
-        """The buffer."""
+        """The samples in the buffer."""
         return np.concatenate([np.empty(0, np.float32), *self._frames])
 
-    def hear(self, samples: Samples) -> Iterator[Started | Stopped]:
-        """Take in `samples`, and say what they begin and end.
+    def feed(self, samples: Samples) -> Iterator[TurnStarted | TurnEnded]:
+        """Add `samples`, and yield the turns that begin and end in them.
 
-        Raises `BadRequest` where the buffer is full, which then stays as it is. Runs the detector: it belongs in a
-        thread.
+        Raises `InvalidInput` if the buffer is full, which then stays unchanged. Runs a network: call it in a thread.
         """
         held = sum(map(len, self._frames)) + len(self._partial)
         if self.detection is None and held + len(samples) > BUFFER_SECONDS * LISTEN_RATE:
-            raise BadRequest(f"audio: the buffer holds {BUFFER_SECONDS} s; commit or clear it", param="audio")
+            raise InvalidInput(FIELD, f"the buffer holds {BUFFER_SECONDS} s; commit or clear it")
         joined = np.concatenate([self._partial, samples])
         whole = len(joined) // FRAME * FRAME
         self._partial = joined[whole:]
@@ -76,66 +75,67 @@ class Turns:
         frames = joined[:whole].reshape(-1, FRAME)
         if self.detection is None:
             self._frames.append(joined[:whole])
-            self._heard += whole
+            self._received += whole
             return
         for frame, probability in zip(frames, self._detect(frames).tolist(), strict=True):
             self._frames.append(frame)
             self._probability.append(probability)
-            self._heard += FRAME
-            yield from self._judge(probability, self.detection)
+            self._received += FRAME
+            yield from self._classify(probability, self.detection)
 
-    def commit(self) -> Stopped:
-        """End the turn here. Raises `BadRequest` where there is next to nothing in the buffer."""
+    def commit(self) -> TurnEnded:
+        """End the turn here. Raises `BadRequest` if the buffer holds less than 100 ms."""
         samples = np.concatenate([self.samples, self._partial])
         if len(samples) < _LEAST_SAMPLES:
             raise BadRequest(
                 f"input_audio_buffer: it holds {len(samples) * 1000 // LISTEN_RATE} ms; a turn needs 100",
                 code="input_audio_buffer_commit_empty",
             )
-        self._heard += len(self._partial)
+        self._received += len(self._partial)
         self.clear()
-        return Stopped(self._heard * 1000 // LISTEN_RATE, samples)
+        return TurnEnded(self._received * 1000 // LISTEN_RATE, samples)
 
     def clear(self) -> None:
-        """Forget what is in the buffer."""
+        """Discard the buffer."""
         self._drop(len(self._frames))
         self._partial = np.empty(0, np.float32)
-        self.speaking = False
+        self.in_turn = False
         self._silent = 0
 
-    def _judge(self, probability: float, detection: TurnDetection) -> Iterator[Started | Stopped]:
-        """What the latest frame, which is in the buffer, begins or ends."""
-        threshold = detection.threshold
-        if not self.speaking:
-            if probability < threshold:
-                lead = _frames(detection.prefix_padding_ms)
-                self._drop(max(0, len(self._frames) - lead))
+    def _classify(self, probability: float, detection: TurnDetection) -> Iterator[TurnStarted | TurnEnded]:
+        """Yield the turns that begin or end with the latest frame, which is in the buffer."""
+        options = VadOptions(detection.threshold)
+        if not self.in_turn:
+            if probability < options.threshold:
+                padding = _frames(detection.prefix_padding_ms)
+                self._drop(max(0, len(self._frames) - padding))
                 return
-            self.speaking = True
+            self.in_turn = True
             self._silent = 0
-            yield Started(self._start_ms)
-        lasting = max(threshold - _HOLD, threshold / 2)
-        self._silent = self._silent + 1 if probability < lasting else 0
+            yield TurnStarted(self._start_ms)
+        release = options.release_threshold
+        self._silent = self._silent + 1 if probability < release else 0
         if self._silent >= _frames(detection.silence_duration_ms):
-            yield self._stop(len(self._frames), lasting)
+            yield self._end(len(self._frames), release)
         elif (len(self._frames) + 1) * FRAME > MAX_SAMPLES:
-            # A model can hear no more at once: the turn ends where that parts the fewest words, and the next goes on.
-            speech = np.array(self._probability) >= lasting
-            yield self._stop(split_point(np.array(self._probability, np.float32), speech, VadOptions().pause), lasting)
-            if self.speaking:
-                yield Started(self._start_ms)
+            # A window of a model is full: the turn ends at the best place to cut, and the next continues it.
+            speech = np.array(self._probability) >= release
+            cut = split_point(np.array(self._probability, np.float32), speech, DEFAULT_VAD.pause)
+            yield self._end(cut, release)
+            if self.in_turn:
+                yield TurnStarted(self._start_ms)
 
     @property
     def _start_ms(self) -> int:
-        """Of the buffer."""
-        return (self._heard - len(self._frames) * FRAME) * 1000 // LISTEN_RATE
+        """The buffer's first sample, in ms from the session's start."""
+        return (self._received - len(self._frames) * FRAME) * 1000 // LISTEN_RATE
 
-    def _stop(self, frames: int, lasting: float) -> Stopped:
-        """End the turn after so many frames; where there is speech in the others, the next one is open."""
+    def _end(self, frames: int, release: float) -> TurnEnded:
+        """End the turn after so many frames; if there is speech in the others, the next turn is open."""
         samples = np.concatenate(self._frames[:frames])
         self._drop(frames)
-        self.speaking = any(probability >= lasting for probability in self._probability)
-        return Stopped(self._start_ms, samples)
+        self.in_turn = any(probability >= release for probability in self._probability)
+        return TurnEnded(self._start_ms, samples)
 
     def _drop(self, frames: int) -> None:
         del self._frames[:frames], self._probability[:frames]

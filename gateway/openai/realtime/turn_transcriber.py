@@ -1,4 +1,4 @@
-"""One turn in words: its text while it is spoken, and the whole of it when it is over."""
+"""Transcribe one turn: partial text while it grows, and the whole text at its end."""
 
 from __future__ import annotations
 
@@ -9,86 +9,88 @@ from contextlib import aclosing
 from itertools import takewhile
 from typing import Any, Final
 
-from gateway.realtime.protocol import Event, event
-from gateway.transcription.asking import Asker
-from gateway.transcription.formats import Hearing, logprobs
+from gateway.core.transcription_result import TranscriptionResult
+from gateway.core.window_client import WindowClient
+from gateway.openai.realtime.protocol import Event, event
+from gateway.openai.transcription.result import languages, logprobs
 from tritone.contract import LISTEN_RATE
-from tritone.transcribe_windows import transcribe_windows
+from tritone.transcribe_windows import iter_windows, transcribe_windows
 from tritone.transcript import Transcript
-from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window, split_at_silence
+from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window
 
 Send = Callable[[Event], Awaitable[None]]
 
-_EVERY: Final = 1.0
-"""Seconds from one look at a growing turn to the next, at the least."""
-_SHARE: Final = 1.0
-"""Nor sooner than so many times what the last look took: models that are busy are asked less often."""
-_FIRST: Final = 0.5
-"""Seconds of a turn that are worth a first look."""
+_PARTIAL_SHARE: Final = 1.0
+"""The pause after a partial transcription is at least so many times its duration, so that a model under load gets fewer
+requests."""
+_SHORTEST_PARTIAL: Final = 0.5
+"""Seconds of a turn before its first partial transcription."""
 
 
-class Turn:
-    """What somebody says from one silence to the next; `item_id` is what the events call it.
+class TurnTranscriber:
+    """Sends the text of one turn as events.
 
-    Deltas only ever add to the text: while the turn grows, what two looks at it agree on. The text that is told at its
-    end is the model's last word.
+    Deltas only ever add to the text. While the turn grows, they are the words that two transcriptions of it agree on;
+    the text at its end is final.
     """
 
-    def __init__(self, item_id: str, asker: Asker, prompt: str, send: Send) -> None:
+    def __init__(self, item_id: str, client: WindowClient, send: Send, partial_interval: float) -> None:
+        """`partial_interval`: seconds between two partial transcriptions, at the least."""
         self.item_id = item_id
-        self._asker = asker
-        self._prompt = prompt
+        self._client = client
         self._send = send
-        self._told = ""
+        self._partial_interval = partial_interval
+        self._sent = ""
 
-    async def follow(self, heard: Callable[[], Samples]) -> None:
-        """Tell the text of the turn as it grows, for as long as this is not cancelled; `heard` gives all of it yet."""
-        earlier, seen, wait = "", 0, _EVERY
+    async def follow(self, turn: Callable[[], Samples]) -> None:
+        """Send text as the turn grows, until cancelled; `turn` returns its samples so far."""
+        earlier, transcribed, wait = "", 0, self._partial_interval
         while True:
             await asyncio.sleep(wait)
-            samples = heard()
-            if len(samples) == seen or not _FIRST * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
+            samples = turn()
+            if len(samples) == transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
                 continue
-            seen = len(samples)
+            transcribed = len(samples)
             began = time.monotonic()
-            language = self._asker.options.language
-            transcript = await self._asker.ask(Window(0, samples), language, self._prompt)
-            wait = max(_EVERY, _SHARE * (time.monotonic() - began))
+            options = self._client.options
+            transcript = await self._client.transcribe(Window(0, samples), options.language, options.prompt)
+            wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
             text = "".join(segment.text for segment in transcript.segments).strip()
-            await self._tell(agreed(earlier, text))
+            await self._send_delta(stable_prefix(earlier, text))
             earlier = text
 
     async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
-        """Tell all of the text. Silence is left out by `detect`, for turns whose ends no detector found."""
-        hearing = Hearing("transcribe", seconds=len(samples) / LISTEN_RATE)
+        """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed."""
+        result = TranscriptionResult("transcribe", seconds=len(samples) / LISTEN_RATE)
+        options = self._client.options
 
-        async def hear(window: Window, language: str, background: bool) -> Transcript:
-            return await self._asker.ask(window, language, self._prompt, background=background)
+        async def transcribe(window: Window, language: str, background: bool) -> Transcript:
+            return await self._client.transcribe(window, language, options.prompt, background=background)
 
-        options = self._asker.options
-        async with aclosing(transcribe_windows(_windows(samples, detect), hear, options.language)) as passages:
-            async for passage in passages:
-                hearing.passages.append(passage)
-                await self._tell(hearing.text)
+        windows = iter_windows([samples], detect) if detect else _one_window(samples)
+        async with aclosing(transcribe_windows(windows, transcribe, options.language)) as transcripts:
+            async for transcript in transcripts:
+                result.windows.append(transcript)
+                await self._send_delta(result.text)
         fields: dict[str, Any] = {}
         if options.logprobs:
-            fields["logprobs"] = [logprob.model_dump() for logprob in logprobs(hearing.segments)]
+            fields["logprobs"] = [logprob.model_dump() for logprob in logprobs(result.segments)]
         await self._send(
             event(
                 "conversation.item.input_audio_transcription.completed",
                 item_id=self.item_id,
                 content_index=0,
-                transcript=hearing.text,
-                languages=[language.model_dump() for language in hearing.languages],
-                usage={"type": "duration", "seconds": round(hearing.seconds, 3)},
+                transcript=result.text,
+                languages=[language.model_dump() for language in languages(result)],
+                usage={"type": "duration", "seconds": round(result.seconds, 3)},
                 **fields,
             )
         )
 
-    async def _tell(self, text: str) -> None:
-        """The part of `text` that is new, where it goes on from what was told."""
-        if len(text) > len(self._told) and text.startswith(self._told):
-            delta, self._told = text[len(self._told) :], text
+    async def _send_delta(self, text: str) -> None:
+        """Send the new part of `text`, if it continues the text that was sent."""
+        if len(text) > len(self._sent) and text.startswith(self._sent):
+            delta, self._sent = text[len(self._sent) :], text
             await self._send(
                 event(
                     "conversation.item.input_audio_transcription.delta",
@@ -99,20 +101,15 @@ class Turn:
             )
 
 
-def agreed(earlier: str, later: str) -> str:
-    """The whole words that both texts begin with; characters, where there are no spaces."""
+def stable_prefix(earlier: str, later: str) -> str:
+    """Return the whole words that both texts begin with; characters, if there are no spaces."""
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(earlier, later, strict=False))
     common = "".join(character for character, _ in pairs)
     if common == later or " " not in later:
         return common
-    # The next word may go on: "can" and "cannot".
+    # The last word may be incomplete: "can" and "cannot".
     return common[: common.rfind(" ")] if " " in common else ""
 
 
-async def _windows(samples: Samples, detect: SpeechDetector | None) -> AsyncGenerator[Window]:
-    if detect is None:
-        yield Window(0, samples)
-        return
-    windows = split_at_silence([samples], detect)
-    while (window := await asyncio.to_thread(next, windows, None)) is not None:
-        yield window
+async def _one_window(samples: Samples) -> AsyncGenerator[Window]:
+    yield Window(0, samples)

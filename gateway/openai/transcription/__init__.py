@@ -1,1 +1,1 @@
-"""OpenAI's transcription and translation routes: audio of any length in, text in five formats out."""
+"""`POST /v1/audio/transcriptions` and `/v1/audio/translations`: audio of any length in, text in six formats out."""

@@ -1,4 +1,4 @@
-"""OpenAI's transcription and translation: the JSON and the events that go out."""
+"""The JSON and the events of OpenAI's transcriptions and translations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-Task = Literal["transcribe", "translate"]
+from gateway.core.transcription_result import Task
 
 
 class DurationUsage(BaseModel):
@@ -14,11 +14,11 @@ class DurationUsage(BaseModel):
 
     type: Literal["duration"] = "duration"
     seconds: int
-    """Of the recording, rounded up."""
+    """The recording's length, rounded up."""
 
 
 class InputTokens(BaseModel):
-    """What the tokens that the model heard are of."""
+    """The kinds of input tokens."""
 
     audio_tokens: int
     text_tokens: int = 0
@@ -35,17 +35,17 @@ class TokenUsage(BaseModel):
 
 
 class Logprob(BaseModel):
-    """A token of the text and how probable the model found it."""
+    """A token of the text and its log probability."""
 
     token: str
-    """Its characters; replacement characters stand for those that it holds a part of."""
+    """Its characters; a replacement character stands for a part of a character."""
     bytes: list[int]
     logprob: float
     """Natural logarithm of the probability."""
 
 
 class Language(BaseModel):
-    """A language that was heard."""
+    """A language that was spoken."""
 
     code: str
     """ISO 639-1."""
@@ -56,13 +56,13 @@ class TranscriptionJson(BaseModel):
 
     text: str
     languages: list[Language]
-    """Those that were heard, in order."""
+    """The languages that were spoken, in order."""
     logprobs: list[Logprob] | None = None
     usage: DurationUsage
 
 
 class VerboseSegment(BaseModel):
-    """A segment with its times in seconds and what the model thought of it."""
+    """A segment with its times in seconds and its statistics, which a model may lack."""
 
     id: int
     seek: int
@@ -71,10 +71,10 @@ class VerboseSegment(BaseModel):
     end: float
     text: str
     tokens: list[int]
-    temperature: float
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
+    temperature: float | None
+    avg_logprob: float | None
+    compression_ratio: float | None
+    no_speech_prob: float | None
 
 
 class VerboseWord(BaseModel):
@@ -90,22 +90,22 @@ class TranscriptionVerbose(BaseModel):
 
     task: Task
     language: str
-    """Its English name; `unknown` where nothing was said."""
+    """Its English name; `unknown` if there is no speech."""
     duration: float
-    """Of the recording, in seconds."""
+    """The recording's length in seconds."""
     text: str
     segments: list[VerboseSegment] | None = None
     words: list[VerboseWord] | None = None
     usage: DurationUsage
 
 
-class SpokenSegment(BaseModel):
-    """What one speaker says at a time, in an answer or as an event; its times are in seconds."""
+class DiarizedSegment(BaseModel):
+    """A stretch of speech by one speaker, in a response or as an event; its times are in seconds."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str
     speaker: str
-    """One of `known_speaker_names`, else A, B, and so on."""
+    """One of `known_speaker_names`, or A, B, and so on."""
     start: float
     end: float
     text: str
@@ -116,20 +116,20 @@ class TranscriptionDiarized(BaseModel):
 
     task: Literal["transcribe"] = "transcribe"
     duration: float
-    """Of the recording, in seconds."""
+    """The recording's length in seconds."""
     text: str
-    segments: list[SpokenSegment]
+    segments: list[DiarizedSegment]
     usage: DurationUsage
 
 
 class TextDelta(BaseModel):
-    """The text of the next segment; all of them one after the other are the whole text."""
+    """The text of the next segment; all deltas joined are the whole text."""
 
     type: Literal["transcript.text.delta"] = "transcript.text.delta"
     delta: str
     logprobs: list[Logprob] | None = None
     segment_id: str | None = None
-    """The segment's `id`, where speakers are told apart."""
+    """The segment's `id` in diarized_json."""
 
 
 class TextDone(BaseModel):

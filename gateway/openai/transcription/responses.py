@@ -1,20 +1,28 @@
-"""What was heard as an HTTP answer, whole or in events."""
+"""A transcription as an HTTP response, whole or in events."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from typing import Final
 
 from fastapi.responses import Response
 from pydantic import BaseModel
 
-from gateway.transcription import subtitles
-from gateway.transcription.formats import Hearing, logprobs, spoken
-from gateway.transcription.forms import Granularity, ResponseFormat, TranscriptionForm
-from gateway.transcription.protocol import TextDelta
-from tritone.transcribe_windows import WindowTranscript
+from gateway.core.transcribe import TranscriptionStream
+from gateway.core.transcription_result import TranscriptionResult
+from gateway.openai.transcription import subtitles
+from gateway.openai.transcription.protocol import TextDelta
+from gateway.openai.transcription.requests import Granularity, ResponseFormat
+from gateway.openai.transcription.result import (
+    diarized_json,
+    diarized_segment,
+    json_result,
+    logprobs,
+    text_done,
+    verbose_json,
+)
 
 MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
     "json": "application/json",
@@ -26,54 +34,52 @@ MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
 }
 
 
-async def answer(
-    hearing: Hearing,
+async def whole_response(
+    result: TranscriptionResult,
     response_format: ResponseFormat,
     headers: dict[str, str],
     *,
-    granularities: set[Granularity],
+    granularities: Collection[Granularity],
     with_logprobs: bool = False,
 ) -> Response:
-    """All that was heard, in one piece."""
+    """Return the whole result in one piece."""
     match response_format:
         case "json":
-            content = _dumped(hearing.json(with_logprobs=with_logprobs))
+            content = _dumped(json_result(result, with_logprobs=with_logprobs))
         case "verbose_json":
-            content = _dumped(hearing.verbose_json(granularities))
+            content = _dumped(verbose_json(result, granularities))
         case "diarized_json":
-            content = _dumped(hearing.diarized_json())
+            content = _dumped(diarized_json(result))
         case "text":
-            content = f"{hearing.text}\n"
-        # An hour's cues are most of a second's work.
+            content = f"{result.text}\n"
+        # The cues of an hour take most of a second.
         case "srt":
-            content = await asyncio.to_thread(subtitles.srt, list(hearing.segments))
+            content = await asyncio.to_thread(subtitles.srt, list(result.segments))
         case "vtt":
-            content = await asyncio.to_thread(subtitles.vtt, list(hearing.segments))
+            content = await asyncio.to_thread(subtitles.vtt, list(result.segments))
     return Response(content, media_type=MEDIA_TYPES[response_format], headers=headers)
 
 
-async def events(
-    passages: AsyncGenerator[WindowTranscript], hearing: Hearing, form: TranscriptionForm
-) -> AsyncGenerator[BaseModel]:
-    """The text of each segment as soon as it is heard, and who said it where that was asked; the whole text at last."""
+async def events(stream: TranscriptionStream, *, diarized: bool, with_logprobs: bool) -> AsyncGenerator[BaseModel]:
+    """Yield the text of each segment as soon as it is known, with its speaker if `diarized`; at last the whole text."""
     index = 0
     begun = False
-    async with aclosing(passages):
-        async for passage in passages:
-            for segment in passage.segments:
-                told = spoken(segment, index) if form.diarized else None
+    async with aclosing(stream.windows) as windows:
+        async for window in windows:
+            for segment in window.segments:
+                speaker_segment = diarized_segment(segment, index) if diarized else None
                 index += 1
                 delta = segment.text if begun else segment.text.lstrip()
                 if delta:
                     begun = True
                     yield TextDelta(
                         delta=delta,
-                        logprobs=logprobs([segment]) if form.include else None,
-                        segment_id=told.id if told else None,
+                        logprobs=logprobs([segment]) if with_logprobs else None,
+                        segment_id=speaker_segment.id if speaker_segment else None,
                     )
-                if told:
-                    yield told
-    yield hearing.done(with_logprobs=bool(form.include))
+                if speaker_segment:
+                    yield speaker_segment
+    yield text_done(stream.result, with_logprobs=with_logprobs)
 
 
 def _dumped(content: BaseModel) -> str:
