@@ -70,7 +70,7 @@ async def test_a_request_over_its_time_is_a_504_and_stops_the_model(
     kokoro.gates = [asyncio.Event()]
     async with serve(request_timeout=FAR) as gateway:
         asking = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        await asyncio.wait_for(kokoro.called.wait(), 20)
         expire()
         answer = await asking
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
@@ -289,7 +289,7 @@ async def test_a_cut_answer_and_a_client_that_left_are_logged_as_such(
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with leaving(gateway.http.post(SPEECH, json=HELLO)):
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        await asyncio.wait_for(kokoro.called.wait(), 20)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
     await gateway.http.get("/health")
     assert request_lines()[0].items() >= {"status": 499, "cut": True}.items()

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from gateway.__main__ import main
-from gateway.settings import Settings
+from gateway.settings import GatewaySettings
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", " sk-a ,sk-b,")
     monkeypatch.setenv("TRITON_GRPC_URL", "one:8001, dns:///two:8001")
     monkeypatch.setenv("CORS_ORIGINS", "")
-    settings = Settings(_env_file=None)
+    settings = GatewaySettings(_env_file=None)
     assert [key.get_secret_value() for key in settings.api_keys] == ["sk-a", "sk-b"]
     assert settings.triton_grpc_url == ("one:8001", "dns:///two:8001")
     assert settings.cors_origins == ()
@@ -22,7 +22,7 @@ def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+    assert all(field.description for field in GatewaySettings.model_fields.values())
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.audio.decoding import Recording, cleaned
-from gateway.settings import Settings
+from gateway.audio.decoding import AudioFile, cleaned
+from gateway.settings import GatewaySettings
 from gateway.transcription.diarization import Speakers, Utterance, with_voices
 from gateway.transcription.voices import FILE, Voice, Voices
 from tests.fake_triton import Call, FakeTriton, Tensors
@@ -22,7 +22,7 @@ from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windowing import Samples, Window
 
-MODEL_DIR = Settings().model_dir
+MODEL_DIR = GatewaySettings().model_dir
 AUSTEN = [f"librivox/sense_and_sensibility_01_austen_64kb-{n:04}.wav" for n in (870, 890, 920)]
 NATURE = "f5-tts/basic_ref_en.wav"
 
@@ -30,7 +30,7 @@ NATURE = "f5-tts/basic_ref_en.wav"
 def person(name: str, seconds: tuple[float, float]) -> Samples:
     """A stretch of one of the test recordings."""
     with (MODEL_DIR / "test-recordings" / name).open("rb") as file:
-        samples = cleaned(np.concatenate(list(Recording(file, RATE, 60, "file").blocks())))
+        samples = cleaned(np.concatenate(list(AudioFile(file, RATE, 60, "file").blocks())))
     return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
 
 

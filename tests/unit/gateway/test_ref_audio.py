@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.audio.reference import read_reference
-from gateway.errors import BadRequest
+from gateway.audio.ref_audio import decode_ref_audio
 from tests.unit.gateway.recordings import encoded, tone, wav
 from tritone.contract import SPEECH_RATE
+from tritone.errors import InvalidInput
 from tritone.windowing import Samples
 
 
@@ -30,7 +30,7 @@ def loud(seconds: float = 2.0) -> Samples:
     ],
 )
 def test_any_container_comes_out_as_the_contract_has_it(container: str, codec: str, rate: int, layout: str) -> None:
-    audio = read_reference(encoded(tone(2.5, rate), container, codec, rate, layout))
+    audio = decode_ref_audio(encoded(tone(2.5, rate), container, codec, rate, layout))
     assert (audio.dtype, audio.ndim) == (np.float32, 1)
     assert len(audio) / SPEECH_RATE == pytest.approx(2.5, abs=0.1)
     spectrum = np.abs(np.fft.rfft(audio))
@@ -39,7 +39,7 @@ def test_any_container_comes_out_as_the_contract_has_it(container: str, codec: s
 
 def test_channels_that_agree_do_not_add_up_to_more_than_full_scale() -> None:
     voice = 1.9 * tone(2) * np.linspace(0, 1, 2 * 16_000, dtype=np.float32) ** 8
-    audio = read_reference(encoded(voice, "wav", "pcm_s16le", layout="stereo"))
+    audio = decode_ref_audio(encoded(voice, "wav", "pcm_s16le", layout="stereo"))
     assert np.abs(audio).max() == pytest.approx(1.0)
 
 
@@ -58,27 +58,27 @@ def test_channels_that_agree_do_not_add_up_to_more_than_full_scale() -> None:
     ],
 )
 def test_what_no_voice_can_be_taken_from_is_refused(file: bytes, problem: str) -> None:
-    with pytest.raises(BadRequest) as refused:
-        read_reference(file)
-    assert refused.value.param == "ref_audio"
-    assert refused.value.message.startswith(f"ref_audio: {problem}")
+    with pytest.raises(InvalidInput) as refused:
+        decode_ref_audio(file)
+    assert refused.value.field == "ref_audio"
+    assert refused.value.problem.startswith(problem)
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"])
 def test_a_clipped_recording_is_refused_in_every_sample_format(codec: str) -> None:
-    with pytest.raises(BadRequest, match=r"ref_audio: 8\d% of it is clipped; record it at a lower level"):
-        read_reference(encoded(loud(), "wav", codec))
-    assert len(read_reference(encoded(tone(2), "wav", codec)))
+    with pytest.raises(InvalidInput, match=r"ref_audio: 8\d% of it is clipped; record it at a lower level"):
+        decode_ref_audio(encoded(loud(), "wav", codec))
+    assert len(decode_ref_audio(encoded(tone(2), "wav", codec)))
 
 
 def test_a_recording_that_was_clipped_before_it_was_compressed_is_refused() -> None:
-    with pytest.raises(BadRequest, match="clipped"):
-        read_reference(encoded(loud(), "mp3", "libmp3lame"))
+    with pytest.raises(InvalidInput, match="clipped"):
+        decode_ref_audio(encoded(loud(), "mp3", "libmp3lame"))
 
 
 def test_a_header_that_claims_less_does_not_help() -> None:
     file = bytearray(encoded(tone(40), "flac", "flac"))
     # STREAMINFO's count of samples: 36 bits, the last 4 of byte 21 and the four bytes behind.
     file[21:26] = bytes([file[21] & 0xF0, *(16_000).to_bytes(4, "big")])
-    with pytest.raises(BadRequest, match="longer than 30 s"):
-        read_reference(bytes(file))
+    with pytest.raises(InvalidInput, match="longer than 30 s"):
+        decode_ref_audio(bytes(file))
