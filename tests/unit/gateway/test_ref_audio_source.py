@@ -1,4 +1,4 @@
-"""Where `ref_audio` may be, and where it may not."""
+"""The forms and places of `ref_audio` that are accepted, and those that are not."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ async def clone(gateway: Gateway, ref_audio: str) -> Any:
     return await gateway.http.post("/v1/audio/speech", json=body)
 
 
-async def heard(gateway: Gateway, triton: FakeTriton, ref_audio: str) -> float:
-    """The seconds of the reference that the model got."""
+async def received_seconds(gateway: Gateway, triton: FakeTriton, ref_audio: str) -> float:
+    """Return the length of the reference audio that the model got."""
     answer = await clone(gateway, ref_audio)
     assert answer.status_code == 200, answer.text
     return len(triton.calls[-1].inputs["ref_audio"]) / SPEECH_RATE
 
 
-async def refused(gateway: Gateway, ref_audio: str) -> str:
+async def rejection(gateway: Gateway, ref_audio: str) -> str:
     answer = await clone(gateway, ref_audio)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "ref_audio")
     message: str = answer.json()["error"]["message"]
@@ -41,7 +41,7 @@ async def refused(gateway: Gateway, ref_audio: str) -> str:
 
 @pytest.fixture
 def files(references: Path, tmp_path: Path) -> Path:
-    """The folder of references with a recording in it, and one beside it that is not to be had."""
+    """The folder of references with a recording in it, and one outside that must not be read."""
     (references / "speakers").mkdir(exist_ok=True)
     (references / "speakers" / "anna.wav").write_bytes(VOICE)
     (tmp_path / "secret.wav").write_bytes(VOICE)
@@ -59,8 +59,8 @@ def files(references: Path, tmp_path: Path) -> Path:
     ],
     ids=["base64", "lines", "no padding", "data URL", "data URL without a type"],
 )
-async def test_a_recording_comes_in_the_request(qwen_gateway: Gateway, triton: FakeTriton, ref_audio: str) -> None:
-    assert await heard(qwen_gateway, triton, ref_audio) == pytest.approx(2, abs=0.01)
+async def test_a_recording_in_the_request_reaches_the_model(qwen_gateway: Gateway, triton: FakeTriton, ref_audio: str) -> None:
+    assert await received_seconds(qwen_gateway, triton, ref_audio) == pytest.approx(2, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ async def test_a_recording_comes_in_the_request(qwen_gateway: Gateway, triton: F
         ("a" * 1001, "it is neither base64 nor"),
     ],
 )
-async def test_what_is_no_recording_is_refused(qwen_gateway: Gateway, ref_audio: str, problem: str) -> None:
-    assert (await refused(qwen_gateway, ref_audio)).startswith(f"ref_audio: {problem}")
+async def test_a_text_that_is_no_recording_is_rejected(qwen_gateway: Gateway, ref_audio: str, problem: str) -> None:
+    assert (await rejection(qwen_gateway, ref_audio)).startswith(f"ref_audio: {problem}")
 
 
 @pytest.mark.parametrize("name", ["speakers/anna.wav", "./speakers/../speakers/anna.wav", "{folder}/speakers/anna.wav"])
-async def test_a_file_is_taken_from_the_folder_of_references(
+async def test_a_file_is_read_from_the_folder_of_references(
     qwen_gateway: Gateway, triton: FakeTriton, files: Path, name: str
 ) -> None:
-    assert await heard(qwen_gateway, triton, name.format(folder=files)) == pytest.approx(2, abs=0.01)
+    assert await received_seconds(qwen_gateway, triton, name.format(folder=files)) == pytest.approx(2, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ async def test_a_file_is_taken_from_the_folder_of_references(
         "a" * 300 + ".wav",
     ],
 )
-async def test_nothing_outside_of_the_folder_is_told_from_what_is_not_there(
+async def test_a_file_outside_the_folder_gives_the_same_error_as_a_missing_one(
     qwen_gateway: Gateway, files: Path, tmp_path: Path, name: str
 ) -> None:
-    assert await refused(qwen_gateway, name.format(outside=tmp_path)) == OUTSIDE
+    assert await rejection(qwen_gateway, name.format(outside=tmp_path)) == OUTSIDE
 
 
-async def test_links_are_followed_within_the_folder_alone(
+async def test_links_are_followed_only_within_the_folder(
     qwen_gateway: Gateway, triton: FakeTriton, files: Path, tmp_path: Path
 ) -> None:
     for name, target in {
@@ -124,9 +124,9 @@ async def test_links_are_followed_within_the_folder_alone(
     }.items():
         (files / name).unlink(missing_ok=True)
         (files / name).symlink_to(target)
-    assert await heard(qwen_gateway, triton, "inside.wav") == pytest.approx(2, abs=0.01)
+    assert await received_seconds(qwen_gateway, triton, "inside.wav") == pytest.approx(2, abs=0.01)
     for name in ("outside.wav", "folder.d/secret.wav", "round.wav"):
-        assert await refused(qwen_gateway, name) == OUTSIDE
+        assert await rejection(qwen_gateway, name) == OUTSIDE
 
 
 async def test_pipes_devices_and_folders_are_not_read(qwen_gateway: Gateway, files: Path) -> None:
@@ -134,7 +134,7 @@ async def test_pipes_devices_and_folders_are_not_read(qwen_gateway: Gateway, fil
     os.mkfifo(files / "pipe.wav")
     (files / "folder.wav").mkdir(exist_ok=True)
     for name in ("pipe.wav", "folder.wav"):
-        assert await refused(qwen_gateway, name) == OUTSIDE
+        assert await rejection(qwen_gateway, name) == OUTSIDE
 
 
 @pytest.mark.parametrize(
@@ -144,14 +144,13 @@ async def test_pipes_devices_and_folders_are_not_read(qwen_gateway: Gateway, fil
         ({"ref_audio_dir": Path("no such folder")}, OUTSIDE),
     ],
 )
-async def test_a_file_is_held_to_the_limit_of_uploads_and_to_the_folder_that_there_is(
+async def test_a_file_is_limited_in_size_and_needs_the_folder(
     serve: Serve, qwen_gateway: Gateway, files: Path, settings: dict[str, Any], problem: str
 ) -> None:
-    modes = {"tts_modes": "qwen3-tts-1.7b-clone", "stt_models": "none"}
-    async with serve(**{"ref_audio_dir": files, **modes, **settings}) as gateway:
-        assert await refused(gateway, "speakers/anna.wav") == problem
+    async with serve(**{"ref_audio_dir": files, **settings}) as gateway:
+        assert await rejection(gateway, "speakers/anna.wav") == problem
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/a.wav", "HTTPS://example.com/a.wav"])
-async def test_addresses_are_not_fetched_unless_the_setting_says_so(qwen_gateway: Gateway, url: str) -> None:
-    assert "ALLOW_REF_AUDIO_URLS" in await refused(qwen_gateway, url)
+async def test_an_address_is_not_fetched_without_the_setting(qwen_gateway: Gateway, url: str) -> None:
+    assert "ALLOW_REF_AUDIO_URLS" in await rejection(qwen_gateway, url)
