@@ -89,7 +89,7 @@ class SupportedOptions:
         missing = [name for name in given if name not in described.options]
         for name in missing:
             if name in _NEEDED:
-                raise InvalidInput(name, f"{model.id} does not support it")
+                raise InvalidInput(name, f"{model.id} does not support the option {name}")
         defaults = {name: getattr(TranscriptionOptions(), name) for name in missing}
         return cls(replace(options, **defaults), frozenset(described.options), tuple(missing))
 

@@ -1,4 +1,4 @@
-"""Recordings decoded and cut as they are asked for."""
+"""Recordings decoded and cut window by window."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import AudioFile
-from gateway.transcription.listening import windows_of
+from tests.unit.gateway.conftest import loudness
 from tests.unit.gateway.recordings import RATE, encoded, parts
-from tests.unit.gateway.transcription.conftest import loudness
-from tritone.windowing import VadOptions
+from tritone.transcribe_windows import iter_windows
 
 
-async def test_a_recording_is_decoded_no_further_than_asked() -> None:
+async def test_a_recording_is_decoded_no_further_than_its_windows_are_read() -> None:
     recording = AudioFile(io.BytesIO(encoded(parts(10), "flac", "flac")), RATE, 3600, "file")
-    async with aclosing(windows_of(recording, loudness, VadOptions())) as found:
+    async with aclosing(iter_windows(recording.clean_blocks(), loudness, stop=recording.stop)) as found:
         await anext(found)
         assert recording.seconds < 60
         await anext(found)
@@ -36,13 +35,13 @@ async def test_no_thread_reads_the_file_once_the_windows_are_closed() -> None:
             return super().read(size)
 
     recording = AudioFile(Slow(encoded(np.zeros(600 * RATE, np.float32), "wav", "pcm_s16le")), RATE, 3600, "file")
-    found = windows_of(recording, loudness, VadOptions())
-    asking = asyncio.ensure_future(anext(found))
+    found = iter_windows(recording.clean_blocks(), loudness, stop=recording.stop)
+    step = asyncio.ensure_future(anext(found))
     await asyncio.to_thread(reading.wait, 10)
-    asking.cancel()
-    done, _ = await asyncio.wait([asking], timeout=0)
+    step.cancel()
+    done, _ = await asyncio.wait([step], timeout=0)
     assert not done
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
-        await asking
+        await step
     assert recording.seconds == 0
