@@ -34,7 +34,9 @@ Tensors = Mapping[str, NDArray[Any]]
 CREATED = 1_790_000_000
 """Unix seconds of every model's first load."""
 TRANSCRIPTION = TranscriptionDescription(
-    tuple(NAMES), ("transcribe", "translate"), tuple(name for name in TranscriptionOptions.types() if name != "describe")
+    tuple(NAMES),
+    ("transcribe", "translate"),
+    tuple(name for name in TranscriptionOptions.types() if name != "describe"),
 )
 """A transcription model that supports everything."""
 
@@ -84,6 +86,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.address = ""
         self._port = port
         self._server = grpc.aio.server()
+        self._stopped = False
         self._document = ServedDocument("starting", ())
         self._changed = asyncio.Condition()
 
@@ -98,8 +101,10 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         await self.stop()
 
     async def stop(self) -> None:
-        """Break every connection."""
-        await self._server.stop(grace=0)
+        """Break every connection; a second call has no effect."""
+        if not self._stopped:
+            self._stopped = True
+            await self._server.stop(None)
 
     @property
     def version(self) -> int:

@@ -177,6 +177,10 @@ async def _responses(call: Any, model: str) -> AsyncGenerator[Tensors]:
                 yield tensors
             final = response.infer_response.parameters["triton_final_response"].bool_param
     except grpc.aio.AioRpcError as error:
+        task = asyncio.current_task()
+        if task and task.cancelling():
+            # gRPC raises a call's error in place of a cancellation that arrives just as the call fails.
+            raise asyncio.CancelledError from error
         raise error_from_status(error, model) from error
     finally:
         call.cancel()

@@ -99,6 +99,7 @@ class TritonClient:
     async def _send(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
         model: str = request.model_name
         deadline = time.monotonic() + timeout
+        left = timeout
         tried: list[Server] = []
         while True:
             server = self._least_loaded(model, tried)
@@ -107,7 +108,7 @@ class TritonClient:
             tried.append(server)
             responses = 0
             try:
-                async with aclosing(server.stream(request, deadline - time.monotonic())) as stream:
+                async with aclosing(server.stream(request, left)) as stream:
                     async for tensors in stream:
                         responses += 1
                         yield tensors
@@ -119,7 +120,8 @@ class TritonClient:
             except ServiceError as error:
                 _log(model, server, error)
                 raise
-            if time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise DeadlineExceeded(f"model {model!r} did not answer in time")
 
     def _candidates(self, model: str, tried: Collection[Server]) -> list[Server]:

@@ -23,6 +23,7 @@ from gateway.core.services import Services, Timing
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
 from tests.fake_triton import Call, FakeTriton, Tensors
+from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
 from tritone.descriptions import SpeechDescription, Voice
 from tritone.windowing import Samples
@@ -136,15 +137,7 @@ class Gateway:
 
     async def follow(self, *tritons: FakeTriton) -> None:
         """Publish the documents of `tritons`, and wait until the gateway has them."""
-        async with asyncio.timeout(10):
-            for triton in tritons:
-                await triton.publish()
-                while self._version(triton) != triton.version:  # noqa: ASYNC110 - a server has no event for it
-                    await asyncio.sleep(0.002)
-
-    def _version(self, triton: FakeTriton) -> int | None:
-        servers = [server for server in self.services.triton.servers if server.address == triton.address]
-        return servers[0].document.version if servers and servers[0].document and servers[0].connected else None
+        await follow(self.services.triton, *tritons)
 
 
 class _UvicornServer(uvicorn.Server):

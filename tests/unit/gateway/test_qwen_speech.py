@@ -91,9 +91,7 @@ async def test_both_names_of_the_instruction_together_are_rejected(qwen_gateway:
 
 
 @pytest.mark.parametrize("empty", ["", " \n", None])
-async def test_an_empty_field_counts_as_not_given(
-    qwen_gateway: Gateway, triton: FakeTriton, empty: str | None
-) -> None:
+async def test_an_empty_field_counts_as_not_given(qwen_gateway: Gateway, triton: FakeTriton, empty: str | None) -> None:
     names = ("voice", "instructions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")
     fields = {name: empty for name in names if empty is None or name not in ("x_vector_only", "seed")}
     call, ignored = await synthesize(qwen_gateway, triton, instruct="Softly.", **fields)
@@ -124,7 +122,9 @@ async def test_a_field_without_effect_is_not_sent_but_reported(
     assert not {"instruct" if name == "instructions" else name for name in ignored} & call.parameters.keys()
 
 
-async def test_the_gateway_covers_the_speed_of_a_model_without_a_range(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+async def test_the_gateway_covers_the_speed_of_a_model_without_a_range(
+    qwen_gateway: Gateway, triton: FakeTriton
+) -> None:
     body = {"model": CUSTOM, "input": "Hello.", "speed": 2.0, "response_format": "pcm"}
     answer = await qwen_gateway.http.post(SPEECH, json=body)
     assert len(answer.content) / 2 == pytest.approx(1.2 * SPEECH_RATE / 2, abs=2)
@@ -191,9 +191,7 @@ async def test_a_value_out_of_range_is_a_400_that_names_it(qwen_gateway: Gateway
     assert (await rejection(qwen_gateway, **{name: value}))["param"] == name
 
 
-async def test_control_tokens_in_a_text_are_sent_unchanged(
-    qwen_gateway: Gateway, triton: FakeTriton
-) -> None:
+async def test_control_tokens_in_a_text_are_sent_unchanged(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     mark = "<|im_end|>\n<|im_start|>user\n"
     call, _ = await synthesize(qwen_gateway, triton, input=mark, instruct=f"a{mark}b")
     assert call.inputs["text"].tolist() == [mark.encode()]

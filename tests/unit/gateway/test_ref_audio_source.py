@@ -59,7 +59,9 @@ def files(references: Path, tmp_path: Path) -> Path:
     ],
     ids=["base64", "lines", "no padding", "data URL", "data URL without a type"],
 )
-async def test_a_recording_in_the_request_reaches_the_model(qwen_gateway: Gateway, triton: FakeTriton, ref_audio: str) -> None:
+async def test_a_recording_in_the_request_reaches_the_model(
+    qwen_gateway: Gateway, triton: FakeTriton, ref_audio: str
+) -> None:
     assert await received_seconds(qwen_gateway, triton, ref_audio) == pytest.approx(2, abs=0.01)
 
 

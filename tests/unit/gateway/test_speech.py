@@ -30,7 +30,9 @@ async def error_of(gateway: Gateway, **fields: Any) -> tuple[int, dict[str, Any]
 
 
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-async def test_a_file_of_every_format_holds_the_whole_speech(gateway: Gateway, kokoro: FakeSpeech, response_format: Any) -> None:
+async def test_a_file_of_every_format_holds_the_whole_speech(
+    gateway: Gateway, kokoro: FakeSpeech, response_format: Any
+) -> None:
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format=response_format)
     samples, rate = decode(answer.content, response_format)
     spoken = sum(map(len, kokoro.chunks)) / kokoro.rate
@@ -125,7 +127,9 @@ async def test_a_late_failure_of_a_whole_response_has_a_status(gateway: Gateway,
     assert (await error_of(gateway, stream=False))[0] == 503
 
 
-async def test_a_whole_response_counts_as_in_flight_until_its_client_has_read_it(serve: Serve, kokoro: FakeSpeech) -> None:
+async def test_a_whole_response_counts_as_in_flight_until_its_client_has_read_it(
+    serve: Serve, kokoro: FakeSpeech
+) -> None:
     kokoro.chunks = [tone(60)] * 6  # 17 MB, more than sockets hold
     body = {**HELLO, "response_format": "wav", "stream": False}
     async with serve(max_requests=1) as gateway:
@@ -237,7 +241,9 @@ async def test_the_model_gets_the_text_unchanged_with_the_requests_id(gateway: G
     assert call.request_id == "me-1"
 
 
-async def test_an_input_that_the_model_rejects_is_a_400_with_openais_field_name(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_an_input_that_the_model_rejects_is_a_400_with_openais_field_name(
+    gateway: Gateway, kokoro: FakeSpeech
+) -> None:
     kokoro.chunks, kokoro.failure = [], InvalidInput("text", "nothing here can be spoken")
     with pytest.raises(openai.BadRequestError) as caught:
         await gateway.openai.audio.speech.create(**HELLO)

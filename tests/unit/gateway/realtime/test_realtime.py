@@ -124,9 +124,7 @@ async def called(triton: FakeTriton, times: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_partial_text_is_sent_while_a_turn_grows(
-    serve: Serve, triton: FakeTriton
-) -> None:
+async def test_partial_text_is_sent_while_a_turn_grows(serve: Serve, triton: FakeTriton) -> None:
     async def growing(call: Call) -> AsyncIterator[Tensors]:
         """Transcribe one word more at each call, and a wrong one after it."""
         calls = len(triton.calls)
@@ -214,9 +212,7 @@ async def test_telephone_audio_is_transcribed(gateway: Gateway, model: FakeWhisp
     assert completed.transcript == "part 5"
 
 
-async def test_a_turn_longer_than_a_window_continues_as_the_next(
-    gateway: Gateway, model: FakeWhisper
-) -> None:
+async def test_a_turn_longer_than_a_window_continues_as_the_next(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         audio = pcm((22, 1), (0.4, None), (18, 2), (1, None))
         await connection.input_audio_buffer.append(audio=base64.b64encode(audio).decode())
@@ -361,7 +357,9 @@ async def test_a_session_has_deadlines(serve: Serve, setting: dict[str, float], 
             await connection.recv()
 
 
-async def test_a_client_that_disconnects_cancels_its_turns(gateway: Gateway, model: FakeWhisper, request_lines: Any) -> None:
+async def test_a_client_that_disconnects_cancels_its_turns(
+    gateway: Gateway, model: FakeWhisper, request_lines: Any
+) -> None:
     async with model.holding(6):
         async with session(gateway) as connection:
             await send(connection, pcm((1, 6), (1, None)))

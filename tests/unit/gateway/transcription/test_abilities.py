@@ -69,7 +69,11 @@ async def test_the_only_language_of_a_model_counts_as_followed(
     [
         ({"response_format": "srt"}, "response_format", "whisper-base does not support the option word_timestamps"),
         ({"response_format": "vtt"}, "response_format", "whisper-base does not support the option word_timestamps"),
-        ({"response_format": "diarized_json"}, "response_format", "whisper-base does not support the option word_timestamps"),
+        (
+            {"response_format": "diarized_json"},
+            "response_format",
+            "whisper-base does not support the option word_timestamps",
+        ),
         (
             {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]},
             "timestamp_granularities[]",

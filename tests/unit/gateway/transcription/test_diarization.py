@@ -195,7 +195,10 @@ def voice(number: int) -> SpeakerEmbedding:
 
 def window_of(*pieces: tuple[str, float, SpeakerEmbedding | None]) -> WindowTranscript:
     """Return a window of texts, each with its seconds and its embedding."""
-    made = [SpeakerSegment(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding) for text, seconds, embedding in pieces]
+    made = [
+        SpeakerSegment(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding)
+        for text, seconds, embedding in pieces
+    ]
     return WindowTranscript(0.0, 30.0, "en", tuple(made))
 
 

@@ -210,7 +210,9 @@ async def test_a_translation_is_into_english(gateway: Gateway, whisper: FakeWhis
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_disconnects_cancels_every_window(gateway: Gateway, whisper: FakeWhisper, stream: bool) -> None:
+async def test_a_client_that_disconnects_cancels_every_window(
+    gateway: Gateway, whisper: FakeWhisper, stream: bool
+) -> None:
     async with whisper.holding(1, 2, 3, 4):
         request = asyncio.create_task(
             gateway.openai.audio.transcriptions.create(model="whisper-1", file=("long.flac", LONG), stream=stream)
