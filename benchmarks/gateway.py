@@ -26,7 +26,7 @@ from faster_whisper import WhisperModel, decode_audio
 from matplotlib import pyplot
 
 from benchmarks.report import quantiles, write
-from gateway.triton import Triton
+from gateway.core.triton_client import TritonClient
 from tests.e2e.server import ROOT, Server, serve
 from tritone.contract import LISTEN_RATE, SpeechOptions, TranscriptionOptions
 
@@ -57,7 +57,7 @@ async def alternate(rounds: int, *calls: Call) -> list[Times]:
 class Bench:
     """The calls that are timed; each returns seconds."""
 
-    def __init__(self, http: httpx.AsyncClient, triton: Triton, plain: WhisperModel) -> None:
+    def __init__(self, http: httpx.AsyncClient, triton: TritonClient, plain: WhisperModel) -> None:
         self._http, self._triton, self._plain = http, triton, plain
 
     async def speech_over_http(self, text: str) -> tuple[float, float, float]:
@@ -119,7 +119,8 @@ async def measure(server: Server, rounds: int) -> dict[str, Any]:
     threads = len(os.sched_getaffinity(0))
     folder = Path(os.environ.get("MODEL_DIR", ROOT / "models")) / "whisper-base"
     plain = WhisperModel(str(folder), device="cpu", compute_type=COMPUTE_TYPE, cpu_threads=threads)
-    triton = Triton([server.grpc])
+    triton = TritonClient([server.grpc])
+    await triton.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
         bench = Bench(http, triton, plain)
         recording = await _recording(http)

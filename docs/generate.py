@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters import settings as adapters
 from docs import contract_page
-from gateway.settings import Settings as GatewaySettings
+from gateway.settings import GatewaySettings
 from supervisor.settings import Settings as SupervisorSettings
 
 ROOT = Path(__file__).parents[1]

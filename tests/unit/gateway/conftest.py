@@ -158,6 +158,7 @@ FAR = 86_400.0
 """A timeout of a gateway, in seconds, that passes when `expire` is called."""
 NO_PARTIALS = 600.0
 """A `partial_interval` without partial transcriptions, however slow the machine is."""
+TIMING = Timing(partial_interval=NO_PARTIALS)
 
 
 @dataclass
@@ -181,7 +182,7 @@ class Deadlines:
 async def _serve(
     fake: FakeTriton,
     *,
-    timing: Timing = Timing(partial_interval=NO_PARTIALS),
+    timing: Timing = TIMING,
     detectors: SpeechDetectors | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:

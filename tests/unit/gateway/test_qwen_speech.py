@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.fake_triton import Call, FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, qwen
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, qwen
 from tests.unit.gateway.recordings import encoded, tone
 from tritone.contract import SPEECH_RATE
 

@@ -114,11 +114,10 @@ async def test_a_request_on_the_only_server_of_its_model_is_not_repeated() -> No
 
 async def test_a_stream_is_not_repeated_after_its_first_response() -> None:
     async with servers({"m": gone_later}, {"m": gone_later}) as (client, tritons):
-        received = []
+        stream = client.stream("m", {}, {}, request_id="", timeout=10)
+        await anext(stream)
         with pytest.raises(ModelUnavailable):
-            async for tensors in client.stream("m", {}, {}, request_id="", timeout=10):
-                received.append(tensors)
-        assert len(received) == 1
+            await anext(stream)
         assert sum(len(triton.calls) for triton in tritons) == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.triton import _OPTIONS
+from gateway.core.server import CHANNEL_OPTIONS
 from supervisor import triton
 from supervisor.environments import Environment
 from supervisor.plan import Device, Plan
@@ -66,7 +66,7 @@ def test_the_server_listens_where_the_settings_say(settings: Callable[..., Setti
 
 def test_the_server_stands_the_pings_of_its_gateways(settings: Callable[..., Settings]) -> None:
     (interval,) = [option for option in command(settings()) if "ping-interval" in option]
-    assert int(interval.partition("=")[2]) < dict(_OPTIONS)["grpc.keepalive_time_ms"]
+    assert int(interval.partition("=")[2]) < dict(CHANNEL_OPTIONS)["grpc.keepalive_time_ms"]
 
 
 def test_a_machine_without_gpu_takes_the_models_cpu_configurations(settings: Callable[..., Settings]) -> None:
