@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from docs import contract_page
-from gateway.settings import Settings as GatewaySettings
+from gateway.settings import GatewaySettings
 from supervisor import model_config
 from supervisor.plan import REPOSITORY
 from supervisor.settings import Settings as SupervisorSettings

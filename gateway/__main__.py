@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import uvicorn
 from pydantic import ValidationError
 
 from gateway.app import create_app
-from gateway.realtime.protocol import MESSAGE_BYTES
-from gateway.settings import Settings
+from gateway.openai.realtime.protocol import MESSAGE_BYTES
+from gateway.settings import GatewaySettings
 from gateway.telemetry import configure_logging
-from tritone.catalogue import UnknownModelError
-from tritone.vad import MissingWeightsError
+from tritone.settings import UnusableSettingError
 
 
 def main() -> None:
-    """Serve. Exits with a line that says why: 2 for a wrong setting, 1 for weights that are missing."""
+    """Serve. A wrong setting is reported in one line, with exit status 2."""
     try:
-        settings = Settings()
+        settings = GatewaySettings()
         app = create_app(settings)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        sys.exit(_refuse(f"wrong setting {str(first['loc'][0]).upper()}: {first['msg']}", 2))
-    except UnknownModelError as error:
-        sys.exit(_refuse(f"wrong setting {error}", 2))
-    except MissingWeightsError as error:
-        sys.exit(_refuse(str(error), 1))
+        _reject(f"{str(first['loc'][0]).upper()}: {first['msg']}")
+    except UnusableSettingError as error:
+        _reject(str(error))
     configure_logging(settings.log_level)
     uvicorn.run(
         app,
@@ -43,9 +41,9 @@ def main() -> None:
     )
 
 
-def _refuse(problem: str, status: int) -> int:
-    print(f"gateway: {problem}", file=sys.stderr)
-    return status
+def _reject(problem: str) -> NoReturn:
+    print(f"gateway: wrong setting {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import errors, health, models
-from gateway.middleware import Admission, BodyLimit, Errors, Keys
-from gateway.realtime.router import router as realtime
-from gateway.settings import Settings
-from gateway.speech.router import ENDING
-from gateway.speech.router import router as speech
-from gateway.telemetry import Telemetry
-from gateway.transcription.router import router as transcription
-from gateway.transcription.voices import Voices
-from gateway.triton import Triton
-from tritone import vad
-from tritone.catalogue import Catalogue
+from gateway import errors
+from gateway.core.services import DEFAULT_TIMING, Timing, open_services
+from gateway.core.speech_detectors import SpeechDetectors
+from gateway.middleware import AdmissionMiddleware, ApiKeyMiddleware, BodyLimitMiddleware, ErrorMiddleware
+from gateway.settings import GatewaySettings
+from gateway.surfaces import SurfaceTable, load_surfaces
+from gateway.telemetry import TelemetryMiddleware
+from tritone import VERSION
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The gateway over the Tritons of `settings`; its connections are open while its lifespan runs.
+def create_app(
+    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
+) -> FastAPI:
+    """Return the gateway in front of the Triton servers of `settings`; its lifespan opens and closes the connections.
 
-    Raises `UnknownModelError` where the settings choose a model that is not in the catalogue, and
-    `MissingWeightsError` where recordings are to be heard and the detector that cuts them is not there.
+    Raises `UnusableSettingError` if EXTRA_SURFACES names something that is not a surface.
     """
-    catalogue = Catalogue.load().with_extra(settings.extra_models_like)
-    chosen = catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
+    surfaces = load_surfaces(settings.extra_surfaces)
+    table = SurfaceTable(surfaces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.triton = Triton(settings.triton_grpc_url)
-        try:
+        async with open_services(settings, timing=timing, detectors=detectors) as services:
+            app.state.services = services
             yield
-        finally:
-            await app.state.triton.close()
 
     app = FastAPI(
         title="Tritone",
-        version="0.1.0",
+        version=VERSION,
         description="Speech to text and text to speech on NVIDIA Triton, behind OpenAI's audio API.",
         lifespan=lifespan,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        middleware=_middleware(settings),
+        middleware=_middleware(settings, table, timing),
         responses={
-            "4XX": {"model": errors.ErrorEnvelope, "description": "The request is at fault"},
-            "5XX": {"model": errors.ErrorEnvelope, "description": "The server is at fault, or full"},
+            "4XX": {"model": errors.ErrorEnvelope, "description": "The request is wrong"},
+            "5XX": {"model": errors.ErrorEnvelope, "description": "The server failed, or is at capacity"},
         },
     )
-    app.state.settings = settings
-    app.state.catalogue = catalogue
-    app.state.models = chosen
-    if any(model.kind == "transcription" for model in chosen):
-        app.state.vad = vad.load(settings.model_dir)
-        app.state.voices = Voices(settings.model_dir)
-    app.state.started = int(time.time())
-    errors.install(app)
-    for router in (speech, transcription, realtime, models.router, health.router):
-        app.include_router(router)
+
+    async def respond(request: Request, error: Exception) -> Response:
+        return table.at(request.url.path).error_response(errors.framework_error(request, error))
+
+    app.add_exception_handler(HTTPException, respond)
+    app.add_exception_handler(RequestValidationError, respond)
+    for surface in surfaces:
+        app.include_router(surface.router)
     return app
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    """From the outermost inwards. CORS stands outside the errors, for browsers hide answers without its headers."""
-    stack = [Middleware(Telemetry)]
+def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timing) -> Sequence[Middleware]:
+    """Return the middleware from the outermost to the innermost.
+
+    CORS stands outside the errors, because browsers hide responses without its headers.
+    """
+    stack = [Middleware(TelemetryMiddleware)]
     if settings.cors_origins:
         stack.append(
             Middleware(
@@ -77,13 +75,13 @@ def _middleware(settings: Settings) -> list[Middleware]:
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST"],
                 allow_headers=["*"],
-                expose_headers=["x-request-id", "x-tritone-model", "x-tritone-ignored", "retry-after", *ENDING],
+                expose_headers=["x-request-id", "retry-after", *surfaces.exposed_headers],
             )
         )
-    stack.append(Middleware(Errors, timeout=settings.request_timeout))
+    stack.append(Middleware(ErrorMiddleware, timeout=settings.request_timeout, surfaces=surfaces, timing=timing))
     if settings.api_keys:
         keys = [key.get_secret_value() for key in settings.api_keys]
-        stack.append(Middleware(Keys, keys=keys, public_lists=settings.public_lists))
-    stack.append(Middleware(Admission, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
-    stack.append(Middleware(BodyLimit, limit=settings.max_upload_bytes))
+        stack.append(Middleware(ApiKeyMiddleware, keys=keys, surfaces=surfaces, public_lists=settings.public_lists))
+    stack.append(Middleware(AdmissionMiddleware, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
+    stack.append(Middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes))
     return stack

@@ -1,11 +1,11 @@
-"""Every error that an HTTP client is told, in OpenAI's envelope.
+"""The errors of HTTP responses, and the one function that maps the errors of the use cases to them.
 
-ApiError                     status   type                    code
+HttpError                    status   type                    code
 |-- BadRequest                  400   invalid_request_error   -
 |-- Unauthorized                401   invalid_request_error   invalid_api_key
 |-- NotFound                    404   invalid_request_error   not_found, model_not_found
 |-- MethodNotAllowed            405   invalid_request_error   method_not_allowed
-|-- PayloadTooLarge             413   invalid_request_error   payload_too_large
+|-- BodyTooLarge                413   invalid_request_error   payload_too_large
 |-- UnsupportedMedia            415   invalid_request_error   unsupported_media_type
 |-- RateLimited                 429   rate_limit_error        rate_limit_exceeded    Retry-After
 |-- ServerError                 500   server_error            internal_error
@@ -15,21 +15,33 @@ ApiError                     status   type                    code
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
-from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-_RETRY_SECONDS = 1
-"""When to try again, where nobody knows better."""
+from gateway.core.errors import (
+    DeadlineExceeded,
+    InternalError,
+    ModelNotFound,
+    ModelUnavailable,
+    PayloadTooLarge,
+)
+from tritone.errors import InvalidInput
+
+_RETRY_SECONDS: Final = 1
+"""The Retry-After header where no better estimate is known."""
+
+logger = logging.getLogger(__name__)
 
 
-class ApiError(Exception):
-    """A failure as the client sees it; `param` names the field at fault, `message` says what would be right."""
+class HttpError(Exception):
+    """An error response; `param` is the field that is wrong, `message` says how to correct it."""
 
     status: ClassVar[int]
     type: ClassVar[str] = "invalid_request_error"
@@ -50,22 +62,18 @@ class ApiError(Exception):
         self.headers = dict(headers or {})
 
     def body(self) -> dict[str, Any]:
-        """The envelope, with all four keys."""
+        """Return OpenAI's envelope, with all four keys."""
         return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
-    def response(self) -> JSONResponse:
-        """The whole HTTP answer."""
-        return JSONResponse(self.body(), self.status, self.headers)
 
-
-class BadRequest(ApiError):
+class BadRequest(HttpError):
     """A field is missing, of the wrong type or out of range."""
 
     status = 400
 
 
-class Unauthorized(ApiError):
-    """No key, or one that is not known."""
+class Unauthorized(HttpError):
+    """The request has no valid API key."""
 
     status = 401
     default_code = "invalid_api_key"
@@ -77,36 +85,36 @@ class Unauthorized(ApiError):
         )
 
 
-class NotFound(ApiError):
-    """There is no such route, model or voice; the message says what there is."""
+class NotFound(HttpError):
+    """The route or model does not exist; the message lists those that do."""
 
     status = 404
     default_code = "not_found"
 
 
-class MethodNotAllowed(ApiError):
-    """The route exists, but not for this method."""
+class MethodNotAllowed(HttpError):
+    """The route does not support this method."""
 
     status = 405
     default_code = "method_not_allowed"
 
 
-class PayloadTooLarge(ApiError):
-    """The body, or what it decodes to, is over a limit."""
+class BodyTooLarge(HttpError):
+    """The body, or the audio in it, is over a limit."""
 
     status = 413
     default_code = "payload_too_large"
 
 
-class UnsupportedMedia(ApiError):
-    """The body's content type, or the audio in it, is none that we read."""
+class UnsupportedMedia(HttpError):
+    """The route does not read this content type."""
 
     status = 415
     default_code = "unsupported_media_type"
 
 
-class RateLimited(ApiError):
-    """This gateway works on as many requests as it may."""
+class RateLimited(HttpError):
+    """This gateway is at capacity."""
 
     status = 429
     type = "rate_limit_error"
@@ -116,19 +124,16 @@ class RateLimited(ApiError):
         super().__init__(message, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
-class ServerError(ApiError):
-    """Our own fault: logged whole, told in general words."""
+class ServerError(HttpError):
+    """A fault of the server; the client gets a general message, the log the details."""
 
     status = 500
     type = "server_error"
     default_code = "internal_error"
 
-    def __init__(self, message: str = "the server failed on this request; its log says why") -> None:
-        super().__init__(message)
 
-
-class Unavailable(ApiError):
-    """The model is full, loading or out of reach; `retry_after` in seconds, where it is known."""
+class Unavailable(HttpError):
+    """The model is at capacity, loading or out of reach; `retry_after` is in seconds."""
 
     status = 503
     type = "server_error"
@@ -138,8 +143,8 @@ class Unavailable(ApiError):
         super().__init__(message, headers={"Retry-After": str(retry_after or _RETRY_SECONDS)})
 
 
-class GatewayTimeout(ApiError):
-    """A deadline passed before the model answered."""
+class GatewayTimeout(HttpError):
+    """A deadline has passed."""
 
     status = 504
     type = "server_error"
@@ -156,36 +161,69 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorEnvelope(BaseModel):
-    """What every error answer holds."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
-def install(app: FastAPI) -> None:
-    """Answer the framework's own errors (routing, parsing, validation) in our envelope."""
-    app.add_exception_handler(HTTPException, _from_routing)
-    app.add_exception_handler(RequestValidationError, _from_validation)
+def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
+    """Return the HTTP form of any error.
+
+    `field_names` maps the fields of the use cases and models to the surface's own, where they differ. An error of an
+    unknown class is logged with its traceback.
+    """
+    answer: HttpError
+    match error:
+        case HttpError():
+            answer = error
+        case InvalidInput() | PayloadTooLarge():
+            name = field_names.get(error.field, error.field)
+            kind = BadRequest if isinstance(error, InvalidInput) else BodyTooLarge
+            answer = kind(f"{name}: {error.problem}", param=name)
+        case ModelNotFound():
+            answer = NotFound(error.message, param="model", code="model_not_found")
+        case ModelUnavailable():
+            answer = Unavailable(error.message, retry_after=error.retry_after)
+        case DeadlineExceeded():
+            answer = GatewayTimeout(error.message)
+        case InternalError():
+            answer = ServerError(error.message)
+        case _:
+            logger.error("request failed", exc_info=error)
+            answer = ServerError(InternalError().message)
+    return answer
 
 
-def _from_routing(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    answers: dict[int, ApiError] = {
-        404: NotFound(f"there is no {request.url.path}; /docs lists the routes"),
-        405: MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}", headers=error.headers),
-    }
-    return answers.get(error.status_code, BadRequest(f"the body cannot be read: {error.detail}")).response()
+def openai_response(error: HttpError) -> JSONResponse:
+    """Return the error response in OpenAI's form."""
+    return JSONResponse(error.body(), error.status, error.headers)
 
 
-def _from_validation(request: Request, error: Exception) -> JSONResponse:
+def framework_error(request: Request, error: Exception) -> HttpError:
+    """Return the HTTP form of an error of the framework: in routing, parsing or validation."""
+    if isinstance(error, HTTPException):
+        return _from_routing(request, error)
     assert isinstance(error, RequestValidationError)
+    return _from_validation(request, error)
+
+
+def _from_routing(request: Request, error: HTTPException) -> HttpError:
+    if error.status_code == 404:
+        return NotFound(f"there is no {request.url.path}; /docs lists the routes")
+    if error.status_code == 405:
+        return MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}", headers=error.headers)
+    return BadRequest(f"the body cannot be read: {error.detail}")
+
+
+def _from_validation(request: Request, error: RequestValidationError) -> HttpError:
     first = error.errors()[0]
     where, *path = first["loc"]
     if first["type"] == "json_invalid":
-        return BadRequest(f"the body is not JSON: {first['ctx']['error']} at character {path[0]}").response()
+        return BadRequest(f"the body is not JSON: {first['ctx']['error']} at character {path[0]}")
     if where == "body" and not path and isinstance(error.body, bytes):
         sent = request.headers.get("content-type", "none")
-        return UnsupportedMedia(f"content type {sent!r} is not read here; send application/json").response()
-    # Pydantic adds the branch of a union to the path; clients know the field alone.
+        return UnsupportedMedia(f"content type {sent!r} is not supported; send application/json")
+    # Pydantic adds the branch of a union to the path; clients know only the field.
     param = str(path[0]) if path else None
     message = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param or 'body'}: {message}", param=param).response()
+    return BadRequest(f"{param or 'body'}: {message}", param=param)

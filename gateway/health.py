@@ -1,28 +1,29 @@
-"""Whether the gateway lives, whether its models serve, and its numbers."""
+"""Liveness, readiness and metrics."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Response
 from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
 from gateway.errors import Unavailable
+from gateway.request_context import GatewayServices
+from gateway.surfaces import Surface
 
 router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The gateway is running."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Every chosen model serves."""
+    """Every chosen model is ready."""
 
     status: Literal["ready"] = "ready"
     models: list[str]
@@ -30,24 +31,29 @@ class Readiness(BaseModel):
 
 @router.get("/health")
 async def health() -> Health:
-    """200 as long as the gateway lives; says nothing of the models."""
+    """Return 200 while the gateway is running, whatever the state of the models."""
     return Health()
 
 
 @router.get("/ready")
-async def ready(request: Request) -> Readiness:
-    """200 once every chosen model serves; 503 naming those that do not."""
-    state = request.app.state
-    ids = [model.id for model in state.models]
-    serving = await asyncio.gather(*(state.triton.ready(id_) for id_ in ids))
-    missing = [id_ for id_, serves in zip(ids, serving, strict=True) if not serves]
+async def ready(services: GatewayServices) -> Readiness:
+    """Return 200 when every chosen model is ready on some server; else 503 with those that are not."""
+    served = services.triton.served
+    if not served.reached:
+        raise Unavailable("not serving yet: no Triton server was reached")
+    missing = [model.id for model in served.models if model.state != "ready"]
     if missing:
         raise Unavailable(f"not serving yet: {', '.join(missing)}")
-    return Readiness(models=ids)
+    if served.of_kind("transcription") and services.detectors.missing:
+        raise Unavailable(f"cannot transcribe: {services.detectors.missing}")
+    return Readiness(models=[model.id for model in served.models])
 
 
 @router.get("/metrics", response_class=Response)
 async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
-    """The gateway's metrics for Prometheus; Triton has its own on its metrics port."""
+    """Return the gateway's metrics for Prometheus; Triton has its own on its metrics port."""
     encode, content_type = choose_encoder(accept)
     return Response(encode(REGISTRY), media_type=content_type)
+
+
+SURFACE: Final = Surface(router, open_paths=frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"}))

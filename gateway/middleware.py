@@ -1,4 +1,4 @@
-"""What stands before every route: errors in one form, keys, admission, and the limit on the body."""
+"""The middleware before every route: errors in one form, API keys, admission, and the limit on the body."""
 
 from __future__ import annotations
 
@@ -8,46 +8,43 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
+from fastapi.responses import Response
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.services import Timing
 from gateway.errors import (
-    ApiError,
+    BodyTooLarge,
     GatewayTimeout,
-    PayloadTooLarge,
+    HttpError,
     RateLimited,
-    ServerError,
     Unauthorized,
     Unavailable,
+    http_error,
 )
-
-OPEN_PATHS = frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"})
-"""What probes, scrapers and readers need, without a key: states and numbers, no content."""
-LIST_PATHS = ("/v1/models", "/v1/audio/models", "/v1/audio/voices")
-"""What PUBLIC_LISTS opens."""
+from gateway.surfaces import SurfaceTable
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
-
-LINGER_SECONDS = 2.0
-"""How long a client may go on sending a body that was refused, or not take the error that ends its answer."""
 
 logger = logging.getLogger(__name__)
 
 
-class Errors:
-    """Middleware: answers what was raised below it, and ends a request at its deadline of `timeout` seconds.
+class ErrorMiddleware:
+    """Turns exceptions into error responses, and ends a request at its deadline of `timeout` seconds.
 
-    After the answer has begun its status can no longer tell an error: it is the last of a stream's events, or the
-    connection is cut, so that nobody takes a part for the whole.
+    After the response has begun, its status cannot show an error any more: the error becomes the last event of a
+    stream of events, and any other response is cut, so that no client takes a part for the whole.
     """
 
-    def __init__(self, app: ASGIApp, timeout: float) -> None:
+    def __init__(self, app: ASGIApp, timeout: float, surfaces: SurfaceTable, timing: Timing) -> None:
         self.app = app
         self.timeout = timeout
+        self.surfaces = surfaces
+        self.timing = timing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer what it raises."""
+        """Pass the request on; respond with the error that it raises."""
         if scope["type"] == "websocket":
             await self._handshake(scope, receive, send)
             return
@@ -56,126 +53,124 @@ class Errors:
             return
         headers = Headers(scope=scope)
         unread = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
-        started = eventful = False
+        started = has_events = False
 
-        async def reading() -> Message:
+        async def receive_noted() -> Message:
             nonlocal unread
             message = await receive()
             unread = message.get("more_body", False)
             return message
 
-        async def sending(message: Message) -> None:
-            nonlocal started, eventful
+        async def send_noted(message: Message) -> None:
+            nonlocal started, has_events
             if message["type"] == "http.response.start":
                 started = True
-                eventful = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
+                has_events = Headers(raw=message["headers"]).get("content-type", "").startswith("text/event-stream")
             await send(message)
 
+        surface = self.surfaces.at(scope["path"])
         try:
-            async with asyncio.timeout(self.timeout) as deadline:
-                await self.app(scope, reading, sending)
+            async with self.timing.timeout(self.timeout) as deadline:
+                await self.app(scope, receive_noted, send_noted)
             return
         except ClientDisconnect:
             return
-        except ApiError as caught:
-            error = caught
         except asyncio.CancelledError:
-            # The time to drain is over; nobody else cancels what the server below runs.
-            error = Unavailable("this server is stopping; try again")
+            # The time to drain is over: only the server below cancels its requests.
+            error: HttpError = Unavailable("this server is stopping; try again")
         except Exception as caught:
             if isinstance(caught, TimeoutError) and deadline.expired():
                 error = GatewayTimeout(f"the request took longer than {self.timeout:g} s")
             else:
-                logger.exception("request failed")
-                error = ServerError()
+                error = http_error(caught, surface.field_names)
+        response = surface.error_response(error)
         if started:
-            # An answer without its regular end makes the server close the connection.
-            logger.error("answer cut: %s", error.message)
-            if eventful:
-                await _last_event(error, send)
+            # A response without its regular end makes the server close the connection.
+            logger.error("response cut: %s", error.message)
+            if has_events:
+                await self._send_last_event(response, send)
         elif unread:
-            await _answer_and_linger(error, reading, send)
+            await self._send_and_linger(response, receive_noted, send)
         else:
-            await error.response()(scope, receive, send)
+            await response(scope, receive, send)
 
     async def _handshake(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a WebSocket on; what is raised before it is accepted is answered as plain HTTP."""
+        """Pass a WebSocket on; an error before it is accepted becomes a plain HTTP response."""
         accepted = False
 
-        async def sending(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal accepted
             accepted = accepted or message["type"] == "websocket.accept"
             await send(message)
 
         try:
-            await self.app(scope, receive, sending)
-        except ApiError as error:
+            await self.app(scope, receive, send_noted)
+        except Exception as caught:
             if accepted:
                 raise
-            await error.response()(scope, receive, send)
+            surface = self.surfaces.at(scope["path"])
+            error = http_error(caught, surface.field_names)
+            await surface.error_response(error)(scope, receive, send)
+
+    async def _send_last_event(self, response: Response, send: Send) -> None:
+        """End a stream of events with an error, unless the client has stopped reading."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.timing.linger):
+                line = b"data: " + bytes(response.body) + b"\n\n"
+                await send({"type": "http.response.body", "body": line})
+
+    async def _send_and_linger(self, response: Response, receive: Receive, send: Send) -> None:
+        """Respond to a client that is still sending, and read on for a moment before the connection is closed.
+
+        A connection that is closed with unread bytes is reset, and the client may then lose the response.
+        """
+        response.headers["connection"] = "close"
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": response.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.timing.linger):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body"})
 
 
-async def _last_event(error: ApiError, send: Send) -> None:
-    """End a stream of events with an error, unless the client has stopped reading."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            line = b"data: " + bytes(error.response().body) + b"\n\n"
-            await send({"type": "http.response.body", "body": line})
+class ApiKeyMiddleware:
+    """Rejects requests without a valid API key, before their body is read."""
 
-
-async def _answer_and_linger(error: ApiError, receive: Receive, send: Send) -> None:
-    """Answer a client that is still sending, and hear it out for a moment before the connection is closed.
-
-    A connection closed over unread bytes is reset, and a client's kernel may then throw our answer away unread.
-    """
-    response = error.response()
-    response.headers["connection"] = "close"
-    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": response.body, "more_body": True})
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_SECONDS):
-            while (await receive()).get("more_body", False):
-                pass
-    await send({"type": "http.response.body"})
-
-
-class Keys:
-    """Middleware: lets in who sends one of `keys`; who does not is told before a byte of the body is read."""
-
-    def __init__(self, app: ASGIApp, keys: Sequence[str], public_lists: bool) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], surfaces: SurfaceTable, public_lists: bool) -> None:
         self.app = app
         self.keys = [key.encode() for key in keys]
+        self.surfaces = surfaces
         self.public_lists = public_lists
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or raise `Unauthorized`."""
-        if scope["type"] in ("http", "websocket") and not self._open(scope) and not self._known(scope):
+        if scope["type"] in ("http", "websocket") and not self._is_open(scope) and not self._has_key(scope):
             raise Unauthorized
         await self.app(scope, receive, send)
 
-    def _open(self, scope: Scope) -> bool:
+    def _is_open(self, scope: Scope) -> bool:
         path: str = scope["path"]
-        if path in OPEN_PATHS:
+        if path in self.surfaces.open_paths:
             return True
-        lists = path in LIST_PATHS or path.startswith("/v1/models/")
-        return self.public_lists and lists and scope.get("method") in ("GET", "HEAD")
+        if not self.public_lists or scope.get("method") not in ("GET", "HEAD"):
+            return False
+        lists = self.surfaces.list_paths
+        return path in lists or any(path.startswith(listed) for listed in lists if listed.endswith("/"))
 
-    def _known(self, scope: Scope) -> bool:
+    def _has_key(self, scope: Scope) -> bool:
         scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
         candidates = [sent.strip()] if scheme.lower() == "bearer" else []
-        # Browsers can set no header on a WebSocket; OpenAI's clients put the key among the subprotocols there.
+        # Browsers cannot set headers on a WebSocket; OpenAI's clients put the key among the subprotocols there.
         offered = scope.get("subprotocols", [])
         candidates += [name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)]
-        # Every key is compared, so that the time tells nothing.
+        # Compare with every key, so that the time reveals nothing.
         matches = [hmac.compare_digest(sent.encode("latin-1"), key) for key in self.keys for sent in candidates]
         return any(matches)
 
 
-class Admission:
-    """Middleware: at most `limit` requests that make a model work (POST) are in flight; more are sent away.
-
-    So are WebSockets beyond `sessions`.
-    """
+class AdmissionMiddleware:
+    """Rejects POST requests, which make a model work, beyond `limit` at once, and WebSockets beyond `sessions`."""
 
     def __init__(self, app: ASGIApp, limit: int, sessions: int) -> None:
         self.app = app
@@ -189,8 +184,8 @@ class Admission:
             await self.app(scope, receive, send)
             return
         if self.in_flight[kind] >= self.limits[kind]:
-            what = "requests" if kind == "http" else "live sessions"
-            raise RateLimited(f"this server works on {self.limits[kind]} {what} at once, and has them; try again")
+            noun = "requests" if kind == "http" else "live sessions"
+            raise RateLimited(f"this server is at capacity ({self.limits[kind]} {noun}); try again")
         self.in_flight[kind] += 1
         try:
             await self.app(scope, receive, send)
@@ -198,25 +193,25 @@ class Admission:
             self.in_flight[kind] -= 1
 
 
-class BodyLimit:
-    """Middleware: a request body of more than `limit` bytes is refused, by its declared length or by counting."""
+class BodyLimitMiddleware:
+    """Rejects request bodies of more than `limit` bytes, by their declared length or by counting."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self.app = app
         self.limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and raise `PayloadTooLarge` from its `receive` or `send`."""
+        """Pass the request on, and raise `BodyTooLarge` from its `receive` or `send`."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        error = PayloadTooLarge(f"the body is over {self.limit} bytes")
+        error = BodyTooLarge(f"the body is over {self.limit} bytes")
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > self.limit:
             raise error
         received = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
@@ -224,10 +219,10 @@ class BodyLimit:
                 raise error
             return message
 
-        async def guarded(message: Message) -> None:
-            # Parsers below may take our error for a malformed body; ours is the answer all the same.
+        async def send_guarded(message: Message) -> None:
+            # A parser may have taken the error for a malformed body; the response is still this error.
             if received > self.limit and message["type"] == "http.response.start":
                 raise error
             await send(message)
 
-        await self.app(scope, counted, guarded)
+        await self.app(scope, receive_counted, send_guarded)

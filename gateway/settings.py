@@ -1,100 +1,84 @@
-"""Every setting of the gateway, from the environment or a `.env` file."""
+"""The settings of the gateway, from environment variables or a `.env` file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.audio.formats import AudioFormat
+from tritone.settings import API_HOST, API_PORT, DRAIN_TIMEOUT, MAX_INPUT_CHARS, MODEL_DIR, Setting
 
 
 def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
-def _pairs(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    pairs = [word.partition("=") for word in _split(value)]
-    if not all(name and twin for name, _, twin in pairs):
-        raise ValueError("write pairs as id=id, separated by commas")
-    return {name: twin for name, _, twin in pairs}
+def _shared(setting: Setting[Any], **limits: Any) -> Any:
+    """Return the field of a setting that is declared in tritone/settings.py."""
+    return Field(default=setting.default, description=setting.description, **limits)
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-Pairs = Annotated[dict[str, str], NoDecode, BeforeValidator(_pairs)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
+ENV_FILE: Final = ".env"
 
-class Settings(BaseSettings):
+
+class GatewaySettings(BaseSettings):
     """Each field is read from the environment variable of its name in capitals; lists are separated by commas."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", env_ignore_empty=True, validate_default=True)
 
-    api_host: str = Field(
-        default="127.0.0.1", description="Address that the gateway listens on; `0.0.0.0` opens it to all."
-    )
-    api_port: int = Field(default=8899, ge=0, le=65535, description="Port that the gateway listens on.")
+    api_host: str = _shared(API_HOST)
+    api_port: int = _shared(API_PORT, ge=0, le=65535)
     triton_grpc_url: Names = Field(
         default=("localhost:8001",),
         min_length=1,
-        description="Triton servers to spread requests over: `host:port`, several of them, or `dns:///name:port`.",
+        description="Triton servers, `host:port` or `dns:///name:port` for all addresses of a name; each request goes "
+        "to one that serves its model.",
     )
-    model_dir: Path = Field(
-        default=Path("models"), description="Folder of the weights; the gateway reads its VAD from there."
-    )
-    tts_modes: Names = Field(
-        default=(), description="Speech models to serve, by name, mode or id. Empty: the default; or `none`."
-    )
-    model_type: str = Field(
-        default="", description="Size of the Qwen3-TTS models that TTS_MODES names by mode: `0.6b`, `1.7b` or `both`."
-    )
-    stt_models: Names = Field(default=(), description="Transcription models to serve, in the same words.")
-    extra_models_like: Pairs = Field(
-        default={}, description="Further models, and the id of the model that each is like: `minsu=qwen3-tts-1.7b`."
-    )
+    model_dir: Path = _shared(MODEL_DIR)
 
-    max_input_chars: int = Field(default=4096, ge=1, description="Characters that one speech request may hold.")
+    max_input_chars: int = _shared(MAX_INPUT_CHARS, ge=1)
     default_response_format: AudioFormat = Field(
-        default="mp3", description="Audio format of speech where none is asked for."
+        default="mp3", description="Audio format of speech for requests without one."
     )
     max_upload_bytes: int = Field(
-        default=100 * 2**20, ge=1, description="Bytes that a request body may hold, or a `ref_audio` that it names."
+        default=100 * 2**20, ge=1, description="Largest request body, and largest `ref_audio` file, in bytes."
     )
-    max_audio_seconds: float = Field(
-        default=4 * 3600.0, gt=0, description="Seconds of audio that one upload may decode to."
-    )
+    max_audio_seconds: float = Field(default=4 * 3600.0, gt=0, description="Longest audio of one upload, in seconds.")
     ref_audio_dir: Path = Field(
         default=Path("ref_audio"), description="Folder of the recordings that `ref_audio` may name."
     )
     allow_ref_audio_urls: bool = Field(
-        default=False, description="Whether `ref_audio` may be an http(s) address; public hosts alone."
+        default=False, description="Whether `ref_audio` may be an http(s) address of a public host."
     )
     ref_audio_hosts: Names = Field(
-        default=(), description="Internal hosts that such an address may name all the same: `host` or `host:port`."
+        default=(), description="Internal hosts that such an address may also name: `host` or `host:port`."
     )
-    max_requests: int = Field(default=64, ge=1, description="Requests worked on at once; more are answered with 429.")
+    max_requests: int = Field(default=64, ge=1, description="Requests served at once; others are answered with 429.")
     max_realtime_sessions: int = Field(
-        default=32, ge=1, description="Live transcriptions at once; more are answered with 429."
+        default=32, ge=1, description="Live transcription sessions at once; others are answered with 429."
     )
     realtime_idle_timeout: float = Field(
-        default=60.0, gt=0, description="Seconds that a live transcription may wait for its client."
+        default=60.0, gt=0, description="Seconds after which a live session without client events is closed."
     )
     realtime_session_timeout: float = Field(
-        default=3600.0, gt=0, description="Seconds that a live transcription may take as a whole."
+        default=3600.0, gt=0, description="Seconds after which a live session is closed."
     )
     first_audio_timeout: float = Field(
         default=60.0, gt=0, description="Seconds until the first audio of a speech request."
     )
-    request_timeout: float = Field(default=600.0, gt=0, description="Seconds that one request may take as a whole.")
-    drain_timeout: int = Field(default=30, ge=0, description="Seconds that open requests get to finish after SIGTERM.")
+    request_timeout: float = Field(default=600.0, gt=0, description="Seconds that one request may take in all.")
+    drain_timeout: int = _shared(DRAIN_TIMEOUT, ge=0)
 
-    api_keys: Secrets = Field(default=(), description="Keys that clients must send one of. Empty: open to all.")
+    api_keys: Secrets = Field(default=(), description="API keys; a client must send one of them. Empty: no key needed.")
     public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
-    cors_origins: Names = Field(default=(), description="Origins that browsers may call from; `*` for every one.")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level that is logged."
+    cors_origins: Names = Field(default=(), description="Origins that browsers may send requests from; `*`: all.")
+    extra_surfaces: Names = Field(
+        default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")

@@ -1,21 +1,22 @@
-"""Answers that leave piece by piece."""
+"""HTTP responses that are sent piece by piece."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Final
 
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-_SLICE_BYTES = 64 * 1024
+_SLICE_BYTES: Final = 64 * 1024
 
 
-class Stream(StreamingResponse):
-    """A streamed answer that closes its generator at once when it ends or the client goes.
+class StreamedResponse(StreamingResponse):
+    """A streamed response that closes its generator at once when it ends or the client disconnects.
 
-    Starlette leaves that to the garbage collector; here it is what cancels the work in Triton.
+    Starlette leaves that to the garbage collector; here it cancels the work in Triton.
     """
 
     def __init__(
@@ -26,13 +27,13 @@ class Stream(StreamingResponse):
         super().__init__(self._body(), media_type=media_type, headers=headers)
 
     async def begin(self) -> None:
-        """Wait for the first piece: what fails until then can still be told by a status."""
+        """Wait for the first piece; an error until then can still have a status of its own."""
         async for piece in self._pieces:
             self._first.append(piece)
             return
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the answer."""
+        """Send the response."""
         async with aclosing(self._pieces):
             await super().__call__(scope, receive, send)
 
@@ -43,25 +44,25 @@ class Stream(StreamingResponse):
             yield piece
 
 
-class Whole(Stream):
-    """An answer that is all there, and still leaves as fast as the client takes it.
+class WholeResponse(StreamedResponse):
+    """A complete response that is sent as fast as the client reads it.
 
-    Sent at once, it would lie in the server's buffer while the request counts as over.
+    In one piece it would lie in the server's buffer while the request counts as finished.
     """
 
     def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str]) -> None:
         super().__init__(_slices(content), media_type, {**headers, "content-length": str(len(content))})
 
 
-class Events(Stream):
-    """Server-sent events as OpenAI's SDK reads them: one JSON object a `data:` line.
+class EventStream(StreamedResponse):
+    """Server-sent events as OpenAI's SDK reads them: one JSON object in each `data:` line.
 
-    An error on the way becomes the last event, which the SDK raises (`middleware.Errors`); one before the first event
-    has a status of its own.
+    An error in mid-stream becomes the last event, which the SDK raises (`ErrorMiddleware`); an error before the first
+    event has a status of its own.
     """
 
     def __init__(self, events: AsyncGenerator[BaseModel], headers: Mapping[str, str] | None = None) -> None:
-        # Proxies must not gather events.
+        # Proxies must not buffer events.
         unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}
         super().__init__(_lines(events), "text/event-stream", {**unbuffered, **(headers or {})})
 

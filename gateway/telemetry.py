@@ -1,4 +1,4 @@
-"""What is told of each request: its id, one log line, and the metrics. Never text, audio, voices or keys."""
+"""The record of each request: its id, one log line, and the metrics. It never holds text, audio, voices or keys."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from prometheus_client import Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-REQUESTS = Counter("tritone_http_requests_total", "Requests answered", ["route", "status"])
-IN_FLIGHT = Gauge("tritone_http_requests_in_flight", "Requests in work")
+from gateway.core.telemetry import WorkTelemetry
+
+REQUESTS = Counter("tritone_http_requests_total", "Requests with a response", ["route", "status"])
+IN_FLIGHT = Gauge("tritone_http_requests_in_flight", "Requests being served")
 DURATION = Histogram(
     "tritone_http_request_seconds",
-    "From a request's first byte to its answer's last, in seconds",
+    "From a request's first byte to the last byte of its response, in seconds",
     ["route"],
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
 FIRST_BYTE = Histogram(
     "tritone_http_first_byte_seconds",
-    "From a request's first byte to its answer's first, in seconds",
+    "From a request's first byte to the first byte of its response, in seconds",
     ["route"],
     buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60),
 )
-AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio spoken or heard", ["model"])
+AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio synthesized or transcribed", ["model"])
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
-"""What is asked every few seconds; the log has other things to tell."""
+"""Requested every few seconds, and so logged at level DEBUG."""
 CLIENT_GONE = 499
-"""The status that is logged where the client left before it had one."""
+"""The status that is logged if the client disconnects before the response has one."""
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -42,34 +44,31 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Record:
-    """What is known of one request; the routers add the model and the seconds of audio."""
+class RequestRecord(WorkTelemetry):
+    """The record of one request; the use cases add the model and the seconds of audio."""
 
-    request_id: str
     started: float = field(default_factory=time.perf_counter)
     """`perf_counter` seconds."""
-    model: str | None = None
-    audio_seconds: float = 0.0
     status: int = CLIENT_GONE
     first_byte: float | None = None
-    """`perf_counter` seconds when the first byte of the answer's body left."""
+    """`perf_counter` seconds when the first byte of the response's body was sent."""
     complete: bool = False
-    """Whether the answer reached its regular end."""
+    """Whether the response was sent to its end."""
 
 
-class Telemetry:
-    """Middleware: gives each request its `Record` (`request.state.record`) and tells of it when it is over."""
+class TelemetryMiddleware:
+    """Gives each request its record (`request.state.record`); logs and counts the request when it is over."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and tell of it afterwards."""
+        """Pass the request on, and report it afterwards."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         sent_id = Headers(scope=scope).get("x-request-id", "")
-        record = Record(sent_id if _SANE_ID.fullmatch(sent_id) else uuid.uuid4().hex)
+        record = RequestRecord(sent_id if _SANE_ID.fullmatch(sent_id) else uuid.uuid4().hex)
         scope.setdefault("state", {})["record"] = record
 
         async def watched(message: Message) -> None:
@@ -79,7 +78,7 @@ class Telemetry:
                 MutableHeaders(scope=message)["x-request-id"] = record.request_id
             elif kind == "accept":
                 record.status = 101
-                record.complete = True  # a session ends when either side likes
+                record.complete = True  # either side may end a session at any time
                 message.setdefault("headers", [])
                 MutableHeaders(scope=message)["x-request-id"] = record.request_id
             elif kind == "http.response.body":
@@ -94,14 +93,14 @@ class Telemetry:
             await self.app(scope, receive, watched)
         finally:
             IN_FLIGHT.dec()
-            _tell(scope, record)
+            _report(scope, record)
             _request_id.reset(token)
 
 
-def _tell(scope: Scope, record: Record) -> None:
+def _report(scope: Scope, record: RequestRecord) -> None:
     """Log and count a request that is over."""
     ended = time.perf_counter()
-    # The pattern, not the path: a label for each path that somebody tries would grow without end.
+    # The pattern, not the path: the number of labels must not grow with the paths that clients try.
     route = getattr(scope.get("route"), "path", "other")
     REQUESTS.labels(route, record.status).inc()
     DURATION.labels(route).observe(ended - record.started)
@@ -132,7 +131,7 @@ class JsonFormatter(logging.Formatter):
     default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`, its traceback included."""
+        """Return the line of `record`, with its traceback."""
         line: dict[str, object] = {
             "time": self.formatTime(record),
             "level": record.levelname.lower(),
@@ -148,7 +147,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every logger, uvicorn's too, to standard error as JSON lines; uvicorn's own news are left out."""
+    """Send every logger, uvicorn's too, to standard error as JSON lines; uvicorn's own at level WARNING and above."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

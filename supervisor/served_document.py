@@ -43,13 +43,10 @@ class DocumentWriter:
         if id_ not in self._models:
             return  # companions are loaded, but not served to gateways
         known = self._models[id_]
-        loaded = state == "ready"
+        created = known.created or (int(time.time()) if state == "ready" else 0)
+        loads = known.loads + (state == "ready" and known.state != "ready")
         self._models[id_] = replace(
-            known,
-            state=state,
-            description=description or known.description,
-            created=known.created or loaded * int(time.time()),
-            loads=known.loads + loaded,
+            known, state=state, description=description or known.description, created=created, loads=loads
         )
         self._write()
 

@@ -20,13 +20,19 @@ class MissingWeightsError(Exception):
     """The network's file is missing; the message names the command that fetches it."""
 
 
+def missing(model_dir: Path) -> str:
+    """Return the problem with the network's file below `model_dir`, and how to fetch it; empty if it exists."""
+    path = model_dir / _FILE
+    return "" if path.exists() else f"{path} is missing; fetch it with: scripts/fetch_models silero-vad"
+
+
 def load(model_dir: Path) -> Any:
     """Return the onnxruntime session of the network below `model_dir`; all recordings may share it.
 
     Raises `MissingWeightsError`.
     """
-    if not (model_dir / _FILE).exists():
-        raise MissingWeightsError(f"{model_dir / _FILE} is missing; fetch it with: scripts/fetch_models silero-vad")
+    if problem := missing(model_dir):
+        raise MissingWeightsError(problem)
     options = onnxruntime.SessionOptions()
     # The network is small: requests run in parallel, its operations do not.
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,1 +1,1 @@
-"""Audio on its way out: encoded, and made faster or slower, while it is still being spoken."""
+"""Decode uploaded audio; encode synthesized audio, and change its tempo, while it streams."""

@@ -1,4 +1,4 @@
-"""Speech into the six formats of OpenAI's API: each byte as soon as it is there, or a file that knows its length."""
+"""Encode speech to the six formats of OpenAI's API: as a stream, or as a file with its length in the header."""
 
 from __future__ import annotations
 
@@ -18,52 +18,52 @@ from tritone.contract import SPEECH_RATE
 
 @dataclass(frozen=True)
 class Codec:
-    """How a compressed format is made: PyAV's names, and the options of its encoder and of its container."""
+    """The encoder and the container of a format, by PyAV's names, with their options."""
 
     encoder: str
     container: str
     bit_rate: int | None = None
     rate: int | None = None
-    """The only rate that is used, in Hz; None: the model's own."""
+    """The rate of the encoded audio, in Hz; None: the model's own."""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 CODECS: Mapping[AudioFormat, Codec] = {
     "mp3": Codec("libmp3lame", "mp3", bit_rate=96_000, options={"id3v2_version": "0"}),
-    # Pages of 100 ms, where the container would gather a second. Opus knows five rates, 24 kHz among them.
+    # Pages of 100 ms instead of a second. Opus supports five rates, 24 kHz among them.
     "opus": Codec("libopus", "ogg", bit_rate=48_000, rate=SPEECH_RATE, options={"page_duration": "100000"}),
     "aac": Codec("aac", "adts", bit_rate=64_000),
-    # Streamed, the length in its header stays "unknown", as the format allows; libsndfile alone cannot read that.
+    # In a stream the header's length stays "unknown", which the format allows; only libsndfile cannot read it.
     "flac": Codec("flac", "flac"),
-    # Streamed, `WavEncoder` makes it. Bit-exact: without the name of the program that wrote it.
+    # For whole files; `WavEncoder` makes streams. Bit-exact: without the encoder's name.
     "wav": Codec("pcm_s16le", "wav", options={"fflags": "+bitexact"}),
 }
 
 _WAV_BYTES = 2**30
 """The data size in a WAV header that is sent before the length is known: 6 hours at 24 kHz.
 
-Readers that meet the end of the stream first give what there was. Of the values that say "unknown", 0 makes `wave`
-refuse the file and soundfile read nothing, and 0xFFFFFFFF is negative or endless to some; this one is a plain size.
+Readers return the audio that they find before the end. With 0 for "unknown", `wave` rejects the file and soundfile
+reads nothing; some readers take 0xFFFFFFFF for a negative or an endless size. This is a plain size.
 """
 
 
 class Encoder(Protocol):
-    """Takes int16 mono samples, gives the bytes that are ready; `finish` gives the rest, and is called once."""
+    """Encodes int16 mono samples; `write` returns the bytes that are ready, `finish`, called once, the rest."""
 
     costly: bool
-    """Whether a second of audio takes more than a tenth of a millisecond: then keep it off the event loop."""
+    """True if a second of audio takes more than a tenth of a millisecond: call it in a thread then."""
 
     def write(self, samples: Samples) -> bytes:
-        """Encode `samples`; may give nothing yet."""
+        """Encode `samples`; may return no bytes yet."""
 
     def finish(self) -> bytes:
-        """What is left, the tail included."""
+        """Return the remaining bytes."""
 
 
 def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False) -> Encoder:
-    """The encoder of one utterance at `rate` Hz; `pcm` comes out at 24 kHz, whatever `rate` is.
+    """Return an encoder for speech at `rate` Hz; `pcm` is resampled to 24 kHz.
 
-    A `whole` file tells its length where its format has a place for it, so that nothing is ready before `finish`.
+    A `whole` file has its length in its header if the format has a place for it; no bytes are ready before `finish`.
     """
     if audio_format == "pcm":
         return PcmEncoder(rate)
@@ -73,7 +73,7 @@ def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False) -> Enc
 
 
 class AvEncoder:
-    """A format that PyAV makes, into a sink."""
+    """Encodes with PyAV into a sink."""
 
     costly = True
 
@@ -81,10 +81,10 @@ class AvEncoder:
         self._rate = rate
         self._position = 0
         self._sink = sink
-        # Else the container gathers 32 KB, seconds of speech, before it writes.
+        # Without it the container buffers 32 KB, which is seconds of speech.
         options = {"flush_packets": "1", **codec.options}
         self._container = av.open(sink, "w", format=codec.container, options=options)
-        # PyAV resamples and converts what it is given to what the encoder takes.
+        # PyAV resamples and converts to the encoder's input format.
         stream = self._container.add_stream(codec.encoder, rate=codec.rate or rate, layout="mono")
         assert isinstance(stream, av.AudioStream)
         self._stream = stream
@@ -92,13 +92,13 @@ class AvEncoder:
             self._stream.bit_rate = codec.bit_rate
 
     def write(self, samples: Samples) -> bytes:
-        """Encode `samples`, but for what does not fill a frame of the codec."""
+        """Encode `samples`; the part that does not fill a frame of the codec waits."""
         self._encode(frame(samples, self._rate, self._position))
         self._position += len(samples)
         return self._sink.ready()
 
     def finish(self) -> bytes:
-        """The last frames and what the container ends with; of a whole file all of it."""
+        """Return the last frames and the container's end; for a whole file, all of it."""
         self._encode(None)
         self._container.close()
         return self._sink.rest()
@@ -109,7 +109,7 @@ class AvEncoder:
 
 
 class WavEncoder:
-    """16-bit WAV with a header that goes out before the length is known, and nothing after the samples."""
+    """16-bit WAV; its header is sent before the length is known."""
 
     costly = False
 
@@ -122,12 +122,12 @@ class WavEncoder:
         )
 
     def write(self, samples: Samples) -> bytes:
-        """The samples as they are; the header goes before the first."""
+        """Return the samples unchanged, after the header the first time."""
         header, self._header = self._header, b""
         return header + samples.astype("<i2", copy=False).tobytes()
 
     def finish(self) -> bytes:
-        """The header, if there was no sample at all."""
+        """Return the header if there were no samples, else nothing."""
         return self.write(np.empty(0, np.int16))
 
 
@@ -142,7 +142,7 @@ class PcmEncoder:
         self._resampler = av.AudioResampler("s16", "mono", SPEECH_RATE) if rate != SPEECH_RATE else None
 
     def write(self, samples: Samples) -> bytes:
-        """The samples at 24 kHz."""
+        """Return the samples at 24 kHz."""
         if self._resampler is None:
             return samples.astype("<i2", copy=False).tobytes()
         resampled = self._resampler.resample(frame(samples, self._rate, self._position))
@@ -150,12 +150,12 @@ class PcmEncoder:
         return _bytes(resampled)
 
     def finish(self) -> bytes:
-        """What the resampler still holds."""
+        """Return the samples that the resampler still holds."""
         return _bytes(self._resampler.resample(None)) if self._resampler else b""
 
 
 class _Sink:
-    """Where PyAV writes what leaves at once; without `seek`, so that containers know that nothing is mended later."""
+    """A sink for streams; it has no `seek`, so that containers do not try to complete their header later."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -173,7 +173,7 @@ class _Sink:
 
 
 class _File(io.BytesIO):
-    """Where PyAV writes a whole file, and goes back to its head when it knows the length."""
+    """A sink for whole files, in which PyAV completes the header when it knows the length."""
 
     def ready(self) -> bytes:
         return b""

@@ -1,4 +1,4 @@
-"""Samples as PyAV takes them."""
+"""Convert samples to and from PyAV's frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Samples = NDArray[np.int16]
 
 
 def frame(samples: Samples, rate: int, position: int) -> av.AudioFrame:
-    """`samples` at `rate` Hz, which come after `position` others."""
+    """Return a frame of `samples` at `rate` Hz; `position` is the number of samples before them."""
     made = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout="mono")
     made.sample_rate = rate
     made.pts = position
@@ -19,5 +19,5 @@ def frame(samples: Samples, rate: int, position: int) -> av.AudioFrame:
 
 
 def samples_of(audio: av.AudioFrame) -> Samples:
-    """Undo `frame`, for mono audio of 16 bits."""
+    """Undo `frame`; `audio` is mono, of 16 bits."""
     return audio.to_ndarray().reshape(-1).astype(np.int16, copy=False)

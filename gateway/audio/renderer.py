@@ -1,4 +1,4 @@
-"""From samples as a model speaks them to an audio file as a client asked for it."""
+"""Render a model's samples to the audio file that the client requested."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gateway.audio.tempo import Tempo
 
 
 class Renderer:
-    """Changes the tempo of int16 mono samples of `rate` Hz and encodes them; not for two threads at once.
+    """Changes the tempo of int16 mono samples of `rate` Hz and encodes them; only one thread at a time may use it.
 
-    A `whole` file is told its length, and comes with `finish`.
+    `finish` returns a `whole` file, with its length in its header.
     """
 
     def __init__(self, audio_format: AudioFormat, rate: int, tempo: float, *, whole: bool) -> None:
@@ -24,20 +24,20 @@ class Renderer:
 
     @property
     def costly(self) -> bool:
-        """Whether the work belongs in a thread."""
+        """True if `write` and `finish` should be called in a thread."""
         return self._encoder.costly or self._tempo is not None
 
     @property
     def seconds(self) -> float:
-        """How much the client was given so far, in seconds of audio."""
+        """Seconds of audio encoded so far."""
         return self._samples / self._rate
 
     def write(self, samples: Samples) -> bytes:
-        """The bytes that `samples` complete; may be none."""
+        """Encode `samples`; may return no bytes yet."""
         return self._encode(self._tempo.write(samples) if self._tempo else samples)
 
     def finish(self) -> bytes:
-        """The rest of the file; called once."""
+        """Return the rest of the file; call it once."""
         tail = self._tempo.finish() if self._tempo else np.empty(0, np.int16)
         return self._encode(tail) + self._encoder.finish()
 

@@ -1,4 +1,4 @@
-"""Speech made faster or slower without a change of pitch, while it streams."""
+"""Make speech faster or slower, without a change of pitch, while it streams."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from av.filter import Graph
 from gateway.audio.frames import Samples, frame, samples_of
 
 _STEP_SECONDS = 0.05
-"""What atempo is given at once: each stage keeps the latest frame back, so large frames would delay the first audio."""
+"""Audio in a frame for atempo: each stage holds back the latest frame, so large frames would delay the first audio."""
 _PAD_SECONDS = 0.1
-"""Output's length of the silence after the end, which pushes the last of the speech out of atempo's windows."""
+"""Output length of the silence that is added at the end to flush the last speech out of atempo's windows."""
 
 
 class Tempo:
-    """Plays audio of `rate` Hz `factor` times as fast: n samples in come to n / factor out.
+    """Makes audio of `rate` Hz `factor` times as fast: n input samples give n / factor output samples.
 
-    ffmpeg's atempo sounds well from half to double; further away it is applied more than once.
+    ffmpeg's atempo sounds good from 0.5 to 2; for other factors it is applied several times.
     """
 
     def __init__(self, factor: float, rate: int) -> None:
@@ -36,14 +36,14 @@ class Tempo:
         self._graph.link_nodes(*nodes).configure()
 
     def write(self, samples: Samples) -> Samples:
-        """Take `samples`; give what is ready, which may be nothing."""
+        """Add `samples`; return the samples that are ready, if any."""
         ready = self._push(samples)
         self._taken += len(samples)
         self._given += len(ready)
         return ready
 
     def finish(self) -> Samples:
-        """The tail, to the sample; called once."""
+        """Return the remaining samples, to the exact length; call it once."""
         padding = np.zeros(round(_PAD_SECONDS * self._rate * max(1.0, self._factor)), np.int16)
         tail = [self._push(padding)]
         self._graph.push(None)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from gateway.settings import Settings as GatewaySettings
+from gateway.settings import GatewaySettings
 from supervisor.environments import ROOT
 from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings

@@ -15,16 +15,22 @@ import numpy as np
 import openai
 import pytest
 import uvicorn
+from fastapi import FastAPI
+from numpy.typing import NDArray
 
 from gateway.app import create_app
-from gateway.settings import Settings
+from gateway.core.services import Services, Timing
+from gateway.core.speech_detectors import SpeechDetectors
+from gateway.settings import GatewaySettings
 from tests.fake_triton import Call, FakeTriton, Tensors
-from tritone import vad
-from tritone.contract import SPEECH_RATE, SpeechDescription, Voice
+from tests.unit.gateway.servers import follow
+from tritone.contract import SPEECH_RATE
+from tritone.descriptions import SpeechDescription, Voice
+from tritone.windowing import Samples
 
 
 def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
-    """A sine of 220 Hz as int16 samples."""
+    """Return a sine of 220 Hz as int16 samples."""
     return (8000 * np.sin(2 * np.pi * 220 * np.arange(round(seconds * rate)) / rate)).astype(np.int16)
 
 
@@ -42,14 +48,14 @@ _SAMPLING = (
 _SPEAKERS = ("vivian", "ryan", "serena", "uncle_fu", "ono_anna", "sohee", "aiden", "eric", "dylan")
 
 
-def qwen(*follows: str, speakers: tuple[str, ...] = ()) -> SpeechDescription:
-    """What a Qwen3-TTS model says of itself that follows these options beside the ones that all do."""
+def qwen(*options: str, speakers: tuple[str, ...] = ()) -> SpeechDescription:
+    """Return the description of a Qwen3-TTS model that supports `options` beside those that all support."""
     return SpeechDescription(
         voices=tuple(Voice(speaker, speaker.title()) for speaker in speakers),
         languages=("zh", "en", "ko"),
         default_voice=speakers[0] if speakers else "",
         speed_range=(1.0, 1.0),
-        follows=("language", *follows, *_SAMPLING),
+        options=("language", *options, *_SAMPLING),
     )
 
 
@@ -64,7 +70,7 @@ QWEN = {
 
 @dataclass
 class FakeSpeech:
-    """A scripted speech model: gives `chunks`, each after its turn in `gates` has come; then `failure`, if any."""
+    """A scripted speech model: it sends `chunks`, each after its event in `gates`, then raises `failure`, if any."""
 
     chunks: list[np.ndarray] = field(default_factory=lambda: [tone(0.5), tone(0.7)])
     gates: list[asyncio.Event] = field(default_factory=list)
@@ -72,14 +78,11 @@ class FakeSpeech:
     rate: int = SPEECH_RATE
     finish_reason: str = "stop"
     description: SpeechDescription = DESCRIPTION
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when it is asked to speak."""
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by the first call."""
 
     async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
-        if call.parameters.get("describe"):
-            yield {"description": np.array([self.description.to_json().encode()], np.object_)}
-            return
-        self.asked.set()
+        self.called.set()
         for index, chunk in enumerate(self.chunks):
             if index < len(self.gates):
                 await self.gates[index].wait()
@@ -98,41 +101,97 @@ class FakeSpeech:
         return {"audio": samples, "sample_rate": np.array([self.rate], np.int32)}
 
 
+class LoudnessDetectors(SpeechDetectors):
+    """Detectors without weights: loud audio has the probability `gain` of speech."""
+
+    missing = ""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain = gain
+
+    async def load(self) -> None:
+        pass
+
+    def new(self) -> Callable[[Samples], NDArray[np.float32]]:
+        return lambda frames: self.gain * loudness(frames)
+
+
+def loudness(frames: Samples) -> NDArray[np.float32]:
+    """Return 1 for each loud frame, 0 for a silent one."""
+    return (np.abs(frames).max(axis=1) > 0.05).astype(np.float32)
+
+
 @dataclass
 class Gateway:
-    """A gateway that runs, and clients of it."""
+    """A running gateway, and clients of it."""
 
+    app: FastAPI
     url: str
     http: httpx.AsyncClient
     openai: openai.AsyncOpenAI
 
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.state.services
+        return services
 
-class _Server(uvicorn.Server):
-    """A server that reports when it listens, and stops on an event where uvicorn polls."""
+    async def follow(self, *tritons: FakeTriton) -> None:
+        """Publish the documents of `tritons`, and wait until the gateway has them."""
+        await follow(self.services.triton, *tritons)
+
+
+class _UvicornServer(uvicorn.Server):
+    """Has an event for its start."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.up = asyncio.Event()
-        self.leave = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.up.set()
 
-    async def main_loop(self) -> None:
-        await self.leave.wait()
-
 
 Serve = Callable[..., AbstractAsyncContextManager[Gateway]]
-KEYS = {"api_keys": "sk-one, sk-two"}
+
+FAR = 86_400.0
+"""A timeout of a gateway, in seconds, that passes when `expire` is called."""
+NO_PARTIALS = 600.0
+"""A `partial_interval` without partial transcriptions, however slow the machine is."""
+TIMING = Timing(partial_interval=NO_PARTIALS)
+
+
+@dataclass
+class Deadlines:
+    """A clock for gateways, whose deadlines of `FAR` seconds tests let pass."""
+
+    begun: list[asyncio.Timeout] = field(default_factory=list)
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        deadline = asyncio.timeout(seconds)
+        if seconds == FAR:
+            self.begun.append(deadline)
+        return deadline
+
+    def expire(self) -> None:
+        """Let the last deadline pass now."""
+        self.begun[-1].reschedule(0)
 
 
 @asynccontextmanager
-async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vad, "load", lambda model_dir: None)  # the detector of these tests is `loudness`
-        app = create_app(Settings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}))
-    server = _Server(
+async def _serve(
+    fake: FakeTriton,
+    *,
+    timing: Timing = TIMING,
+    detectors: SpeechDetectors | None = None,
+    **settings: Any,
+) -> AsyncIterator[Gateway]:
+    app = create_app(
+        GatewaySettings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}),
+        timing=timing,
+        detectors=detectors or LoudnessDetectors(),
+    )
+    server = _UvicornServer(
         uvicorn.Config(app, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
     )
     listener = socket.create_server(("127.0.0.1", 0))
@@ -145,9 +204,9 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
             httpx.AsyncClient(base_url=url, timeout=30) as http,
             openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=30) as sdk,
         ):
-            yield Gateway(url, http, sdk)
+            yield Gateway(app, url, http, sdk)
     finally:
-        server.leave.set()
+        server.should_exit = True
         await running
         listener.close()
 
@@ -155,7 +214,7 @@ async def _serve(fake: FakeTriton, **settings: Any) -> AsyncIterator[Gateway]:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_from_outside() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for name in Settings.model_fields.keys() - {"model_dir"}:
+        for name in GatewaySettings.model_fields.keys() - {"model_dir"}:
             patch.delenv(name.upper(), raising=False)
         yield
 
@@ -167,8 +226,14 @@ async def _triton() -> AsyncIterator[FakeTriton]:
 
 
 @pytest.fixture(scope="session")
-async def _gateway(_triton: FakeTriton) -> AsyncIterator[Gateway]:
-    async with _serve(_triton) as running:
+def detectors() -> LoudnessDetectors:
+    """The detectors of `gateway`."""
+    return LoudnessDetectors()
+
+
+@pytest.fixture(scope="session")
+async def _gateway(_triton: FakeTriton, detectors: LoudnessDetectors) -> AsyncIterator[Gateway]:
+    async with _serve(_triton, detectors=detectors) as running:
         yield running
 
 
@@ -178,17 +243,20 @@ def kokoro() -> FakeSpeech:
 
 
 @pytest.fixture
-def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
-    """One server for all tests, with new models and no memory for each."""
+async def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
+    """One server for all tests, with new models for each."""
     _triton.handlers = {"kokoro-82m": kokoro, "whisper-base": lambda call: iter(())}
-    _triton.away.clear()
+    _triton.states.clear()
+    _triton.overrides.clear()
     _triton.calls.clear()
+    await _triton.publish()
     return _triton
 
 
 @pytest.fixture
-def gateway(_gateway: Gateway, triton: FakeTriton) -> Gateway:
+async def gateway(_gateway: Gateway, triton: FakeTriton) -> Gateway:
     """A gateway with the default settings, one for all tests."""
+    await _gateway.follow(triton)
     return _gateway
 
 
@@ -200,40 +268,49 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def _qwen_gateway(_triton: FakeTriton, references: Path) -> AsyncIterator[Gateway]:
-    settings = {"model_type": "both", "tts_modes": "all", "stt_models": "none", "ref_audio_dir": references}
-    async with _serve(_triton, default_response_format="wav", **settings) as running:
+    async with _serve(_triton, default_response_format="wav", ref_audio_dir=references) as running:
         yield running
 
 
 @pytest.fixture
-def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
-    """A gateway with the five Qwen3-TTS models, as the server that they came from had them."""
-    triton.handlers |= {id_: FakeSpeech(description=description) for id_, description in QWEN.items()}
+async def qwen_gateway(_qwen_gateway: Gateway, triton: FakeTriton) -> Gateway:
+    """A gateway with the five Qwen3-TTS models, as the earlier Qwen3-TTS server had them."""
+    triton.handlers = {id_: FakeSpeech(description=description) for id_, description in QWEN.items()}
+    await _qwen_gateway.follow(triton)
     return _qwen_gateway
 
 
-@pytest.fixture(scope="session")
-async def _locked_gateway(_triton: FakeTriton) -> AsyncIterator[Gateway]:
-    async with _serve(_triton, **KEYS) as running:
-        yield running
+@pytest.fixture
+def deadlines() -> Deadlines:
+    return Deadlines()
 
 
 @pytest.fixture
-def locked_gateway(_locked_gateway: Gateway, triton: FakeTriton) -> Gateway:
-    """A gateway that requires one of `KEYS`."""
-    return _locked_gateway
+def expire(deadlines: Deadlines) -> Callable[[], None]:
+    """Let the last timeout of `FAR` seconds pass that a gateway of `serve` has begun."""
+    return deadlines.expire
 
 
 @pytest.fixture
-def serve(triton: FakeTriton) -> Serve:
-    """`async with serve(max_input_chars=10) as gateway:` runs a gateway of its own with these settings."""
-    return lambda **settings: _serve(triton, **settings)
+def serve(triton: FakeTriton, deadlines: Deadlines) -> Serve:
+    """`async with serve(max_input_chars=10) as gateway:` runs a gateway of its own with these settings.
+
+    `clocks` holds fields of its `Timing`, `detectors` its detectors.
+    """
+
+    def run(
+        clocks: dict[str, Any] | None = None, detectors: SpeechDetectors | None = None, **settings: Any
+    ) -> AbstractAsyncContextManager[Gateway]:
+        timing = Timing(**{"timeout": deadlines.timeout, "partial_interval": NO_PARTIALS, **(clocks or {})})
+        return _serve(triton, timing=timing, detectors=detectors, **settings)
+
+    return run
 
 
 @asynccontextmanager
-async def leaving(asking: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """A client that asks, and is gone at the end of the block."""
-    client = asyncio.create_task(asking)
+async def leaving(request: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """A client that sends `request`, and disconnects at the end of the block."""
+    client = asyncio.create_task(request)
     try:
         yield
     finally:
@@ -242,28 +319,8 @@ async def leaving(asking: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
             await client
 
 
-FAR = 86_400.0
-"""A timeout of a gateway, in seconds, whose end is up to `expire`."""
-
-
-@pytest.fixture
-def expire(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Has the last timeout of `FAR` seconds that was begun run out now: how fast the machine is has no part in it."""
-    begun: list[asyncio.Timeout] = []
-    timeout = asyncio.timeout
-
-    def noted(seconds: float | None) -> asyncio.Timeout:
-        deadline = timeout(seconds)
-        if seconds == FAR:
-            begun.append(deadline)
-        return deadline
-
-    monkeypatch.setattr(asyncio, "timeout", noted)
-    return lambda: begun[-1].reschedule(0)
-
-
 @pytest.fixture
 def request_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
-    """What was logged of the requests so far."""
+    """The log lines of the requests so far."""
     caplog.set_level("INFO", logger="gateway.telemetry")
     return lambda: [record.details for record in caplog.records if record.name == "gateway.telemetry"]

@@ -18,20 +18,20 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @asynccontextmanager
 async def running(triton: str, folder: Path, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A gateway in front of the Triton at that address, once it listens, and its URL."""
+    """Run a gateway in front of the Triton at that address; yield it with its URL once it is ready."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    told = {"PYTHONPATH": str(ROOT), "API_PORT": str(port), "TRITON_GRPC_URL": triton, **settings}
+    variables = {"PYTHONPATH": str(ROOT), "API_PORT": str(port), "TRITON_GRPC_URL": triton, **settings}
     started = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "gateway"),
         cwd=folder,
-        env={**os.environ, **told},
+        env={**os.environ, **variables},
         stderr=asyncio.subprocess.PIPE,
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        await until(True, started, url)
+        await until(True, started, url, "/ready")
         yield started, url
     finally:
         if started.returncode is None:
@@ -39,24 +39,24 @@ async def running(triton: str, folder: Path, **settings: str) -> AsyncIterator[t
         await started.wait()
 
 
-async def until(listening: bool, process: asyncio.subprocess.Process, url: str) -> None:
-    """Wait until it listens, or does no longer."""
+async def until(success: bool, process: asyncio.subprocess.Process, url: str, path: str = "/health") -> None:
+    """Wait until the gateway answers `path` with success, or does not any more."""
     async with asyncio.timeout(60):
-        while await _listens(url) is not listening:
+        while await _succeeds(url + path) is not success:
             assert process.returncode is None
             await asyncio.sleep(0.05)
 
 
 def peak_mb(pid: int) -> float:
-    """The most memory that a process has had so far, in MB; Linux keeps the mark."""
+    """Return the most memory that a process has had so far, in MB; Linux keeps the mark."""
     match = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     assert match
     return int(match[1]) * 1024 / 1e6
 
 
-async def _listens(url: str) -> bool:
+async def _succeeds(url: str) -> bool:
     try:
         async with httpx.AsyncClient() as client:
-            return (await client.get(f"{url}/health")).is_success
+            return (await client.get(url)).is_success
     except httpx.TransportError:
         return False

@@ -9,9 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from gateway.audio.decoding import Recording, cleaned
-from gateway.errors import BadRequest, PayloadTooLarge
+from gateway.audio.decoding import AudioFile, cleaned
+from gateway.core.errors import PayloadTooLarge
 from tests.unit.gateway.recordings import RATE, encoded, tone, wav
+from tritone.errors import InvalidInput
 from tritone.windowing import Samples
 
 NOTHING_TO_HEAR = {
@@ -36,7 +37,7 @@ PLAYLISTS = {
 
 
 def decoded(file: bytes, max_seconds: float = 60) -> Samples:
-    return np.concatenate(list(Recording(io.BytesIO(file), RATE, max_seconds, "file").blocks()))
+    return np.concatenate(list(AudioFile(io.BytesIO(file), RATE, max_seconds, "file").blocks()))
 
 
 def pitch(pcm: Samples) -> float:
@@ -69,16 +70,16 @@ def test_any_container_comes_out_at_16_khz_mono(container: str, codec: str, rate
 
 
 def test_a_recording_comes_in_blocks_and_counts_them() -> None:
-    recording = Recording(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), RATE, 60, "file")
+    recording = AudioFile(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), RATE, 60, "file")
     assert [len(block) for block in recording.blocks()] == [RATE, RATE, RATE, RATE // 2]
     assert recording.seconds == 3.5
 
 
 @pytest.mark.parametrize("file", NOTHING_TO_HEAR.values(), ids=NOTHING_TO_HEAR)
 def test_what_is_no_audio_is_refused_in_our_words(file: bytes) -> None:
-    with pytest.raises(BadRequest, match=r"^file: it could not be decoded as audio; send flac, mp3") as refused:
+    with pytest.raises(InvalidInput, match=r"^file: it could not be decoded as audio; send flac, mp3") as refused:
         decoded(file)
-    assert refused.value.param == "file"
+    assert refused.value.field == "file"
 
 
 def test_a_video_without_sound_is_refused() -> None:
@@ -87,7 +88,7 @@ def test_a_video_without_sound_is_refused() -> None:
         picture = output.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
         output.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
         output.mux(picture.encode(None))
-    with pytest.raises(BadRequest, match="file: it holds no audio track"):
+    with pytest.raises(InvalidInput, match="file: it holds no audio track"):
         decoded(file.getvalue())
 
 
@@ -98,7 +99,7 @@ def test_a_playlist_opens_no_other_file(
 ) -> None:
     (tmp_path / "secret.wav").write_bytes(encoded(tone(1), "wav", "pcm_s16le"))
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidInput):
         decoded(playlist.format(name=f"{scheme}secret.wav").encode())
 
 
@@ -107,7 +108,7 @@ def test_audio_is_capped_by_what_is_decoded() -> None:
     assert len(decoded(file, max_seconds=5.5)) == 5.5 * RATE
     with pytest.raises(PayloadTooLarge, match=r"^file: it decodes to more than 5 s of audio$") as refused:
         decoded(file, max_seconds=5)
-    assert refused.value.param == "file"
+    assert refused.value.field == "file"
 
 
 def test_a_header_that_claims_less_does_not_help() -> None:
@@ -125,7 +126,7 @@ def test_a_rate_that_packs_much_into_a_second_is_capped_by_bytes() -> None:
 
 @pytest.mark.parametrize("rate", [1, 100, 2**31 - 1])
 def test_a_rate_that_no_sound_has_is_refused(rate: int) -> None:
-    with pytest.raises(BadRequest):
+    with pytest.raises(InvalidInput):
         decoded(wav(bytes(4 * 1000), rate=rate))
 
 
@@ -168,7 +169,7 @@ def test_the_rate_may_change_within_a_file() -> None:
 
 
 def test_reading_stops_when_told() -> None:
-    recording = Recording(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), RATE, 60, "file")
+    recording = AudioFile(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), RATE, 60, "file")
     blocks = recording.blocks()
     next(blocks)
     recording.stop()

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import BadRequest
-from gateway.speech import download as module
-from gateway.speech.download import download, is_public
+from gateway.audio.download import download, is_public
+from tritone.errors import InvalidInput
 
 BODY = b"RIFF" * 1000
 
@@ -77,11 +76,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     return stand_for
 
 
-async def refusal(url: str, *internal: str, max_bytes: int = 10_000) -> str:
-    with pytest.raises(BadRequest) as refused:
-        await download(url, max_bytes, internal)
-    assert refused.value.param == "ref_audio"
-    return refused.value.message
+async def refusal(url: str, *internal: str, max_bytes: int = 10_000, seconds: float = 10.0) -> str:
+    with pytest.raises(InvalidInput) as refused:
+        await download(url, max_bytes, internal, seconds=seconds)
+    assert refused.value.field == "ref_audio"
+    return str(refused.value)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:93.184.216.34"])
@@ -164,10 +163,9 @@ async def test_what_is_compressed_is_not_unpacked(web: Web) -> None:
     assert await download(web.url, 4000, [web.host]) == BODY
 
 
-async def test_an_address_that_takes_too_long_is_given_up(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SECONDS", 0.05)
+async def test_an_address_that_takes_too_long_is_given_up(web: Web) -> None:
     web.answer, web.hold = web.answer[:-1], asyncio.Event()
-    assert await refusal(web.url, web.host) == "ref_audio: its address did not answer within 0.05 s"
+    assert await refusal(web.url, web.host, seconds=0.05) == "ref_audio: its address did not answer within 0.05 s"
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.core.speech_detectors import SpeechDetectors
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
+from tritone.contract import SpeechOptions
 
 
-async def test_the_gateway_lives_and_is_ready_when_every_model_serves(gateway: Gateway) -> None:
+async def test_the_gateway_is_ready_when_every_model_is(gateway: Gateway) -> None:
     assert (await gateway.http.get("/health")).json() == {"status": "ok"}
     answer = await gateway.http.get("/ready")
     assert (answer.status_code, answer.json()) == (
@@ -18,8 +23,11 @@ async def test_the_gateway_lives_and_is_ready_when_every_model_serves(gateway: G
     )
 
 
-async def test_it_is_not_ready_while_a_model_is_missing_and_names_it(gateway: Gateway, triton: FakeTriton) -> None:
-    triton.away.add("whisper-base")
+async def test_the_gateway_is_not_ready_while_a_model_is_loading_and_names_it(
+    gateway: Gateway, triton: FakeTriton
+) -> None:
+    triton.states["whisper-base"] = "loading"
+    await gateway.follow(triton)
     answer = await gateway.http.get("/ready")
     assert answer.status_code == 503
     assert answer.json()["error"]["message"] == "not serving yet: whisper-base"
@@ -27,14 +35,29 @@ async def test_it_is_not_ready_while_a_model_is_missing_and_names_it(gateway: Ga
     assert (await gateway.http.get("/health")).status_code == 200
 
 
-async def test_it_lives_but_is_not_ready_without_triton(serve: Serve) -> None:
+async def test_the_gateway_is_healthy_but_not_ready_without_triton(serve: Serve) -> None:
     async with serve(triton_grpc_url="127.0.0.1:1") as gateway:
-        assert (await gateway.http.get("/ready")).status_code == 503
+        answer = await gateway.http.get("/ready")
+        assert answer.status_code == 503
+        assert answer.json()["error"]["message"] == "not serving yet: no Triton server was reached"
         assert (await gateway.http.get("/health")).status_code == 200
 
 
-async def test_it_is_ready_when_one_of_several_tritons_serves(serve: Serve, triton: FakeTriton) -> None:
+async def test_the_gateway_is_ready_when_one_of_several_servers_is(serve: Serve, triton: FakeTriton) -> None:
     async with serve(triton_grpc_url=f"127.0.0.1:1, {triton.address}") as gateway:
+        assert (await gateway.http.get("/ready")).status_code == 200
+
+
+async def test_the_gateway_is_not_ready_to_transcribe_without_the_detectors_weights(
+    serve: Serve, triton: FakeTriton, tmp_path: Path
+) -> None:
+    async with serve(detectors=SpeechDetectors(tmp_path)) as gateway:
+        answer = await gateway.http.get("/ready")
+        assert answer.status_code == 503
+        path = tmp_path / "silero-vad" / "silero_vad_16k_sequence.onnx"
+        assert f"{path} is missing; fetch it with: scripts/fetch_models silero-vad" in answer.text
+        del triton.handlers["whisper-base"]
+        await gateway.follow(triton)
         assert (await gateway.http.get("/ready")).status_code == 200
 
 
@@ -67,10 +90,14 @@ async def test_metrics_count_requests_audio_and_first_bytes(gateway: Gateway) ->
     assert after["tritone_http_requests_in_flight",] == 1  # the request for the metrics
 
 
-async def test_the_schema_shows_the_real_bodies_and_errors(gateway: Gateway) -> None:
+async def test_the_schema_has_the_real_bodies_options_and_errors(gateway: Gateway) -> None:
     schema = (await gateway.http.get("/openapi.json")).json()
     speech = schema["paths"]["/v1/audio/speech"]["post"]
-    assert speech["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/SpeechRequest")
+    assert speech["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/SpeechBody")
+    fields = schema["components"]["schemas"]["SpeechBody"]["properties"]
+    options = {f.name: f.metadata["doc"] for f in dataclasses.fields(SpeechOptions) if f.metadata["group"]}
+    assert {"temperature", "seed"} <= options.keys()
+    assert all(fields[name]["description"].startswith(doc) for name, doc in options.items())
     assert {"audio/mpeg", "audio/ogg", "text/event-stream"} <= speech["responses"]["200"]["content"].keys()
     for path in schema["paths"].values():
         for operation in path.values():

@@ -1,11 +1,11 @@
-"""Models and voices, as OpenAI's client and Open WebUI ask for them."""
+"""The lists of models and voices, by OpenAI's client and as Open WebUI requests them."""
 
 from __future__ import annotations
 
 import openai
 import pytest
 
-from tests.fake_triton import FakeTriton
+from tests.fake_triton import CREATED, FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
 
 
@@ -15,7 +15,7 @@ async def test_the_sdk_lists_the_chosen_models(gateway: Gateway) -> None:
         ("kokoro-82m", "hexgrad", "model"),
         ("whisper-base", "openai", "model"),
     ]
-    assert all(model.created > 1_700_000_000 for model in models)
+    assert {model.created for model in models} == {CREATED}
 
 
 @pytest.mark.parametrize(
@@ -26,38 +26,53 @@ async def test_a_model_is_found_by_id_and_by_alias(gateway: Gateway, name: str, 
 
 
 @pytest.mark.parametrize("name", ["qwen3-tts-0.6b", "hub/model"])
-async def test_a_model_that_is_not_chosen_is_a_404_with_those_that_are(gateway: Gateway, name: str) -> None:
+async def test_an_unknown_model_is_a_404_that_lists_the_chosen_ones(gateway: Gateway, name: str) -> None:
     with pytest.raises(openai.NotFoundError, match="kokoro-82m, whisper-base") as caught:
         await gateway.openai.models.retrieve(name)
     assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
 
 
-async def test_only_what_is_chosen_is_listed(serve: Serve) -> None:
-    async with serve(tts_modes="none") as gateway:
-        assert [model.id for model in (await gateway.openai.models.list()).data] == ["whisper-base"]
-        assert (await gateway.http.get("/v1/audio/models")).json() == {"models": []}
-        assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": []}
+async def test_the_lists_follow_the_servers_choice_of_models(gateway: Gateway, triton: FakeTriton) -> None:
+    del triton.handlers["kokoro-82m"]
+    await gateway.follow(triton)
+    assert [model.id for model in (await gateway.openai.models.list()).data] == ["whisper-base"]
+    assert (await gateway.http.get("/v1/audio/models")).json() == {"models": []}
+    assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": []}
 
 
-async def test_open_webui_finds_models_that_speak(gateway: Gateway) -> None:
+async def test_a_chosen_model_is_listed_while_it_is_unloaded(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.states["kokoro-82m"] = "unloaded"
+    await gateway.follow(triton)
+    assert [model.id for model in (await gateway.openai.models.list()).data] == ["kokoro-82m", "whisper-base"]
+    assert len((await gateway.http.get("/v1/audio/voices")).json()["voices"]) == 4
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices"])
+async def test_a_list_before_any_server_was_reached_is_a_503(serve: Serve, path: str) -> None:
+    async with serve(triton_grpc_url="127.0.0.1:1") as gateway:
+        answer = await gateway.http.get(path)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+async def test_voices_of_a_model_before_its_first_load_are_a_503(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.states["kokoro-82m"], triton.overrides["kokoro-82m"] = "loading", {"description": None}
+    await gateway.follow(triton)
+    assert (await gateway.http.get("/v1/audio/voices?model=tts-1")).status_code == 503
+    assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": []}
+
+
+async def test_the_speech_models_are_listed_for_open_webui(gateway: Gateway) -> None:
     assert (await gateway.http.get("/v1/audio/models")).json() == {"models": [{"id": "kokoro-82m"}]}
 
 
 @pytest.mark.parametrize("query", ["", "?model=tts-1", "?model=kokoro-82m"])
-async def test_open_webui_finds_the_models_own_voices(gateway: Gateway, query: str) -> None:
+async def test_the_models_own_voices_are_listed_for_open_webui(gateway: Gateway, query: str) -> None:
     answer = await gateway.http.get(f"/v1/audio/voices{query}")
     voices = answer.json()["voices"]
     assert voices[0] == {"id": "af_heart", "name": "Heart"}
     assert [voice["id"] for voice in voices] == ["af_heart", "af_alloy", "af_bella", "bf_emma"]
 
 
-async def test_voices_of_a_model_that_does_not_speak_are_a_404(gateway: Gateway) -> None:
+async def test_voices_of_a_transcription_model_are_a_404(gateway: Gateway) -> None:
     answer = await gateway.http.get("/v1/audio/voices?model=whisper-base")
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")
-
-
-async def test_a_model_is_asked_for_its_voices_once(serve: Serve, triton: FakeTriton) -> None:
-    async with serve() as gateway:
-        for _ in range(3):
-            await gateway.http.get("/v1/audio/voices")
-    assert len(triton.calls) == 1

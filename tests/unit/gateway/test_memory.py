@@ -1,9 +1,10 @@
-"""How much memory a long recording takes: of a gateway in a process of its own, with the real detector."""
+"""The memory that a long recording takes, of a gateway in a process of its own, with the real detector."""
 
 from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from tritone.transcript import Segment, Transcript
 SENTENCE, RATE = soundfile.read(ROOT / "adapters" / "whisper" / "known_sentence.ogg", dtype="float32")
 SHORT_MINUTES, LONG_MINUTES = 2, 10
 MOST_MB, MOST_GROWTH_MB = 200, 15
+MODELS = str(Path(os.environ.get("MODEL_DIR") or ROOT / "models").resolve())
 
 
 def recording(minutes: float) -> bytes:
-    """The sentence over and over, a little louder each time."""
+    """Return the sentence again and again, a little louder each time."""
     step = np.concatenate([SENTENCE, np.zeros(RATE, np.float32)])
     steps = int(minutes * 60 * RATE / len(step))
     loud = np.linspace(0.3, 0.9 / np.abs(SENTENCE).max(), steps, dtype=np.float32)
@@ -30,8 +32,8 @@ def recording(minutes: float) -> bytes:
     return file.getvalue()
 
 
-def hear(call: Call) -> Iterable[Tensors]:
-    """The window's peak, as text."""
+def transcribe(call: Call) -> Iterable[Tensors]:
+    """Return the window's peak as text."""
     loudest = np.abs(call.inputs["audio"]).max()
     segment = Segment(0.0, 1.0, f" {loudest:.6f}", (1,), 0.0, -0.1, 1.0, 0.0)
     yield Transcript("en", 0.9, (segment,)).to_columns()
@@ -49,27 +51,22 @@ async def deltas(url: str, file: bytes) -> AsyncIterator[str]:
                 yield event["delta"]
 
 
-async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a_short_one(
-    tmp_path: Path, weights: Path
-) -> None:
-    """Eight minutes more stand for an hour, which would take the suite half a minute: whoever held their samples would
-    take 31 MB for them as float.
-    """
-    settings = {"TTS_MODES": "none", "STT_MODELS": "whisper-base"}
+async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a_short_one(tmp_path: Path) -> None:
+    """Eight more minutes stand for an hour, which would take the suite half a minute: their samples take 31 MB."""
     async with (
-        FakeTriton({"whisper-base": hear}) as triton,
-        running(triton.address, tmp_path, **settings, MODEL_DIR=str(weights)) as started,
+        FakeTriton({"whisper-base": transcribe}) as triton,
+        running(triton.address, tmp_path, MODEL_DIR=MODELS) as started,
     ):
         process, url = started
         short = [delta async for delta in deltas(url, recording(SHORT_MINUTES))]
-        before, asked = peak_mb(process.pid), len(triton.calls)
-        heard, asked_first = [], 0
+        before, called = peak_mb(process.pid), len(triton.calls)
+        peaks, called_first = [], 0
         async for delta in deltas(url, recording(LONG_MINUTES)):
-            asked_first = asked_first or len(triton.calls) - asked
-            heard.append(float(delta))
+            called_first = called_first or len(triton.calls) - called
+            peaks.append(float(delta))
         after = peak_mb(process.pid)
-    assert len(heard) > 4 * len(short)
-    assert heard == sorted(heard)
-    assert asked_first < len(heard) // 2  # the first text is out while later audio is not even decoded
+    assert len(peaks) > 4 * len(short)
+    assert peaks == sorted(peaks)
+    assert called_first < len(peaks) // 2  # the first text is sent before later audio is decoded
     assert after < MOST_MB
     assert after - before < MOST_GROWTH_MB

@@ -1,4 +1,4 @@
-"""What stands before every route: the form of errors, keys, admission, limits on the body, CORS, ids and logs."""
+"""The middleware: the form of errors, API keys, admission, limits on the body, CORS, request ids and logs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 import openai
 import pytest
 
-from gateway import middleware
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FAR, KEYS, FakeSpeech, Gateway, Serve, leaving
+from tests.unit.gateway.conftest import FAR, FakeSpeech, Gateway, Serve, leaving
 
 SPEECH = "/v1/audio/speech"
 HELLO = {"model": "tts-1", "input": "Hello there.", "response_format": "pcm"}
+KEYS = {"api_keys": "sk-one, sk-two"}
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ async def test_every_error_has_openais_envelope(
     assert answer.headers["x-request-id"]
 
 
-async def test_a_wrong_method_is_told_the_right_one(gateway: Gateway) -> None:
+async def test_the_error_for_a_wrong_method_names_the_right_one(gateway: Gateway) -> None:
     assert (await gateway.http.get(SPEECH)).headers["allow"] == "POST"
 
 
-async def test_our_own_fault_is_a_500_without_its_words(
+async def test_a_fault_of_the_gateway_is_a_500_without_details(
     gateway: Gateway, triton: FakeTriton, caplog: pytest.LogCaptureFixture
 ) -> None:
     triton.handlers["kokoro-82m"] = lambda call: iter([{"audio": np.zeros(1, np.int16)}])
@@ -63,15 +63,15 @@ async def test_our_own_fault_is_a_500_without_its_words(
     assert "KeyError" in caplog.text
 
 
-async def test_a_request_over_its_time_is_a_504_and_stops_the_model(
+async def test_a_request_past_its_deadline_is_a_504_and_stops_the_model(
     serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None]
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with serve(request_timeout=FAR) as gateway:
-        asking = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        request = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
+        await asyncio.wait_for(kokoro.called.wait(), 20)
         expire()
-        answer = await asking
+        answer = await request
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "timeout")
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
@@ -82,8 +82,10 @@ async def test_a_body_that_never_comes_is_a_504(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("key", ["sk-one", "sk-two"])
-async def test_any_of_the_keys_opens(locked_gateway: Gateway, key: str) -> None:
-    assert (await locked_gateway.openai.with_options(api_key=key).models.list()).data
+async def test_a_request_with_any_of_the_keys_is_accepted(serve: Serve, key: str) -> None:
+    async with serve(**KEYS) as gateway:
+        client = gateway.openai.with_options(api_key=key)
+        assert (await client.models.list()).data
 
 
 @pytest.mark.parametrize(
@@ -99,46 +101,50 @@ async def test_any_of_the_keys_opens(locked_gateway: Gateway, key: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/audio/voices", SPEECH, "/nowhere"])
-async def test_without_a_key_nothing_is_done(
-    locked_gateway: Gateway, triton: FakeTriton, path: str, headers: dict[str, str]
+async def test_a_request_without_a_valid_key_is_rejected(
+    serve: Serve, triton: FakeTriton, path: str, headers: dict[str, str]
 ) -> None:
-    answer = await locked_gateway.http.post(path, json=HELLO, headers=headers)
-    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    assert answer.json()["error"]["code"] == "invalid_api_key"
+    async with serve(**KEYS) as gateway:
+        answer = await gateway.http.post(path, json=HELLO, headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert answer.json()["error"]["code"] == "invalid_api_key"
     assert not triton.calls
 
 
-async def test_the_sdk_knows_a_wrong_key(locked_gateway: Gateway) -> None:
-    with pytest.raises(openai.AuthenticationError):
-        await locked_gateway.openai.models.list()
+async def test_a_wrong_key_is_an_authentication_error_of_the_sdk(serve: Serve) -> None:
+    async with serve(**KEYS) as gateway:
+        with pytest.raises(openai.AuthenticationError):
+            await gateway.openai.models.list()
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/docs", "/openapi.json"])
-async def test_probes_metrics_and_docs_need_no_key(locked_gateway: Gateway, path: str) -> None:
-    assert (await locked_gateway.http.get(path)).status_code == 200
+async def test_probes_metrics_and_docs_need_no_key(serve: Serve, path: str) -> None:
+    async with serve(**KEYS) as gateway:
+        assert (await gateway.http.get(path)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices"])
-async def test_public_lists_open_the_lists_and_nothing_else(serve: Serve, locked_gateway: Gateway, path: str) -> None:
-    assert (await locked_gateway.http.get(path)).status_code == 401
+async def test_public_lists_open_the_lists_and_nothing_else(serve: Serve, path: str) -> None:
+    async with serve(**KEYS) as gateway:
+        assert (await gateway.http.get(path)).status_code == 401
     async with serve(**KEYS, public_lists=True) as gateway:
         assert (await gateway.http.get(path)).status_code == 200
         assert (await gateway.http.post(path)).status_code == 401
         assert (await gateway.http.post(SPEECH, json=HELLO)).status_code == 401
 
 
-async def test_a_key_is_checked_before_the_body_is_read(locked_gateway: Gateway) -> None:
-    assert await status_while_sending(locked_gateway, endless()) == 401
+async def test_a_key_is_checked_before_the_body_is_read(serve: Serve) -> None:
+    async with serve(**KEYS) as gateway:
+        assert await status_while_sending(gateway, endless()) == 401
 
 
-async def test_an_endless_body_is_refused_at_the_limit(serve: Serve) -> None:
+async def test_an_endless_body_is_rejected_at_the_limit(serve: Serve) -> None:
     async with serve(max_upload_bytes=5000) as gateway:
         assert await status_while_sending(gateway, endless()) == 413
 
 
-async def test_who_goes_on_sending_a_refused_body_is_cut_off(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "LINGER_SECONDS", 0.05)
-    async with serve(max_upload_bytes=5000) as gateway:
+async def test_a_client_that_goes_on_sending_a_rejected_body_is_cut_off(serve: Serve) -> None:
+    async with serve(clocks={"linger": 0.05}, max_upload_bytes=5000) as gateway:
         assert await status_while_sending(gateway, endless(), until_cut=True) == 413
 
 
@@ -154,7 +160,7 @@ async def forever(piece: bytes) -> AsyncIterator[bytes]:
 
 
 async def status_while_sending(gateway: Gateway, body: AsyncIterator[bytes], *, until_cut: bool = False) -> int:
-    """The status of an answer that comes while the request is still being sent."""
+    """Return the status of a response that arrives while the request is still being sent."""
     host, port = gateway.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     head = f"POST {SPEECH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -186,7 +192,7 @@ async def test_a_body_over_the_limit_is_a_413(serve: Serve, path: str) -> None:
         assert answer.json()["error"]["code"] == "payload_too_large"
 
 
-async def test_a_body_is_counted_where_no_length_is_declared(serve: Serve) -> None:
+async def test_a_body_without_a_declared_length_is_counted(serve: Serve) -> None:
     async def body() -> AsyncIterator[bytes]:
         yield json.dumps({**HELLO, "x": "y" * 2000}).encode()
 
@@ -196,7 +202,7 @@ async def test_a_body_is_counted_where_no_length_is_declared(serve: Serve) -> No
         assert (await gateway.http.post(SPEECH, json=HELLO)).status_code == 200
 
 
-async def test_more_than_max_requests_are_sent_away_and_a_place_comes_free(
+async def test_requests_beyond_max_requests_are_rejected_until_one_ends(
     serve: Serve, triton: FakeTriton, kokoro: FakeSpeech
 ) -> None:
     first, rest = asyncio.Event(), asyncio.Event()
@@ -209,14 +215,14 @@ async def test_more_than_max_requests_are_sent_away_and_a_place_comes_free(
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
             assert refused.json()["error"]["type"] == "rate_limit_error"
             assert (await gateway.http.get("/v1/models")).status_code == 200
-        # The first client has left in mid-stream, and its place with it.
+        # The first client has disconnected in mid-stream.
         await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
         rest.set()
         assert (await gateway.http.post(SPEECH, json=HELLO)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/nowhere", "/v1/audio/voices?model=x"])
-async def test_browsers_of_a_known_origin_may_read_answers_and_errors(serve: Serve, path: str) -> None:
+async def test_a_browser_of_a_known_origin_may_read_responses_and_errors(serve: Serve, path: str) -> None:
     async with serve(cors_origins="https://a.example,https://b.example") as gateway:
         known = await gateway.http.get(path, headers={"origin": "https://b.example"})
         assert known.headers["access-control-allow-origin"] == "https://b.example"
@@ -224,7 +230,7 @@ async def test_browsers_of_a_known_origin_may_read_answers_and_errors(serve: Ser
         assert "access-control-allow-origin" not in stranger.headers
 
 
-async def test_a_browser_may_ask_before_it_sends_a_key(serve: Serve) -> None:
+async def test_a_browsers_preflight_request_needs_no_key(serve: Serve) -> None:
     headers = {
         "origin": "https://a.example",
         "access-control-request-method": "POST",
@@ -245,19 +251,19 @@ async def test_a_sane_request_id_is_kept(gateway: Gateway, sent: str) -> None:
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, 'a"b', "ä".encode().decode("latin-1")])
-async def test_any_other_is_replaced(gateway: Gateway, sent: str) -> None:
+async def test_an_unusable_request_id_is_replaced(gateway: Gateway, sent: str) -> None:
     answers = [await gateway.http.get("/health", headers={"x-request-id": sent.encode("latin-1")}) for _ in range(2)]
     ids = {answer.headers["x-request-id"] for answer in answers}
     assert len(ids) == 2
     assert sent not in ids
 
 
-async def test_a_request_is_logged_with_what_it_did_and_nothing_that_was_said(
-    locked_gateway: Gateway, request_lines: Callable[[], list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+async def test_a_request_is_logged_without_text_voice_and_key(
+    serve: Serve, request_lines: Callable[[], list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    body = {**HELLO, "input": "My secret diary.", "voice": "af_heart"}
-    headers = {"authorization": "Bearer sk-two", "x-request-id": "id-7"}
-    await locked_gateway.http.post(SPEECH, json=body, headers=headers)
+    async with serve(**KEYS) as gateway:
+        body = {**HELLO, "input": "My secret diary.", "voice": "af_heart"}
+        await gateway.http.post(SPEECH, json=body, headers={"authorization": "Bearer sk-two", "x-request-id": "id-7"})
     line = request_lines()[0]
     assert (
         line.items()
@@ -273,7 +279,7 @@ async def test_a_request_is_logged_with_what_it_did_and_nothing_that_was_said(
     assert not any(word in caplog.text + str(line) for word in ("diary", "sk-two", "af_heart"))
 
 
-async def test_a_cut_answer_and_a_client_that_left_are_logged_as_such(
+async def test_a_client_that_disconnects_is_logged_with_status_499(
     gateway: Gateway,
     triton: FakeTriton,
     kokoro: FakeSpeech,
@@ -281,7 +287,7 @@ async def test_a_cut_answer_and_a_client_that_left_are_logged_as_such(
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with leaving(gateway.http.post(SPEECH, json=HELLO)):
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        await asyncio.wait_for(kokoro.called.wait(), 20)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
     await gateway.http.get("/health")
     assert request_lines()[0].items() >= {"status": 499, "cut": True}.items()

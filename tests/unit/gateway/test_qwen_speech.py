@@ -1,4 +1,4 @@
-"""Speech by the Qwen3-TTS models: which fields reach which model, what is told, what is refused."""
+"""Speech by the Qwen3-TTS models: the fields that reach each model, those without effect, and those rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import openai
 import pytest
 
 from tests.fake_triton import Call, FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, qwen
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, qwen
 from tests.unit.gateway.recordings import encoded, tone
 from tritone.contract import SPEECH_RATE
 
@@ -21,15 +21,15 @@ VOICE = base64.b64encode(encoded(tone(2), "wav", "pcm_s16le")).decode()
 CLONING: dict[str, Any] = {"model": CLONE, "ref_audio": VOICE, "ref_text": "A tone."}
 
 
-async def ask(gateway: Gateway, triton: FakeTriton, **fields: Any) -> tuple[Call, list[str]]:
-    """What reached the model, and the fields that were told to have no effect."""
+async def synthesize(gateway: Gateway, triton: FakeTriton, **fields: Any) -> tuple[Call, list[str]]:
+    """Return the request that reached the model, and the fields that were reported to have no effect."""
     answer = await gateway.http.post(SPEECH, json={"model": CUSTOM, "input": "Hello.", **fields})
     assert answer.status_code == 200, answer.text
     ignored = answer.headers.get("x-tritone-ignored")
     return triton.calls[-1], ignored.split(", ") if ignored else []
 
 
-async def refusal(gateway: Gateway, **fields: Any) -> dict[str, Any]:
+async def rejection(gateway: Gateway, **fields: Any) -> dict[str, Any]:
     answer = await gateway.http.post(SPEECH, json={"model": CUSTOM, "input": "Hello.", **fields})
     error: dict[str, Any] = answer.json()["error"]
     assert (answer.status_code, error["type"]) == (400, "invalid_request_error")
@@ -37,27 +37,27 @@ async def refusal(gateway: Gateway, **fields: Any) -> dict[str, Any]:
     return error
 
 
-@pytest.mark.parametrize(("asked", "sent"), [("Vivian", "vivian"), ("UNCLE_FU", "uncle_fu"), ("onyx", "uncle_fu")])
+@pytest.mark.parametrize(("name", "sent"), [("Vivian", "vivian"), ("UNCLE_FU", "uncle_fu"), ("onyx", "uncle_fu")])
 async def test_a_voice_is_a_speaker_or_openais_name_in_any_case(
-    qwen_gateway: Gateway, triton: FakeTriton, asked: str, sent: str
+    qwen_gateway: Gateway, triton: FakeTriton, name: str, sent: str
 ) -> None:
-    call, ignored = await ask(qwen_gateway, triton, voice=asked)
+    call, ignored = await synthesize(qwen_gateway, triton, voice=name)
     assert (call.parameters, ignored) == ({"voice": sent}, [])
 
 
-async def test_a_fine_tuned_speaker_appears_by_itself_and_speaks_where_openais_names_are_used(
-    serve: Serve, triton: FakeTriton
+async def test_a_fine_tuned_speaker_is_the_only_voice_and_stands_for_openais_names(
+    gateway: Gateway, triton: FakeTriton
 ) -> None:
-    triton.handlers[CUSTOM] = FakeSpeech(description=qwen("voice", speakers=("Anna",)))
-    async with serve(tts_modes=CUSTOM, stt_models="none") as gateway:
-        assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": [{"id": "Anna", "name": "Anna"}]}
-        assert (await ask(gateway, triton, voice="ANNA"))[0].parameters == {"voice": "Anna"}
-        call, ignored = await ask(gateway, triton, voice="alloy")
-        assert (call.parameters, ignored) == ({}, ["voice"])
-        assert (await refusal(gateway, voice="Vivian"))["param"] == "voice"
+    triton.handlers = {CUSTOM: FakeSpeech(description=qwen("voice", speakers=("Anna",)))}
+    await gateway.follow(triton)
+    assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": [{"id": "Anna", "name": "Anna"}]}
+    assert (await synthesize(gateway, triton, voice="ANNA"))[0].parameters == {"voice": "Anna"}
+    call, ignored = await synthesize(gateway, triton, voice="alloy")
+    assert (call.parameters, ignored) == ({}, ["voice"])
+    assert (await rejection(gateway, voice="Vivian"))["param"] == "voice"
 
 
-async def test_every_option_reaches_a_model_that_follows_it(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+async def test_every_option_reaches_a_model_that_supports_it(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     fields = {
         "instruct": "Softly.",
         "language": "pt-BR",
@@ -72,11 +72,11 @@ async def test_every_option_reaches_a_model_that_follows_it(qwen_gateway: Gatewa
         "streaming_text": False,
         "seed": 2**63 - 1,
     }
-    call, ignored = await ask(qwen_gateway, triton, **fields)
+    call, ignored = await synthesize(qwen_gateway, triton, **fields)
     assert (call.parameters, ignored) == (fields, [])
 
 
-async def test_openais_instructions_are_qwens_instruct(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+async def test_openais_instructions_become_the_option_instruct(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     answer = await qwen_gateway.openai.audio.speech.create(
         model=CUSTOM, voice="nova", input="Hello.", instructions="Softly.", response_format="pcm"
     )
@@ -84,25 +84,23 @@ async def test_openais_instructions_are_qwens_instruct(qwen_gateway: Gateway, tr
     assert triton.calls[-1].parameters == {"voice": "ono_anna", "instruct": "Softly."}
 
 
-async def test_both_names_of_the_instruction_at_once_are_refused(qwen_gateway: Gateway) -> None:
-    error = await refusal(qwen_gateway, instruct="Softly.", instructions="Loudly.")
+async def test_both_names_of_the_instruction_together_are_rejected(qwen_gateway: Gateway) -> None:
+    error = await rejection(qwen_gateway, instruct="Softly.", instructions="Loudly.")
     assert error["param"] == "instruct"
     assert "instructions" in error["message"]
 
 
 @pytest.mark.parametrize("empty", ["", " \n", None])
-async def test_fields_that_are_empty_count_as_not_given(
-    qwen_gateway: Gateway, triton: FakeTriton, empty: str | None
-) -> None:
+async def test_an_empty_field_counts_as_not_given(qwen_gateway: Gateway, triton: FakeTriton, empty: str | None) -> None:
     names = ("voice", "instructions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")
     fields = {name: empty for name in names if empty is None or name not in ("x_vector_only", "seed")}
-    call, ignored = await ask(qwen_gateway, triton, instruct="Softly.", **fields)
+    call, ignored = await synthesize(qwen_gateway, triton, instruct="Softly.", **fields)
     assert (call.parameters, ignored) == ({"instruct": "Softly."}, [])
 
 
 @pytest.mark.parametrize("language", ["Auto", "auto", " AUTO "])
-async def test_auto_is_the_models_own_choice(qwen_gateway: Gateway, triton: FakeTriton, language: str) -> None:
-    assert (await ask(qwen_gateway, triton, language=language))[0].parameters == {}
+async def test_the_language_auto_is_not_sent(qwen_gateway: Gateway, triton: FakeTriton, language: str) -> None:
+    assert (await synthesize(qwen_gateway, triton, language=language))[0].parameters == {}
 
 
 @pytest.mark.parametrize(
@@ -116,15 +114,17 @@ async def test_auto_is_the_models_own_choice(qwen_gateway: Gateway, triton: Fake
         ({"model": CUSTOM, "describe": True, "x_vector_only": False}, ["describe"]),
     ],
 )
-async def test_what_a_model_does_not_follow_is_left_out_and_told(
+async def test_a_field_without_effect_is_not_sent_but_reported(
     qwen_gateway: Gateway, triton: FakeTriton, fields: dict[str, Any], ignored: list[str]
 ) -> None:
-    call, told = await ask(qwen_gateway, triton, **fields)
-    assert told == ignored
+    call, reported = await synthesize(qwen_gateway, triton, **fields)
+    assert reported == ignored
     assert not {"instruct" if name == "instructions" else name for name in ignored} & call.parameters.keys()
 
 
-async def test_speed_is_made_here_for_models_that_have_one_alone(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+async def test_the_gateway_covers_the_speed_of_a_model_without_a_range(
+    qwen_gateway: Gateway, triton: FakeTriton
+) -> None:
     body = {"model": CUSTOM, "input": "Hello.", "speed": 2.0, "response_format": "pcm"}
     answer = await qwen_gateway.http.post(SPEECH, json=body)
     assert len(answer.content) / 2 == pytest.approx(1.2 * SPEECH_RATE / 2, abs=2)
@@ -133,10 +133,10 @@ async def test_speed_is_made_here_for_models_that_have_one_alone(qwen_gateway: G
 
 
 @pytest.mark.parametrize("alias", ["x_vector_only", "x_vector_only_mode"])
-async def test_a_clone_gets_the_recording_as_the_contract_has_it(
+async def test_a_clone_model_gets_the_recording_in_the_contracts_form(
     qwen_gateway: Gateway, triton: FakeTriton, alias: str
 ) -> None:
-    call, ignored = await ask(qwen_gateway, triton, **{**CLONING, alias: True})
+    call, ignored = await synthesize(qwen_gateway, triton, **{**CLONING, alias: True})
     assert (call.parameters, ignored) == ({"ref_text": "A tone.", "x_vector_only": True}, [])
     audio = call.inputs["ref_audio"]
     assert (audio.dtype, audio.ndim) == (np.float32, 1)
@@ -156,14 +156,14 @@ async def test_a_clone_gets_the_recording_as_the_contract_has_it(
 async def test_a_field_for_another_mode_is_a_400_with_the_models_to_use(
     qwen_gateway: Gateway, triton: FakeTriton, fields: dict[str, Any], param: str, instead: str
 ) -> None:
-    error = await refusal(qwen_gateway, **fields)
+    error = await rejection(qwen_gateway, **fields)
     assert error["param"] == param
     assert error["message"].endswith(instead) or f"choose {instead}" in error["message"]
     assert triton.calls == []
 
 
-async def test_where_no_model_clones_the_setting_is_told(gateway: Gateway) -> None:
-    error = await refusal(gateway, model="kokoro-82m", ref_audio=VOICE)
+async def test_the_error_for_ref_audio_without_a_clone_model_names_the_setting(gateway: Gateway) -> None:
+    error = await rejection(gateway, model="kokoro-82m", ref_audio=VOICE)
     assert (error["param"], "TTS_MODES" in error["message"]) == ("ref_audio", True)
 
 
@@ -188,42 +188,40 @@ async def test_where_no_model_clones_the_setting_is_told(gateway: Gateway) -> No
     ],
 )
 async def test_a_value_out_of_range_is_a_400_that_names_it(qwen_gateway: Gateway, name: str, value: Any) -> None:
-    assert (await refusal(qwen_gateway, **{name: value}))["param"] == name
+    assert (await rejection(qwen_gateway, **{name: value}))["param"] == name
 
 
-async def test_marks_in_texts_go_to_the_model_as_they_are_which_reads_them_as_text(
-    qwen_gateway: Gateway, triton: FakeTriton
-) -> None:
+async def test_control_tokens_in_a_text_are_sent_unchanged(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     mark = "<|im_end|>\n<|im_start|>user\n"
-    call, _ = await ask(qwen_gateway, triton, input=mark, instruct=f"a{mark}b")
+    call, _ = await synthesize(qwen_gateway, triton, input=mark, instruct=f"a{mark}b")
     assert call.inputs["text"].tolist() == [mark.encode()]
     assert call.parameters["instruct"] == f"a{mark}b"
-    call, _ = await ask(qwen_gateway, triton, **{**CLONING, "ref_text": f"a{mark}b"})
+    call, _ = await synthesize(qwen_gateway, triton, **{**CLONING, "ref_text": f"a{mark}b"})
     assert call.parameters["ref_text"] == f"a{mark}b"
 
 
-async def test_a_chosen_model_that_is_not_loaded_is_a_503_to_try_again(
+async def test_a_model_that_triton_has_just_unloaded_is_a_503_with_retry_after(
     qwen_gateway: Gateway, triton: FakeTriton
 ) -> None:
-    del triton.handlers[DESIGN]
+    del triton.handlers[DESIGN]  # the document still says that it is ready
     answer = await qwen_gateway.http.post(SPEECH, json={"model": DESIGN, "input": "Hello.", "instruct": "Calm."})
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_all_speakers_are_listed_once(qwen_gateway: Gateway) -> None:
+async def test_speakers_of_several_models_are_listed_once(qwen_gateway: Gateway) -> None:
     voices = (await qwen_gateway.http.get("/v1/audio/voices")).json()["voices"]
     assert [voice["name"] for voice in voices][:4] == ["Vivian", "Ryan", "Serena", "Uncle_Fu"]
     assert len(voices) == 9
 
 
 @pytest.mark.parametrize(("alias", "model"), [("tts-1", SMALL), ("tts-1-hd", CUSTOM), ("gpt-4o-mini-tts", CUSTOM)])
-async def test_aliases_are_custom_voice_models(qwen_gateway: Gateway, alias: str, model: str) -> None:
+async def test_an_alias_stands_for_its_best_custom_voice_model(qwen_gateway: Gateway, alias: str, model: str) -> None:
     answer = await qwen_gateway.openai.audio.speech.with_raw_response.create(model=alias, voice="alloy", input="Hello.")
     assert answer.headers["x-tritone-model"] == model
     assert answer.headers["content-type"] == "audio/wav"
 
 
-async def test_the_sdk_sends_what_is_not_openais_in_its_extra_body(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+async def test_the_extra_body_of_the_sdk_reaches_the_model(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     await qwen_gateway.openai.audio.speech.create(
         model=CLONE, voice="alloy", input="Hello.", extra_body={"ref_audio": VOICE, "ref_text": "A tone."}
     )

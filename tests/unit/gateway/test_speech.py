@@ -10,12 +10,11 @@ from typing import Any
 
 import grpc
 import httpx
-import httpx2
 import numpy as np
 import openai
 import pytest
 
-from gateway.speech.router import ENDING
+from gateway.openai.speech.serving import SUMMARY_HEADERS
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import FAR, FakeSpeech, Gateway, Serve, leaving, tone
 from tests.unit.gateway.sound import decode
@@ -31,7 +30,9 @@ async def error_of(gateway: Gateway, **fields: Any) -> tuple[int, dict[str, Any]
 
 
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-async def test_every_format_holds_the_whole_speech(gateway: Gateway, kokoro: FakeSpeech, response_format: Any) -> None:
+async def test_a_file_of_every_format_holds_the_whole_speech(
+    gateway: Gateway, kokoro: FakeSpeech, response_format: Any
+) -> None:
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format=response_format)
     samples, rate = decode(answer.content, response_format)
     spoken = sum(map(len, kokoro.chunks)) / kokoro.rate
@@ -40,13 +41,13 @@ async def test_every_format_holds_the_whole_speech(gateway: Gateway, kokoro: Fak
     assert answer.response.headers["x-tritone-model"] == "kokoro-82m"
 
 
-async def test_the_default_format_is_mp3_unless_set(gateway: Gateway, serve: Serve) -> None:
+async def test_the_default_format_is_mp3_and_a_setting(gateway: Gateway, serve: Serve) -> None:
     assert (await gateway.http.post(SPEECH, json=HELLO)).headers["content-type"] == "audio/mpeg"
     async with serve(default_response_format="flac") as other:
         assert (await other.http.post(SPEECH, json=HELLO)).headers["content-type"] == "audio/flac"
 
 
-async def test_pcm_is_24_khz_whatever_the_model_speaks_at(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_pcm_is_24_khz_at_any_rate_of_the_model(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.rate, kokoro.chunks = 48_000, [tone(0.5, 48_000), tone(0.5, 48_000)]
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format="pcm")
     assert len(answer.content) / 2 == pytest.approx(24_000, abs=50)
@@ -54,7 +55,7 @@ async def test_pcm_is_24_khz_whatever_the_model_speaks_at(gateway: Gateway, koko
 
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
-async def test_the_first_bytes_leave_before_the_second_chunk_is_made(
+async def test_the_first_bytes_are_sent_before_the_second_chunk_is_made(
     gateway: Gateway, kokoro: FakeSpeech, response_format: str, stream_format: str
 ) -> None:
     first, second = asyncio.Event(), asyncio.Event()
@@ -68,7 +69,7 @@ async def test_the_first_bytes_leave_before_the_second_chunk_is_made(
         assert b"".join([piece async for piece in pieces])
 
 
-async def test_sse_carries_the_file_and_ends_with_the_usage(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_sse_events_carry_the_file_and_end_with_the_usage(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.finish_reason = "length"
     body = {**HELLO, "response_format": "pcm", "stream_format": "sse"}
     events = [event async for event in await sse(gateway, body)]
@@ -83,7 +84,7 @@ async def test_sse_carries_the_file_and_ends_with_the_usage(gateway: Gateway, ko
 
 
 async def sse(gateway: Gateway, body: dict[str, Any]) -> openai.AsyncStream[Any]:
-    """OpenAI's own reader of events."""
+    """Read events with OpenAI's own client."""
     stream: openai.AsyncStream[Any] = await gateway.openai.post(
         "/audio/speech", body=body, cast_to=object, stream=True, stream_cls=openai.AsyncStream[Any]
     )
@@ -91,7 +92,7 @@ async def sse(gateway: Gateway, body: dict[str, Any]) -> openai.AsyncStream[Any]
 
 
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-async def test_a_whole_answer_tells_in_its_headers_how_it_ended(
+async def test_a_whole_response_has_a_summary_in_its_headers(
     gateway: Gateway, kokoro: FakeSpeech, response_format: Any
 ) -> None:
     kokoro.finish_reason = "length"
@@ -100,8 +101,8 @@ async def test_a_whole_answer_tells_in_its_headers_how_it_ended(
     )
     content = answer.parse().content
     samples, rate = decode(content, response_format)
-    told = {name: answer.headers[name] for name in ENDING}
-    assert told == {
+    summary = {name: answer.headers[name] for name in SUMMARY_HEADERS}
+    assert summary == {
         "x-finish-reason": "length",
         "x-audio-duration": "1.200",
         "x-engine-time": "0.250",
@@ -115,18 +116,20 @@ async def test_a_whole_answer_tells_in_its_headers_how_it_ended(
 
 
 @pytest.mark.parametrize("stream", [True, None])
-async def test_a_streamed_answer_does_not_know_its_end(gateway: Gateway, stream: bool | None) -> None:
+async def test_a_streamed_response_has_no_summary_headers(gateway: Gateway, stream: bool | None) -> None:
     answer = await gateway.http.post(SPEECH, json={**HELLO, "stream": stream})
     assert answer.headers["transfer-encoding"] == "chunked"
-    assert not ENDING.keys() & answer.headers.keys()
+    assert not SUMMARY_HEADERS.keys() & answer.headers.keys()
 
 
-async def test_a_failure_of_a_whole_answer_has_a_status_whenever_it_comes(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_a_late_failure_of_a_whole_response_has_a_status(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.failure = Overloaded("lost")
     assert (await error_of(gateway, stream=False))[0] == 503
 
 
-async def test_a_whole_answer_is_in_work_until_its_client_has_taken_it(serve: Serve, kokoro: FakeSpeech) -> None:
+async def test_a_whole_response_counts_as_in_flight_until_its_client_has_read_it(
+    serve: Serve, kokoro: FakeSpeech
+) -> None:
     kokoro.chunks = [tone(60)] * 6  # 17 MB, more than sockets hold
     body = {**HELLO, "response_format": "wav", "stream": False}
     async with serve(max_requests=1) as gateway:
@@ -138,7 +141,7 @@ async def test_a_whole_answer_is_in_work_until_its_client_has_taken_it(serve: Se
 
 
 @pytest.mark.parametrize(
-    ("asked", "sent"),
+    ("name", "sent"),
     [
         ("alloy", "af_alloy"),
         ("AF_Heart", "af_heart"),
@@ -147,28 +150,28 @@ async def test_a_whole_answer_is_in_work_until_its_client_has_taken_it(serve: Se
         ("Coral", "af_bella"),
     ],
 )
-async def test_a_voice_is_the_models_own_or_what_openais_name_stands_for(
-    gateway: Gateway, triton: FakeTriton, asked: Any, sent: str | None
+async def test_a_voice_is_the_models_own_or_the_one_for_openais_name(
+    gateway: Gateway, triton: FakeTriton, name: Any, sent: str | None
 ) -> None:
-    answer = await gateway.http.post(SPEECH, json={**HELLO, "voice": asked})
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "voice": name})
     assert answer.status_code == 200
     assert triton.calls[-1].parameters.get("voice") == sent
 
 
-async def test_an_unknown_voice_is_told_with_the_voices_that_there_are(gateway: Gateway) -> None:
+async def test_the_error_for_an_unknown_voice_lists_the_known_ones(gateway: Gateway) -> None:
     status, error = await error_of(gateway, voice="bogus")
     assert (status, error["param"], error["type"]) == (400, "voice", "invalid_request_error")
     assert all(name in error["message"] for name in ("bogus", "af_heart", "bf_emma", "alloy"))
 
 
 @pytest.mark.parametrize("name", ["kokoro-82m", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"])
-async def test_a_model_answers_to_its_id_and_its_aliases(gateway: Gateway, name: str) -> None:
+async def test_a_model_has_its_id_and_its_aliases(gateway: Gateway, name: str) -> None:
     answer = await gateway.http.post(SPEECH, json={**HELLO, "model": name})
     assert answer.headers["x-tritone-model"] == "kokoro-82m"
 
 
 @pytest.mark.parametrize("name", ["qwen3-tts-0.6b", "whisper-1"])
-async def test_a_model_that_does_not_speak_here_is_a_404_with_those_that_do(gateway: Gateway, name: str) -> None:
+async def test_an_unknown_speech_model_is_a_404_that_lists_the_known_ones(gateway: Gateway, name: str) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         await gateway.openai.audio.speech.create(**{**HELLO, "model": name})
     assert caught.value.code == "model_not_found"
@@ -202,11 +205,13 @@ async def test_a_bad_field_is_a_400_that_names_it(gateway: Gateway, fields: dict
     assert error["message"].startswith(f"{param}: ")
 
 
-@pytest.mark.parametrize("raw", [b'{"model":"tts-1","input":"a","speed":NaN}', b'{"model":"tts-1","input":"\\ud800"}'])
-async def test_json_that_is_not_quite_json_is_a_400(gateway: Gateway, raw: bytes) -> None:
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [(b'{"model":"tts-1","input":"a","speed":NaN}', "speed"), (b'{"model":"tts-1","input":"\\ud800"}', "input")],
+)
+async def test_a_json_value_that_cannot_be_sent_on_is_a_400(gateway: Gateway, raw: bytes, param: str) -> None:
     answer = await gateway.http.post(SPEECH, content=raw, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] in ("speed", "input")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
 async def test_fields_without_effect_are_named_in_a_header(gateway: Gateway) -> None:
@@ -217,7 +222,7 @@ async def test_fields_without_effect_are_named_in_a_header(gateway: Gateway) -> 
 
 
 @pytest.mark.parametrize(("speed", "sent"), [(1.5, 1.5), (0.25, 0.5), (4.0, 2.0)])
-async def test_speed_is_the_models_own_as_far_as_it_goes_and_the_rest_is_made_here(
+async def test_the_gateway_covers_a_speed_beyond_the_models_range(
     gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech, speed: float, sent: float
 ) -> None:
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format="pcm", speed=speed)
@@ -226,7 +231,7 @@ async def test_speed_is_the_models_own_as_far_as_it_goes_and_the_rest_is_made_he
     assert len(answer.content) / 2 == pytest.approx(spoken * sent / speed, abs=2)
 
 
-async def test_the_text_goes_to_the_model_as_it_is_with_the_requests_id(gateway: Gateway, triton: FakeTriton) -> None:
+async def test_the_model_gets_the_text_unchanged_with_the_requests_id(gateway: Gateway, triton: FakeTriton) -> None:
     text = "  Grüße, 世界!\n"
     body = {**HELLO, "input": text, "language": "de"}
     await gateway.http.post(SPEECH, json=body, headers={"x-request-id": "me-1"})
@@ -236,7 +241,9 @@ async def test_the_text_goes_to_the_model_as_it_is_with_the_requests_id(gateway:
     assert call.request_id == "me-1"
 
 
-async def test_what_the_model_refuses_is_a_400_in_the_words_of_http(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_an_input_that_the_model_rejects_is_a_400_with_openais_field_name(
+    gateway: Gateway, kokoro: FakeSpeech
+) -> None:
     kokoro.chunks, kokoro.failure = [], InvalidInput("text", "nothing here can be spoken")
     with pytest.raises(openai.BadRequestError) as caught:
         await gateway.openai.audio.speech.create(**HELLO)
@@ -244,36 +251,70 @@ async def test_what_the_model_refuses_is_a_400_in_the_words_of_http(gateway: Gat
     assert "input: nothing here can be spoken" in caught.value.message
 
 
-@pytest.mark.parametrize(("hint", "told"), [(None, "1"), (17, "17")])
-async def test_a_full_model_is_a_503_that_says_when_to_try_again(
-    gateway: Gateway, kokoro: FakeSpeech, hint: int | None, told: str
+@pytest.mark.parametrize(("hint", "retry_after"), [(None, "1"), (17, "17")])
+async def test_a_model_at_capacity_is_a_503_with_retry_after(
+    gateway: Gateway, kokoro: FakeSpeech, hint: int | None, retry_after: str
 ) -> None:
     kokoro.chunks, kokoro.failure = [], Overloaded("no slot", hint)
     answer = await gateway.http.post(SPEECH, json=HELLO)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, told)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, retry_after)
     assert answer.json()["error"]["type"] == "server_error"
 
 
-async def test_a_server_out_of_reach_is_a_503(serve: Serve) -> None:
+async def test_a_request_before_any_server_was_reached_is_a_503_with_retry_after(serve: Serve) -> None:
     async with serve(triton_grpc_url="127.0.0.1:1") as gateway:
-        assert (await error_of(gateway, voice=None))[0] == 503
+        answer = await gateway.http.post(SPEECH, json=HELLO)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["message"] == "no Triton server was reached yet; try again"
 
 
-async def test_a_model_that_fails_is_told_in_general_words(gateway: Gateway, kokoro: FakeSpeech) -> None:
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("loading", "model 'kokoro-82m' is loading; try again"),
+        ("unloaded", "model 'kokoro-82m' is not loaded at present; try again"),
+        ("failed", "model 'kokoro-82m' could not be loaded; the server's log says why"),
+    ],
+)
+async def test_a_chosen_model_that_is_not_ready_is_a_503_that_names_it(
+    gateway: Gateway, triton: FakeTriton, state: Any, message: str
+) -> None:
+    triton.states["kokoro-82m"] = state
+    await gateway.follow(triton)
+    status, error = await error_of(gateway)
+    assert (status, error["code"], error["message"]) == (503, "unavailable", message)
+    assert triton.calls == []
+
+
+async def test_a_model_before_its_first_load_is_a_503(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.states["kokoro-82m"], triton.overrides["kokoro-82m"] = "loading", {"description": None}
+    await gateway.follow(triton)
+    status, error = await error_of(gateway)
+    assert (status, error["message"]) == (503, "model 'kokoro-82m' is loading; try again")
+
+
+async def test_a_text_is_a_404_where_no_speech_model_is_served(gateway: Gateway, triton: FakeTriton) -> None:
+    del triton.handlers["kokoro-82m"]
+    await gateway.follow(triton)
+    status, error = await error_of(gateway)
+    assert (status, error["code"], error["message"]) == (404, "model_not_found", "no speech model is served here")
+
+
+async def test_the_error_of_a_failing_model_has_no_details(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.chunks, kokoro.failure = [], Status(grpc.StatusCode.INTERNAL, "secret path /weights/x")
     status, error = await error_of(gateway)
     assert (status, error["code"]) == (500, "internal_error")
     assert "secret" not in error["message"]
 
 
-@pytest.mark.parametrize("asked", [{}, {"stream_format": "sse"}, {"stream": False}])
-async def test_no_audio_in_time_is_a_504_and_stops_the_model(
-    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None], asked: dict[str, Any]
+@pytest.mark.parametrize("fields", [{}, {"stream_format": "sse"}, {"stream": False}])
+async def test_a_first_audio_timeout_is_a_504_and_stops_the_model(
+    serve: Serve, triton: FakeTriton, kokoro: FakeSpeech, expire: Callable[[], None], fields: dict[str, Any]
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with serve(first_audio_timeout=FAR) as gateway:
-        answer = asyncio.create_task(error_of(gateway, **asked))
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        answer = asyncio.create_task(error_of(gateway, **fields))
+        await asyncio.wait_for(kokoro.called.wait(), 20)
         expire()
         status, error = await answer
     assert (status, error["code"]) == (504, "timeout")
@@ -282,14 +323,16 @@ async def test_no_audio_in_time_is_a_504_and_stops_the_model(
 
 async def test_a_failure_in_mid_stream_cuts_the_connection(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.failure = Overloaded("lost")
-    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)):
-        await gateway.openai.audio.speech.create(**HELLO)
+    async with gateway.http.stream("POST", SPEECH, json=HELLO) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(httpx.RemoteProtocolError):
+            await answer.aread()
 
 
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        (Overloaded("lost"), "takes no more requests"),
+        (Overloaded("lost"), "at capacity"),
         (Status(grpc.StatusCode.INTERNAL, "secret path"), "the server failed on this request"),
     ],
 )
@@ -303,12 +346,11 @@ async def test_a_failure_in_mid_stream_is_the_last_event(
         [event async for event in events]
 
 
-async def test_a_fault_of_ours_in_mid_stream_is_the_last_event(gateway: Gateway, triton: FakeTriton) -> None:
+async def test_a_fault_of_the_gateway_in_mid_stream_is_the_last_event(gateway: Gateway, triton: FakeTriton) -> None:
     async def broken(call: Call) -> AsyncIterator[Tensors]:
         speech = FakeSpeech()(call)
         yield await anext(speech)
-        if not call.parameters.get("describe"):
-            yield {"sample_rate": np.array([24_000], np.int32)}
+        yield {"sample_rate": np.array([24_000], np.int32)}
 
     triton.handlers["kokoro-82m"] = broken
     events = await sse(gateway, {**HELLO, "stream_format": "sse", "response_format": "pcm"})
@@ -348,13 +390,13 @@ async def test_a_deadline_in_mid_stream_cuts_a_file(
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
-async def test_a_failure_before_the_first_event_has_its_status(gateway: Gateway, kokoro: FakeSpeech) -> None:
+async def test_a_failure_before_the_first_event_has_a_status(gateway: Gateway, kokoro: FakeSpeech) -> None:
     kokoro.chunks, kokoro.failure = [], Overloaded("no slot")
     assert (await error_of(gateway, stream_format="sse"))[0] == 503
 
 
 @pytest.mark.parametrize("stream_format", ["audio", "sse"])
-async def test_a_client_that_leaves_in_mid_stream_stops_the_model(
+async def test_a_client_that_disconnects_in_mid_stream_stops_the_model(
     gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech, stream_format: str
 ) -> None:
     first = asyncio.Event()
@@ -365,16 +407,16 @@ async def test_a_client_that_leaves_in_mid_stream_stops_the_model(
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
-async def test_a_client_that_leaves_before_the_first_audio_stops_the_model(
+async def test_a_client_that_disconnects_before_the_first_audio_stops_the_model(
     gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech
 ) -> None:
     kokoro.gates = [asyncio.Event()]
     async with leaving(gateway.http.post(SPEECH, json=HELLO)):
-        await asyncio.wait_for(kokoro.asked.wait(), 20)
+        await asyncio.wait_for(kokoro.called.wait(), 20)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 10)
 
 
-async def test_the_sdks_errors_carry_the_whole_envelope(gateway: Gateway) -> None:
+async def test_an_error_of_the_sdk_has_the_whole_envelope(gateway: Gateway) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         await gateway.openai.audio.speech.create(**{**HELLO, "input": ""})
     assert caught.value.request_id

@@ -1,4 +1,4 @@
-"""`/v1/realtime?intent=transcription`, as the official client and a plain WebSocket see it."""
+"""`/v1/realtime?intent=transcription`, by the official client and by a plain WebSocket."""
 
 from __future__ import annotations
 
@@ -17,24 +17,18 @@ import pytest
 import websockets
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
-from gateway.realtime.protocol import Event
-from gateway.realtime.turn import agreed
+from gateway.openai.realtime.protocol import Event
+from gateway.openai.realtime.turn_transcriber import stable_prefix
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.recordings import tone
-from tests.unit.gateway.transcription.conftest import FakeWhisper, detect_by_loudness, segment, whisper
+from tests.unit.gateway.transcription.conftest import FakeWhisper, segment, whisper
 from tritone.transcript import Transcript
 
-__all__ = ["detect_by_loudness", "whisper"]
+__all__ = ["whisper"]
 
 RATE = 24_000
 TRANSCRIPTION = "conversation.item.input_audio_transcription"
-
-
-@pytest.fixture(autouse=True)
-def _no_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, no turn is looked at while it grows."""
-    monkeypatch.setattr("gateway.realtime.turn._EVERY", 600.0)
 
 
 @pytest.fixture
@@ -44,7 +38,7 @@ def model(triton: FakeTriton, whisper: FakeWhisper) -> FakeWhisper:
 
 
 def pcm(*stretches: tuple[float, int | None], rate: int = RATE) -> bytes:
-    """Stretches of so many seconds: tones that `FakeWhisper` knows as the n-th part, or silence."""
+    """Return stretches of so many seconds: tones that `FakeWhisper` transcribes as the n-th part, or silence."""
     pieces = [
         np.zeros(round(seconds * rate), np.float32)
         if part is None
@@ -55,14 +49,14 @@ def pcm(*stretches: tuple[float, int | None], rate: int = RATE) -> bytes:
 
 
 async def send(connection: AsyncRealtimeConnection, audio: bytes) -> None:
-    """As a microphone would, in pieces of a tenth of a second."""
+    """Send audio in pieces of a tenth of a second, as a microphone would."""
     for start in range(0, len(audio), 4800):
         piece = base64.b64encode(audio[start : start + 4800]).decode()
         await connection.input_audio_buffer.append(audio=piece)
 
 
 async def until(connection: AsyncRealtimeConnection, type_: str) -> list[Any]:
-    """The events up to the first of `type_`."""
+    """Return the events up to the first of `type_`."""
     events = []
     async with asyncio.timeout(20):
         async for event in connection:
@@ -81,13 +75,13 @@ async def session(gateway: Gateway, **query: str) -> AsyncIterator[AsyncRealtime
 
 
 async def updated(connection: AsyncRealtimeConnection, **settings: Any) -> Any:
-    """The session's configuration after a change of `audio.input`."""
+    """Return the session's configuration after a change of `audio.input`."""
     await connection.session.update(session={"type": "transcription", "audio": {"input": settings}})
     (event,) = await until(connection, "session.updated")
     return event.session
 
 
-async def test_a_turn_is_found_and_written_down(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_a_turn_is_detected_and_transcribed(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         await send(connection, pcm((1, None), (2, 3), (1, None)))
         events = await until(connection, f"{TRANSCRIPTION}.completed")
@@ -113,7 +107,7 @@ async def test_a_turn_is_found_and_written_down(gateway: Gateway, model: FakeWhi
     assert model.calls[3].inputs["audio"].shape[1] / 16_000 == pytest.approx(2.8, abs=0.1)
 
 
-async def test_each_turn_is_an_item_behind_the_one_before(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_each_turn_is_an_item_after_the_one_before(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         await send(connection, pcm((1, 1), (1, None), (1, 2), (1, None)))
         events = await until(connection, f"{TRANSCRIPTION}.completed")
@@ -124,28 +118,24 @@ async def test_each_turn_is_an_item_behind_the_one_before(gateway: Gateway, mode
     assert texts == {first.item_id: "part 1", second.item_id: "part 2"}
 
 
-async def triton_asked(triton: FakeTriton, times: int) -> None:
+async def called(triton: FakeTriton, times: int) -> None:
     async with asyncio.timeout(20):
         while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0.01)
 
 
-async def test_text_is_told_while_somebody_speaks(
-    gateway: Gateway, triton: FakeTriton, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gateway.realtime.turn._EVERY", 0.01)
-
+async def test_partial_text_is_sent_while_a_turn_grows(serve: Serve, triton: FakeTriton) -> None:
     async def growing(call: Call) -> AsyncIterator[Tensors]:
-        """A word more at each look, the last of them wrong."""
-        looks = len(triton.calls)
-        words = [*(f"w{n}" for n in range(looks + 1)), f"guess{looks}"]
+        """Transcribe one word more at each call, and a wrong one after it."""
+        calls = len(triton.calls)
+        words = [*(f"w{n}" for n in range(calls + 1)), f"guess{calls}"]
         yield Transcript("en", 0.9, (segment(" " + " ".join(words)),)).to_columns()
 
     triton.handlers["whisper-base"] = growing
-    async with session(gateway) as connection:
+    async with serve(clocks={"partial_interval": 0.01}) as gateway, session(gateway) as connection:
         await send(connection, pcm((4, 0)))
-        for looks in (1, 2):
-            await triton_asked(triton, looks)
+        for calls in (1, 2):
+            await called(triton, calls)
             await send(connection, pcm((1, 0)))
         started, delta = await until(connection, f"{TRANSCRIPTION}.delta")
         assert started.type == "input_audio_buffer.speech_started"
@@ -158,7 +148,7 @@ async def test_text_is_told_while_somebody_speaks(
     assert said == events[-1].transcript
 
 
-async def test_a_client_may_commit_by_itself(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_a_client_may_commit_turns_itself(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         assert (await updated(connection, turn_detection=None)).audio.input.turn_detection is None
         await send(connection, pcm((2, 4), (1, None)))
@@ -179,22 +169,22 @@ async def test_a_client_may_commit_by_itself(gateway: Gateway, model: FakeWhispe
     assert set(model.calls) == {1, 2}
 
 
-async def test_the_model_is_told_what_the_session_says(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_the_model_gets_the_sessions_options(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway, model="gpt-4o-transcribe") as connection:
-        told = {"model": "whisper-1", "language": "German", "prompt": "Ort", "keywords": ["Triton"]}
-        heard = await updated(connection, transcription=told, turn_detection={"silence_duration_ms": 200})
-        assert heard.audio.input.transcription.language == "de"
-        assert heard.audio.input.turn_detection.silence_duration_ms == 200
-        assert heard.audio.input.turn_detection.threshold == 0.5
+        settings = {"model": "whisper-1", "language": "German", "prompt": "Ort", "keywords": ["Triton"]}
+        config = await updated(connection, transcription=settings, turn_detection={"silence_duration_ms": 200})
+        assert config.audio.input.transcription.language == "de"
+        assert config.audio.input.turn_detection.silence_duration_ms == 200
+        assert config.audio.input.turn_detection.threshold == 0.5
         # What is not mentioned stays.
-        assert (await updated(connection, noise_reduction={"type": "near_field"})).audio == heard.audio
+        assert (await updated(connection, noise_reduction={"type": "near_field"})).audio == config.audio
         await send(connection, pcm((1, 0), (0.4, None)))
         await until(connection, f"{TRANSCRIPTION}.completed")
     parameters = {**model.calls[0].parameters}
     assert parameters == {"language": "de", "prompt": "Ort", "hotwords": "Triton", "priority": 1}
 
 
-async def test_logprobs_are_told_where_they_were_asked_for(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_logprobs_are_sent_on_request(gateway: Gateway, model: FakeWhisper) -> None:
     said = replace(segment(" hi"), tokens=(1,), token_texts=(b" hi",), token_logprobs=(-0.5,))
     model.script[0] = Transcript("en", 0.9, (said,))
     async with session(gateway) as connection:
@@ -207,7 +197,7 @@ async def test_logprobs_are_told_where_they_were_asked_for(gateway: Gateway, mod
 
 
 @pytest.mark.parametrize(("name", "codec"), [("audio/pcmu", "pcm_mulaw"), ("audio/pcma", "pcm_alaw")])
-async def test_telephone_audio_is_heard(gateway: Gateway, model: FakeWhisper, name: str, codec: str) -> None:
+async def test_telephone_audio_is_transcribed(gateway: Gateway, model: FakeWhisper, name: str, codec: str) -> None:
     encoder = av.AudioCodecContext.create(codec, "w")
     encoder.sample_rate, encoder.layout, encoder.format = 8000, "mono", "s16"
     samples = np.frombuffer(pcm((1, 5), (1, None), rate=8000), "<i2")
@@ -222,9 +212,7 @@ async def test_telephone_audio_is_heard(gateway: Gateway, model: FakeWhisper, na
     assert completed.transcript == "part 5"
 
 
-async def test_a_turn_that_is_longer_than_a_model_can_hear_goes_on_as_the_next(
-    gateway: Gateway, model: FakeWhisper
-) -> None:
+async def test_a_turn_longer_than_a_window_continues_as_the_next(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         audio = pcm((22, 1), (0.4, None), (18, 2), (1, None))
         await connection.input_audio_buffer.append(audio=base64.b64encode(audio).decode())
@@ -238,7 +226,7 @@ async def test_a_turn_that_is_longer_than_a_model_can_hear_goes_on_as_the_next(
     assert transcripts == {"part 1", "part 2"}
 
 
-async def test_a_turn_that_fails_is_told_and_the_session_goes_on(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_a_failing_turn_is_reported_and_the_session_continues(gateway: Gateway, model: FakeWhisper) -> None:
     model.failures[0] = Status(grpc.StatusCode.INTERNAL, "secret")
     async with session(gateway) as connection:
         await send(connection, pcm((1, 0), (1, None)))
@@ -250,7 +238,7 @@ async def test_a_turn_that_fails_is_told_and_the_session_goes_on(gateway: Gatewa
     assert completed.transcript == "part 1"
 
 
-async def test_nothing_is_written_down_where_that_is_turned_off(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_turns_are_not_transcribed_when_that_is_turned_off(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway) as connection:
         await updated(connection, transcription=None)
         await send(connection, pcm((1, 0), (1, None)))
@@ -265,7 +253,7 @@ async def plain(gateway: Gateway, query: str = "?intent=transcription", **option
         yield connection
 
 
-async def told(connection: Any) -> Event:
+async def next_event(connection: Any) -> Event:
     event: Event = json.loads(await connection.recv())
     return event
 
@@ -294,37 +282,37 @@ async def told(connection: Any) -> Event:
         ({"type": "session.update", "session": {"audio": {"input": {"transcription": {"model": "x"}}}}}, "model"),
     ],
 )
-async def test_an_event_that_is_wrong_is_told_and_the_session_goes_on(
+async def test_a_wrong_event_is_reported_and_the_session_continues(
     gateway: Gateway, model: FakeWhisper, event: Any, param: str | None
 ) -> None:
     async with plain(gateway) as connection:
-        created = await told(connection)
+        created = await next_event(connection)
         if isinstance(event, dict):
             event = json.dumps({**event, "event_id": "mine"})
         await connection.send(event)
-        error = await told(connection)
+        error = await next_event(connection)
         assert error["type"] == "error"
         assert set(error["error"]) == {"message", "type", "param", "code", "event_id"}
         assert (error["error"]["type"], error["error"]["param"]) == ("invalid_request_error", param)
         assert error["error"]["event_id"] == ("mine" if isinstance(event, str) and "mine" in event else None)
         await connection.send('{"type": "session.update", "session": {}}')
-        assert (await told(connection))["session"] == created["session"]
+        assert (await next_event(connection))["session"] == created["session"]
 
 
-async def test_a_buffer_that_is_full_takes_no_more(gateway: Gateway, model: FakeWhisper) -> None:
+async def test_a_full_buffer_rejects_audio(gateway: Gateway, model: FakeWhisper) -> None:
     async with plain(gateway) as connection:
-        await told(connection)
+        await next_event(connection)
         manual = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}
         await connection.send(json.dumps(manual))
-        await told(connection)
+        await next_event(connection)
         minute = base64.b64encode(bytes(60 * RATE * 2)).decode()
         for _ in range(6):
             await connection.send(json.dumps({"type": "input_audio_buffer.append", "audio": minute}))
-        assert (await told(connection))["error"]["param"] == "audio"
+        assert (await next_event(connection))["error"]["param"] == "audio"
 
 
 @pytest.mark.parametrize("query", ["", "?intent=conversation", "?intent=transcription&model=kokoro-82m"])
-async def test_what_is_no_transcription_is_refused(gateway: Gateway, query: str) -> None:
+async def test_a_session_of_another_kind_is_rejected(gateway: Gateway, query: str) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with plain(gateway, query):
             pass
@@ -340,7 +328,7 @@ async def test_a_key_comes_in_a_header_or_among_the_subprotocols(serve: Serve, m
         offered: Any = ["realtime", "openai-insecure-api-key.other", "openai-beta.realtime-v1"]
         async with plain(gateway, subprotocols=offered) as connection:
             assert connection.subprotocol == "realtime"
-            assert (await told(connection))["type"] == "session.created"
+            assert (await next_event(connection))["type"] == "session.created"
         for wrong in ({}, {"additional_headers": {"Authorization": "Bearer x"}}, {"subprotocols": ["realtime"]}):
             with pytest.raises(websockets.InvalidStatus) as refused:
                 async with plain(gateway, **wrong):
@@ -363,13 +351,15 @@ async def test_sessions_are_bounded(serve: Serve, model: FakeWhisper) -> None:
 )
 async def test_a_session_has_deadlines(serve: Serve, setting: dict[str, float], code: str) -> None:
     async with serve(**setting) as gateway, plain(gateway) as connection:
-        await told(connection)
-        assert (await told(connection))["error"]["code"] == code
+        await next_event(connection)
+        assert (await next_event(connection))["error"]["code"] == code
         with pytest.raises(websockets.ConnectionClosedOK):
             await connection.recv()
 
 
-async def test_a_client_that_leaves_frees_its_work(gateway: Gateway, model: FakeWhisper, request_lines: Any) -> None:
+async def test_a_client_that_disconnects_cancels_its_turns(
+    gateway: Gateway, model: FakeWhisper, request_lines: Any
+) -> None:
     async with model.holding(6):
         async with session(gateway) as connection:
             await send(connection, pcm((1, 6), (1, None)))
@@ -394,5 +384,5 @@ async def test_a_client_that_leaves_frees_its_work(gateway: Gateway, model: Fake
         ("今天田", "今天天气", "今天"),
     ],
 )
-def test_two_looks_agree_on_whole_words(earlier: str, later: str, both: str) -> None:
-    assert agreed(earlier, later) == both
+def test_the_stable_prefix_of_two_texts_has_whole_words(earlier: str, later: str, both: str) -> None:
+    assert stable_prefix(earlier, later) == both

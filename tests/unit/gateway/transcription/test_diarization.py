@@ -1,56 +1,49 @@
-"""Who said what: voices of people, by the real network, and the rules by which pieces go to speakers."""
+"""Diarization: embeddings of people by the real network, and the rules that assign pieces to speakers."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gateway.audio.decoding import Recording, cleaned
-from gateway.transcription.diarization import Speakers, Utterance, with_voices
-from gateway.transcription.voices import FILE, Voice, Voices
+from gateway.audio.decoding import AudioFile, cleaned
+from gateway.core.diarization import Speakers, SpeakerSegment, with_embeddings
+from gateway.core.speaker_encoder import FILE, SpeakerEmbedding, SpeakerEncoder
+from gateway.settings import GatewaySettings
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
-from tests.unit.gateway.recordings import RATE, encoded, tone
+from tests.unit.gateway.recordings import RATE, encoded
 from tests.unit.gateway.transcription.test_transcriptions import error_of, post
 from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windowing import Samples, Window
 
+MODEL_DIR = GatewaySettings().model_dir
 AUSTEN = [f"librivox/sense_and_sensibility_01_austen_64kb-{n:04}.wav" for n in (870, 890, 920)]
 NATURE = "f5-tts/basic_ref_en.wav"
 
 
-Person = Callable[[str, tuple[float, float]], Samples]
-
-
-@pytest.fixture(scope="session")
-def person(weights: Path) -> Person:
-    """Return a stretch of seconds of one of the test recordings."""
-
-    def read(name: str, seconds: tuple[float, float]) -> Samples:
-        with (weights / "test-recordings" / name).open("rb") as file:
-            samples = cleaned(np.concatenate(list(Recording(file, RATE, 60, "file").blocks())))
-        return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
-
-    return read
+def person(name: str, seconds: tuple[float, float]) -> Samples:
+    """Return a stretch of one of the test recordings."""
+    with (MODEL_DIR / "test-recordings" / name).open("rb") as file:
+        samples = cleaned(np.concatenate(list(AudioFile(file, RATE, 60, "file").blocks())))
+    return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
 
 
 def data_url(samples: Samples) -> str:
     return "data:audio/flac;base64," + base64.b64encode(encoded(samples, "flac", "flac")).decode()
 
 
-STRETCHES = [(AUSTEN[0], (0.0, 3.0)), (NATURE, (0.0, 2.5)), (AUSTEN[1], (0.0, 3.0)), (NATURE, (2.5, 5.0))]
-"""The turns of the dialogue: a recording and its seconds from and to."""
+DIALOGUE = [person(AUSTEN[0], (0, 3)), person(NATURE, (0, 2.5)), person(AUSTEN[1], (0, 3)), person(NATURE, (2.5, 5))]
 WORDS = ["One two.", "Three four.", "Five six.", "Seven eight."]
 
 
 def said(*sentences: tuple[str, float, float]) -> Segment:
-    """A segment in which each word of a sentence takes as long as the others."""
+    """Return a segment in which all words of a sentence have the same length."""
     words = []
     for sentence, start, end in sentences:
         each = (end - start) / len(sentence.split())
@@ -61,13 +54,13 @@ def said(*sentences: tuple[str, float, float]) -> Segment:
 
 
 def dialogue() -> Segment:
-    """All of `WORDS` in one segment, at the times of `STRETCHES`."""
-    ends = np.cumsum([end - start for _, (start, end) in STRETCHES])
+    """Return all of `WORDS` in one segment, at the times of `DIALOGUE`."""
+    ends = np.cumsum([len(part) for part in DIALOGUE]) / RATE
     return said(*zip(WORDS, [0.0, *ends[:-1]], ends, strict=True))
 
 
 class TwoPeople:
-    """A model that hears `dialogue`."""
+    """A model that transcribes every window as `dialogue`."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -83,70 +76,57 @@ def people(triton: FakeTriton) -> TwoPeople:
     return model
 
 
-@pytest.fixture(scope="session")
-def two_people(person: Person) -> Samples:
-    """The dialogue of `STRETCHES`."""
-    return np.concatenate([person(*stretch) for stretch in STRETCHES])
+FILE_OF_TWO = ("two.flac", encoded(np.concatenate(DIALOGUE), "flac", "flac"))
 
 
-@pytest.fixture(scope="session")
-def recording(two_people: Samples) -> tuple[str, bytes]:
-    """The dialogue as an upload."""
-    return "two.flac", encoded(two_people, "flac", "flac")
-
-
-async def test_two_people_are_told_apart(gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(
-        model="gpt-4o-transcribe-diarize", file=recording, response_format="diarized_json", chunking_strategy="auto"
+async def test_two_people_become_two_speakers(gateway: Gateway, people: TwoPeople) -> None:
+    answer = await gateway.openai.audio.transcriptions.create(
+        model="gpt-4o-transcribe-diarize", file=FILE_OF_TWO, response_format="diarized_json", chunking_strategy="auto"
     )
-    assert heard.task == "transcribe"
-    assert heard.text == " ".join(WORDS)
-    assert heard.duration == pytest.approx(11.0, abs=0.1)
-    assert [(s.id, s.speaker, s.text) for s in heard.segments] == [
+    assert answer.task == "transcribe"
+    assert answer.text == " ".join(WORDS)
+    assert answer.duration == pytest.approx(11.0, abs=0.1)
+    assert [(s.id, s.speaker, s.text) for s in answer.segments] == [
         (f"seg_{n}", speaker, text) for n, (speaker, text) in enumerate(zip("ABAB", WORDS, strict=True))
     ]
-    assert [s.start for s in heard.segments] == pytest.approx([0.0, 3.0, 5.5, 8.5], abs=0.1)
-    assert heard.usage is not None
-    assert heard.usage.type == "duration"
+    assert [s.start for s in answer.segments] == pytest.approx([0.0, 3.0, 5.5, 8.5], abs=0.1)
+    assert answer.usage is not None
+    assert answer.usage.type == "duration"
     assert people.calls[0].parameters["word_timestamps"]
 
 
-async def test_known_speakers_are_called_by_their_names(
-    gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes], person: Person
-) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(
+async def test_known_speakers_have_their_names(gateway: Gateway, people: TwoPeople) -> None:
+    answer = await gateway.openai.audio.transcriptions.create(
         model="whisper-1",
-        file=recording,
+        file=FILE_OF_TWO,
         response_format="diarized_json",
         known_speaker_names=["narrator"],
         known_speaker_references=[data_url(person(AUSTEN[2], (0, 5)))],
     )
-    assert [s.speaker for s in heard.segments] == ["narrator", "A", "narrator", "A"]
+    assert [s.speaker for s in answer.segments] == ["narrator", "A", "narrator", "A"]
 
 
-async def test_events_tell_each_segment_with_its_speaker(
-    gateway: Gateway, people: TwoPeople, recording: tuple[str, bytes]
-) -> None:
+async def test_events_carry_each_segment_with_its_speaker(gateway: Gateway, people: TwoPeople) -> None:
     stream = await gateway.openai.audio.transcriptions.create(
-        model="whisper-1", file=recording, response_format="diarized_json", stream=True
+        model="whisper-1", file=FILE_OF_TWO, response_format="diarized_json", stream=True
     )
     *events, done = [event async for event in stream]
     assert [event.type for event in events] == ["transcript.text.delta", "transcript.text.segment"] * 4
-    told = [event for event in events if event.type == "transcript.text.segment"]
-    assert [(s.speaker, s.text) for s in told] == list(zip("ABAB", WORDS, strict=True))
+    segments = [event for event in events if event.type == "transcript.text.segment"]
+    assert [(s.speaker, s.text) for s in segments] == list(zip("ABAB", WORDS, strict=True))
     deltas = [event for event in events if event.type == "transcript.text.delta"]
-    assert [delta.segment_id for delta in deltas] == [s.id for s in told]
+    assert [delta.segment_id for delta in deltas] == [s.id for s in segments]
     assert done.type == "transcript.text.done"
     assert done.text == "".join(delta.delta for delta in deltas)
 
 
-async def test_a_network_that_is_not_there_is_asked_for_by_name(
+async def test_the_error_for_a_missing_network_says_how_to_fetch_it(
     serve: Serve, people: TwoPeople, tmp_path: Path
 ) -> None:
-    recording = ("tone.flac", encoded(tone(11), "flac", "flac"))
+    (tmp_path / "silero-vad").symlink_to((MODEL_DIR / "silero-vad").resolve())
     async with serve(model_dir=tmp_path) as gateway:
-        refused = await post(gateway, file=recording, response_format="diarized_json")
-        assert (await post(gateway, file=recording)).status_code == 200
+        refused = await post(gateway, file=FILE_OF_TWO, response_format="diarized_json")
+        assert (await post(gateway, file=FILE_OF_TWO)).status_code == 200
     assert refused.status_code == 400
     error = error_of(refused)
     assert error["param"] == "response_format"
@@ -154,10 +134,9 @@ async def test_a_network_that_is_not_there_is_asked_for_by_name(
     assert len(people.calls) == 1
 
 
-GOOD = data_url(tone(3))
+GOOD = data_url(DIALOGUE[0])
 
 
-@pytest.mark.usefixtures("weights")
 @pytest.mark.parametrize(
     ("names", "references", "param"),
     [
@@ -165,8 +144,8 @@ GOOD = data_url(tone(3))
         ([], [GOOD], "known_speaker_references[]"),
         (["a", "a"], [GOOD, GOOD], "known_speaker_names[]"),
         (list("abcde"), [GOOD] * 5, "known_speaker_names[]"),
-        (["a"], [data_url(tone(1))], "known_speaker_references[]"),
-        (["a"], [data_url(tone(11))], "known_speaker_references[]"),
+        (["a"], [data_url(DIALOGUE[0][:RATE])], "known_speaker_references[]"),
+        (["a"], [data_url(np.concatenate(DIALOGUE))], "known_speaker_references[]"),
         (["a"], [data_url(np.zeros(3 * RATE, np.float32))], "known_speaker_references[]"),
         (["a"], ["data:audio/wav;base64,UklGRg=="], "known_speaker_references[]"),
         (["a"], ["data:audio/wav;base64,???"], "known_speaker_references[]"),
@@ -174,7 +153,7 @@ GOOD = data_url(tone(3))
     ],
     ids=["none", "no name", "twice", "five", "short", "long", "silent", "no audio", "no base64", "address"],
 )
-async def test_known_speakers_that_are_wrong_are_refused(
+async def test_wrong_known_speakers_are_rejected(
     gateway: Gateway, people: TwoPeople, names: list[str], references: list[str], param: str
 ) -> None:
     fields: dict[str, Any] = {"known_speaker_names[]": names, "known_speaker_references[]": references}
@@ -186,79 +165,82 @@ async def test_known_speakers_that_are_wrong_are_refused(
     assert people.calls == []
 
 
-async def test_speakers_are_told_apart_in_their_format_alone(gateway: Gateway, people: TwoPeople) -> None:
+async def test_known_speakers_need_the_diarized_format(gateway: Gateway, people: TwoPeople) -> None:
     refused = await post(gateway, **{"known_speaker_names[]": ["a"], "known_speaker_references[]": [GOOD]})
     assert error_of(refused)["param"] == "known_speaker_names[]"
     translated = await post(gateway, "/v1/audio/translations", response_format="diarized_json")
     assert error_of(translated)["param"] == "response_format"
 
 
-def test_one_person_is_like_herself_and_unlike_another(weights: Path, person: Person) -> None:
-    voices = Voices(weights)
-    austen = [voices.voice(person(name, (0, 5))) for name in AUSTEN]
-    nature = voices.voice(person(NATURE, (0, 5)))
+def test_embeddings_of_one_person_are_closer_than_those_of_two() -> None:
+    encoder = SpeakerEncoder(MODEL_DIR)
+    austen = [encoder.encode(person(name, (0, 5))) for name in AUSTEN]
+    nature = encoder.encode(person(NATURE, (0, 5)))
     assert min(austen[0] @ austen[1], austen[0] @ austen[2], austen[1] @ austen[2]) > 0.5
     assert max(voice @ nature for voice in austen) < 0.3
-    assert (weights / FILE).exists()
+    assert (MODEL_DIR / FILE).exists()
 
 
-def test_a_sentence_is_cut_out_of_its_segment_with_its_voice(weights: Path, two_people: Samples) -> None:
-    window = Window(0, two_people)
-    pieces = with_voices(window, Transcript("en", 1.0, (dialogue(),)), Voices(weights)).segments
+def test_a_segment_is_cut_into_sentences_with_embeddings() -> None:
+    window = Window(0, np.concatenate(DIALOGUE))
+    pieces = with_embeddings(window, Transcript("en", 1.0, (dialogue(),)), SpeakerEncoder(MODEL_DIR)).segments
     assert [piece.text.strip() for piece in pieces] == WORDS
     assert [piece.tokens for piece in pieces] == [(1, 2), (), (), ()]
 
 
-def voice(number: int) -> Voice:
-    """Voices of different numbers have nothing in common."""
+def voice(number: int) -> SpeakerEmbedding:
+    """Return the embedding of an invented speaker; those of different numbers have nothing in common."""
     return np.eye(256, dtype=np.float32)[number]
 
 
-def passage(*utterances: tuple[str, float, Voice | None]) -> WindowTranscript:
-    """Texts, each of so many seconds and in such a voice."""
-    made = [Utterance(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, voice=heard) for text, seconds, heard in utterances]
+def window_of(*pieces: tuple[str, float, SpeakerEmbedding | None]) -> WindowTranscript:
+    """Return a window of texts, each with its seconds and its embedding."""
+    made = [
+        SpeakerSegment(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding)
+        for text, seconds, embedding in pieces
+    ]
     return WindowTranscript(0.0, 30.0, "en", tuple(made))
 
 
-def told(speakers: Speakers, *utterances: tuple[str, float, Voice | None]) -> list[tuple[str, str]]:
-    heard = speakers.told(passage(*utterances)).segments
-    return [(s.text, s.speaker) for s in heard if isinstance(s, Utterance)]
+def assigned(speakers: Speakers, *pieces: tuple[str, float, SpeakerEmbedding | None]) -> list[tuple[str, str]]:
+    segments = speakers.assign(window_of(*pieces)).segments
+    return [(s.text, s.speaker) for s in segments if isinstance(s, SpeakerSegment)]
 
 
-def test_speakers_are_remembered_from_passage_to_passage() -> None:
+def test_speakers_are_remembered_from_window_to_window() -> None:
     speakers = Speakers({})
-    assert told(speakers, ("a.", 2, voice(0)), ("b.", 2, voice(1))) == [("a.", "A"), ("b.", "B")]
-    assert told(speakers, ("c.", 2, voice(2)), ("b.", 2, voice(1))) == [("c.", "C"), ("b.", "B")]
+    assert assigned(speakers, ("a.", 2, voice(0)), ("b.", 2, voice(1))) == [("a.", "A"), ("b.", "B")]
+    assert assigned(speakers, ("c.", 2, voice(2)), ("b.", 2, voice(1))) == [("c.", "C"), ("b.", "B")]
 
 
-def test_what_is_too_short_to_tell_makes_no_speaker() -> None:
+def test_a_short_piece_makes_no_new_speaker() -> None:
     speakers = Speakers({})
-    assert told(speakers, ("a.", 2, voice(0)), ("Yes.", 1, voice(5)), ("Oh.", 0.2, None)) == [
+    assert assigned(speakers, ("a.", 2, voice(0)), ("Yes.", 1, voice(5)), ("Oh.", 0.2, None)) == [
         ("a.", "A"),
         ("Yes.", "A"),
         ("Oh.", "A"),
     ]
-    assert told(Speakers({}), ("Oh.", 0.2, None)) == [("Oh.", "A")]
-    assert told(Speakers({}), ("Yes.", 1, voice(3))) == [("Yes.", "A")]
+    assert assigned(Speakers({}), ("Oh.", 0.2, None)) == [("Oh.", "A")]
+    assert assigned(Speakers({}), ("Yes.", 1, voice(3))) == [("Yes.", "A")]
 
 
-def test_pieces_of_one_sentence_are_joined_where_one_person_says_them() -> None:
+def test_pieces_of_one_sentence_by_one_speaker_are_joined() -> None:
     pieces = ((" I went", 2.0, voice(0)), (" home.", 2.0, voice(0)), (" And", 2.0, voice(0)), (" I?", 2.0, voice(1)))
-    assert told(Speakers({}), *pieces) == [(" I went home.", "A"), (" And", "A"), (" I?", "B")]
+    assert assigned(Speakers({}), *pieces) == [(" I went home.", "A"), (" And", "A"), (" I?", "B")]
 
 
 def test_an_abbreviation_is_no_sentence_of_its_own() -> None:
-    def at(start: float, end: float, text: str, heard: Voice | None) -> Utterance:
-        return Utterance(start, end, text, (1,), 0.0, 0.0, 1.0, 0.0, voice=heard)
+    def at(start: float, end: float, text: str, embedding: SpeakerEmbedding | None) -> SpeakerSegment:
+        return SpeakerSegment(start, end, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding)
 
     doctor, reads, soon = at(4.2, 4.4, " Dr.", None), at(4.7, 6.0, " Li reads.", voice(0)), at(6, 8, " Soon.", voice(0))
     well, later = at(8.1, 8.3, " Well.", None), at(9.0, 11.0, " Later.", voice(0))
-    heard = Speakers({}).told(WindowTranscript(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
-    assert [segment.text for segment in heard.segments] == [" Dr. Li reads.", " Soon.", " Well.", " Later."]
-    assert (heard.segments[0].start, heard.segments[0].end) == (4.2, 6.0)
+    answer = Speakers({}).assign(WindowTranscript(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
+    assert [segment.text for segment in answer.segments] == [" Dr. Li reads.", " Soon.", " Well.", " Later."]
+    assert (answer.segments[0].start, answer.segments[0].end) == (4.2, 6.0)
 
 
-def test_letters_keep_clear_of_known_names_and_do_not_run_out() -> None:
+def test_letters_skip_known_names_and_do_not_run_out() -> None:
     speakers = Speakers({"A": voice(200)})
-    heard = told(speakers, *((f"{n}.", 2.0, voice(n)) for n in range(30)))
-    assert [speaker for _, speaker in heard] == [*"BCDEFGHIJKLMNOPQRSTUVWXYZ", "AA", "AB", "AC", "AD", "AE"]
+    answer = assigned(speakers, *((f"{n}.", 2.0, voice(n)) for n in range(30)))
+    assert [speaker for _, speaker in answer] == [*"BCDEFGHIJKLMNOPQRSTUVWXYZ", "AA", "AB", "AC", "AD", "AE"]

@@ -1,4 +1,4 @@
-"""OpenAI's further fields of a transcription, as the official client sends them, and our two extensions."""
+"""OpenAI's further fields of a transcription, by the official client, and the two that are not OpenAI's."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TOKENS = (b" p", "é".encode()[:1], "é".encode()[1:], b"")
 SURE = replace(segment(" pé"), tokens=(1, 2, 3, 50364), token_texts=_TOKENS, token_logprobs=(-0.1, -0.2, -0.3, -9.0))
 
 
-async def test_logprobs_tell_each_token_and_its_bytes(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_logprobs_have_each_token_and_its_bytes(gateway: Gateway, whisper: FakeWhisper) -> None:
     whisper.script[0] = Transcript("fr", 0.9, (SURE,))
-    heard = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE, include=["logprobs"])
+    answer = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE, include=["logprobs"])
     assert whisper.calls[0].parameters["logprobs"]
-    assert heard.logprobs is not None
-    assert [logprob.token for logprob in heard.logprobs] == [" p", *["\N{REPLACEMENT CHARACTER}"] * 2]
-    assert b"".join(bytes(map(int, logprob.bytes or ())) for logprob in heard.logprobs).decode() == " pé"
-    assert [logprob.logprob for logprob in heard.logprobs] == pytest.approx([-0.1, -0.2, -0.3])
+    assert answer.logprobs is not None
+    assert [logprob.token for logprob in answer.logprobs] == [" p", *["\N{REPLACEMENT CHARACTER}"] * 2]
+    assert b"".join(bytes(map(int, logprob.bytes or ())) for logprob in answer.logprobs).decode() == " pé"
+    assert [logprob.logprob for logprob in answer.logprobs] == pytest.approx([-0.1, -0.2, -0.3])
 
 
 async def test_events_carry_the_logprobs_of_their_text(gateway: Gateway, whisper: FakeWhisper) -> None:
@@ -42,15 +42,15 @@ async def test_events_carry_the_logprobs_of_their_text(gateway: Gateway, whisper
     assert [p.logprob for p in done.logprobs or ()] == pytest.approx([-0.1, -0.2, -0.3, *[-1.0] * 3])
 
 
-async def test_no_logprobs_are_given_that_were_not_asked_for(gateway: Gateway, whisper: FakeWhisper) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
-    assert heard.logprobs is None
+async def test_logprobs_are_absent_without_a_request_for_them(gateway: Gateway, whisper: FakeWhisper) -> None:
+    answer = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
+    assert answer.logprobs is None
     assert "logprobs" not in whisper.calls[0].parameters
 
 
-async def test_the_languages_that_were_heard_are_told(gateway: Gateway, whisper: FakeWhisper) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
-    assert [language.code for language in heard.languages or ()] == ["de"]
+async def test_the_spoken_languages_are_listed(gateway: Gateway, whisper: FakeWhisper) -> None:
+    answer = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
+    assert [language.code for language in answer.languages or ()] == ["de"]
     silence = encoded(np.zeros(RATE, np.float32), "flac", "flac")
     assert (await post(gateway, file=("silence.flac", silence))).json()["languages"] == []
 
@@ -71,7 +71,7 @@ async def test_keywords_are_words_to_expect(gateway: Gateway, whisper: FakeWhisp
     assert whisper.calls[0].parameters["hotwords"] == "Triton, Kokoro, Silero"
 
 
-async def test_a_part_is_heard_after_the_text_before_it_where_that_is_asked(
+async def test_a_window_is_transcribed_with_the_text_before_it_on_request(
     gateway: Gateway, whisper: FakeWhisper
 ) -> None:
     whisper.script[2] = Transcript("de", 0.9, (replace(segment(" unsure"), temperature=0.8),))
@@ -90,7 +90,7 @@ async def test_a_part_is_heard_after_the_text_before_it_where_that_is_asked(
 
 @pytest.mark.parametrize("threshold", [0.5, 0.02])
 @pytest.mark.parametrize("as_json", [False, True])
-async def test_the_detector_is_as_keen_as_the_chunking_strategy_says(
+async def test_the_chunking_strategy_sets_the_detectors_threshold(
     gateway: Gateway, whisper: FakeWhisper, quiet: None, threshold: float, as_json: bool
 ) -> None:
     strategy: Any = {"type": "server_vad", "threshold": threshold, "prefix_padding_ms": 1000}
@@ -106,8 +106,8 @@ async def test_the_detector_is_as_keen_as_the_chunking_strategy_says(
 
 
 async def test_auto_is_a_chunking_strategy(gateway: Gateway) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE, chunking_strategy="auto")
-    assert heard.text == "part 0"
+    answer = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE, chunking_strategy="auto")
+    assert answer.text == "part 0"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ async def test_auto_is_a_chunking_strategy(gateway: Gateway) -> None:
         ({"condition_on_previous_text": "perhaps"}, "condition_on_previous_text"),
     ],
 )
-async def test_a_field_that_is_wrong_is_named(
+async def test_a_wrong_field_is_named(
     gateway: Gateway, whisper: FakeWhisper, fields: dict[str, Any], param: str
 ) -> None:
     response = await post(gateway, **fields)

@@ -14,8 +14,8 @@ import webvtt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.transcription import subtitles
-from gateway.transcription.subtitles import Cue, columns, cues
+from gateway.openai.transcription import subtitles
+from gateway.openai.transcription.subtitles import Cue, columns, cues
 from tritone.transcript import Segment, Word
 
 

@@ -1,9 +1,10 @@
-"""`/v1/audio/transcriptions` and `/v1/audio/translations`, as the official client and plain HTTP see them."""
+"""`/v1/audio/transcriptions` and `/v1/audio/translations`, by the official client and by plain HTTP."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,7 +13,8 @@ import numpy as np
 import openai
 import pytest
 
-from tests.fake_triton import Status
+from gateway.core.speech_detectors import SpeechDetectors
+from tests.fake_triton import FakeTriton, Status
 from tests.unit.gateway.conftest import FAR, Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
@@ -36,24 +38,24 @@ async def post(gateway: Gateway, url: str = URL, file: Any = FILE, **fields: Any
 
 
 async def test_json_has_text_and_usage(gateway: Gateway) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
-    assert heard.text == "part 0"
-    assert heard.usage is not None
-    assert heard.usage.to_dict() == {"type": "duration", "seconds": 26}
+    answer = await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE)
+    assert answer.text == "part 0"
+    assert answer.usage is not None
+    assert answer.usage.to_dict() == {"type": "duration", "seconds": 26}
 
 
 async def test_verbose_json_has_segments_with_every_field(gateway: Gateway) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(
+    answer = await gateway.openai.audio.transcriptions.create(
         model="whisper-1", file=("long.flac", LONG), response_format="verbose_json"
     )
-    assert (heard.language, heard.duration, heard.words) == ("german", 182.0, None)
-    assert heard.to_dict()["task"] == "transcribe"
-    assert heard.text == " ".join(f"part {n}" for n in range(7))
-    assert heard.usage is not None
-    assert heard.usage.seconds == 182
-    assert heard.segments is not None
-    assert [s.id for s in heard.segments] == list(range(7))
-    third = heard.segments[2]
+    assert (answer.language, answer.duration, answer.words) == ("german", 182.0, None)
+    assert answer.to_dict()["task"] == "transcribe"
+    assert answer.text == " ".join(f"part {n}" for n in range(7))
+    assert answer.usage is not None
+    assert answer.usage.seconds == 182
+    assert answer.segments is not None
+    assert [s.id for s in answer.segments] == list(range(7))
+    third = answer.segments[2]
     # The third tone starts at 52 s, and its window 0.4 s before.
     assert third.start == pytest.approx(52.1, abs=0.05)
     assert third.end == pytest.approx(53.6, abs=0.05)
@@ -64,23 +66,23 @@ async def test_verbose_json_has_segments_with_every_field(gateway: Gateway) -> N
 
 
 @pytest.mark.parametrize("granularities", [["word"], ["segment"], ["word", "segment"]])
-async def test_verbose_json_has_the_granularities_that_were_asked_for(
+async def test_verbose_json_has_the_requested_granularities(
     gateway: Gateway, whisper: FakeWhisper, granularities: list[Any]
 ) -> None:
-    heard = await gateway.openai.audio.transcriptions.create(
+    answer = await gateway.openai.audio.transcriptions.create(
         model="whisper-1", file=FILE, response_format="verbose_json", timestamp_granularities=granularities
     )
-    assert (heard.words is not None) == ("word" in granularities)
-    assert (heard.segments is not None) == ("segment" in granularities)
+    assert (answer.words is not None) == ("word" in granularities)
+    assert (answer.segments is not None) == ("segment" in granularities)
     assert whisper.calls[0].parameters.get("word_timestamps", False) == ("word" in granularities)
-    if heard.words:
-        assert [word.to_dict() for word in heard.words] == [
+    if answer.words:
+        assert [word.to_dict() for word in answer.words] == [
             {"word": "part", "start": 0.5, "end": 1.0},
             {"word": "0", "start": 1.5, "end": 2.0},
         ]
 
 
-async def test_granularities_are_read_without_brackets_too(gateway: Gateway) -> None:
+async def test_granularities_without_brackets_are_accepted(gateway: Gateway) -> None:
     response = await post(gateway, response_format="verbose_json", timestamp_granularities=["word"])
     assert "words" in response.json()
     assert "segments" not in response.json()
@@ -94,19 +96,19 @@ async def test_granularities_are_read_without_brackets_too(gateway: Gateway) -> 
         ("vtt", "text/vtt; charset=utf-8", "WEBVTT\n\n00:00:00.500 --> 00:00:02.000\npart 0\n\n"),
     ],
 )
-async def test_text_formats_come_with_their_types(
+async def test_a_text_format_has_its_content_type(
     gateway: Gateway, response_format: Any, content_type: str, text: str
 ) -> None:
     response = await post(gateway, response_format=response_format)
     assert response.headers["content-type"] == content_type
     assert response.text == text
-    heard = await gateway.openai.audio.transcriptions.create(
+    answer = await gateway.openai.audio.transcriptions.create(
         model="whisper-1", file=FILE, response_format=response_format
     )
-    assert heard == text
+    assert answer == text
 
 
-async def test_events_carry_the_text_as_it_is_heard(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_events_carry_the_text_as_it_is_transcribed(gateway: Gateway, whisper: FakeWhisper) -> None:
     async with whisper.holding(1):
         stream = await gateway.openai.audio.transcriptions.create(
             model="whisper-1", file=("long.flac", LONG), stream=True
@@ -137,20 +139,20 @@ async def test_a_failure_in_mid_stream_reaches_the_client(gateway: Gateway, whis
     assert "secret" not in str(failure.value)
 
 
-async def test_a_failure_before_the_first_event_has_its_status(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_a_failure_before_the_first_event_has_a_status(gateway: Gateway, whisper: FakeWhisper) -> None:
     whisper.failures[0] = Status(grpc.StatusCode.UNAVAILABLE, "full")
     with pytest.raises(openai.InternalServerError) as failure:
         await gateway.openai.audio.transcriptions.create(model="whisper-1", file=FILE, stream=True)
     assert failure.value.status_code == 503
 
 
-async def test_the_model_is_told_what_was_asked(gateway: Gateway, whisper: FakeWhisper) -> None:
-    heard = await gateway.openai.audio.transcriptions.with_raw_response.create(
+async def test_the_model_gets_the_requests_options(gateway: Gateway, whisper: FakeWhisper) -> None:
+    answer = await gateway.openai.audio.transcriptions.with_raw_response.create(
         model="gpt-4o-transcribe", file=FILE, language="pt-BR", prompt="Luís", temperature=0.25
     )
-    assert heard.headers["x-tritone-model"] == "whisper-base"
+    assert answer.headers["x-tritone-model"] == "whisper-base"
     call = whisper.calls[0]
-    assert call.request_id == heard.headers["x-request-id"]
+    assert call.request_id == answer.headers["x-request-id"]
     assert call.parameters == {"language": "pt", "prompt": "Luís", "temperature": 0.25, "priority": 1}
     assert call.inputs["audio"].dtype == np.float32
     assert call.inputs["audio"].shape == (1, 20.384 * RATE)
@@ -164,61 +166,63 @@ async def test_a_language_may_be_a_code_a_tag_or_a_name(
     assert whisper.calls[0].parameters.get("language") == code
 
 
-async def test_a_long_recording_is_heard_in_windows_of_its_first_language(
+async def test_a_long_recording_is_transcribed_in_windows_with_its_first_language(
     gateway: Gateway, whisper: FakeWhisper
 ) -> None:
     async with asyncio.TaskGroup() as group, whisper.holding(2):
-        heard = group.create_task(post(gateway, file=("long.flac", LONG)))
+        answer = group.create_task(post(gateway, file=("long.flac", LONG)))
         await whisper.arrived[5].wait()
-        # The second is still out: those behind it wait for their turn, and no fifth is sent.
+        # The second is still open: those after it wait, and no fifth is sent.
         assert set(whisper.calls) == {0, 1, 2, 3, 4, 5}
-    assert heard.result().json()["text"] == " ".join(f"part {n}" for n in range(7))
+    assert answer.result().json()["text"] == " ".join(f"part {n}" for n in range(7))
     assert whisper.most_at_once <= 4
     assert [whisper.calls[n].parameters.get("language") for n in range(7)] == [None, *["de"] * 6]
     assert [whisper.calls[n].parameters["priority"] for n in range(7)] == [1, *[2] * 6]
     assert [whisper.calls[n].parameters.get("background") for n in range(7)] == [None, *[True] * 6]
 
 
-async def test_what_is_wordless_tells_no_language(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_the_language_ignores_windows_without_words(gateway: Gateway, whisper: FakeWhisper) -> None:
     whisper.script |= {part: Transcript("nn", 0.3, ()) for part in range(1, 7)}
     whisper.script[0] = Transcript("de", 0.4, (segment(" part 0"),))
-    heard = await post(gateway, file=("long.flac", LONG), response_format="verbose_json")
-    assert heard.json()["language"] == "german"
+    answer = await post(gateway, file=("long.flac", LONG), response_format="verbose_json")
+    assert answer.json()["language"] == "german"
     whisper.script[0] = Transcript("nn", 0.3, ())
     assert (await post(gateway, response_format="verbose_json")).json()["language"] == "unknown"
 
 
 async def test_silence_is_not_sent_to_the_model(gateway: Gateway, whisper: FakeWhisper) -> None:
     silence = encoded(np.zeros(40 * RATE, np.float32), "flac", "flac")
-    heard = (await post(gateway, file=("silence.flac", silence), response_format="verbose_json")).json()
-    assert (heard["text"], heard["segments"], heard["language"], heard["duration"]) == ("", [], "unknown", 40.0)
+    answer = (await post(gateway, file=("silence.flac", silence), response_format="verbose_json")).json()
+    assert (answer["text"], answer["segments"], answer["language"], answer["duration"]) == ("", [], "unknown", 40.0)
     assert (await post(gateway, file=("silence.flac", silence), response_format="vtt")).text == "WEBVTT\n\n"
     assert whisper.calls == {}
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
 async def test_a_translation_is_into_english(gateway: Gateway, whisper: FakeWhisper) -> None:
-    heard = await gateway.openai.audio.translations.create(
+    answer = await gateway.openai.audio.translations.create(
         model="whisper-1", file=FILE, response_format="verbose_json", prompt="Ort", temperature=0.5
     )
-    assert (heard.text, heard.language, heard.duration) == ("part 0", "english", 26.0)
-    assert heard.to_dict()["task"] == "translate"
+    assert (answer.text, answer.language, answer.duration) == ("part 0", "english", 26.0)
+    assert answer.to_dict()["task"] == "translate"
     assert whisper.calls[0].parameters["task"] == "translate"
     assert whisper.calls[0].parameters["prompt"] == "Ort"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_leaves_cancels_every_window(gateway: Gateway, whisper: FakeWhisper, stream: bool) -> None:
+async def test_a_client_that_disconnects_cancels_every_window(
+    gateway: Gateway, whisper: FakeWhisper, stream: bool
+) -> None:
     async with whisper.holding(1, 2, 3, 4):
-        asking = asyncio.create_task(
+        request = asyncio.create_task(
             gateway.openai.audio.transcriptions.create(model="whisper-1", file=("long.flac", LONG), stream=stream)
         )
         async with asyncio.timeout(10):
             await whisper.arrived[4].wait()
             if stream:
-                answer = await asking
+                answer = await request
                 await answer.close()
-            asking.cancel()
+            request.cancel()
             for part in (1, 2, 3, 4):
                 await whisper.calls[part].cancelled.wait()
     assert 5 not in whisper.calls
@@ -227,24 +231,24 @@ async def test_a_client_that_leaves_cancels_every_window(gateway: Gateway, whisp
 async def test_a_window_that_fails_cancels_the_others(gateway: Gateway, whisper: FakeWhisper) -> None:
     whisper.failures[3] = Status(grpc.StatusCode.INTERNAL, "secret")
     async with asyncio.timeout(10), whisper.holding(1, 2, 3, 4):
-        asking = asyncio.create_task(post(gateway, file=("long.flac", LONG)))
+        request = asyncio.create_task(post(gateway, file=("long.flac", LONG)))
         await whisper.arrived[4].wait()
         whisper.gates[3].set()
-        response = await asking
+        response = await request
         for part in (1, 2, 4):
             await whisper.calls[part].cancelled.wait()
     assert response.status_code == 500
     assert "secret" not in response.text
 
 
-async def test_a_request_that_takes_too_long_is_told_so(
+async def test_a_request_past_its_deadline_is_a_504(
     serve: Serve, whisper: FakeWhisper, expire: Callable[[], None]
 ) -> None:
     async with serve(request_timeout=FAR) as gateway, whisper.holding(0), asyncio.timeout(20):
-        asking = asyncio.create_task(post(gateway))
+        request = asyncio.create_task(post(gateway))
         await whisper.arrived[0].wait()
         expire()
-        response = await asking
+        response = await request
         await whisper.calls[0].cancelled.wait()
     assert response.status_code == 504
     assert error_of(response)["code"] == "timeout"
@@ -264,7 +268,7 @@ async def test_a_request_that_takes_too_long_is_told_so(
         ({"model": ""}, "model"),
     ],
 )
-async def test_a_field_that_is_wrong_is_named(
+async def test_a_wrong_field_is_named(
     gateway: Gateway, whisper: FakeWhisper, fields: dict[str, Any], param: str
 ) -> None:
     response = await post(gateway, **fields)
@@ -275,10 +279,36 @@ async def test_a_field_that_is_wrong_is_named(
     assert whisper.calls == {}
 
 
-async def test_an_unknown_format_is_told_what_there_is(gateway: Gateway) -> None:
+async def test_the_error_for_an_unknown_format_lists_the_known_ones(gateway: Gateway) -> None:
     response = await post(gateway, response_format="docx")
     for known in ("json", "text", "srt", "verbose_json", "vtt", "diarized_json"):
         assert f"'{known}'" in error_of(response)["message"]
+
+
+async def test_a_recording_is_a_404_where_no_transcription_model_is_served(
+    gateway: Gateway, triton: FakeTriton
+) -> None:
+    del triton.handlers["whisper-base"]
+    await gateway.follow(triton)
+    response = await post(gateway)
+    assert response.status_code == 404
+    error = error_of(response)
+    assert (error["code"], error["message"]) == ("model_not_found", "no transcription model is served here")
+
+
+async def test_a_recording_is_a_503_while_its_model_is_loading(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.states["whisper-base"] = "loading"
+    await gateway.follow(triton)
+    response = await post(gateway)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert error_of(response)["message"] == "model 'whisper-base' is loading; try again"
+
+
+async def test_a_recording_is_a_503_without_the_detectors_weights(serve: Serve, tmp_path: Path) -> None:
+    async with serve(detectors=SpeechDetectors(tmp_path)) as gateway:
+        response = await post(gateway)
+    assert response.status_code == 503
+    assert "is missing; fetch it with: scripts/fetch_models silero-vad" in error_of(response)["message"]
 
 
 async def test_an_unknown_model_is_not_found(gateway: Gateway) -> None:
@@ -293,7 +323,7 @@ async def test_an_unknown_model_is_not_found(gateway: Gateway) -> None:
     [{}, {"file": (None, "words")}, {"file": ("empty.wav", b"")}, {"file": ("noise.mp3", b"\xff\xfb\x90" * 9)}],
     ids=["missing", "no file", "empty", "no audio"],
 )
-async def test_a_file_that_is_none_is_refused(gateway: Gateway, files: dict[str, Any]) -> None:
+async def test_an_unusable_file_is_rejected(gateway: Gateway, files: dict[str, Any]) -> None:
     response = await gateway.http.post(URL, data={"model": "whisper-1"}, files={"x": (None, "y"), **files})
     assert response.status_code == 400
     error = error_of(response)
@@ -325,13 +355,13 @@ async def test_an_upload_over_the_limit_is_too_large(serve: Serve) -> None:
         ("multipart/form-data; boundary=abc", 400),
     ],
 )
-async def test_a_body_that_is_no_form_is_refused(gateway: Gateway, content_type: str, status: int) -> None:
+async def test_a_body_that_is_no_form_is_rejected(gateway: Gateway, content_type: str, status: int) -> None:
     response = await gateway.http.post(URL, content=b'{"model": "whisper-1"}', headers={"content-type": content_type})
     assert response.status_code == status
     error_of(response)
 
 
-async def test_fields_that_have_no_effect_are_named(gateway: Gateway) -> None:
+async def test_fields_without_effect_are_named(gateway: Gateway) -> None:
     plain = await post(gateway, language="en", stream="false", mine="1", **{"timestamp_granularities[]": "segment"})
     assert "x-tritone-ignored" not in plain.headers
     sent = {"language": "de", "stream": "true", "include[]": "logprobs", "chunking_strategy[type]": "auto", "mine": "1"}
@@ -340,19 +370,19 @@ async def test_fields_that_have_no_effect_are_named(gateway: Gateway) -> None:
     assert set(translated.headers["x-tritone-ignored"].split(", ")) == ignored
 
 
-async def test_a_prompt_of_any_length_is_taken_from_its_end(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_the_end_of_a_long_prompt_is_kept(gateway: Gateway, whisper: FakeWhisper) -> None:
     await post(gateway, prompt="x" * 100_000 + "end")
     assert whisper.calls[0].parameters["prompt"] == "x" * 4093 + "end"
 
 
-async def test_text_between_windows_reads_as_one(gateway: Gateway, whisper: FakeWhisper) -> None:
+async def test_the_text_of_windows_is_joined_without_extra_space(gateway: Gateway, whisper: FakeWhisper) -> None:
     whisper.script[0] = Transcript("zh", 0.9, (segment("你好。 "), segment("")))
     whisper.script[1] = Transcript("zh", 0.9, (segment("再见。"),))
     recording = encoded(parts(2), "flac", "flac")
     assert (await post(gateway, file=("zh.flac", recording))).json()["text"] == "你好。再见。"
 
 
-async def test_the_log_tells_the_seconds_of_audio(gateway: Gateway, request_lines: Any) -> None:
+async def test_the_log_has_the_seconds_of_audio(gateway: Gateway, request_lines: Any) -> None:
     await post(gateway)
     (line,) = request_lines()
     assert (line["model"], line["audio_seconds"]) == ("whisper-base", 26.0)

@@ -1,0 +1,79 @@
+"""Find the recording that `ref_audio` names: in the request, in the folder of references, or at an address."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from gateway.audio.decoding import Pcm
+from gateway.audio.download import download
+from gateway.audio.ref_audio import decode_ref_audio, ref_audio_error
+from gateway.settings import GatewaySettings
+
+_URLS: Final = ("http://", "https://")
+
+
+async def load_ref_audio(source: str, settings: GatewaySettings) -> Pcm:
+    """Return the samples of `ref_audio`, as `decode_ref_audio` does. The first of these forms that fits is taken:
+
+    1. `data:`, in base64: the recording itself
+    2. `http://` or `https://`: its address, if ALLOW_REF_AUDIO_URLS is set
+    3. text with a dot, which base64 never has: a file below REF_AUDIO_DIR
+    4. the recording itself, in base64
+
+    Raises `InvalidInput`.
+    """
+    start = source[:8].lower()
+    if start.startswith(_URLS):
+        if not settings.allow_ref_audio_urls:
+            raise ref_audio_error("addresses are not fetched here (ALLOW_REF_AUDIO_URLS); send the recording in base64")
+        file = await download(source, settings.max_upload_bytes, settings.ref_audio_hosts)
+        return await asyncio.to_thread(decode_ref_audio, file)
+    return await asyncio.to_thread(_read, source, start.startswith("data:"), settings)
+
+
+def _read(source: str, data_url: bool, settings: GatewaySettings) -> Pcm:
+    if data_url:
+        return decode_ref_audio(_from_data_url(source))
+    if "." in source:
+        return decode_ref_audio(_from_folder(source, settings.ref_audio_dir, settings.max_upload_bytes))
+    return decode_ref_audio(_from_base64(source))
+
+
+def _from_data_url(url: str) -> bytes:
+    form, _, data = url.partition(",")
+    if not form.lower().endswith(";base64"):
+        raise ref_audio_error("a data URL must be in base64, as `data:audio/wav;base64,...`")
+    return _from_base64(data)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        packed = text.encode("ascii").translate(None, b" \t\r\n")  # many tools write it in lines
+        return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+    except ValueError:
+        raise ref_audio_error("it is neither base64 nor the name of a file (with a dot) nor an address") from None
+
+
+def _from_folder(name: str, folder: Path, max_bytes: int) -> bytes:
+    """Return a regular file below `folder`, following links; a file outside gives the same error as a missing one."""
+    missing = ref_audio_error("there is no such file below REF_AUDIO_DIR")
+    try:
+        root = folder.resolve(strict=True)
+        path = (root / name).resolve(strict=True)
+        if not path.is_relative_to(root):
+            raise missing
+        # Opening a pipe would block.
+        with open(path, "rb", opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise missing
+            if found.st_size > max_bytes:
+                raise ref_audio_error(f"the file holds more than {max_bytes} bytes")
+            return file.read()
+    except (OSError, ValueError, RuntimeError):  # a name with a NUL, circular links
+        raise missing from None

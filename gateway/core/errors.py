@@ -1,0 +1,61 @@
+"""The errors of the use cases; gateway/errors.py maps them to HTTP.
+
+InvalidInput (tritone.errors)   a field of the request is wrong
+ServiceError
+|-- ModelNotFound               no server is configured to serve the model
+|-- ModelUnavailable            the model is at capacity, loading or out of reach; try again later
+|   `-- ServerUnreachable       the connection to its server failed
+|-- DeadlineExceeded            the time of the request, or of a part of it, has passed
+|-- PayloadTooLarge             an upload, or the audio in it, is over a limit
+`-- InternalError               a fault of the server
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of these errors; `message` is for the client, `detail` for the log alone."""
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+
+class ModelNotFound(ServiceError):
+    """No server is configured to serve the model; the message lists the models that are served."""
+
+
+class ModelUnavailable(ServiceError):
+    """The model is at capacity, loading or out of reach.
+
+    `retry_after`: the estimated seconds until it is available; None: unknown.
+    """
+
+    def __init__(self, message: str, *, retry_after: int | None = None, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+
+
+class ServerUnreachable(ModelUnavailable):
+    """The connection to the model's server failed."""
+
+
+class DeadlineExceeded(ServiceError):
+    """The time of the request, or of a part of it, has passed."""
+
+
+class PayloadTooLarge(ServiceError):
+    """The upload in `field`, or the audio in it, is over a limit."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class InternalError(ServiceError):
+    """A fault of the server; the client gets a general message."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("the server failed on this request; its log says why", detail=detail)

@@ -1,0 +1,59 @@
+"""The connections, networks and settings that every use case works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.model_watch import UNLOAD_GRACE
+from gateway.core.speaker_encoder import SpeakerEncoder
+from gateway.core.speech_detectors import SpeechDetectors
+from gateway.core.triton_client import TritonClient
+from gateway.settings import GatewaySettings
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The clocks of a gateway; tests replace them."""
+
+    timeout: Callable[[float], asyncio.Timeout] = asyncio.timeout
+    """Begins a deadline of so many seconds."""
+    unload_grace: float = UNLOAD_GRACE
+    """Seconds that a call may stay silent after its model was unloaded."""
+    partial_interval: float = 1.0
+    """Seconds between two transcriptions of a live turn that grows, at the least."""
+    linger: float = 2.0
+    """Seconds that a client may go on sending a rejected body, or not read the error that ends its response."""
+
+
+DEFAULT_TIMING: Final = Timing()
+
+
+@dataclass(frozen=True)
+class Services:
+    """One gateway's services, the same for all requests."""
+
+    settings: GatewaySettings
+    triton: TritonClient
+    detectors: SpeechDetectors
+    speaker_encoder: SpeakerEncoder
+    timing: Timing
+
+
+@asynccontextmanager
+async def open_services(
+    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
+) -> AsyncIterator[Services]:
+    """Connect to the servers of `settings`, and close the connections at the end of the block."""
+    triton = TritonClient(settings.triton_grpc_url, unload_grace=timing.unload_grace)
+    detectors = detectors or SpeechDetectors(settings.model_dir)
+    await triton.start()
+    try:
+        if not detectors.missing:
+            await detectors.load()
+        yield Services(settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing)
+    finally:
+        await triton.close()

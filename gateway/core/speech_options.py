@@ -1,0 +1,107 @@
+"""The options of a speech request, as far as its model supports them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Self
+
+from gateway.audio.formats import AudioFormat
+from gateway.core.errors import ModelUnavailable
+from tritone.contract import SpeechOptions
+from tritone.descriptions import SpeechDescription
+from tritone.errors import InvalidInput
+from tritone.families import Mode
+from tritone.options import Value
+from tritone.served import ServedModel
+
+_CLONES: Final[tuple[Mode, ...]] = ("voice_clone",)
+_NAMED_VOICES: Final[tuple[Mode, ...]] = ("custom_voice", "voice")
+
+
+@dataclass(frozen=True)
+class SynthesisRequest:
+    """The parameters of one text."""
+
+    text: str
+    model: str
+    """A speech model's id or alias."""
+    voice: str = ""
+    """A voice of the model, or one of OpenAI's names, in any case; empty: the model's default."""
+    speed: float = 1.0
+    """Times the voice's own speed."""
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """Further options of `SpeechOptions` that differ from their defaults."""
+    ref_audio: str | None = None
+    """The voice to clone: see `audio.ref_audio_source`."""
+    audio_format: AudioFormat | None = None
+    """None: DEFAULT_RESPONSE_FORMAT."""
+    whole: bool = False
+    """Make a file that has its length in its header, where the format has a place for it."""
+
+
+@dataclass(frozen=True)
+class ResolvedOptions:
+    """The options of a request that its model supports."""
+
+    options: SpeechOptions
+    tempo: float
+    """The part of `speed` that the gateway adds."""
+    ignored: tuple[str, ...]
+    """The options of the request that have no effect with this model."""
+
+    @classmethod
+    def of(cls, request: SynthesisRequest, model: ServedModel) -> Self:
+        """Resolve the options of `request`. Raises `InvalidInput`, and `ModelUnavailable` before the first load."""
+        description = description_of(model)
+        given = {**({"voice": request.voice} if request.voice else {}), **request.options}
+        ignored = [name for name in given if name not in description.options]
+        followed = {name: value for name, value in given.items() if name in description.options}
+        if "voice" in followed:
+            followed["voice"] = _voice(request.voice, model, description)
+            ignored += [] if followed["voice"] else ["voice"]
+        low, high = description.speed_range
+        speed = min(max(request.speed, low), high)
+        options = SpeechOptions.from_parameters({"speed": speed, **followed})
+        return cls(options, request.speed / speed, tuple(ignored))
+
+
+def description_of(model: ServedModel) -> SpeechDescription:
+    """Return the description of a speech model. Raises `ModelUnavailable` before its first load."""
+    if not isinstance(model.description, SpeechDescription):
+        raise ModelUnavailable(f"model {model.id!r} is loading; try again")
+    return model.description
+
+
+def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[ServedModel]) -> None:
+    """Raise `InvalidInput`, with the models to use instead, if the model cannot use the request's kind of voice."""
+    if model.mode == "voice_clone" and request.ref_audio is None:
+        problem = f"{model.id} needs it, a recording of the voice; to name a voice"
+        raise _other_mode("ref_audio", problem, _NAMED_VOICES, served)
+    if model.mode != "voice_clone" and request.ref_audio is not None:
+        raise _other_mode("ref_audio", f"{model.id} clones no voice; to clone one", _CLONES, served)
+    if model.mode == "voice_design" and "instruct" not in request.options:
+        problem = f"{model.id} needs a description of the voice; to name a voice"
+        raise _other_mode("instruct", problem, _NAMED_VOICES, served)
+
+
+def _other_mode(field: str, problem: str, modes: Collection[Mode], served: Iterable[ServedModel]) -> InvalidInput:
+    models = [model.id for model in served if model.mode in modes]
+    choice = f"choose {' or '.join(models)}" if models else "no model is served here (TTS_MODES)"
+    return InvalidInput(field, f"{problem} {choice}")
+
+
+def _voice(name: str, model: ServedModel, description: SpeechDescription) -> str:
+    """Return the model's own id of the voice that a client calls `name`.
+
+    Empty for a name of OpenAI's whose counterpart this checkpoint lacks, as a fine-tuned one does: the model then uses
+    its own voice. Raises `InvalidInput` for an unknown name.
+    """
+    own = {voice.id.lower(): voice.id for voice in description.voices}
+    key = name.strip().lower()
+    if key in own:
+        return own[key]
+    if key in model.voice_aliases:
+        return own.get(model.voice_aliases[key].lower(), "")
+    known = ", ".join([*own.values(), *model.voice_aliases])
+    raise InvalidInput("voice", f"{model.id} has no voice {name[:64]!r}; choose from: {known}")

@@ -1,0 +1,131 @@
+"""The use case `synthesize`: text in, an encoded audio stream out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import numpy as np
+
+from gateway.audio.formats import AudioFormat
+from gateway.audio.frames import Samples
+from gateway.audio.ref_audio_source import load_ref_audio
+from gateway.audio.renderer import Renderer
+from gateway.core.errors import DeadlineExceeded
+from gateway.core.services import Services, Timing
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode
+from gateway.core.telemetry import WorkTelemetry
+from gateway.core.wire import Tensors
+from tritone.errors import InvalidInput
+
+__all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
+
+
+class SpeechStream:
+    """The speech of one text: `encoded` yields the bytes; the summary is complete after the last of them."""
+
+    def __init__(
+        self,
+        model: str,
+        responses: AsyncGenerator[Tensors],
+        audio_format: AudioFormat,
+        resolved: ResolvedOptions,
+        telemetry: WorkTelemetry,
+        *,
+        whole: bool,
+    ) -> None:
+        self.model = model
+        """The id of the model."""
+        self.audio_format = audio_format
+        self.whole = whole
+        self.ignored = resolved.ignored
+        """The options of the request that have no effect with this model."""
+        self.finish_reason = ""
+        """`stop`: complete; `length`, `runaway`: cut."""
+        self.text_tokens = 0
+        self.audio_frames = 0
+        self.engine_seconds = 0.0
+        """From the request's arrival in the model to its last audio."""
+        self.audio_seconds = 0.0
+        self._responses = responses
+        self._tempo = resolved.tempo
+        self._telemetry = telemetry
+
+    async def encoded(self) -> AsyncGenerator[bytes]:
+        """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
+        renderer: Renderer | None = None
+        async with aclosing(self._responses) as responses:
+            async for tensors in responses:
+                if renderer is None:
+                    rate = int(tensors["sample_rate"].item())
+                    renderer = Renderer(self.audio_format, rate, self._tempo, whole=self.whole)
+                if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
+                    yield piece
+                if "finish_reason" in tensors:
+                    self._summarize(tensors)
+        if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
+            yield piece
+
+    async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
+        """Encode without blocking the event loop: a second of mp3 takes milliseconds."""
+        encoded = await asyncio.to_thread(work, *args) if renderer.costly else work(*args)
+        self.audio_seconds = self._telemetry.audio_seconds = renderer.seconds
+        return encoded
+
+    def _summarize(self, tensors: Tensors) -> None:
+        self.finish_reason = tensors["finish_reason"].item().decode()
+        self.engine_seconds = float(tensors["total_seconds"].item())
+        self.text_tokens = int(tensors["text_tokens"].item())
+        self.audio_frames = int(tensors["audio_frames"].item())
+
+
+async def synthesize(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> SpeechStream:
+    """Prepare the speech of a text; the model is called when its audio is read.
+
+    Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for a request that this model cannot serve; reading
+    raises any `ServiceError`, and `InvalidInput`.
+    """
+    settings = services.settings
+    if not request.text.strip():
+        raise InvalidInput("text", "there is nothing to synthesize")
+    if len(request.text) > settings.max_input_chars:
+        raise InvalidInput("text", f"{len(request.text)} characters; at most {settings.max_input_chars} are allowed")
+    served = services.triton.served
+    model = served.resolve(request.model, "speech")
+    telemetry.model = model.id
+    check_mode(request, model, served.models)
+    resolved = ResolvedOptions.of(request, model)
+    inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
+    if request.ref_audio is not None:
+        inputs["ref_audio"] = await load_ref_audio(request.ref_audio, settings)
+    responses = services.triton.stream(
+        model.id,
+        inputs,
+        resolved.options.to_parameters(),
+        request_id=telemetry.request_id,
+        timeout=settings.request_timeout,
+    )
+    return SpeechStream(
+        model.id,
+        _with_first_audio_timeout(responses, settings.first_audio_timeout, model.id, services.timing),
+        request.audio_format or settings.default_response_format,
+        resolved,
+        telemetry,
+        whole=request.whole,
+    )
+
+
+async def _with_first_audio_timeout(
+    responses: AsyncGenerator[Tensors], seconds: float, model: str, timing: Timing
+) -> AsyncGenerator[Tensors]:
+    """Yield `responses`; the first must arrive within `seconds`. Raises `DeadlineExceeded`."""
+    async with aclosing(responses):
+        try:
+            async with timing.timeout(seconds):
+                first = await anext(responses)
+        except TimeoutError:
+            raise DeadlineExceeded(f"model {model!r} gave no audio within {seconds:g} s") from None
+        yield first
+        async for tensors in responses:
+            yield tensors

@@ -1,0 +1,180 @@
+"""The use case `transcribe`: a recording of any length in, the transcripts of its windows out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Final
+
+from gateway.audio.decoding import AudioFile
+from gateway.core.diarization import Speakers, with_embeddings
+from gateway.core.known_speakers import encode_known_speakers
+from gateway.core.services import Services
+from gateway.core.speaker_encoder import SpeakerEncoder
+from gateway.core.telemetry import WorkTelemetry
+from gateway.core.transcription_result import TranscriptionResult
+from gateway.core.window_client import WindowClient
+from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.descriptions import TranscriptionDescription
+from tritone.errors import InvalidInput
+from tritone.served import ServedModel
+from tritone.transcribe_windows import IN_FLIGHT, TranscribeWindow, WindowTranscript, iter_windows, transcribe_windows
+from tritone.transcript import Transcript
+from tritone.windowing import DEFAULT_VAD, VadOptions, Window
+
+_NEEDED: Final = ("task", "word_timestamps")
+"""Options without which a request makes no sense; a model that lacks one rejects it. Others have no effect there."""
+
+
+@dataclass(frozen=True)
+class TranscriptionRequest:
+    """The parameters of one recording."""
+
+    model: str
+    """A transcription model's id or alias."""
+    options: TranscriptionOptions
+    """`prompt` is the text before the recording."""
+    vad: VadOptions = DEFAULT_VAD
+    condition_on_previous_text: bool = False
+    """Transcribe each window with the text before it as its prompt, one window after the other."""
+    diarize: bool = False
+    """Assign each segment to a speaker; needs `word_timestamps`."""
+    known_speaker_names: tuple[str, ...] = ()
+    known_speaker_references: tuple[str, ...] = ()
+    """A recording of each known speaker, as a data URL."""
+
+
+@dataclass
+class TranscriptionStream:
+    """A recording that is being transcribed. Read `windows` to its end, or close it; `result` fills meanwhile."""
+
+    model: str
+    """The id of the model."""
+    ignored: tuple[str, ...]
+    """The options of the request that have no effect with this model."""
+    windows: AsyncGenerator[WindowTranscript]
+    """The transcripts of the windows in order, each as soon as it is known. Closing it cancels the work in Triton."""
+    result: TranscriptionResult
+
+    async def read_all(self) -> TranscriptionResult:
+        """Return the result after the last window."""
+        async for _ in self.windows:
+            pass
+        return self.result
+
+
+@dataclass(frozen=True)
+class SupportedOptions:
+    """The options of a request that a model supports, and the names of those that it does not."""
+
+    options: TranscriptionOptions
+    supported: frozenset[str]
+    """All options that the model supports."""
+    ignored: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: ServedModel, options: TranscriptionOptions) -> SupportedOptions:
+        """Divide `options`. Raises `InvalidInput` for one that cannot be left out, and for an unknown language."""
+        described = model.description
+        if not isinstance(described, TranscriptionDescription):
+            return cls(options, frozenset(options.types()), ())
+        _check_language(model.id, options.language, described)
+        if options.task not in described.tasks:
+            raise InvalidInput("task", f"{model.id} does not {options.task}; it does: {', '.join(described.tasks)}")
+        given = options.to_parameters()
+        if len(described.languages) == 1:
+            given.pop("language", None)  # it is the model's only one
+        missing = [name for name in given if name not in described.options]
+        for name in missing:
+            if name in _NEEDED:
+                raise InvalidInput(name, f"{model.id} does not support the option {name}")
+        defaults = {name: getattr(TranscriptionOptions(), name) for name in missing}
+        return cls(replace(options, **defaults), frozenset(described.options), tuple(missing))
+
+
+async def transcribe(
+    services: Services, file: BinaryIO, request: TranscriptionRequest, telemetry: WorkTelemetry
+) -> TranscriptionStream:
+    """Prepare the transcription of a recording; the work begins when the windows are read.
+
+    `file` must be seekable and stay open until then. Raises `ModelNotFound`, `ModelUnavailable` and `InvalidInput`, and
+    so does reading, with `PayloadTooLarge` for a recording over MAX_AUDIO_SECONDS; `audio` names the recording.
+    """
+    model = services.triton.served.resolve(request.model, "transcription")
+    telemetry.model = model.id
+    supported = SupportedOptions.of(model, request.options)
+    ignored = supported.ignored
+    if request.condition_on_previous_text and "prompt" not in supported.supported:
+        ignored += ("condition_on_previous_text",)
+    await services.detectors.load()
+    audio = AudioFile(file, LISTEN_RATE, services.settings.max_audio_seconds, "audio")
+    result = TranscriptionResult("translate" if request.options.task == "translate" else "transcribe")
+    speakers = await _speakers(services, request)
+    client = WindowClient(
+        services.triton,
+        model.id,
+        supported.options,
+        supported.supported,
+        telemetry.request_id,
+        services.settings.request_timeout,
+    )
+    conditioned = request.condition_on_previous_text and "prompt" in supported.supported
+    transcribe_one = _window_transcriber(client, result, services.speaker_encoder if speakers else None, conditioned)
+    cuts = iter_windows(audio.clean_blocks(), services.detectors.new(), request.vad, stop=audio.stop)
+    transcripts = transcribe_windows(
+        cuts, transcribe_one, supported.options.language, in_flight=1 if conditioned else IN_FLIGHT
+    )
+    windows = _collected(transcripts, audio, result, speakers, telemetry)
+    return TranscriptionStream(model.id, ignored, windows, result)
+
+
+def _window_transcriber(
+    client: WindowClient, result: TranscriptionResult, encoder: SpeakerEncoder | None, conditioned: bool
+) -> TranscribeWindow:
+    """Return the function that transcribes one window, if `conditioned` with the text before it as its prompt."""
+    before = client.options.prompt
+
+    async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
+        prompt = before + result.next_prompt() if conditioned else before
+        transcript = await client.transcribe(window, language, prompt, background=background)
+        return await asyncio.to_thread(with_embeddings, window, transcript, encoder) if encoder else transcript
+
+    return transcribe_window
+
+
+async def _collected(
+    transcripts: AsyncGenerator[WindowTranscript],
+    audio: AudioFile,
+    result: TranscriptionResult,
+    speakers: Speakers | None,
+    telemetry: WorkTelemetry,
+) -> AsyncGenerator[WindowTranscript]:
+    """Yield `transcripts`, with their speakers, and collect them in `result`."""
+    try:
+        async with aclosing(transcripts):
+            async for transcript in transcripts:
+                result.windows.append(speakers.assign(transcript) if speakers else transcript)
+                yield result.windows[-1]
+    finally:
+        result.seconds = telemetry.audio_seconds = audio.seconds
+
+
+async def _speakers(services: Services, request: TranscriptionRequest) -> Speakers | None:
+    """Return the known speakers; None if the request does not ask for speakers."""
+    if not request.diarize:
+        return None
+    if problem := services.speaker_encoder.missing:
+        raise InvalidInput("diarize", f"speakers cannot be distinguished here: {problem}")
+    names, references = request.known_speaker_names, request.known_speaker_references
+    return Speakers(await asyncio.to_thread(encode_known_speakers, names, references, services.speaker_encoder))
+
+
+def _check_language(model: str, language: str, described: TranscriptionDescription) -> None:
+    if language == "auto" or not described.languages:
+        return
+    unknown = [code for code in language.split(",") if code not in described.languages]
+    if unknown:
+        known = ", ".join(described.languages)
+        raise InvalidInput("language", f"{model} does not transcribe {', '.join(unknown)}; choose from: {known}")

@@ -1,0 +1,51 @@
+"""The transcript of a whole recording, as its windows arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tritone import languages
+from tritone.transcribe_windows import WindowTranscript, next_prompt
+from tritone.transcript import Segment
+
+Task = Literal["transcribe", "translate"]
+
+
+@dataclass
+class TranscriptionResult:
+    """The windows transcribed so far."""
+
+    task: Task
+    windows: list[WindowTranscript] = field(default_factory=list)
+    seconds: float = 0.0
+    """The recording's length; complete after the last window."""
+
+    @property
+    def segments(self) -> Iterator[Segment]:
+        """Every segment, in order."""
+        return (segment for window in self.windows for segment in window.segments)
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(segment.text for segment in self.segments).lstrip()
+
+    @property
+    def language(self) -> str:
+        """The English name of the text's language; `unknown` if there is no text."""
+        if self.task == "translate":
+            return "english"
+        # Later windows are transcribed in the language of the earlier ones; a window without words has none.
+        code = next((window.language for window in reversed(self.windows) if window.segments), "")
+        return languages.NAMES.get(code, "unknown")
+
+    @property
+    def language_codes(self) -> list[str]:
+        """The ISO 639-1 codes of the languages that were spoken, in order."""
+        return list(dict.fromkeys(window.language for window in self.windows if window.segments))
+
+    def next_prompt(self) -> str:
+        """Return the prompt for the audio that follows: the text so far, less what the model was unsure of."""
+        return next_prompt(self.segments)

@@ -1,0 +1,154 @@
+"""The gateway's one gRPC client: it sends each request to a server that has the model ready."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from gateway.core.errors import DeadlineExceeded, InternalError, ModelUnavailable, ServiceError
+from gateway.core.model_watch import UNLOAD_GRACE
+from gateway.core.served_models import ServedModels
+from gateway.core.server import Server
+from gateway.core.server_pool import Resolve, ServerPool, resolve_name
+from gateway.core.wire import Tensors, inference_request
+from tritone.options import Value
+
+_ATTEMPTS: Final = 2
+"""Servers that one request is sent to, at most; a second one only before the first response."""
+
+logger = logging.getLogger(__name__)
+
+
+class TritonClient:
+    """Connections to one or more Triton servers. `start` it in an event loop, and `close` it.
+
+    A request goes to the server with the fewest of this client's requests among those that have the model ready. If
+    that one is at capacity or fails before its first response, the request goes to one other server. The methods raise
+    `ServiceError` and `InvalidInput`, and cancel their call in Triton when their task is cancelled.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        unload_grace: float = UNLOAD_GRACE,
+        resolve: Resolve = resolve_name,
+    ) -> None:
+        """Each of `addresses` is `host:port`, or `dns:///name:port` for every server that the name stands for."""
+        self._pool = ServerPool(addresses, unload_grace=unload_grace, resolve=resolve)
+        self._turn = 0
+
+    async def start(self) -> None:
+        """Connect, and wait a moment for the first documents; a server that is out of reach is tried again."""
+        await self._pool.start()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    @property
+    def servers(self) -> list[Server]:
+        """The servers at present."""
+        return self._pool.servers
+
+    @property
+    def served(self) -> ServedModels:
+        """The models of all servers at present."""
+        return ServedModels.of(self._pool.servers)
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Value],
+        *,
+        request_id: str,
+        priority: int = 0,
+        timeout: float,  # noqa: ASYNC109 - the call's deadline, which Triton gets too
+    ) -> Tensors:
+        """Call a model that sends one response; shapes are sent unchanged, with their batch dimension.
+
+        `priority` is Triton's, 1 the highest, 0 the model's default; `timeout` is in seconds.
+        """
+        request = inference_request(model, inputs, parameters, request_id)
+        if priority:
+            request.parameters["priority"].uint64_param = priority
+        (tensors,) = [tensors async for tensors in self._send(request, timeout)]
+        return tensors
+
+    def stream(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        parameters: Mapping[str, Value],
+        *,
+        request_id: str,
+        timeout: float,
+    ) -> AsyncGenerator[Tensors]:
+        """Call a decoupled model; the last of its responses carries the interface's `final_outputs`.
+
+        Close the generator (`contextlib.aclosing`) to cancel the call in Triton.
+        """
+        return self._send(inference_request(model, inputs, parameters, request_id), timeout)
+
+    async def _send(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
+        model: str = request.model_name
+        deadline = time.monotonic() + timeout
+        left = timeout
+        tried: list[Server] = []
+        while True:
+            server = self._least_loaded(model, tried)
+            if server is None:
+                raise self._unavailable(model)
+            tried.append(server)
+            responses = 0
+            try:
+                async with aclosing(server.stream(request, left)) as stream:
+                    async for tensors in stream:
+                        responses += 1
+                        yield tensors
+                return
+            except ModelUnavailable as error:
+                _log(model, server, error)
+                if responses or len(tried) == _ATTEMPTS or not self._candidates(model, tried):
+                    raise
+            except ServiceError as error:
+                _log(model, server, error)
+                raise
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise DeadlineExceeded(f"model {model!r} did not answer in time")
+
+    def _candidates(self, model: str, tried: Collection[Server]) -> list[Server]:
+        return [server for server in self._pool.servers if server not in tried and server.serves(model)]
+
+    def _least_loaded(self, model: str, tried: Collection[Server]) -> Server | None:
+        """Return a server that has `model` ready and is not among `tried`; equally loaded ones take turns."""
+        servers = self._candidates(model, tried)
+        if not servers:
+            return None
+        self._turn += 1
+        first = self._turn % len(servers)
+        return min(servers[first:] + servers[:first], key=lambda server: server.in_flight)
+
+    def _unavailable(self, model: str) -> ModelUnavailable:
+        served = self.served
+        state = next((each.state for each in served.models if each.id == model), None)
+        if not any(server.connected for server in self._pool.servers):
+            return ModelUnavailable(f"model {model!r} is out of reach at present; try again")
+        if state == "loading":
+            return ModelUnavailable(f"model {model!r} is loading; try again")
+        if state == "failed":
+            return ModelUnavailable(f"model {model!r} could not be loaded; the server's log says why")
+        return ModelUnavailable(f"model {model!r} is not loaded at present; try again")
+
+
+def _log(model: str, server: Server, error: ServiceError) -> None:
+    """Log a failure with the details that the client does not get."""
+    level = logging.ERROR if isinstance(error, InternalError) else logging.WARNING
+    logger.log(level, "%s on triton %s: %s (%s)", model, server.address, error.message, error.detail)

@@ -1,0 +1,28 @@
+"""OpenAI's audio API: speech, transcriptions, translations, live transcription, and the lists of models and voices."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.models.router import LIST_PATHS
+from gateway.openai.models.router import router as models
+from gateway.openai.realtime.router import router as realtime
+from gateway.openai.response_headers import IGNORED, MODEL
+from gateway.openai.speech.router import router as speech
+from gateway.openai.speech.serving import SUMMARY_HEADERS
+from gateway.openai.transcription.router import router as transcription
+from gateway.surfaces import Surface
+
+_router = APIRouter()
+for _part in (speech, transcription, realtime, models):
+    _router.include_router(_part)
+
+SURFACE: Final = Surface(
+    _router,
+    list_paths=LIST_PATHS,
+    exposed_headers=(MODEL, IGNORED, *SUMMARY_HEADERS),
+    field_names=FIELD_NAMES,
+)

@@ -1,0 +1,56 @@
+"""The lists of models and voices."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel
+
+from tritone.served import ServedModel
+
+
+class ModelObject(BaseModel):
+    """OpenAI's model object."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    """Unix seconds of the model's first load; 0 before."""
+    owned_by: str
+
+    @classmethod
+    def of(cls, model: ServedModel) -> Self:
+        """Return the object of a served model."""
+        return cls(id=model.id, created=model.created, owned_by=model.owner)
+
+
+class ModelList(BaseModel):
+    """OpenAI's list of models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelObject]
+
+
+class SpeechModelObject(BaseModel):
+    """A speech model in Open WebUI's list."""
+
+    id: str
+
+
+class SpeechModelList(BaseModel):
+    """Open WebUI's list of speech models."""
+
+    models: list[SpeechModelObject]
+
+
+class VoiceObject(BaseModel):
+    """A voice that a speech request may name."""
+
+    id: str
+    name: str
+
+
+class VoiceList(BaseModel):
+    """Open WebUI's list of voices."""
+
+    voices: list[VoiceObject]

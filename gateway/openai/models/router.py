@@ -1,0 +1,40 @@
+"""The lists: models as OpenAI has them, models and voices as Open WebUI requests them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from gateway.openai.models.protocol import ModelList, ModelObject, SpeechModelList, VoiceList
+from gateway.openai.models.serving import model_list, speech_model_list, voice_list
+from gateway.request_context import GatewayServices
+
+router = APIRouter(prefix="/v1", tags=["lists"])
+
+LIST_PATHS: Final = frozenset({"/v1/models", "/v1/models/", "/v1/audio/models", "/v1/audio/voices"})
+"""The paths that PUBLIC_LISTS opens; one that ends in a slash stands for all below it."""
+
+
+@router.get("/models")
+async def list_models(services: GatewayServices) -> ModelList:
+    """List the chosen models by id."""
+    return model_list(services.triton.served)
+
+
+@router.get("/models/{name:path}")
+async def get_model(name: str, services: GatewayServices) -> ModelObject:
+    """Return the model with this id or alias."""
+    return ModelObject.of(services.triton.served.resolve(name))
+
+
+@router.get("/audio/models")
+async def list_speech_models(services: GatewayServices) -> SpeechModelList:
+    """List the speech models."""
+    return speech_model_list(services.triton.served)
+
+
+@router.get("/audio/voices")
+async def list_voices(services: GatewayServices, model: str | None = None) -> VoiceList:
+    """List the voices of one speech model, or of all."""
+    return voice_list(services.triton.served, model)

@@ -1,0 +1,56 @@
+"""Decode a client's live audio to the models' sample rate."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any, Final, Literal
+
+import av
+import numpy as np
+
+from gateway.audio.frames import frame, samples_of
+from tritone.contract import LISTEN_RATE, SPEECH_RATE
+from tritone.errors import InvalidInput
+from tritone.windowing import Samples
+
+FIELD: Final = "audio"
+"""The field of an event that holds audio."""
+Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+_CODECS: Final[dict[Encoding, tuple[str, int]]] = {
+    "audio/pcm": ("pcm_s16le", SPEECH_RATE),
+    "audio/pcmu": ("pcm_mulaw", 8000),
+    "audio/pcma": ("pcm_alaw", 8000),
+}
+"""Encoding -> FFmpeg's name of it, and its rate in Hz."""
+
+
+class LiveDecoder:
+    """Decodes the base64 pieces of one client to samples at `LISTEN_RATE`."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        name, self._rate = _CODECS[encoding]
+        codec = av.CodecContext.create(name, "r")
+        assert isinstance(codec, av.AudioCodecContext)
+        codec.sample_rate = self._rate
+        codec.layout = "mono"
+        self._codec = codec
+        self._bytes = 2 if encoding == "audio/pcm" else 1
+        self._resampler = av.AudioResampler("flt", "mono", LISTEN_RATE)
+        self._position = 0
+
+    def decode(self, audio: Any) -> Samples:
+        """Return the samples of one piece. Raises `InvalidInput` if it is not base64 of whole samples."""
+        try:
+            data = base64.b64decode(audio, validate=True)
+        except (ValueError, TypeError):
+            raise InvalidInput(FIELD, "it is not base64") from None
+        if len(data) % self._bytes:
+            raise InvalidInput(FIELD, "it does not end with a whole sample of 16 bits")
+        pieces = [np.empty(0, np.float32)]
+        if data:
+            for decoded in self._codec.decode(av.Packet(data)):
+                samples = samples_of(decoded)
+                given = frame(samples, self._rate, self._position)
+                self._position += len(samples)
+                pieces += [resampled.to_ndarray()[0] for resampled in self._resampler.resample(given)]
+        return np.concatenate(pieces)

@@ -1,0 +1,196 @@
+"""One client's session: its events, and the turns that are being transcribed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from gateway.core.errors import ServiceError
+from gateway.core.window_client import WindowClient
+from gateway.errors import BadRequest, HttpError, http_error
+from gateway.openai.realtime.audio import FIELD, LiveDecoder
+from gateway.openai.realtime.protocol import LOGPROBS, Event, SessionConfig, error_event, event, new_id
+from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
+from gateway.openai.realtime.turn_transcriber import TurnTranscriber
+from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.errors import InvalidInput
+from tritone.windowing import Samples, SpeechDetector
+
+TURNS: Final = 4
+"""Turns of one session that are transcribed at once; a client that sends faster waits."""
+
+_FIELD_NAMES: Final[Mapping[str, str]] = {}
+"""An event has no field `file`: its audio is called `audio`, as in the contract."""
+
+logger = logging.getLogger(__name__)
+
+
+class RealtimeSession:
+    """The state of one session. `close` it when the client has disconnected."""
+
+    def __init__(
+        self,
+        config: SessionConfig,
+        send: Callable[[Event], Awaitable[None]],
+        client_of: Callable[[str, TranscriptionOptions], WindowClient],
+        new_detector: Callable[[], SpeechDetector],
+        *,
+        partial_interval: float,
+    ) -> None:
+        """`client_of` returns a client of the model with a name, and raises `ModelNotFound`.
+
+        `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
+        """
+        self._config = config
+        self._send = send
+        self._client_of = client_of
+        self._new_detector = new_detector
+        self._partial_interval = partial_interval
+        self._detector = TurnDetector(new_detector())
+        self._detector.detection = config.input.turn_detection
+        self._decoder = LiveDecoder(config.input.format.type)
+        self._item: str | None = None
+        self._turn: TurnTranscriber | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._last_item: str | None = None
+        self.seconds = 0.0
+        """Seconds of audio received."""
+
+    async def begin(self) -> None:
+        """Send the configuration to the client."""
+        await self._send(event("session.created", session=self._config.model_dump()))
+
+    async def handle(self, message: str | bytes) -> None:
+        """Act on one event of the client. An error in it is sent to the client, and the session continues."""
+        id_ = None
+        try:
+            given = json.loads(message) if len(message) < 1 << 16 else await asyncio.to_thread(json.loads, message)
+            if not isinstance(given, dict):
+                raise BadRequest("the event is not a JSON object")
+            id_ = given["event_id"] if isinstance(given.get("event_id"), str) else None
+            await self._act(given)
+        except ValueError:
+            await self._send(error_event(BadRequest("the event is not JSON"), id_))
+        except (HttpError, InvalidInput, ServiceError) as error:
+            await self._send(error_event(http_error(error, _FIELD_NAMES), id_))
+
+    async def close(self) -> None:
+        """Cancel the transcription of every turn."""
+        tasks = [task for task in (self._following, *self._finishing) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _act(self, given: dict[str, Any]) -> None:
+        match given.get("type"):
+            case "session.update":
+                await self._update(given.get("session"))
+            case "input_audio_buffer.append":
+                await self._append(given.get(FIELD))
+            case "input_audio_buffer.commit":
+                await self._end(self._detector.commit(), detected=False)
+            case "input_audio_buffer.clear":
+                self._detector.clear()
+                await self._forget()
+                await self._send(event("input_audio_buffer.cleared"))
+            case other:
+                raise InvalidInput("type", f"{str(other)[:100]!r} is no event of a transcription session")
+
+    async def _update(self, changes: Any) -> None:
+        config = self._config.updated(changes)
+        if config.input.transcription:
+            self._client_of(config.input.transcription.model, config.input.transcription.options(logprobs=False))
+        if config.input.format.type != self._config.input.format.type:
+            self._decoder = LiveDecoder(config.input.format.type)
+        if self._detector.detection is None and config.input.turn_detection:
+            self._detector.clear()  # no turns were detected in it
+        self._detector.detection = config.input.turn_detection
+        self._config = config
+        await self._send(event("session.updated", session=config.model_dump()))
+
+    async def _append(self, audio: Any) -> None:
+        samples = await asyncio.to_thread(self._decoder.decode, audio)
+        self.seconds += len(samples) / LISTEN_RATE
+        for turn in await asyncio.to_thread(lambda: list(self._detector.feed(samples))):
+            match turn:
+                case TurnStarted():
+                    await self._start(turn)
+                case TurnEnded():
+                    await self._end(turn, detected=True)
+
+    async def _start(self, started: TurnStarted) -> None:
+        """Give a new turn its id, and transcribe it as it grows."""
+        self._item = new_id("item")
+        await self._send(
+            event("input_audio_buffer.speech_started", audio_start_ms=started.start_ms, item_id=self._item)
+        )
+        self._turn = self._new_turn(self._item)
+        if self._turn:
+            self._following = asyncio.create_task(self._follow(self._turn))
+
+    async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
+        """Make an item of a turn that is over, and transcribe it."""
+        item_id = self._item or new_id("item")
+        turn = self._turn or self._new_turn(item_id)
+        await self._forget()
+        if detected:
+            await self._send(event("input_audio_buffer.speech_stopped", audio_end_ms=ended.end_ms, item_id=item_id))
+        previous, self._last_item = self._last_item, item_id
+        await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))
+        item = {
+            "id": item_id,
+            "object": "realtime.item",
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [{"type": "input_audio", "transcript": None}],
+        }
+        for type_ in ("conversation.item.added", "conversation.item.done"):
+            await self._send(event(type_, previous_item_id=previous, item=item))
+        if turn:
+            while len(self._finishing) >= TURNS:
+                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._finish(turn, ended.samples, None if detected else self._new_detector()))
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
+
+    def _new_turn(self, item_id: str) -> TurnTranscriber | None:
+        """Return the transcriber of a turn; None if turns are not transcribed."""
+        settings = self._config.input.transcription
+        if settings is None:
+            return None
+        client = self._client_of(settings.model, settings.options(logprobs=LOGPROBS in self._config.include))
+        return TurnTranscriber(item_id, client, self._send, self._partial_interval)
+
+    async def _forget(self) -> None:
+        """Stop the partial transcription of the open turn."""
+        self._item = self._turn = None
+        if self._following:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
+
+    async def _follow(self, turn: TurnTranscriber) -> None:
+        try:
+            await turn.follow(lambda: self._detector.samples)
+        except (ServiceError, InvalidInput) as error:
+            # If the whole turn fails too, the client gets that error.
+            logger.warning("partial transcription failed: %s", error)
+
+    async def _finish(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
+        try:
+            await turn.finish(samples, detect)
+        except Exception as caught:
+            error = http_error(caught, _FIELD_NAMES)
+            await self._send(
+                event(
+                    "conversation.item.input_audio_transcription.failed",
+                    item_id=turn.item_id,
+                    content_index=0,
+                    error=error.body()["error"],
+                )
+            )

@@ -1,0 +1,145 @@
+"""Detect the turns of speech in live audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.errors import BadRequest
+from gateway.openai.realtime.audio import FIELD
+from gateway.openai.realtime.protocol import TurnDetection
+from tritone.contract import LISTEN_RATE
+from tritone.errors import InvalidInput
+from tritone.windowing import DEFAULT_VAD, FRAME, MAX_SAMPLES, Samples, SpeechDetector, VadOptions, split_point
+
+BUFFER_SECONDS: Final = 300
+"""The longest audio that a client without turn detection may leave uncommitted."""
+
+_LEAST_SAMPLES: Final = LISTEN_RATE // 10
+"""The shortest turn that may be committed."""
+
+
+@dataclass(frozen=True)
+class TurnStarted:
+    """Speech has begun."""
+
+    start_ms: int
+    """From the session's start to the turn's first sample, with the padding before speech."""
+
+
+@dataclass(frozen=True)
+class TurnEnded:
+    """A turn is over."""
+
+    end_ms: int
+    samples: Samples
+
+
+class TurnDetector:
+    """The audio buffer of a session, in which turns are detected."""
+
+    def __init__(self, detect: SpeechDetector) -> None:
+        self._detect = detect
+        self._partial = np.empty(0, np.float32)
+        self._frames: list[Samples] = []
+        self._probability: list[float] = []
+        """The probability of speech in each of `_frames`."""
+        self._received = 0
+        self._silent = 0
+        self.in_turn = False
+        """Whether a turn is open."""
+        self.detection: TurnDetection | None = None
+        """None: turns are not detected; `commit` ends them."""
+
+    @property
+    def samples(self) -> Samples:
+        """The samples in the buffer."""
+        return np.concatenate([np.empty(0, np.float32), *self._frames])
+
+    def feed(self, samples: Samples) -> Iterator[TurnStarted | TurnEnded]:
+        """Add `samples`, and yield the turns that begin and end in them.
+
+        Raises `InvalidInput` if the buffer is full, which then stays unchanged. Runs a network: call it in a thread.
+        """
+        held = sum(map(len, self._frames)) + len(self._partial)
+        if self.detection is None and held + len(samples) > BUFFER_SECONDS * LISTEN_RATE:
+            raise InvalidInput(FIELD, f"the buffer holds {BUFFER_SECONDS} s; commit or clear it")
+        joined = np.concatenate([self._partial, samples])
+        whole = len(joined) // FRAME * FRAME
+        self._partial = joined[whole:]
+        if not whole:
+            return
+        frames = joined[:whole].reshape(-1, FRAME)
+        if self.detection is None:
+            self._frames.append(joined[:whole])
+            self._received += whole
+            return
+        for frame, probability in zip(frames, self._detect(frames).tolist(), strict=True):
+            self._frames.append(frame)
+            self._probability.append(probability)
+            self._received += FRAME
+            yield from self._classify(probability, self.detection)
+
+    def commit(self) -> TurnEnded:
+        """End the turn here. Raises `BadRequest` if the buffer holds less than 100 ms."""
+        samples = np.concatenate([self.samples, self._partial])
+        if len(samples) < _LEAST_SAMPLES:
+            raise BadRequest(
+                f"input_audio_buffer: it holds {len(samples) * 1000 // LISTEN_RATE} ms; a turn needs 100",
+                code="input_audio_buffer_commit_empty",
+            )
+        self._received += len(self._partial)
+        self.clear()
+        return TurnEnded(self._received * 1000 // LISTEN_RATE, samples)
+
+    def clear(self) -> None:
+        """Discard the buffer."""
+        self._drop(len(self._frames))
+        self._partial = np.empty(0, np.float32)
+        self.in_turn = False
+        self._silent = 0
+
+    def _classify(self, probability: float, detection: TurnDetection) -> Iterator[TurnStarted | TurnEnded]:
+        """Yield the turns that begin or end with the latest frame, which is in the buffer."""
+        options = VadOptions(detection.threshold)
+        if not self.in_turn:
+            if probability < options.threshold:
+                padding = _frames(detection.prefix_padding_ms)
+                self._drop(max(0, len(self._frames) - padding))
+                return
+            self.in_turn = True
+            self._silent = 0
+            yield TurnStarted(self._start_ms)
+        release = options.release_threshold
+        self._silent = self._silent + 1 if probability < release else 0
+        if self._silent >= _frames(detection.silence_duration_ms):
+            yield self._end(len(self._frames), release)
+        elif (len(self._frames) + 1) * FRAME > MAX_SAMPLES:
+            # A window of a model is full: the turn ends at the best place to cut, and the next continues it.
+            speech = np.array(self._probability) >= release
+            cut = split_point(np.array(self._probability, np.float32), speech, DEFAULT_VAD.pause)
+            yield self._end(cut, release)
+            if self.in_turn:
+                yield TurnStarted(self._start_ms)
+
+    @property
+    def _start_ms(self) -> int:
+        """The buffer's first sample, in ms from the session's start."""
+        return (self._received - len(self._frames) * FRAME) * 1000 // LISTEN_RATE
+
+    def _end(self, frames: int, release: float) -> TurnEnded:
+        """End the turn after so many frames; if there is speech in the others, the next turn is open."""
+        samples = np.concatenate(self._frames[:frames])
+        self._drop(frames)
+        self.in_turn = any(probability >= release for probability in self._probability)
+        return TurnEnded(self._start_ms, samples)
+
+    def _drop(self, frames: int) -> None:
+        del self._frames[:frames], self._probability[:frames]
+
+
+def _frames(milliseconds: int) -> int:
+    return max(1, milliseconds * LISTEN_RATE // 1000 // FRAME)

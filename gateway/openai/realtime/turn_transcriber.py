@@ -1,0 +1,115 @@
+"""Transcribe one turn: partial text while it grows, and the whole text at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from itertools import takewhile
+from typing import Any, Final
+
+from gateway.core.transcription_result import TranscriptionResult
+from gateway.core.window_client import WindowClient
+from gateway.openai.realtime.protocol import Event, event
+from gateway.openai.transcription.result import languages, logprobs
+from tritone.contract import LISTEN_RATE
+from tritone.transcribe_windows import iter_windows, transcribe_windows
+from tritone.transcript import Transcript
+from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window
+
+Send = Callable[[Event], Awaitable[None]]
+
+_PARTIAL_SHARE: Final = 1.0
+"""The pause after a partial transcription is at least so many times its duration, so that a model under load gets fewer
+requests."""
+_SHORTEST_PARTIAL: Final = 0.5
+"""Seconds of a turn before its first partial transcription."""
+
+
+class TurnTranscriber:
+    """Sends the text of one turn as events.
+
+    Deltas only ever add to the text. While the turn grows, they are the words that two transcriptions of it agree on;
+    the text at its end is final.
+    """
+
+    def __init__(self, item_id: str, client: WindowClient, send: Send, partial_interval: float) -> None:
+        """`partial_interval`: seconds between two partial transcriptions, at the least."""
+        self.item_id = item_id
+        self._client = client
+        self._send = send
+        self._partial_interval = partial_interval
+        self._sent = ""
+
+    async def follow(self, turn: Callable[[], Samples]) -> None:
+        """Send text as the turn grows, until cancelled; `turn` returns its samples so far."""
+        earlier, transcribed, wait = "", 0, self._partial_interval
+        while True:
+            await asyncio.sleep(wait)
+            samples = turn()
+            if len(samples) == transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
+                continue
+            transcribed = len(samples)
+            began = time.monotonic()
+            options = self._client.options
+            transcript = await self._client.transcribe(Window(0, samples), options.language, options.prompt)
+            wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
+            text = "".join(segment.text for segment in transcript.segments).strip()
+            await self._send_delta(stable_prefix(earlier, text))
+            earlier = text
+
+    async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
+        """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed."""
+        result = TranscriptionResult("transcribe", seconds=len(samples) / LISTEN_RATE)
+        options = self._client.options
+
+        async def transcribe(window: Window, language: str, background: bool) -> Transcript:
+            return await self._client.transcribe(window, language, options.prompt, background=background)
+
+        windows = iter_windows([samples], detect) if detect else _one_window(samples)
+        async with aclosing(transcribe_windows(windows, transcribe, options.language)) as transcripts:
+            async for transcript in transcripts:
+                result.windows.append(transcript)
+                await self._send_delta(result.text)
+        fields: dict[str, Any] = {}
+        if options.logprobs:
+            fields["logprobs"] = [logprob.model_dump() for logprob in logprobs(result.segments)]
+        await self._send(
+            event(
+                "conversation.item.input_audio_transcription.completed",
+                item_id=self.item_id,
+                content_index=0,
+                transcript=result.text,
+                languages=[language.model_dump() for language in languages(result)],
+                usage={"type": "duration", "seconds": round(result.seconds, 3)},
+                **fields,
+            )
+        )
+
+    async def _send_delta(self, text: str) -> None:
+        """Send the new part of `text`, if it continues the text that was sent."""
+        if len(text) > len(self._sent) and text.startswith(self._sent):
+            delta, self._sent = text[len(self._sent) :], text
+            await self._send(
+                event(
+                    "conversation.item.input_audio_transcription.delta",
+                    item_id=self.item_id,
+                    content_index=0,
+                    delta=delta,
+                )
+            )
+
+
+def stable_prefix(earlier: str, later: str) -> str:
+    """Return the whole words that both texts begin with; characters, if there are no spaces."""
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(earlier, later, strict=False))
+    common = "".join(character for character, _ in pairs)
+    if common == later or " " not in later:
+        return common
+    # The last word may be incomplete: "can" and "cannot".
+    return common[: common.rfind(" ")] if " " in common else ""
+
+
+async def _one_window(samples: Samples) -> AsyncGenerator[Window]:
+    yield Window(0, samples)

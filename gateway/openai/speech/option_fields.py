@@ -1,0 +1,61 @@
+"""The fields of a speech request's body that are options of the models, made from their declaration in the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, create_model
+
+from tritone.contract import SpeechOptions
+
+_OWN: Final = frozenset({"voice", "speed", "describe"})
+"""Options that are no field of the body, or one that OpenAI declares in another way."""
+_ALIASES: Final = {"x_vector_only": AliasChoices("x_vector_only", "x_vector_only_mode")}
+"""Other names of options, which other servers' clients send."""
+_MAX_CHARS: Final = 4096
+_MAX_CHARS_OF: Final = {"language": 64}
+
+
+def _utf8(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text holds half of a surrogate pair, which is no character") from None
+    return value
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
+"""Text that UTF-8 can encode; JSON can spell text that it cannot."""
+
+
+def _none_if_blank(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+OptionalText = Annotated[Text | None, BeforeValidator(_none_if_blank)]
+"""Text that clients may leave empty instead of out."""
+_Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""The integers that a request to Triton can carry; the contract limits them further."""
+_TYPES: Final[Mapping[type, Any]] = {str: OptionalText, bool: bool | None, int: _Int64 | None, float: float | None}
+
+
+def with_option_fields(name: str, base: type[BaseModel]) -> type[BaseModel]:
+    """Return a subclass of `base` with a field for each option; a field is None where the request lacks it."""
+    fields: dict[str, Any] = {}
+    types = SpeechOptions.types()
+    for option in dataclasses.fields(SpeechOptions):
+        if option.name in _OWN:
+            continue
+        unit = option.metadata["unit"]
+        fields[option.name] = (
+            _TYPES[types[option.name]],
+            Field(
+                None,
+                max_length=_MAX_CHARS_OF.get(option.name, _MAX_CHARS) if types[option.name] is str else None,
+                validation_alias=_ALIASES.get(option.name),
+                description=option.metadata["doc"] + (f" [{unit}]" if unit else ""),
+            ),
+        )
+    return create_model(name, __base__=base, **fields)

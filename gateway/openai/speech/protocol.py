@@ -1,0 +1,140 @@
+"""The speech request and the events of its SSE response, in the order of OpenAI's reference."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from gateway.audio.formats import AudioFormat
+from gateway.core.speech_options import SynthesisRequest
+from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.speech.option_fields import OptionalText, Text, with_option_fields
+from tritone.contract import SpeechOptions
+from tritone.options import Value
+
+
+class VoiceId(BaseModel):
+    """A voice as an object."""
+
+    id: Text
+
+
+class OpenAISpeechBody(BaseModel):
+    """The fields of OpenAI's speech request, and of other servers' that are no options of the models."""
+
+    model_config = ConfigDict(extra="allow")
+
+    input: Text = Field(description="The text to synthesize, at most MAX_INPUT_CHARS characters.")
+    model: Text = Field(max_length=256, description="A speech model's id or alias; `GET /v1/models` lists the ids.")
+    voice: OptionalText | VoiceId = Field(
+        None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
+    )
+    instructions: OptionalText = Field(
+        None, max_length=4096, description="The manner of speaking; for VoiceDesign models, the voice itself."
+    )
+    response_format: AudioFormat | None = Field(None, description="None: DEFAULT_RESPONSE_FORMAT.")
+    speed: float = Field(1.0, ge=0.25, le=4.0, description="Times the voice's own speed.")
+    stream_format: Literal["audio", "sse"] = "audio"
+    stream: bool | None = Field(
+        None, description="`false`: the whole file at once, with its length, and with a summary in its headers."
+    )
+    ref_audio: OptionalText = Field(
+        None,
+        description="The voice to clone, 1 to 30 s of speech: base64, a data URL, a file below REF_AUDIO_DIR, "
+        "or its address if ALLOW_REF_AUDIO_URLS is set.",
+    )
+
+    @field_validator("stream")
+    @classmethod
+    def _without_events(cls, stream: bool | None, info: ValidationInfo) -> bool | None:
+        if stream is False and info.data.get("stream_format") == "sse":
+            raise ValueError("stream_format sse is a stream; leave one of the two out")
+        return stream
+
+
+if TYPE_CHECKING:
+
+    class _WithOptions(OpenAISpeechBody):
+        instruct: str | None
+        language: str | None
+else:
+    _WithOptions = with_option_fields("OptionsBody", OpenAISpeechBody)
+
+
+class SpeechBody(_WithOptions):
+    """OpenAI's speech request, and the options of the models.
+
+    Fields that are unknown, or have no effect with the model, are named in the header `x-tritone-ignored`.
+    """
+
+    @field_validator("instruct")
+    @classmethod
+    def _without_instructions(cls, instruct: str | None, info: ValidationInfo) -> str | None:
+        if instruct is not None and info.data.get("instructions") is not None:
+            raise ValueError("instructions was sent as well, which has the same meaning; send one of them")
+        return instruct
+
+    def request(self) -> SynthesisRequest:
+        """Return the request of the use case."""
+        return SynthesisRequest(
+            text=self.input,
+            model=self.model,
+            voice=(self.voice.id if isinstance(self.voice, VoiceId) else self.voice) or "",
+            speed=self.speed,
+            options=self._options(),
+            ref_audio=self.ref_audio,
+            audio_format=self.response_format,
+            whole=self.stream is False,
+        )
+
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this body that became the option or field `name` of the use case."""
+        if name == "instruct":
+            return "instruct" if self.instruct else "instructions"
+        return FIELD_NAMES.get(name, name)
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """The names of the fields that the API does not have."""
+        return sorted(self.model_extra or {})
+
+    def _options(self) -> dict[str, Value]:
+        """Return the options that differ from their defaults."""
+        default = SpeechOptions()
+        sent: dict[str, Any] = {
+            name: getattr(self, name) for name in SpeechOptions.types() if name not in ("voice", "speed", "describe")
+        }
+        sent["instruct"] = self.instruct or self.instructions
+        if self.language is not None and self.language.strip().lower() == "auto":
+            sent["language"] = None
+        return {name: value for name, value in sent.items() if value not in (None, getattr(default, name))}
+
+
+class AudioDelta(BaseModel):
+    """The next bytes of the audio file, in base64."""
+
+    type: Literal["speech.audio.delta"] = "speech.audio.delta"
+    audio: str
+
+    @classmethod
+    def of(cls, encoded: bytes) -> AudioDelta:
+        """Return the event with `encoded`."""
+        return cls(audio=base64.b64encode(encoded).decode("ascii"))
+
+
+class Usage(BaseModel):
+    """Tokens of the text, and frames of the audio in the model's own unit."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    total_tokens: int = 0
+
+
+class AudioDone(BaseModel):
+    """The end of the audio; `finish_reason`, not in OpenAI's API, is `stop` if the audio is complete."""
+
+    type: Literal["speech.audio.done"] = "speech.audio.done"
+    usage: Usage
+    finish_reason: str

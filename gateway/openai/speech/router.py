@@ -1,0 +1,36 @@
+"""`POST /v1/audio/speech`: text in, audio out as it is synthesized."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from gateway.audio.formats import MEDIA_TYPES
+from gateway.openai.response_headers import documented
+from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody
+from gateway.openai.speech.serving import SUMMARY_HEADERS, respond
+from gateway.request_context import GatewayServices, Telemetry, until_disconnect
+from gateway.streaming import StreamedResponse
+
+router = APIRouter(tags=["speech"])
+
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The audio file, or its parts as events, as it is synthesized; with `stream: false` at its end.",
+        "headers": documented({name: header.description for name, header in SUMMARY_HEADERS.items()}),
+        "content": {
+            **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
+            "text/event-stream": {"schema": {"anyOf": [AudioDelta.model_json_schema(), AudioDone.model_json_schema()]}},
+        },
+    }
+}
+
+
+@router.post("/v1/audio/speech", response_class=StreamingResponse, responses=_RESPONSES)
+async def create_speech(
+    request: Request, body: SpeechBody, services: GatewayServices, telemetry: Telemetry
+) -> StreamedResponse:
+    """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
+    return await until_disconnect(request, respond(services, body, telemetry))

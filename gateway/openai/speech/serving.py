@@ -1,0 +1,80 @@
+"""A speech stream as an HTTP response: a file, its parts as they are made, or events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel
+
+from gateway.audio.formats import MEDIA_TYPES
+from gateway.core.services import Services
+from gateway.core.synthesize import SpeechStream, synthesize
+from gateway.core.telemetry import WorkTelemetry
+from gateway.openai.response_headers import model_headers
+from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
+from gateway.streaming import EventStream, StreamedResponse, WholeResponse
+from tritone.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class SummaryHeader:
+    """A header of whole responses."""
+
+    description: str
+    value: Callable[[SpeechStream], str]
+
+
+SUMMARY_HEADERS: Final = {
+    "x-finish-reason": SummaryHeader(
+        "Of a whole response: `stop`, or why it was cut: `length`, `runaway`.", lambda stream: stream.finish_reason
+    ),
+    "x-audio-duration": SummaryHeader(
+        "Of a whole response: its length in seconds.", lambda stream: f"{stream.audio_seconds:.3f}"
+    ),
+    "x-engine-time": SummaryHeader(
+        "Of a whole response: the model's time in seconds.", lambda stream: f"{stream.engine_seconds:.3f}"
+    ),
+    "x-prompt-tokens": SummaryHeader(
+        "Of a whole response: tokens of the text.", lambda stream: f"{stream.text_tokens}"
+    ),
+    "x-completion-tokens": SummaryHeader(
+        "Of a whole response: frames of the audio in the model's own unit.", lambda stream: f"{stream.audio_frames}"
+    ),
+}
+"""The summary of a whole response; the names are those of sglang-omni."""
+
+
+async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> StreamedResponse:
+    """Return the response to `body` after its first bytes are known, or all of them for a whole file."""
+    try:
+        stream = await synthesize(services, body.request(), telemetry)
+    except InvalidInput as error:
+        raise InvalidInput(body.client_field_name(error.field), error.problem) from None
+    ignored = [*map(body.client_field_name, stream.ignored), *body.unknown_fields]
+    headers = model_headers(stream.model, ignored)
+    media_type = MEDIA_TYPES[stream.audio_format]
+    if stream.whole:
+        content = b"".join([piece async for piece in stream.encoded()])
+        summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}
+        return WholeResponse(content, media_type, {**headers, **summary})
+    if body.stream_format == "sse":
+        response: StreamedResponse = EventStream(_events(stream), headers)
+    else:
+        response = StreamedResponse(stream.encoded(), media_type, headers)
+    await response.begin()
+    return response
+
+
+async def _events(stream: SpeechStream) -> AsyncGenerator[BaseModel]:
+    async with aclosing(stream.encoded()) as pieces:
+        async for piece in pieces:
+            yield AudioDelta.of(piece)
+    usage = Usage(
+        input_tokens=stream.text_tokens,
+        output_tokens=stream.audio_frames,
+        total_tokens=stream.text_tokens + stream.audio_frames,
+    )
+    yield AudioDone(usage=usage, finish_reason=stream.finish_reason)

@@ -1,0 +1,263 @@
+"""The forms of OpenAI's transcriptions and translations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import UploadFile
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from gateway.core.transcribe import TranscriptionRequest
+from gateway.openai.field_names import FIELD_NAMES
+from tritone import languages
+from tritone.contract import PROMPT_CHARS, TranscriptionOptions
+from tritone.windowing import DEFAULT_VAD, VadOptions
+
+TranslationFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
+Granularity = Literal["word", "segment"]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+
+MOST_KEYWORDS: Final = 200
+MOST_LANGUAGES: Final = 20
+MOST_SPEAKERS: Final = 4
+
+_BY_WORDS: Final = frozenset({"srt", "vtt", "diarized_json"})
+"""Formats that cut the text between words."""
+_BRACKETED: Final = re.compile(r"chunking_strategy\[(\w+)]")
+
+
+class ServerVad(BaseModel):
+    """`chunking_strategy` with options of the voice activity detector; defaults are those of `auto`."""
+
+    type: Literal["server_vad"]
+    threshold: float = Field(DEFAULT_VAD.threshold, gt=0, lt=1, description="Probability at which speech begins.")
+    prefix_padding_ms: int = Field(
+        round(DEFAULT_VAD.pad_before * 1000), ge=0, le=5000, description="Audio that is kept before speech."
+    )
+    silence_duration_ms: int = Field(
+        round(DEFAULT_VAD.pause * 1000), ge=0, le=10_000, description="The shortest silence that the audio is cut at."
+    )
+
+    def options(self) -> VadOptions:
+        """Return the options of the use case."""
+        return VadOptions(self.threshold, self.prefix_padding_ms / 1000, self.silence_duration_ms / 1000)
+
+
+def list_field(name: str, description: str, most: int) -> Any:
+    """Return a list field; the official clients send its name with brackets, some others without."""
+    return Field([], max_length=most, validation_alias=AliasChoices(f"{name}[]", name), description=description)
+
+
+class RecordingForm(BaseModel):
+    """The fields that transcriptions and translations share."""
+
+    file: UploadFile = Field(description="The recording, in any common audio or video container.")
+    model: str = Field(description="A transcription model's id or alias; `GET /v1/models` lists the ids.")
+    prompt: str = Field("", description="Text that guides spelling and style, as if it came before the recording.")
+    temperature: float = Field(0.0, ge=0.0, le=1.0, allow_inf_nan=False)
+
+    @field_validator("file", mode="before")
+    @classmethod
+    def _is_a_file(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError("send it as a file, with a filename")
+        return value
+
+    def fields_without_effect(self, sent: Iterable[str], ignored: Iterable[str]) -> list[str]:
+        """Return the names among `sent`, as they were sent, of OpenAI's fields that have no effect.
+
+        `ignored` are the options of the use case that have none with the model.
+        """
+        without = {field for option in ignored for field in _FIELDS_OF.get(option, (option,))}
+        own = {"file", *type(self).model_fields} - without
+        return [
+            name for name in sent if (bare := name.partition("[")[0]) in _OPENAI_FIELDS | without and bare not in own
+        ]
+
+
+class TranslationForm(RecordingForm):
+    """The fields of `/v1/audio/translations`."""
+
+    response_format: TranslationFormat = "json"
+
+    def request(self) -> TranscriptionRequest:
+        """Return the request of the use case."""
+        options = TranscriptionOptions(
+            task="translate",
+            prompt=self.prompt,
+            temperature=self.temperature,
+            word_timestamps=self.response_format in _BY_WORDS,
+        )
+        return TranscriptionRequest(self.model, options)
+
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this form that became the option or field `name` of the use case."""
+        return {"task": "model", "word_timestamps": "response_format", **FIELD_NAMES}.get(name, name)
+
+
+class TranscriptionForm(RecordingForm):
+    """The fields of `/v1/audio/transcriptions`."""
+
+    response_format: ResponseFormat = "json"
+    language: str | None = Field(None, description="ISO 639-1 code, BCP-47 tag or English name. None: detected.")
+    languages: list[str] = list_field(
+        "languages", "Languages that the recording may be in; one is detected.", MOST_LANGUAGES
+    )
+    keywords: list[Words] = list_field("keywords", "Words to expect, such as names.", MOST_KEYWORDS)
+    hotwords: str = Field("", max_length=PROMPT_CHARS, description="The same as one text. Not in OpenAI's API.")
+    condition_on_previous_text: bool = Field(
+        False,
+        description="Transcribe each window of a long recording with the text before it as its prompt. This takes "
+        "longer, because windows are transcribed one after the other. Not in OpenAI's API.",
+    )
+    chunking_strategy: Literal["auto"] | ServerVad = Field(
+        "auto", description="Detection of speech in the audio: `auto`, or an object of type `server_vad`."
+    )
+    include: list[Literal["logprobs"]] = list_field(
+        "include", "`logprobs`: the log probability of each token (json).", 1
+    )
+    stream: bool = Field(
+        False, description="Respond with events as text is transcribed; for the formats json, text and diarized_json."
+    )
+    timestamp_granularities: list[Granularity] = Field(
+        ["segment"],
+        validation_alias=AliasChoices("timestamp_granularities[]", "timestamp_granularities"),
+        description="The units that verbose_json has times of.",
+    )
+    known_speaker_names: list[Words] = list_field(
+        "known_speaker_names", "Names in diarized_json for the voices of `known_speaker_references`.", MOST_SPEAKERS
+    )
+    known_speaker_references: list[str] = list_field(
+        "known_speaker_references", "A recording of each, 2-10 s, as a data URL in base64.", MOST_SPEAKERS
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _strategy_in_brackets(cls, fields: Any) -> Any:
+        """Accept the object as the official clients send it, in one form field for each key, or as JSON."""
+        spread = {match[1]: value for name, value in fields.items() if (match := _BRACKETED.fullmatch(name))}
+        if spread:
+            return {**fields, "chunking_strategy": spread}
+        return fields
+
+    @field_validator("chunking_strategy", mode="before")
+    @classmethod
+    def _strategy(cls, strategy: Any) -> Any:
+        if isinstance(strategy, str) and strategy.startswith("{"):
+            try:
+                strategy = json.loads(strategy)
+            except ValueError:
+                raise ValueError("it is not JSON") from None
+        if isinstance(strategy, dict):
+            # Validated separately: a union's errors name every branch that did not fit.
+            return ServerVad.model_validate(strategy)
+        if strategy != "auto":
+            raise ValueError("choose `auto`, or an object of type `server_vad`")
+        return strategy
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, language: str | None) -> str | None:
+        return None if language is None or language == "auto" else known_code(language)
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, candidates: list[str], info: ValidationInfo) -> list[str]:
+        if candidates and info.data.get("language"):
+            raise ValueError("send either `language` or these")
+        return list(dict.fromkeys(map(known_code, candidates)))
+
+    @field_validator("stream")
+    @classmethod
+    def _has_events(cls, stream: bool, info: ValidationInfo) -> bool:
+        if stream and info.data.get("response_format") not in ("json", "text", "diarized_json"):
+            raise ValueError("choose response_format json, text or diarized_json for events, or do not stream")
+        return stream
+
+    @field_validator("timestamp_granularities")
+    @classmethod
+    def _only_in_verbose_json(cls, granularities: list[Granularity], info: ValidationInfo) -> list[Granularity]:
+        if "word" in granularities and info.data.get("response_format") != "verbose_json":
+            raise ValueError("word times need response_format verbose_json")
+        return granularities
+
+    @field_validator("include")
+    @classmethod
+    def _only_in_json(cls, include: list[str], info: ValidationInfo) -> list[str]:
+        if include and info.data.get("response_format") != "json":
+            raise ValueError("logprobs need response_format json")
+        return include
+
+    @field_validator("known_speaker_names", "known_speaker_references")
+    @classmethod
+    def _only_in_diarized_json(cls, known: list[str], info: ValidationInfo) -> list[str]:
+        if known and info.data.get("response_format") != "diarized_json":
+            raise ValueError("speakers need response_format diarized_json")
+        return known
+
+    @field_validator("known_speaker_names")
+    @classmethod
+    def _differ(cls, names: list[str]) -> list[str]:
+        if len(set(names)) < len(names):
+            raise ValueError("two speakers have the same name")
+        return names
+
+    def request(self) -> TranscriptionRequest:
+        """Return the request of the use case."""
+        options = TranscriptionOptions(
+            language=self.language or ",".join(self.languages) or "auto",
+            prompt=self.prompt,
+            hotwords=", ".join(filter(None, (*self.keywords, self.hotwords))),
+            temperature=self.temperature,
+            word_timestamps="word" in self.timestamp_granularities or self.response_format in _BY_WORDS,
+            logprobs="logprobs" in self.include,
+        )
+        return TranscriptionRequest(
+            self.model,
+            options,
+            vad=DEFAULT_VAD if self.chunking_strategy == "auto" else self.chunking_strategy.options(),
+            condition_on_previous_text=self.condition_on_previous_text,
+            diarize=self.response_format == "diarized_json",
+            known_speaker_names=tuple(self.known_speaker_names),
+            known_speaker_references=tuple(self.known_speaker_references),
+        )
+
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this form that became the option or field `name` of the use case."""
+        by_format = self.response_format in _BY_WORDS
+        names = {
+            "word_timestamps": "response_format" if by_format else "timestamp_granularities[]",
+            "language": "languages[]" if self.languages else "language",
+            **FIELD_NAMES,
+        }
+        return names.get(name, name)
+
+
+def known_code(language: str) -> str:
+    """Return the ISO 639-1 code of a language; raises `ValueError` for an unknown one."""
+    code = languages.code_of(language)
+    if code is None:
+        raise ValueError(f"{language!r} is unknown; send an ISO 639-1 code such as `en`")
+    return code
+
+
+_FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "language": ("language", "languages"),
+    "hotwords": ("hotwords", "keywords"),
+    "logprobs": ("include",),
+}
+"""Option of the use case -> the fields that it is made from, where they have other names."""
+_OPENAI_FIELDS: Final = frozenset(TranscriptionForm.model_fields) - {"hotwords", "condition_on_previous_text"}
+"""OpenAI's fields, which translations accept without effect."""

@@ -1,0 +1,56 @@
+"""The context of one request: its services, its record, and the state of its client's connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
+
+from gateway.core.services import Services
+from gateway.telemetry import RequestRecord
+
+T = TypeVar("T")
+
+
+async def services_of(connection: HTTPConnection) -> Services:
+    """Dependency: the services of the gateway."""
+    services = connection.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+async def record_of(connection: HTTPConnection) -> RequestRecord:
+    """Dependency: the record of the request; use cases set its model and its seconds of audio."""
+    record = connection.state.record
+    assert isinstance(record, RequestRecord)
+    return record
+
+
+GatewayServices = Annotated[Services, Depends(services_of)]
+Telemetry = Annotated[RequestRecord, Depends(record_of)]
+
+
+async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`; cancel it when the client disconnects. The body must have been read before.
+
+    Raises `ClientDisconnect`.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        gone.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,1 +1,0 @@
-"""OpenAI's transcription and translation routes: audio of any length in, text in five formats out."""
