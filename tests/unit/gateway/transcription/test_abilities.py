@@ -1,4 +1,4 @@
-"""Models that support only some options: requests without them work, the rest is reported, or rejected with a reason."""
+"""Models that support only some options: other options are reported as ignored, or rejected with a reason."""
 
 from __future__ import annotations
 
