@@ -1,1 +1,1 @@
-"""Everything that runs inside Triton: one package a model family, and `triton` for what they share."""
+"""The code that runs inside Triton: a package for each family; `triton`, `speech` and `companions` for all."""

@@ -24,20 +24,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from numpy.typing import NDArray
 
+from benchmarks.operations import OperationCounter
 from benchmarks.report import write
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
-
-import triton_python_backend_utils as pb_utils  # noqa: E402 - its stand-in: no server runs
 
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
@@ -60,19 +60,17 @@ from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_engine import SpeechEngine  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
-from tests.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
-from tests.tiny_models.shapes import SHAPES  # noqa: E402
+from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
+from tools.tiny_models.shapes import SHAPES  # noqa: E402
 from tritone.contract import SpeechOptions  # noqa: E402
+
+Codes = NDArray[np.int64]
+stand_in: Any = import_module("triton_python_backend_utils")  # no server runs
 
 STREAMS = (1, 4, 8, 16)
 PROFILE = "latency"
 ROUNDS_SECONDS = 90
 """Limit for the rounds of one size. Comparing codes and counting operations comes on top."""
-_VIEWS = {
-    "view", "_unsafe_view", "expand", "slice", "transpose", "unsqueeze", "squeeze", "select", "t", "permute", "alias",
-    "split", "as_strided", "reshape", "detach", "unbind", "split_with_sizes", "lift_fresh",
-}  # fmt: skip
-"""Operations that move no data."""
 
 
 def requests(frames: int) -> list[SpeechRequest]:
@@ -90,7 +88,7 @@ def requests(frames: int) -> list[SpeechRequest]:
     ]
 
 
-class Client(pb_utils.ResponseSender):  # type: ignore[misc]
+class Client(stand_in.ResponseSender):  # type: ignore[misc]
     """A client that records when its audio arrives."""
 
     def __init__(self) -> None:
@@ -116,7 +114,7 @@ class RecordingStepper(FrameStepper):
 
     def __init__(self, codes: list[Any], **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._codes, self._by_slot = codes, defaultdict[int, list[np.ndarray]](list)
+        self._codes, self._by_slot = codes, defaultdict[int, list[Codes]](list)
 
     def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
         """Open a slot, and record its codes."""
@@ -134,7 +132,7 @@ class RecordingStepper(FrameStepper):
 
 
 @dataclass
-class Bench:
+class EngineBench:
     """Both engines on one checkpoint."""
 
     checkpoint: Checkpoint
@@ -179,7 +177,7 @@ class Bench:
 
     def codes_of(
         self, engine: SpeechEngine, requested: Sequence[SpeechRequest], counts: Sequence[int], *, together: bool = False
-    ) -> list[np.ndarray]:
+    ) -> list[Codes]:
         """Return the engine's codes of each request, cut to its frames: it draws one more token for the end."""
         self.codes.clear()
         for batch in [requested] if together else [[request] for request in requested]:
@@ -205,7 +203,7 @@ def seconds(clients: Sequence[Client]) -> float:
     return max(client.last for client in clients) - clients[0].submitted
 
 
-def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
+def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
     """Return all figures of one checkpoint, measured on both engines in turn."""
     requested = requests(frames)
     counts = [request.options.max_new_tokens - 1 for request in requested if request.options.max_new_tokens]
@@ -217,7 +215,8 @@ def measure(bench: Bench, frames: int, rounds: int) -> dict[str, Any]:
             "engine": digest(bench.codes_of(inflight, requested, counts)),
             "engine_together": digest(bench.codes_of(inflight, requested, counts, together=True)),
         }
-        speedup, static, ttfa = defaultdict(list), defaultdict(list), defaultdict(list)
+        speedup, static = (defaultdict[int, list[float]](list) for _ in range(2))
+        ttfa = defaultdict[str, list[float]](list)
         until = time.perf_counter() + ROUNDS_SECONDS
         for round_ in range(rounds):
             if round_ and time.perf_counter() > until:
@@ -263,7 +262,7 @@ def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
     return time.perf_counter() - cancelled_at
 
 
-def digest(codes: Sequence[np.ndarray]) -> str:
+def digest(codes: Sequence[Codes]) -> str:
     """Return a hash of all codes of all requests."""
     whole = hashlib.sha256()
     for utterance in codes:
@@ -272,25 +271,13 @@ def digest(codes: Sequence[np.ndarray]) -> str:
     return whole.hexdigest()
 
 
-class _Counter(TorchDispatchMode):
-    """Counts the operations that compute something."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func._schema.name.split("::")[1] not in _VIEWS
-        return func(*args, **(kwargs or {}))
-
-
-def ops_per_frame(bench: Bench) -> dict[str, int]:
+def ops_per_frame(bench: EngineBench) -> dict[str, int]:
     """Count the operations of a frame of one stream, without the codec: the difference of 20 frames, divided by 20."""
 
     def counted(work: Callable[[int], None]) -> int:
-        totals = []
+        totals: list[int] = []
         for frames in (10, 30):
-            with _Counter() as counter:
+            with OperationCounter() as counter:
                 work(frames)
             totals.append(counter.count)
         return round((totals[1] - totals[0]) / 20)
@@ -338,7 +325,7 @@ def main() -> None:
         print(f"{size}: {rounds} rounds of {max(STREAMS)} utterances")
         with tempfile.TemporaryDirectory() as folder:
             write_checkpoint(Path(folder), "custom_voice", SHAPES[size]["0.6B"])
-            figures[size] = measure(Bench(Checkpoint.read(Path(folder)), runtime), frames, rounds)
+            figures[size] = measure(EngineBench(Checkpoint.read(Path(folder)), runtime), frames, rounds)
         print({name: value for name, value in figures[size].items() if name not in ("frames", "codes_sha256")})
     write(arguments.json, {**conditions, **figures})
     if not all(figures[size]["codes_equal"] for size in ("thin", "tiny")):

@@ -1,8 +1,8 @@
-"""`scripts/bench gateway [--quick] [--json FILE] [--plot FILE]`: what the HTTP side costs, on a server of its own.
+"""`scripts/bench gateway [--quick] [--json FILE] [--plot FILE]`: the cost of the HTTP side, on a server of its own.
 
-The same requests go alternately through the gateway and straight to Triton's gRPC, so that both meet the same noise;
-what the gateway adds is the difference of their quantiles. Whisper is timed against plain faster-whisper in this
-process on the same recordings, with the same checkpoint, compute type, beam and threads, in turns as well.
+The same requests go in turns through the gateway and directly to Triton's gRPC, so that both have the same noise; the
+gateway adds the difference of their quantiles. Whisper is compared with plain faster-whisper in this process, in turns
+too, on the same recordings, with the same checkpoint, compute type, beam and threads.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import matplotlib as mpl
 import numpy as np
 from faster_whisper import WhisperModel, decode_audio
 from matplotlib import pyplot
+from numpy.typing import NDArray
 
 from benchmarks.report import quantiles, write
 from gateway.core.triton_client import TritonClient
@@ -42,7 +43,7 @@ Call = Callable[[], Awaitable[float]]
 
 
 async def alternate(rounds: int, *calls: Call) -> list[Times]:
-    """Time each call `rounds` times, in turns, after one round that does not count."""
+    """Time each call `rounds` times, in turns, after one round of warm-up."""
     times: list[Times] = [[] for _ in calls]
     for turn in range(rounds + 1):
         for index, call in enumerate(calls):
@@ -54,14 +55,14 @@ async def alternate(rounds: int, *calls: Call) -> list[Times]:
     return times
 
 
-class Bench:
-    """The calls that are timed; each returns seconds."""
+class GatewayBench:
+    """The timed calls; each returns seconds."""
 
     def __init__(self, http: httpx.AsyncClient, triton: TritonClient, plain: WhisperModel) -> None:
         self._http, self._triton, self._plain = http, triton, plain
 
     async def speech_over_http(self, text: str) -> tuple[float, float, float]:
-        """Seconds to the first byte, to the last, and of audio."""
+        """Return the seconds to the first byte and to the last, and the seconds of audio."""
         body = {"model": "kokoro-82m", "input": text, "voice": VOICE, "response_format": "pcm"}
         started, first, size = time.perf_counter(), 0.0, 0
         async with self._http.stream("POST", "/v1/audio/speech", json=body) as response:
@@ -72,7 +73,7 @@ class Bench:
         return first, time.perf_counter() - started, size / 2 / 24_000
 
     async def speech_over_grpc(self, text: str) -> tuple[float, float]:
-        """Seconds to the first audio and to the last."""
+        """Return the seconds to the first audio and to the last."""
         inputs = {"text": np.array([text.encode()], dtype=np.object_)}
         parameters = SpeechOptions(voice=VOICE).to_parameters()
         started, first = time.perf_counter(), 0.0
@@ -83,8 +84,8 @@ class Bench:
                 first = first or time.perf_counter() - started
         return first, time.perf_counter() - started
 
-    async def hear_over_http(self, recording: bytes) -> float:
-        """Seconds to the transcript."""
+    async def transcription_over_http(self, recording: bytes) -> float:
+        """Return the seconds to the transcript."""
         started = time.perf_counter()
         response = await self._http.post(
             "/v1/audio/transcriptions",
@@ -94,15 +95,15 @@ class Bench:
         response.raise_for_status()
         return time.perf_counter() - started
 
-    async def hear_over_grpc(self, samples: np.ndarray) -> float:
-        """Seconds to the transcript."""
+    async def transcription_over_grpc(self, samples: NDArray[np.float32]) -> float:
+        """Return the seconds to the transcript."""
         parameters = TranscriptionOptions(language="en").to_parameters()
         started = time.perf_counter()
         await self._triton.infer("whisper-base", {"audio": samples[None]}, parameters, request_id="", timeout=60)
         return time.perf_counter() - started
 
-    async def hear_plainly(self, recording: bytes) -> float:
-        """Seconds that plain faster-whisper takes for the file."""
+    async def transcription_in_process(self, recording: bytes) -> float:
+        """Return the seconds of plain faster-whisper for the file."""
 
         def transcribe() -> None:
             segments, _ = self._plain.transcribe(io.BytesIO(recording), language="en", beam_size=BEAM)
@@ -115,14 +116,14 @@ class Bench:
 
 
 async def measure(server: Server, rounds: int) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     threads = len(os.sched_getaffinity(0))
     folder = Path(os.environ.get("MODEL_DIR", ROOT / "models")) / "whisper-base"
     plain = WhisperModel(str(folder), device="cpu", compute_type=COMPUTE_TYPE, cpu_threads=threads)
     triton = TritonClient([server.grpc])
     await triton.start()
     async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
-        bench = Bench(http, triton, plain)
+        bench = GatewayBench(http, triton, plain)
         recording = await _recording(http)
         samples = decode_audio(io.BytesIO(recording), sampling_rate=LISTEN_RATE)
         seconds = samples.size / LISTEN_RATE
@@ -132,42 +133,50 @@ async def measure(server: Server, rounds: int) -> dict[str, Any]:
             rounds, lambda: _nth(bench.speech_over_http(SHORT), 0), lambda: _nth(bench.speech_over_grpc(SHORT), 0)
         )
         print("transcription: gateway | gRPC | plain faster-whisper")
-        heard = await alternate(
+        transcribed = await alternate(
             rounds,
-            lambda: bench.hear_over_http(recording),
-            lambda: bench.hear_over_grpc(samples),
-            lambda: bench.hear_plainly(recording),
+            lambda: bench.transcription_over_http(recording),
+            lambda: bench.transcription_over_grpc(samples),
+            lambda: bench.transcription_in_process(recording),
         )
         print("speech, a whole sentence")
-        spoken = [await bench.speech_over_http(SENTENCE) for _ in range(max(3, rounds // 4))]
+        sentences = [await bench.speech_over_http(SENTENCE) for _ in range(max(3, rounds // 4))]
     await triton.close()
     return {
         "rounds": rounds,
         "speech_first_audio": _compared(*first),
-        "transcription": {"audio_s": round(seconds, 2), **_compared(heard[0], heard[1])},
+        "transcription": {"audio_s": round(seconds, 2), **_compared(transcribed[0], transcribed[1])},
         "kokoro": {
-            "ttfa": quantiles([ttfa for ttfa, _, _ in spoken]),
-            "rtf": round(float(np.median([wall / audio for _, wall, audio in spoken])), 3),
+            "ttfa": quantiles([ttfa for ttfa, _, _ in sentences]),
+            "rtf": round(float(np.median([wall / audio for _, wall, audio in sentences])), 3),
         },
         "whisper": {
             "compute_type": COMPUTE_TYPE,
             "beam": BEAM,
             "threads": threads,
-            "rtf": round(float(np.median(heard[0])) / seconds, 4),
-            "faster_whisper_rtf": round(float(np.median(heard[2])) / seconds, 4),
-            "speed_over_faster_whisper": round(float(np.median(heard[2]) / np.median(heard[0])), 3),
+            "rtf": round(float(np.median(transcribed[0])) / seconds, 4),
+            "faster_whisper_rtf": round(float(np.median(transcribed[2])) / seconds, 4),
+            "speed_over_faster_whisper": round(float(np.median(transcribed[2]) / np.median(transcribed[0])), 3),
         },
-        "seconds": {"http_first": first[0], "grpc_first": first[1], "http_heard": heard[0], "grpc_heard": heard[1]},
+        "seconds": {
+            "http_first": first[0],
+            "grpc_first": first[1],
+            "http_transcript": transcribed[0],
+            "grpc_transcript": transcribed[1],
+        },
     }
 
 
 def plot(seconds: dict[str, Times], path: Path) -> None:
-    """Cumulative distributions of both pairs."""
+    """Plot the cumulative distributions of both pairs."""
     mpl.use("Agg")
     figure, axes = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    pairs = {"first audio of a word": ("http_first", "grpc_first"), "a transcript": ("http_heard", "grpc_heard")}
+    pairs = {
+        "first audio of a word": ("http_first", "grpc_first"),
+        "a transcript": ("http_transcript", "grpc_transcript"),
+    }
     for axis, (title, names) in zip(axes, pairs.items(), strict=True):
-        for name, label in zip(names, ("through the gateway", "straight to Triton"), strict=True):
+        for name, label in zip(names, ("through the gateway", "directly to Triton"), strict=True):
             values = np.sort(seconds[name]) * 1e3
             axis.step(values, np.arange(1, values.size + 1) / values.size, where="post", label=label)
         axis.set(title=title, xlabel="milliseconds", ylabel="share of requests", ylim=(0, 1))
@@ -182,7 +191,7 @@ async def _nth(call: Awaitable[tuple[float, ...]], index: int) -> float:
 
 
 async def _recording(http: httpx.AsyncClient) -> bytes:
-    """The sentence as a WAV file with a whole header."""
+    """Return the sentence as a WAV file with the right sizes in its header."""
     body = {"model": "kokoro-82m", "input": SENTENCE, "voice": VOICE, "response_format": "pcm"}
     pcm = (await http.post("/v1/audio/speech", json=body)).raise_for_status().content
     file = io.BytesIO()
@@ -195,13 +204,13 @@ async def _recording(http: httpx.AsyncClient) -> bytes:
 
 
 def _compared(gateway: Times, grpc: Times) -> dict[str, Any]:
-    ours, straight = quantiles(gateway), quantiles(grpc)
-    added = {name: round(ours[name] - straight[name], 2) for name in ("p50_ms", "p99_ms")}
-    return {"gateway": ours, "grpc": straight, "gateway_adds": added}
+    through, direct = quantiles(gateway), quantiles(grpc)
+    added = {name: round(through[name] - direct[name], 2) for name in ("p50_ms", "p99_ms")}
+    return {"gateway": through, "grpc": direct, "gateway_adds": added}
 
 
 def main() -> None:
-    """Run and write; `--quick` is a tenth of the rounds."""
+    """Run and write; `--quick` runs a tenth of the rounds."""
     parser = argparse.ArgumentParser(prog="scripts/bench gateway")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", type=Path, default=RESULTS / "gateway.json")

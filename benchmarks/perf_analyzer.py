@@ -15,7 +15,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -34,14 +34,16 @@ TEXTS = (
     "In winter the mountain roads are often covered with snow and ice, so please drive slowly and keep your distance.",
 )
 RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
-MODELS = {"speech": "kokoro-82m", "transcription": "whisper-base"}
+Kind = Literal["speech", "transcription"]
+MODELS: dict[Kind, str] = {"speech": "kokoro-82m", "transcription": "whisper-base"}
 
 
 def main(arguments: list[str]) -> None:
-    """Write the input files, make sure of the binary, and become perf_analyzer."""
-    kind, *options = arguments or ["?"]
-    if kind not in MODELS:
-        raise SystemExit(f"which interface? {' | '.join(MODELS)}")
+    """Write the input files, install the binary if it is missing, and run it in this process."""
+    name, *options = arguments or ["?"]
+    kind = next((each for each in MODELS if each == name), None)
+    if kind is None:
+        raise SystemExit(f"name an interface: {' | '.join(MODELS)}")
     write_inputs()
     parameters = [*command(kind), *options]
     print("perf_analyzer", shlex.join(parameters), flush=True)
@@ -50,8 +52,8 @@ def main(arguments: list[str]) -> None:
     os.execve(binary, [str(binary), *parameters], {**os.environ, "LD_LIBRARY_PATH": str(libraries)})
 
 
-def command(kind: str) -> list[str]:
-    """perf_analyzer's arguments for an interface, paths relative to the clone."""
+def command(kind: Kind) -> list[str]:
+    """Return the arguments of perf_analyzer for an interface; paths are relative to the clone."""
     url = f"localhost:{os.environ.get('TRITON_GRPC_PORT', '8001')}"
     common = ["-m", MODELS[kind], "-u", url, "-i", "grpc", "--input-data", f"benchmarks/inputs/{kind}.json"]
     if kind == "speech":
@@ -60,21 +62,21 @@ def command(kind: str) -> list[str]:
 
 
 def write_inputs() -> None:
-    """Make the input file of each interface from the contract."""
+    """Write the input file of each interface."""
     INPUTS.mkdir(exist_ok=True)
-    rows: dict[str, list[dict[str, Any]]] = {
+    rows: dict[Kind, list[dict[str, Any]]] = {
         "speech": [{"text": [text]} for text in TEXTS],
         "transcription": [{"audio": _pcm(RECORDING)}],
     }
     for kind, data in rows.items():
         names = [tensor.name for tensor in INTERFACES[kind].inputs]
-        assert all(list(row) == names for row in data), f"{kind}: the contract wants {names}"
+        assert all(list(row) == names for row in data), f"{kind}: the inputs of the contract are {names}"
         assert Catalogue.load().models[MODELS[kind]].kind == kind
         (INPUTS / f"{kind}.json").write_text(json.dumps({"data": data}))
 
 
 def install() -> tuple[Path, Path]:
-    """The binary and the folder of the two libraries that it lacks, fetched into the cache once."""
+    """Return the binary, and the folder of two libraries that it needs; they are fetched into the cache once."""
     folder = cache_folder() / "perf_analyzer-2.51.0"
     binary, libraries = folder / "perf_analyzer", folder / "lib"
     if not binary.exists():

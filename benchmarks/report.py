@@ -1,4 +1,4 @@
-"""What every benchmark writes: its figures with the machine and the versions that gave them, and a plot."""
+"""The JSON file of a benchmark: its figures, the machine and the versions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 
 SPEECH = ("ctranslate2", "faster-whisper", "onnxruntime", "torch", "transformers", "qwen-tts")
 PACKAGES = (*SPEECH, "triton", "numpy", "grpcio", "fastapi", "av")
-"""Those of them that are installed are told."""
+"""Packages whose versions are reported if they are installed."""
 
 
 def machine() -> dict[str, Any]:
-    """The hardware, the software and the commit that were measured."""
+    """Return the hardware, the software and the commit."""
     with Path("/proc/cpuinfo").open() as lines:
         cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
     return {
@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    """Of one that stands in several folders it is the first that is imported."""
+    """Return the version of each package; the first folder on the path counts, as in an import."""
     versions: dict[str, str] = {}
     for each in distributions():
         if each.name in PACKAGES:
@@ -41,22 +41,22 @@ def _packages() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """None where this is no clone, or git is not there."""
+    """Return the commit; None outside a clone, or without git."""
     try:
-        asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        command = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return asked.stdout.strip()
+    return command.stdout.strip()
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Median, 99th percentile and count of durations, in milliseconds."""
+    """Return the median, the 99th percentile and the count of durations, in milliseconds."""
     p50, p99 = np.percentile(seconds, [50, 99])
     return {"p50_ms": round(1e3 * float(p50), 2), "p99_ms": round(1e3 * float(p99), 2), "n": len(seconds)}
 
 
 def write(path: Path, figures: dict[str, Any]) -> None:
-    """Write the figures as JSON, the machine first."""
+    """Write the figures as JSON, after the machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"machine": machine(), **figures}, indent=2) + "\n")
     print(f"written: {path}")

@@ -1,10 +1,10 @@
-"""`scripts/bench stt [--quick] [--long-seconds N] [--model ID] [--json FILE]`: against plain faster-whisper here.
+"""`scripts/bench stt [--quick] [--long-seconds N] [--model ID] [--json FILE]`: a comparison with plain faster-whisper.
 
-Both sides hear the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity detector,
-threads and workers. Ours is a server of its own, asked over HTTP by as many callers as the row says. The baseline is
-one `WhisperModel` in this process, asked by as many threads; where one thread gets more out of it, one thread counts.
-The sides take turns, so that both meet the same noise; `cpu_ratio` compares what they compute, which a busy machine
-changes least. Before that, one caller sends a long file while another sends short ones.
+Both sides transcribe the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity
+detector, threads and workers. Ours is a server of its own, with as many HTTP clients as the row says. The baseline is
+one `WhisperModel` in this process, with as many threads; if one thread is faster, one thread counts. The sides run in
+turns, so that both have the same noise; `cpu_ratio` compares their CPU time, which a busy machine changes least. Before
+that, one client sends a long file while another sends short ones.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ import numpy as np
 import psutil
 import soundfile
 from faster_whisper import WhisperModel, decode_audio
+from numpy.typing import NDArray
 
-from adapters.whisper.checkpoint import streams
+from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
 from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
-from tests.e2e.test_speak_and_listen import ENGLISH
-from tests.e2e.words import word_error_rate
+from tests.e2e.words import ENGLISH, word_error_rate
 from tests.unit.gateway.process import peak_mb
 from tritone.contract import LISTEN_RATE
 
@@ -43,37 +43,37 @@ MODELS = Path(os.environ.get("MODEL_DIR") or ROOT / "models")
 RESULTS = ROOT / "benchmarks" / "results"
 VOICES = ("af_heart", "am_adam", "bf_emma")
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
-CALLERS = (1, 4, 8, 16)
+CLIENTS = (1, 4, 8, 16)
 PAUSE = np.zeros(LISTEN_RATE, np.float32)
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A recording of a few seconds, and what is said in it."""
+    """A recording of a few seconds, and its text."""
 
-    said: str
-    samples: np.ndarray
+    text: str
+    samples: NDArray[np.float32]
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length of the recording."""
         return len(self.samples) / LISTEN_RATE
 
     @property
     def file(self) -> bytes:
-        """The same as FLAC."""
+        """The recording as a FLAC file."""
         return flac(self.samples)
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is measured."""
+    """The amount of measurements."""
 
     rounds: int
     requests: int
-    """Each caller's in a round, four times as many where there is one caller alone."""
+    """Requests of each client in a round; four times as many if there is only one client."""
     idle: int
-    """Short requests that are timed while there is nothing else to do."""
+    """Short requests that are timed on the idle server."""
     long_seconds: int
 
 
@@ -87,8 +87,8 @@ class Ours:
     def __init__(self, server: Server, http: httpx.AsyncClient, model: str) -> None:
         self.server, self.http, self.model = server, http, model
 
-    async def hear(self, file: bytes, language: str | None) -> str:
-        """The text of a recording."""
+    async def transcribe(self, file: bytes, language: str | None) -> str:
+        """Return the text of a recording."""
         response = await self.http.post(
             "/v1/audio/transcriptions",
             data={"model": self.model, **({"language": language} if language else {})},
@@ -97,18 +97,18 @@ class Ours:
         return str(response.raise_for_status().json()["text"])
 
     def batches(self) -> tuple[float, float]:
-        """Windows that Triton has handed to the model so far, and in how many batches."""
+        """Return the numbers of windows and of batches that the model got so far."""
         metrics = self.server.metrics()
         label = f'{{model="{self.model}",version="1"}}'
         return metrics[f"nv_inference_count{label}"], metrics[f"nv_inference_exec_count{label}"]
 
     def cpu_seconds(self) -> float:
-        """What all its processes have computed so far, that of Triton's models among them."""
+        """Return the CPU time of all its processes so far."""
         times = [each.cpu_times() for each in descendants(self.server.process.pid)]
         return sum(each.user + each.system for each in times)
 
     def peak_mb(self) -> float:
-        """The most memory that the gateway's process has had."""
+        """Return the peak memory of the gateway's process."""
         [gateway] = [each for each in descendants(self.server.process.pid) if each.cmdline()[1:] == ["-m", "gateway"]]
         return peak_mb(gateway.pid)
 
@@ -124,16 +124,16 @@ class Plain:
             cpu_threads=settings["threads"],
             num_workers=settings["workers"],
         )
-        self.pool = ThreadPoolExecutor(max(CALLERS))
+        self.pool = ThreadPoolExecutor(max(CLIENTS))
 
     def cpu_seconds(self) -> float:
-        """What this process has computed so far."""
+        """Return the CPU time of this process so far."""
         return time.process_time()
 
-    async def hear(self, file: bytes, language: str | None) -> str:
-        """The text of a recording."""
+    async def transcribe(self, file: bytes, language: str | None) -> str:
+        """Return the text of a recording."""
 
-        def transcribe() -> str:
+        def run() -> str:
             segments, _ = self.model.transcribe(
                 io.BytesIO(file),
                 language=language,
@@ -144,76 +144,76 @@ class Plain:
             )
             return "".join(segment.text for segment in segments)
 
-        return await asyncio.get_running_loop().run_in_executor(self.pool, transcribe)
+        return await asyncio.get_running_loop().run_in_executor(self.pool, run)
 
 
 @dataclass(frozen=True)
-class Run:
-    """What one side did with a row's requests."""
+class SideRun:
+    """The result of one side for the requests of a row."""
 
     speed: float
-    """Seconds of audio that were heard in a second."""
+    """Seconds of audio that were transcribed in a second."""
     cpu: float
-    """Seconds of computing for a second of audio; neighbours on the machine hardly change it."""
+    """CPU seconds for a second of audio; other work of the machine hardly changes them."""
 
 
-async def run(side: Ours | Plain, clips: list[Clip], language: str | None, callers: int, requests: int) -> Run:
-    """Have `callers` each send `requests`, one after the other."""
-    turns = [list(islice(cycle(clips), first, first + requests)) for first in range(callers)]
+async def run(side: Ours | Plain, clips: list[Clip], language: str | None, clients: int, requests: int) -> SideRun:
+    """Send `requests`, one after the other, from each of `clients` clients."""
+    lists = [list(islice(cycle(clips), first, first + requests)) for first in range(clients)]
     files = {id(clip): clip.file for clip in clips}
 
-    async def call(mine: list[Clip]) -> None:
-        for clip in mine:
-            await side.hear(files[id(clip)], language)
+    async def call(own: list[Clip]) -> None:
+        for clip in own:
+            await side.transcribe(files[id(clip)], language)
 
-    computed, started = side.cpu_seconds(), time.perf_counter()
-    await asyncio.gather(*map(call, turns))
-    seconds = sum(clip.seconds for mine in turns for clip in mine)
-    return Run(seconds / (time.perf_counter() - started), (side.cpu_seconds() - computed) / seconds)
+    cpu, started = side.cpu_seconds(), time.perf_counter()
+    await asyncio.gather(*map(call, lists))
+    seconds = sum(clip.seconds for own in lists for clip in own)
+    return SideRun(seconds / (time.perf_counter() - started), (side.cpu_seconds() - cpu) / seconds)
 
 
 async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -> dict[str, Any]:
-    """The ratios of speed and of computing, and how many windows shared a batch with eight callers."""
+    """Return the ratios of speed and of CPU time, and the mean windows of a batch with eight clients."""
     figures: dict[str, dict[str, Any]] = {"aggregate_ratio": {}, "cpu_ratio": {}, "times_real_time": {}}
     batches: list[float] = []
     for name, language in {"given": "en", "auto": None}.items():
-        await ours.hear(clips[0].file, language)
-        await plain.hear(clips[0].file, language)
-        served: dict[int, list[Run]] = {callers: [] for callers in CALLERS}
-        plainly: dict[int, list[Run]] = {callers: [] for callers in CALLERS}
-        for callers in list(CALLERS) * amount.rounds:
-            requests = amount.requests * (4 if callers == 1 else 1)
+        await ours.transcribe(clips[0].file, language)
+        await plain.transcribe(clips[0].file, language)
+        served: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
+        baseline: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
+        for clients in list(CLIENTS) * amount.rounds:
+            requests = amount.requests * (4 if clients == 1 else 1)
             before = ours.batches()
-            served[callers].append(await run(ours, clips, language, callers, requests))
+            served[clients].append(await run(ours, clips, language, clients, requests))
             windows, executions = np.subtract(ours.batches(), before)
-            if callers == 8:
+            if clients == 8:
                 batches.append(windows / executions)
-            plainly[callers].append(await run(plain, clips, language, callers, requests))
-            row = served[callers][-1].speed, plainly[callers][-1].speed
-            print(f"{name}, {callers} callers: {row[0]:.2f} | {row[1]:.2f} x real time", flush=True)
+            baseline[clients].append(await run(plain, clips, language, clients, requests))
+            row = served[clients][-1].speed, baseline[clients][-1].speed
+            print(f"{name}, {clients} clients: {row[0]:.2f} | {row[1]:.2f} x real time", flush=True)
         for figure in figures.values():
             figure[name] = {}
-        for callers in CALLERS:
-            mine, other = middle(served[callers]), middle(plainly[callers])
-            best = max(other.speed, middle(plainly[1]).speed)
-            figures["aggregate_ratio"][name][str(callers)] = round(mine.speed / best, 3)
-            figures["cpu_ratio"][name][str(callers)] = round(other.cpu / mine.cpu, 3)
-            figures["times_real_time"][name][str(callers)] = [round(mine.speed, 2), round(other.speed, 2)]
+        for clients in CLIENTS:
+            own, other = middle(served[clients]), middle(baseline[clients])
+            best = max(other.speed, middle(baseline[1]).speed)
+            figures["aggregate_ratio"][name][str(clients)] = round(own.speed / best, 3)
+            figures["cpu_ratio"][name][str(clients)] = round(other.cpu / own.cpu, 3)
+            figures["times_real_time"][name][str(clients)] = [round(own.speed, 2), round(other.speed, 2)]
     return {**figures, "mean_batch_at_8": round(fmean(batches), 2)}
 
 
-def middle(runs: list[Run]) -> Run:
-    """The medians of some runs."""
-    return Run(median(run.speed for run in runs), median(run.cpu for run in runs))
+def middle(runs: list[SideRun]) -> SideRun:
+    """Return the medians of some runs."""
+    return SideRun(median(run.speed for run in runs), median(run.cpu for run in runs))
 
 
 async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[str, Any]:
-    """A long file alone in front of short ones: what it takes, and what it costs them."""
+    """Return the time of a long file, and the times of short ones without it and beside it."""
     short = min(clips, key=lambda clip: clip.seconds).file
 
     async def timed(file: bytes) -> float:
         started = time.perf_counter()
-        await ours.hear(file, "en")
+        await ours.transcribe(file, "en")
         return time.perf_counter() - started
 
     idle = [await timed(short) for _ in range(amount.idle)]
@@ -242,18 +242,18 @@ async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[
 
 
 async def measure(server: Server, model: str, settings: dict[str, Any], amount: Amount) -> dict[str, Any]:
-    """All figures."""
+    """Return all figures."""
     plain = Plain(settings)
     async with httpx.AsyncClient(base_url=server.url, timeout=3600) as http:
         ours = Ours(server, http, model)
-        clips = [*read_by_people(), *[await spoken(http, said, voice) for said, voice in zip(ENGLISH, cycle(VOICES))]]
-        said = [clip.said for clip in clips]
+        clips = [*librivox(), *[await synthesize(http, text, voice) for text, voice in zip(ENGLISH, cycle(VOICES))]]
+        texts = [clip.text for clip in clips]
         wer = {
-            side: round(word_error_rate(said, [await hear(clip.file, "en") for clip in clips]), 4)
-            for side, hear in {"ours": ours.hear, "faster_whisper": plain.hear}.items()
+            side: round(word_error_rate(texts, [await transcribe(clip.file, "en") for clip in clips]), 4)
+            for side, transcribe in {"ours": ours.transcribe, "faster_whisper": plain.transcribe}.items()
         }
         print(f"word error rate: {wer}")
-        # The long file before the many callers: the mark of the most memory is to be its own.
+        # The long file comes before the many clients, so that the peak memory is that of the long file.
         long = await long_and_short(ours, clips, amount)
         return {
             "settings": settings,
@@ -264,32 +264,32 @@ async def measure(server: Server, model: str, settings: dict[str, Any], amount: 
         }
 
 
-def read_by_people() -> list[Clip]:
-    """Read aloud for LibriVox, with what was read."""
+def librivox() -> list[Clip]:
+    """Return recordings that volunteers read for LibriVox."""
     folder = MODELS / "test-recordings" / "librivox"
     lines = re.findall(r"<s> (.*) </s> \((.*)\)", (folder / "transcription").read_text())
-    return [Clip(said, decode_audio(str(folder / f"{name}.wav"), sampling_rate=LISTEN_RATE)) for said, name in lines]
+    return [Clip(text, decode_audio(str(folder / f"{name}.wav"), sampling_rate=LISTEN_RATE)) for text, name in lines]
 
 
-async def spoken(http: httpx.AsyncClient, said: str, voice: str) -> Clip:
-    """A sentence as the server's Kokoro speaks it."""
-    body = {"model": "kokoro-82m", "input": said, "voice": voice, "response_format": "wav"}
+async def synthesize(http: httpx.AsyncClient, text: str, voice: str) -> Clip:
+    """Return a sentence that the server's Kokoro synthesizes."""
+    body = {"model": "kokoro-82m", "input": text, "voice": voice, "response_format": "wav"}
     wav = (await http.post("/v1/audio/speech", json=body)).raise_for_status().content
-    return Clip(said, decode_audio(io.BytesIO(wav), sampling_rate=LISTEN_RATE))
+    return Clip(text, decode_audio(io.BytesIO(wav), sampling_rate=LISTEN_RATE))
 
 
-def flac(samples: np.ndarray) -> bytes:
-    """The samples as a FLAC file."""
+def flac(samples: NDArray[np.float32]) -> bytes:
+    """Return the samples as a FLAC file."""
     file = io.BytesIO()
     soundfile.write(file, samples, LISTEN_RATE, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
 def main() -> None:
-    """Run and write; `--quick` is one round, and six minutes in the long file instead of an hour."""
+    """SideRun and write; `--quick` is one round, and a long file of six minutes instead of an hour."""
     parser = argparse.ArgumentParser(prog="scripts/bench stt")
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--long-seconds", type=int, help="the long file's length, else 360 or 3600")
+    parser.add_argument("--long-seconds", type=int, help="length of the long file (default: 3600; with --quick 360)")
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--json", type=Path, default=RESULTS / "stt.json")
     arguments = parser.parse_args()
@@ -303,14 +303,14 @@ def main() -> None:
         "vad": "silero v6",
         "condition_on_previous_text": False,
         "threads": int(os.environ.get("CPU_THREADS") or len(psutil.Process().cpu_affinity())),
-        "workers": streams(device) + 1,
+        "workers": parallel_calls(device) + 1,
     }
-    told = {
+    variables = {
         "WHISPER_COMPUTE_TYPE": settings["compute_type"],
         "CPU_THREADS": str(settings["threads"]),
         "STT_MODELS": settings["model"],
     }
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log", **told) as server:
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log", **variables) as server:
         amount = QUICK if arguments.quick else FULL
         amount = replace(amount, long_seconds=arguments.long_seconds or amount.long_seconds)
         figures = asyncio.run(measure(server, arguments.model, settings, amount))

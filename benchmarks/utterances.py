@@ -1,4 +1,4 @@
-"""What the benchmarks of Qwen3-TTS have spoken, by whom."""
+"""The text and the voices of the benchmarks of Qwen3-TTS."""
 
 from __future__ import annotations
 

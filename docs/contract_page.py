@@ -120,6 +120,7 @@ _MODEL_KEYS: Final[Mapping[str, str]] = {
     "voice_aliases": "OpenAI's voice name -> a voice of the model",
     "description": "the `description` of the model; null until it is loaded for the first time",
     "created": "Unix seconds of the first load; 0 before",
+    "loads": "the number of times that the model was loaded; a change shows that it was loaded again",
 }
 _EXAMPLE: Final = ServedDocument(
     "serving",
@@ -136,6 +137,7 @@ _EXAMPLE: Final = ServedDocument(
                 (Voice("af_alloy", "Alloy", "en"),), ("en",), "af_alloy", (0.7, 1.3), ("voice", "language", "speed")
             ),
             created=1790000000,
+            loads=1,
         ),
         ServedModel("whisper-base", "transcription", "transcribe", "openai", "loading", {"whisper-1": 3}),
     ),

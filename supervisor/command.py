@@ -18,7 +18,7 @@ from supervisor.serve import serve
 from supervisor.settings import Settings
 from tritone.catalogue import UnknownModelError
 from tritone.families import FamilyFileError
-from tritone.settings import UnusableSettingError
+from tritone.settings import SHARED, UnusableSettingError
 
 FAILED = 1
 BAD_SETTINGS = 2
@@ -59,6 +59,11 @@ def settings_help() -> Iterator[str]:
     for name, field in Settings.model_fields.items():
         default = f" [{field.default}]" if field.default not in (None, "", (), {}) else ""
         yield f"  {name.upper():22}{field.description}{default}"
+    for setting in SHARED:
+        if setting.name.lower() not in Settings.model_fields:
+            yield f"  {setting.name:22}{setting.description}" + (f" [{setting.default}]" if setting.default else "")
+    yield ""
+    yield "  .env.example lists the settings of the gateway and of the models."
 
 
 def main() -> int:

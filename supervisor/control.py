@@ -10,7 +10,8 @@ from typing import Any, Self
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tritone.contract import INTERFACES, SpeechDescription, TranscriptionDescription
+from tritone.contract import INTERFACES
+from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.families import Model
 from tritone.served import Description
 
@@ -44,7 +45,7 @@ class UnreachableError(Exception):
 class Control:
     """A client of Triton's gRPC API that may load and unload models: `async with Control(address, secret) as control`.
 
-    It must be closed before the server is asked to exit.
+    It must be closed before the server is stopped.
     """
 
     def __init__(self, address: str, secret: str = "") -> None:

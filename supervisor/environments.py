@@ -34,21 +34,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor import console
+from supervisor import console, requirements
 
 ROOT = Path(__file__).resolve().parents[1]
-DISK_NEEDED = 3 << 29
-"""Bytes that must be free in the cache folder before a build: the size of the default environments together.
-
-A requirements file that needs more says so in a line `# tritone: needs N GB of disk`.
-"""
-
 MARKER = "complete"
 """A file in every complete environment; its modification time is the time of the last use."""
-_FOLDERS = ("requirements", "requirements/models")
-_GROUPS = ("all", "models")
-_DISK = re.compile(r"^# tritone: needs (\d+) GB of disk$", re.MULTILINE)
-_OPTIONAL = re.compile(r"^# tritone: optional$", re.MULTILINE)
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
 
 
@@ -78,24 +68,17 @@ class Environment:
     @property
     def requirements(self) -> Path:
         """The file of the packages that are installed with their dependencies."""
-        return self._folder / f"{self.name}.txt"
+        return requirements.find(self.root, self.name)[0]
 
     @property
     def bare_requirements(self) -> Path:
         """The file of the packages that are installed afterwards, without their dependencies."""
-        return self._folder / "no-deps" / f"{self.name}.txt"
-
-    @property
-    def _folder(self) -> Path:
-        name = f"{self.name}.txt"
-        folders = [self.root / folder for folder in _FOLDERS]
-        found = (folder for folder in folders if (folder / name).exists() or (folder / "no-deps" / name).exists())
-        return next(found, folders[0])
+        return requirements.find(self.root, self.name)[1]
 
     @property
     def files(self) -> list[Path]:
         """The existing ones of these two files, in the order of installation."""
-        return [file for file in (self.requirements, self.bare_requirements) if file.exists()]
+        return [file for file in requirements.find(self.root, self.name) if file.exists()]
 
     @cached_property
     def folder(self) -> Path:
@@ -107,7 +90,7 @@ class Environment:
         if self.link.is_dir() and not self.link.is_symlink():
             return self.link
         interpreter = (platform.python_version(), sysconfig.get_platform(), sys.base_prefix)
-        pins = [pin for file in self.files for pin in _pins(file)]
+        pins = [pin for file in self.files for pin in requirements.pins(file)]
         identity = "\n".join((*pins, *interpreter))
         name = f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
         linked = self.link.resolve()
@@ -117,12 +100,6 @@ class Environment:
     def python(self) -> Path:
         """The path of its interpreter."""
         return self.folder / "bin" / "python"
-
-    @property
-    def disk_needed(self) -> int:
-        """Bytes that must be free before it is built."""
-        declared = [_DISK.search(file.read_text(encoding="utf-8")) for file in self.files]
-        return max((int(match[1]) << 30 for match in declared if match), default=DISK_NEEDED)
 
     @property
     def is_complete(self) -> bool:
@@ -141,7 +118,7 @@ class Environment:
             os.utime(self.folder / MARKER)
 
     def _build(self, lock: IO[str]) -> None:
-        needed = self.disk_needed
+        needed = requirements.disk_needed(self.files)
         if (free := shutil.disk_usage(self.folder.parent).free) < needed:
             raise BuildError(
                 f"environment {self.name}: {free >> 20} MB are free in {cache_folder()} and "
@@ -156,7 +133,9 @@ class Environment:
         try:
             self._run(lock, sys.executable, "-m", "venv", self.folder)
             for file in self.files:
-                self._run(lock, self.python, "-m", "pip", "install", "--no-input", *pip_options(file), "-r", file)
+                self._run(
+                    lock, self.python, "-m", "pip", "install", "--no-input", *requirements.pip_options(file), "-r", file
+                )
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
@@ -221,11 +200,6 @@ def locked(folder: Path) -> Iterator[IO[str]]:
         yield file
 
 
-def pip_options(requirements: Path) -> list[str]:
-    """Return pip's options for a requirements file: `--no-deps` for one in a folder of that name."""
-    return ["--no-deps"] if requirements.parent.name == "no-deps" else []
-
-
 def clean_environment() -> dict[str, str]:
     """Return the environment variables without those that would add foreign modules to an environment."""
     foreign = {"PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
@@ -243,15 +217,6 @@ def find_python() -> str | None:
     return None
 
 
-def names(group: str = "all", root: Path = ROOT) -> list[str]:
-    """Return the environments of a group: `models`, or `all` without those marked `# tritone: optional`."""
-    folders = _FOLDERS[1:] if group == "models" else _FOLDERS
-    files = [path for folder in folders for path in sorted((root / folder).rglob("*.txt"))]
-    found = dict.fromkeys(path.stem for path in files if path.stem != "constraints")
-    environments = [Environment(name, root) for name in found]
-    return [each.name for each in environments if not any(_OPTIONAL.search(f.read_text()) for f in each.files)]
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; return only from `--build` and after a failure."""
     if not (3, 11) <= sys.version_info < (3, 13):  # numpy 1.26 has no wheels for later ones
@@ -262,12 +227,12 @@ def main(arguments: Sequence[str]) -> int:
                 f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to its path"
             )
         os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
-    known = sorted({path.stem for path in (ROOT / "requirements").rglob("*.txt")} - {"constraints"})
+    known = sorted(requirements.names(ROOT))
     building = arguments[:1] == ["--build"]
     wanted = arguments[1:] if building else arguments[:1]
-    if not wanted or not set(wanted) <= {*known, *(_GROUPS if building else ())}:
+    if not wanted or not set(wanted) <= {*known, *(requirements.GROUPS if building else ())}:
         return _fail(f"name an environment: {', '.join(known)}\n\n{__doc__}", 2)
-    expanded = list(dict.fromkeys(name for word in wanted for name in (names(word) if word in _GROUPS else [word])))
+    expanded = list(dict.fromkeys(name for word in wanted for name in _expanded(word)))
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, _interrupt)
     try:
@@ -282,6 +247,10 @@ def main(arguments: Sequence[str]) -> int:
     if not building:
         _become(environment, arguments[1:])
     return 0
+
+
+def _expanded(word: str) -> list[str]:
+    return requirements.names(ROOT, word) if word in requirements.GROUPS else [word]
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -319,16 +288,6 @@ def _become(environment: Environment, command: Sequence[str]) -> NoReturn:
     variables["PATH"] = f"{binaries}{os.pathsep}{variables.get('PATH', os.defpath)}"
     program, *rest = command if command and not command[0].startswith("-") else ("python", *command)
     os.execve(binaries / program, [str(binaries / program), *rest], variables)  # noqa: S606 - no shell wanted
-
-
-def _pins(requirements: Path) -> Iterator[str]:
-    """Yield the lines that decide the content, with those of included files."""
-    for line in requirements.read_text(encoding="utf-8").splitlines():
-        pin = line.split(" #")[0].strip()
-        if pin.startswith(("-r ", "-c ")):
-            yield from _pins(requirements.parent / pin[3:].strip())
-        elif pin and not pin.startswith("#"):
-            yield pin
 
 
 def _fail(message: str, status: int = 1) -> int:

@@ -14,7 +14,7 @@ _TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU."""
+    """A GPU of this machine."""
 
     name: str
     capability: tuple[int, ...]

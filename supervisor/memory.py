@@ -32,7 +32,7 @@ class EngineMemory:
     """The same for the positions in a slot."""
     bytes_per_number: int = 2
     cache_bytes: Mapping[str, int] = field(default_factory=dict)
-    """Setting -> the bytes of a cache whose size it determines."""
+    """Setting -> the bytes of the cache that it sizes."""
 
     @classmethod
     def read(cls, family: Family, environ: Mapping[str, str] = os.environ) -> EngineMemory | None:

@@ -25,14 +25,14 @@ class Selection:
     """Settings of the families, by name: precisions, and the number and size of slots."""
     fits: bool = True
     requested: bool = False
-    """Whether settings choose any of the models."""
+    """True if settings choose any of the models."""
     notes: Sequence[str] = ()
     """Lines about the choice for the operator."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """One set of models, each family in one of its variants."""
+    """A set of models, each family in one of its variants."""
 
     models: Sequence[Model]
     variants: Mapping[str, str]

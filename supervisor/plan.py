@@ -37,7 +37,7 @@ class Plan:
     decided: Mapping[str, str] = field(default_factory=dict)
     """Settings of the families that the GPU's memory decides, by name."""
     fitted: bool = False
-    """Whether the GPU's memory chose any of the models."""
+    """True if the GPU's memory chose any of the models."""
     notes: Sequence[str] = ()
     """Lines about the choice for the operator."""
 

@@ -32,7 +32,7 @@ class ProcessDiedError(Exception):
 
 
 def adopt_orphans() -> None:
-    """Become the parent of descendants whose parent dies, so that `Process` can wait for all of them."""
+    """Become the parent of orphaned descendants, so that `Process` can wait for all of them."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 

@@ -49,7 +49,7 @@ def record_port(folder: Path, port: int) -> None:
 
 
 def find_run(parent: Path, port: int) -> Path | None:
-    """Return the folder of the newest run below `parent` whose Triton has this gRPC port, or None."""
+    """Return the folder of the newest run below `parent` with a Triton on this gRPC port, or None."""
     recorded = sorted(parent.glob(f"*/{_PORT}"), key=lambda path: path.stat().st_mtime)
     return next((path.parent for path in reversed(recorded) if path.read_text(encoding="utf-8") == str(port)), None)
 

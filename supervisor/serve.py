@@ -32,8 +32,8 @@ _NOTICE = 0.2
 async def serve(plan: Plan) -> None:
     """Start Triton, load the models, start the gateway, and run until cancelled.
 
-    A model whose stub dies is loaded again. Raises `StartError`, or `ProcessDiedError` if Triton or the gateway ends
-    by itself, or a model cannot be loaded again. No process and no shared memory remains afterwards.
+    A model is loaded again after its stub dies. Raises `StartError`, or `ProcessDiedError` if Triton or the gateway
+    ends by itself, or a model cannot be loaded again. No process and no shared memory remains afterwards.
     """
     settings = plan.settings
     started = time.monotonic()

@@ -17,7 +17,7 @@ def stubs_of(server: int) -> dict[int, str]:
 
 
 async def watch(server: int, stubs: Mapping[int, str]) -> AsyncGenerator[str]:
-    """Yield each model of the process `server` whose stub dies.
+    """Yield each model of the process `server` when its stub dies.
 
     `stubs` are those that run at the start. The caller must load the model again before it advances the generator.
     """

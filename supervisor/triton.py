@@ -14,6 +14,7 @@ from supervisor.control import KEY
 from supervisor.environments import Environment
 from supervisor.plan import Plan
 from supervisor.settings import Settings
+from tritone.contract import PING_SECONDS
 
 LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
 """The library that the Python backend's stub is linked to."""
@@ -78,8 +79,8 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         *_http(settings, secret),
         f"--grpc-address={settings.triton_host}",
         f"--grpc-port={settings.triton_grpc_port}",
-        # Gateways send a ping every 20 s. By default, the server closes a connection after three pings without data.
-        "--grpc-http2-min-recv-ping-interval-without-data=10000",
+        # By default, the server closes a connection after three of the gateway's pings without data.
+        f"--grpc-http2-min-recv-ping-interval-without-data={PING_SECONDS * 1000 // 2}",
         f"--metrics-address={settings.triton_host}",
         f"--metrics-port={settings.triton_metrics_port}",
         f"--grpc-restricted-protocol={_RESTRICTED}:{KEY}={secret}",

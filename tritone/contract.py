@@ -60,6 +60,8 @@ REFERENCE_SECONDS = 1, 30
 """The shortest and the longest reference audio of a cloned voice."""
 PRIORITY_FIRST, PRIORITY_REST = 1, 2
 """Triton's priority of a recording's first window, and of the windows after it."""
+PING_SECONDS = 20
+"""Seconds of silence after which a gateway sends a ping to a server; the server must accept them at this rate."""
 PROMPT_CHARS = 4096
 """Characters of a prompt that are kept, counted from its end; models use about 200 tokens of it."""
 

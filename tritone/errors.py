@@ -16,6 +16,7 @@ number.
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 _FIELD = re.compile(r"(?P<field>[a-z][a-z0-9_]*): (?P<problem>.+)", re.DOTALL)
 _OVERLOADED = "overloaded"
@@ -26,9 +27,16 @@ _HINT = re.compile(r"(?P<problem>.+); try again in (?P<seconds>[0-9]+) s", re.DO
 class TritoneError(Exception):
     """Base of the errors that are reported to the caller with their own text."""
 
+    triton_code: ClassVar[str]
+    """Triton's status."""
+    reason: ClassVar[str]
+    """The label `reason` of the metric that counts it."""
+
 
 class InvalidInput(TritoneError):
     """The tensor or parameter `field` is invalid; `problem` describes the error and the values that are allowed."""
+
+    triton_code, reason = "INVALID_ARG", "invalid"
 
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
@@ -42,6 +50,8 @@ class Overloaded(TritoneError):
     `retry_after`: estimated seconds until it accepts one; None: unknown.
     """
 
+    triton_code, reason = "UNAVAILABLE", "overloaded"
+
     def __init__(self, problem: str, retry_after: int | None = None) -> None:
         hint = "" if retry_after is None else f"; try again in {retry_after} s"
         super().__init__(f"{_OVERLOADED}: {problem}{hint}")
@@ -51,12 +61,20 @@ class Overloaded(TritoneError):
 class DeadlinePassed(TritoneError):
     """The request did not finish within its own `timeout`; `problem` describes its state at that time."""
 
+    triton_code, reason = "CANCELLED", "deadline"  # Triton has no code of its own for it
+
     def __init__(self, problem: str) -> None:
         super().__init__(f"{_DEADLINE}: {problem}")
 
 
 class Cancelled(TritoneError):
     """The caller cancelled the request, or closed its connection; no response is sent."""
+
+    triton_code, reason = "CANCELLED", "cancelled"
+
+
+WIRE_ERRORS: tuple[type[TritoneError], ...] = (InvalidInput, Overloaded, DeadlinePassed, Cancelled)
+"""The errors that a model sends; any other error is counted as `internal`."""
 
 
 def from_text(text: str) -> InvalidInput | Overloaded | DeadlinePassed | None:

@@ -145,7 +145,7 @@ class Model:
     recognized_by: Mapping[str, Any] = field(default_factory=dict)
     """Fields of config.json and their values; a checkpoint that has them all is like this model."""
     loaded_with: Kind | None = None
-    """For a companion: the kind of model that it is loaded with; None: it is always loaded."""
+    """The kind of model that a companion is loaded with; None: it is always loaded."""
     max_batch_size: int = 0
     """The most requests in a batch that Triton forms; 0: the model schedules its requests itself."""
     max_queue_delay_us: int = 0

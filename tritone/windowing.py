@@ -39,7 +39,7 @@ _PAD = _frames(_PAD_SECONDS)
 _LONG_SILENCE = _frames(5.0)
 """A silence this long ends the window wherever it lies."""
 _LAST_RESORT = _frames(5.0)
-"""Where speech never pauses, the cut falls within the last frames of the window, this many."""
+"""The last frames of a window; a cut in speech that never pauses falls into them."""
 
 
 @dataclass(frozen=True, slots=True)

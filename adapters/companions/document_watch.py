@@ -99,7 +99,7 @@ class DocumentWatch:
         respond: Callable[[ServedDocument], None],
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Answer a request whose client knows `version`: at once, or within `wait_seconds`."""
+        """Answer a request: within `wait_seconds` while `version` is the current one, else at once."""
         waiter = Waiter(version, self._clock() + wait_seconds, respond, is_cancelled)
         with self._changed:
             document = self._file.read()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from adapters.companions.remote_transcriber import TranscribeRemotely
 from adapters.triton.responses import response_of, send_error, send_final
-from adapters.triton.samples import check_samples
 from tritone.contract import (
     LISTEN_RATE,
     LONG_SECONDS,
@@ -24,6 +23,7 @@ from tritone.contract import (
 )
 from tritone.errors import Cancelled, InvalidInput
 from tritone.options import Value
+from tritone.samples import check_samples
 from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, iter_windows, next_prompt, transcribe_windows
 from tritone.transcript import Transcript
 from tritone.windowing import Samples, SpeechDetector, Window

@@ -35,8 +35,7 @@ class _OpenRequest(Generic[P]):
 class PartByPartEngine(Generic[P]):
     """Synthesize one piece at a time, on a thread of its own.
 
-    Requests without audio come first, in order of arrival. Then comes the request whose listener has the least audio
-    left to play.
+    Requests without audio come first, in order of arrival. Then comes the request with the least audio left to play.
     """
 
     def __init__(

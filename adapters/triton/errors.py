@@ -6,15 +6,7 @@ import traceback
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
-
-_CODES = {
-    InvalidInput: "INVALID_ARG",
-    Overloaded: "UNAVAILABLE",
-    DeadlinePassed: "CANCELLED",  # Triton has no code of its own for it
-    Cancelled: "CANCELLED",
-}
-"""Codes by name, because the stub adds `TritonError` to its module only after it has imported the model."""
+from tritone.errors import WIRE_ERRORS, Overloaded
 
 
 def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
@@ -23,9 +15,9 @@ def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
     Errors of the contract keep their text. Any other error is logged with its traceback, and the client gets a general
     text.
     """
-    code = _CODES.get(type(error))
-    if code is not None:
-        return pb_utils.TritonError(str(error), getattr(pb_utils.TritonError, code))
+    if isinstance(error, WIRE_ERRORS):
+        # By name, because the stub adds `TritonError` to its module only after it has imported the model.
+        return pb_utils.TritonError(str(error), getattr(pb_utils.TritonError, error.triton_code))
     pb_utils.Logger.log_error(f"request {request_id or '-'}: {''.join(traceback.format_exception(error))}")
     return pb_utils.TritonError("the model failed on this request; see the server's log", pb_utils.TritonError.INTERNAL)
 

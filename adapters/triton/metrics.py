@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
+from tritone.errors import WIRE_ERRORS
 
 _TTFA_BUCKETS = [0.02, 0.03, 0.045, 0.07, 0.1, 0.15, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0]
 _FINISHES = ("stop", "length", "runaway")
-_REASONS: dict[type[BaseException], str] = {
-    InvalidInput: "invalid",
-    Overloaded: "overloaded",
-    DeadlinePassed: "deadline",
-    Cancelled: "cancelled",
-}
+_REASONS = (*(error.reason for error in WIRE_ERRORS), "internal")
 
 
 class Metrics:
@@ -48,10 +43,7 @@ class Metrics:
         self._finished = {
             reason: self._finished_family.Metric(labels={**labels, "reason": reason}) for reason in _FINISHES
         }
-        self._errors = {
-            reason: self._errors_family.Metric(labels={**labels, "reason": reason})
-            for reason in (*_REASONS.values(), "internal")
-        }
+        self._errors = {reason: self._errors_family.Metric(labels={**labels, "reason": reason}) for reason in _REASONS}
 
     def first_audio(self, seconds: float) -> None:
         """Record the first audio of a request, sent `seconds` after its arrival."""
@@ -67,7 +59,7 @@ class Metrics:
 
     def error(self, error: BaseException) -> None:
         """Count a request that ended in `error`."""
-        self._errors[_REASONS.get(type(error), "internal")].increment(1)
+        self._errors[error.reason if isinstance(error, WIRE_ERRORS) else "internal"].increment(1)
 
     def close(self) -> None:
         """Release every metric: the stub of Triton 2.51 crashes at exit while a model still holds one."""

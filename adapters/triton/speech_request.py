@@ -12,10 +12,10 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from adapters.triton.options_check import check_supported
-from adapters.triton.ref_audio_check import check_ref_audio
 from tritone.contract import SpeechDescription, SpeechOptions
 from tritone.errors import InvalidInput
 from tritone.languages import code_of
+from tritone.samples import check_ref_audio
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.triton.samples import check_samples
 from tritone.contract import LISTEN_RATE, WINDOW_SECONDS, TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
+from tritone.samples import check_samples
 from tritone.transcript import Transcript
 
 _MIN_SECONDS = 0.01

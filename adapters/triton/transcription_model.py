@@ -19,6 +19,7 @@ from adapters.triton.responses import response_of, send_error, send_final
 from adapters.triton.transcriber import Transcriber, WindowRequest
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.errors import Cancelled, InvalidInput
+from tritone.languages import candidates_of
 from tritone.transcript import Transcript
 
 Outcome = Transcript | Exception
@@ -85,12 +86,17 @@ class TranscriptionModel(ABC):
                 raise InvalidInput("audio", f"{audio.shape[0]} rows in one request; send one window a request")
             window = WindowRequest(audio[0], options)
             window.check()
-            check_supported(options, self._supported)
+            check_supported(options, self._supported_for(options))
             self._transcriber.check(options)
         except Exception as error:
             self._respond(request, error)
             return None
         return _PendingWindow(request, window)
+
+    def _supported_for(self, options: TranscriptionOptions) -> tuple[str, ...]:
+        """Return the supported options; a model of one language accepts it, as clients send a detected language."""
+        only_language = candidates_of(options.language) == self._transcriber.description.languages
+        return (*self._supported, "language") if only_language else self._supported
 
     def _process(self, pending: Sequence[_PendingWindow]) -> None:
         """Transcribe the windows as one batch, without those of cancelled requests, and respond to each request."""

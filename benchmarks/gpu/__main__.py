@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.gpu.results import Results
-from benchmarks.gpu.steps import Options
+from benchmarks.gpu.steps import BenchOptions
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "package", "sharing", "faster", "server")
@@ -57,10 +57,10 @@ def tasks(sizes: Sequence[str], only: Sequence[str]) -> list[Task]:
     return [(part, size) for size in sizes for part in wanted if size == sizes[0] or part not in _ONCE]
 
 
-class Run:
+class GpuRun:
     """Runs tasks in worker processes until the time is over."""
 
-    def __init__(self, options: Options, results: Results, until: float, worker: Sequence[str] = _WORKER) -> None:
+    def __init__(self, options: BenchOptions, results: Results, until: float, worker: Sequence[str] = _WORKER) -> None:
         """`until` on the clock of `time.time`; `worker`: a command with the protocol of `benchmarks.gpu.worker`."""
         self._worker = worker
         self._options = options
@@ -71,7 +71,7 @@ class Run:
         """The time after which the current step counts as hanging."""
 
     def all(self, left: list[Task]) -> None:
-        """Run the tasks, in their order."""
+        """GpuRun the tasks, in their order."""
         while left:
             if time.time() + 5 > self._until:
                 for part, size in left:
@@ -149,7 +149,7 @@ class Run:
 
 
 def main() -> None:
-    """Run and write the results."""
+    """GpuRun and write the results."""
     parser = argparse.ArgumentParser(prog="scripts/bench gpu", description=__doc__)
     parser.add_argument("--minutes", type=float, default=9, help="after which it stops, with what it has")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")
@@ -174,7 +174,7 @@ def main() -> None:
         sys.path.insert(0, str(arguments.site))  # its packages then appear in the results' machine
     started = time.time()
     with tempfile.TemporaryDirectory(dir=_roomy(arguments.size)) as temporary:
-        options = Options(
+        options = BenchOptions(
             device=arguments.device,
             dtype=arguments.dtype or ("float32" if arguments.device == "cpu" else "bfloat16"),
             shapes=arguments.size,
@@ -187,7 +187,7 @@ def main() -> None:
         sizes = arguments.sizes.split(",")
         run = {"weights": f"random, {arguments.size}", "quick": arguments.quick, "device": arguments.device}
         results = Results(options.out, {**run, "sizes": sizes})
-        Run(options, results, started + 60 * arguments.minutes).all(tasks(sizes, arguments.only))
+        GpuRun(options, results, started + 60 * arguments.minutes).all(tasks(sizes, arguments.only))
     results.finish(time.time() - started)
     subprocess.run([sys.executable, "-m", "benchmarks.gpu.plots", options.out], cwd=ROOT, check=False)
     print(f"written: {options.out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def steps(rig: Rig) -> Iterator[Step]:
     """Measure each rate on the same engine, after the requests of the rate before have ended."""
     with rig.engine(rig.options.pick(_SLOTS, 8), queue=_QUEUE) as engine:
         for rate in rig.options.pick(RATES, (2, 5)):
-            yield Step(f"{rate}", 15, lambda rate=rate: _measure(rig, engine, rate))
+            yield Step(f"{rate}", 15, partial(_measure, rig, engine, rate))
 
 
 def _measure(rig: Rig, engine: InflightEngine, rate: int) -> dict[str, Any]:

@@ -63,14 +63,15 @@ def _copy(rig: Rig) -> float:
     """Return the bytes read and written per second by a copy that no cache can hold."""
     source = torch.randint(255, (rig.options.pick(1 << 32, 1 << 26),), dtype=torch.uint8, device=rig.device)
     target = torch.empty_like(source)
-    return round(2e3 * source.nbytes / milliseconds(rig.device, lambda: target.copy_(source), 3))
+    return round(2e3 * float(source.nbytes) / milliseconds(rig.device, lambda: target.copy_(source), 3))
 
 
 def _matmul(rig: Rig) -> float:
     """Return the operations per second of a product of two square matrices of random numbers."""
     side = rig.options.pick(8192, 512)
     x, y = (torch.randn(side, side, device=rig.device).to(rig.dtype) for _ in range(2))
-    return round(2e3 * side**3 / milliseconds(rig.device, lambda: x @ y, 5))
+    flops = float(2 * side**3)
+    return round(1e3 * flops / milliseconds(rig.device, lambda: x @ y, 5))
 
 
 def _launch(rig: Rig) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
@@ -47,12 +48,12 @@ def _graphs(rig: Rig) -> dict[str, Any]:
     return {"right": not differing, "utterances": len(eager), "differing": differing[:8]}
 
 
-def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, np.ndarray]:
+def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, NDArray[Any]]:
     """Return the codes and the audio of more streams than there are slots."""
     stepper, codec = rig.stepper(most, graphs=graphs), rig.codec(most, graphs=graphs)
     open_: dict[int, str] = {}
-    codes = defaultdict[str, list[np.ndarray]](list)
-    audio: dict[str, np.ndarray] = {}
+    codes = defaultdict[str, list[NDArray[Any]]](list)
+    audio: dict[str, NDArray[Any]] = {}
     started = 0
     for turn in range(3 * most // 2 + 12):
         if turn % 2 == 0 or turn < most:  # one stream joins per frame at first, then every other frame

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.gpu.bare import prepare
-from benchmarks.gpu.steps import Options, options_from
+from benchmarks.gpu.steps import BenchOptions, options_from
 from tritone.contract import SPEECH_RATE
 
 CHUNKS = (2, 12)
@@ -19,7 +19,7 @@ _FRAMES, _ROUNDS = 125, 3
 _TEXT = "The library closes at nine, but the reading room stays open until the last reader has gone home."
 
 
-def measure(options: Options, folder: str) -> dict[str, Any]:
+def measure(options: BenchOptions, folder: str) -> dict[str, Any]:
     """Measure the time to first audio and the real-time factor of one request after the other."""
     import_module("adapters.qwen3_tts.package")  # replaces the package's unused modules before the next import
     import torch  # noqa: PLC0415 - only now can they be imported

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,11 @@ def steps(rig: Rig) -> Iterator[Step]:
     stepper = rig.stepper(most)
     yield Step("capture", 40, lambda: _capture(rig, stepper, most))
     for rows in sorted(buckets(most), key=lambda rows: (rows not in SHARES, rows)):
-        yield Step(f"{rows}", 3, lambda rows=rows: _frame(rig, stepper, rows))
+        yield Step(f"{rows}", 3, partial(_frame, rig, stepper, rows))
     for rows in rig.options.pick(SHARES, (1, 4)):
-        yield Step(f"{rows}, shares", 8, lambda rows=rows: _shares(rig, stepper, rows))
+        yield Step(f"{rows}, shares", 8, partial(_shares, rig, stepper, rows))
     for rows in rig.options.pick(TRACED, (1,)):
-        yield Step(f"{rows}, kernels", 8, lambda rows=rows: _kernels(rig, stepper, rows))
+        yield Step(f"{rows}, kernels", 8, partial(_kernels, rig, stepper, rows))
 
 
 def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def _bytes(rig: Rig, rows: int) -> int:
     predictor += sum(head.nbytes for head in weights.predictor_heads)
     stack = weights.talker
     position = 2 * len(stack.layers) * stack.key_value_heads * stack.head_dim * weights.codec_head.itemsize
-    return talker + predictor + rows * (prompt + 3 * _TIMES) * position
+    return int(talker + predictor + rows * (prompt + 3 * _TIMES) * position)
 
 
 def _size(stack: DecoderWeights) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ def steps(rig: Rig) -> Iterator[Step]:
     with torch.inference_mode():
         _measure(rig, model, 1, 4)
         for n in rig.options.pick(BATCHES, (1, 2)):
-            yield Step(f"{n}", 20, lambda n=n: _measure(rig, model, n, rig.options.pick(50, 10)))
+            yield Step(f"{n}", 20, partial(_measure, rig, model, n, rig.options.pick(50, 10)))
 
 
 def _measure(rig: Rig, model: PackageModel, n: int, frames: int) -> dict[str, Any]:

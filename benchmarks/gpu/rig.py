@@ -23,11 +23,11 @@ from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULE
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.triton.speech_request import SpeechRequest
 from benchmarks.gpu.playback import PlaybackClient
-from benchmarks.gpu.steps import Options
+from benchmarks.gpu.steps import BenchOptions
 from benchmarks.gpu.timing import synchronize
 from benchmarks.utterances import TEXT, VOICES
-from tests.tiny_models.qwen3_tts import write_checkpoint
-from tests.tiny_models.shapes import SHAPES
+from tools.tiny_models.qwen3_tts import write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 from tritone.contract import SpeechOptions
 from tritone.errors import Overloaded
 
@@ -40,7 +40,7 @@ CHUNK_SCHEDULE = CHUNK_SCHEDULES["latency"]
 class Rig:
     """A checkpoint of one size. Everything is loaded once, at its first use."""
 
-    def __init__(self, size: str, options: Options) -> None:
+    def __init__(self, size: str, options: BenchOptions) -> None:
         self.size = size
         self.options = options
         self.device = torch.device(options.device)
@@ -130,7 +130,7 @@ def buckets(most: int) -> tuple[int, ...]:
     return tuple(1 << power for power in range(most.bit_length()) if 1 << power <= most)
 
 
-def write(size: str, options: Options) -> Path:
+def write(size: str, options: BenchOptions) -> Path:
     """Return the folder of the checkpoint of a size, written if it is missing."""
     folder = options.folder / f"Qwen3-TTS-12Hz-{size}-CustomVoice"
     if not (folder / "speech_tokenizer" / "model.safetensors").exists():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ _PORTS = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PO
 
 def steps(rig: Rig) -> Iterator[Step]:
     """Start a server, and send requests from many clients at once."""
-    missing = [name for name in _NEEDED if not Environment(name).stands]
+    missing = [name for name in _NEEDED if not Environment(name).is_complete]
     if missing:
         yield Step("skipped", 0, lambda: f"no server can be started: not built here: {', '.join(missing)}")
         return
@@ -40,7 +41,7 @@ def steps(rig: Rig) -> Iterator[Step]:
     with _server(rig, max(streams)) as port:
         _request(rig, port, 0, 10)
         for n in streams:
-            yield Step(f"{n}", 10, lambda n=n: _together(rig, port, n))
+            yield Step(f"{n}", 10, partial(_together, rig, port, n))
 
 
 def _together(rig: Rig, port: int, n: int) -> dict[str, Any]:

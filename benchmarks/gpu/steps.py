@@ -26,15 +26,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Options:
-    """Options of the benchmark."""
+class BenchOptions:
+    """BenchOptions of the benchmark."""
 
     device: str
     """In torch's notation."""
     dtype: str
     """The measured precision, in torch's notation."""
     shapes: str
-    """A size of `tests.tiny_models`: full, thin or tiny."""
+    """A size of `tools.tiny_models`: full, thin or tiny."""
     quick: bool
     """A rehearsal: few sizes, few rounds."""
     folder: Path
@@ -58,11 +58,11 @@ class Options:
         return quick if self.quick else usual
 
 
-def options_from(text: str) -> Options:
-    """Read what `Options.text` wrote."""
+def options_from(text: str) -> BenchOptions:
+    """Read what `BenchOptions.text` wrote."""
     values = json.loads(text)
     folders = {name: Path(values[name]) for name in ("folder", "out", "site", "faster_site") if values[name]}
-    return Options(**values | folders)
+    return BenchOptions(**values | folders)
 
 
 Part = Callable[["Rig"], Iterator[Step]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -21,7 +22,7 @@ def steps(rig: Rig) -> Iterator[Step]:
     with rig.engine(max(streams)) as engine:
         _together(rig, engine, 1, 25)
         for n in streams:
-            yield Step(f"{n}", 5, lambda n=n: _measure(rig, engine, n))
+            yield Step(f"{n}", 5, partial(_measure, rig, engine, n))
 
 
 def _measure(rig: Rig, engine: InflightEngine, n: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def milliseconds(device: torch.device, work: Callable[[], Any], times: int) -> f
                 work()
             end.record()
             end.synchronize()
-            rounds.append(begin.elapsed_time(end) / times)
+            rounds.append(float(begin.elapsed_time(end)) / times)
         else:
             started = time.perf_counter()
             for _ in range(times):

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).parents[2]
-_LOCKS = (_ROOT / "requirements" / "qwen.txt", _ROOT / "requirements" / "no-deps" / "qwen.txt")
+from supervisor.environments import Environment
+
+_LOCKS = Environment("qwen").files
 PACKAGES = (
     *("qwen-tts", "transformers", "tokenizers", "huggingface_hub", "accelerate", "safetensors", "regex", "psutil"),
     *("requests", "urllib3", "certifi", "idna", "charset-normalizer", "tqdm", "PyYAML", "filelock", "fsspec"),

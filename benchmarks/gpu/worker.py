@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
-from benchmarks.gpu.steps import Options, Step
+from benchmarks.gpu.steps import BenchOptions, Step
 
 _BROKEN = 75
 """Exit status after an error of the GPU: later figures of this process would be unreliable."""
@@ -24,7 +24,7 @@ _PATIENCE = 3
 class Worker:
     """Runs tasks: each a part for a size."""
 
-    def __init__(self, options: Options, descriptor: int) -> None:
+    def __init__(self, options: BenchOptions, descriptor: int) -> None:
         """`descriptor`: a file descriptor, to which every line is written as JSON."""
         self._options = options
         self._descriptor = descriptor

@@ -21,7 +21,7 @@ from tritonclient.grpc import service_pb2_grpc
 from gateway.core.errors import InternalError, ServerUnreachable, ServiceError
 from gateway.core.model_watch import UNLOAD_GRACE, ModelWatch
 from gateway.core.wire import Tensors, error_from_status, error_from_text, inference_request, response_tensors
-from tritone.contract import ServerOptions
+from tritone.contract import PING_SECONDS, ServerOptions
 from tritone.errors import InvalidInput
 from tritone.served import MODEL, ServedDocument
 
@@ -32,7 +32,7 @@ CHANNEL_OPTIONS: Final = [
     # A proxy of the environment, which Docker sets in every container, does not reach the servers.
     ("grpc.enable_http_proxy", 0),
     # A server that stopped silently is noticed within half a minute, and one that came back within two seconds.
-    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -1,4 +1,4 @@
-"""One file for a machine without a network: weights, and wheels for every environment."""
+"""A file for a machine without a network: weights, and wheels for every environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from supervisor.environments import pip_options
+from supervisor.requirements import pip_options
 from supervisor.weights.errors import FetchError, SourceError
 from supervisor.weights.fetching import check_space, entries
 from supervisor.weights.packages import run

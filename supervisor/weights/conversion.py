@@ -64,7 +64,7 @@ def convert(folder: Path, model_dir: Path, progress: Progress) -> None:
 
 
 def _family_of(folder: Path) -> tuple[Family, Conversion] | None:
-    """Return the family whose conversion applies to the checkpoint in `folder`."""
+    """Return the family that must convert the checkpoint in `folder`, and its conversion."""
     for family in manifest.families():
         if family.conversion and family.conversion.applies_to(folder):
             return family, family.conversion

@@ -3,7 +3,7 @@
 FetchError            the disk is full, or the cache cannot be written: the operator must act
   AbsentError         no source serves the files
 SourceError           this source does not serve the files; the next one is tried
-  UnreachableError    its endpoint does not answer, and is not tried again
+  SourceUnreachableError    its endpoint does not answer, and is not tried again
 """
 
 from __future__ import annotations
@@ -21,5 +21,5 @@ class SourceError(Exception):
     """A source does not serve the requested files."""
 
 
-class UnreachableError(SourceError):
+class SourceUnreachableError(SourceError):
     """A source's host or tool does not answer."""

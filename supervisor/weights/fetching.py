@@ -9,7 +9,7 @@ from pathlib import Path
 
 from supervisor.environments import cache_folder
 from supervisor.weights import conversion, manifest, packages, web
-from supervisor.weights.errors import AbsentError, FetchError, SourceError, UnreachableError
+from supervisor.weights.errors import AbsentError, FetchError, SourceError, SourceUnreachableError
 from supervisor.weights.manifest import Entry, Kind, Source
 from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, drop_damaged, has_size
@@ -97,7 +97,7 @@ def check_space(folder: Path, needed: int) -> None:
 
 
 class _Fetch:
-    """One pass over the sources; its caller holds the cache's lock."""
+    """A pass over the sources; its caller holds the cache's lock."""
 
     def __init__(self, store: Store, model_dir: Path, progress: Progress) -> None:
         self._store = store
@@ -128,7 +128,7 @@ class _Fetch:
             fetch_from(source, files, self._store, self._progress)
         except SourceError as error:
             self._progress.info(f"{source} skipped: {error}")
-            if isinstance(error, UnreachableError):
+            if isinstance(error, SourceUnreachableError):
                 self._unreachable.add(source.endpoint)
 
     def _missing(self, entry: Entry) -> Iterator[str]:

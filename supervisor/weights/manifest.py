@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from supervisor.settings import inherited
+from supervisor.weights.errors import FetchError
 from tritone.families import Family, load_all
 from tritone.settings import EXTRA_FAMILIES
 
@@ -87,11 +88,14 @@ class Entry:
 
 
 def load() -> Mapping[str, Entry]:
-    """Return every entry by its id; raises `ValueError`, `KeyError` or `TypeError` for a malformed file."""
-    entries = dict(read(_SHARED))
-    for family in families():
-        path = family.folder / _OF_A_FAMILY
-        entries |= read(path) if path.exists() else {}
+    """Return every entry by its id; raises `FetchError` for a malformed file."""
+    files = [_SHARED, *(family.folder / _OF_A_FAMILY for family in families())]
+    entries: dict[str, Entry] = {}
+    for path in files:
+        try:
+            entries |= read(path) if path.exists() else {}
+        except (ValueError, KeyError, TypeError) as error:
+            raise FetchError(f"{path} is malformed: {type(error).__name__}: {error}") from error
     return entries
 
 

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from supervisor.weights.errors import SourceError, UnreachableError
+from supervisor.weights.errors import SourceError, SourceUnreachableError
 from supervisor.weights.manifest import Kind, Location, Source
 from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, WrongContentError
@@ -59,7 +59,7 @@ def run(
 ) -> None:
     """Run a download that writes only to `folder`, temporary files too, and report its progress.
 
-    Raises `SourceError`, with the command's last line, if it fails, and `UnreachableError` if no bytes
+    Raises `SourceError`, with the command's last line, if it fails, and `SourceUnreachableError` if no bytes
     arrive for `quiet_s` seconds.
     """
     environment = os.environ | {"TMPDIR": str(folder), "npm_config_cache": str(folder / ".npm")}
@@ -97,7 +97,7 @@ def _watch(
             seen, since = size, time.monotonic()
             report(size)
         elif time.monotonic() - since > quiet_s:
-            raise UnreachableError(f"{what} received nothing for {quiet_s:.0f} s")
+            raise SourceUnreachableError(f"{what} received nothing for {quiet_s:.0f} s")
 
 
 def _bytes_in(folder: Path) -> int:
@@ -114,7 +114,7 @@ def _command(kind: Kind, name: str) -> list[str]:
     match kind:
         case Kind.PIP:
             if importlib.util.find_spec("pip") is None:
-                raise UnreachableError("this Python has no pip")
+                raise SourceUnreachableError("this Python has no pip")
             return [
                 *(sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--no-cache-dir"),
                 *("download", "--no-deps", "--only-binary=:all:", "--retries=1", name),
@@ -128,7 +128,7 @@ def _command(kind: Kind, name: str) -> list[str]:
 def _tool(name: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise UnreachableError(f"there is no {name} here")
+        raise SourceUnreachableError(f"there is no {name} here")
     return path
 
 

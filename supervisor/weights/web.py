@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from supervisor.weights.errors import SourceError, UnreachableError
+from supervisor.weights.errors import SourceError, SourceUnreachableError
 from supervisor.weights.manifest import Blob, Kind, Location, Source
 from supervisor.weights.progress import Progress
 from supervisor.weights.store import Store, WrongContentError
@@ -69,7 +69,7 @@ def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress
     headers = {"User-Agent": "tritone"}
     if source.kind is Kind.HUB:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
-            raise UnreachableError("HF_HUB_OFFLINE is set")
+            raise SourceUnreachableError("HF_HUB_OFFLINE is set")
         if token := os.environ.get("HF_TOKEN") or os.environ.get("HUGGINGFACE_HUB_TOKEN"):
             headers["Authorization"] = f"Bearer {token.strip()}"
     for name, location in wanted.items():
@@ -107,7 +107,7 @@ def _grow(request: Request, part: Path, blob: Blob, report: Callable[[int, int],
             _append(request, part, have, blob, report)
         except _InterruptedError as cut:
             if not part.exists() or part.stat().st_size <= have:
-                raise UnreachableError(str(cut)) from cut
+                raise SourceUnreachableError(str(cut)) from cut
 
 
 def _append(request: Request, part: Path, have: int, blob: Blob, report: Callable[[int, int], None]) -> None:

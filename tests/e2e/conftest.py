@@ -1,4 +1,4 @@
-"""The real servers of the end-to-end tests: Triton, its models and the gateway, started by scripts/serve."""
+"""Real servers for the end-to-end tests: Triton, its models and the gateway, started by scripts/serve."""
 
 import subprocess
 from collections.abc import Iterator
@@ -7,13 +7,15 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.e2e.server import ROOT, Server, serve
+from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
+from tests.e2e.words import ENGLISH
 from tests.pages import settings
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("serve") / "serve.log") as running:
+    """A server with the default models. It starts without network: scripts/test has built and fetched everything."""
+    with serve(tmp_path_factory.mktemp("serve") / "serve.log", **NO_NETWORK) as running:
         yield running
 
 
@@ -24,20 +26,32 @@ def client(server: Server) -> Iterator[openai.OpenAI]:
 
 
 @pytest.fixture(scope="session")
+def english(client: openai.OpenAI) -> list[bytes]:
+    """The sentences of `ENGLISH`, synthesized, as WAV files."""
+    return [
+        client.audio.speech.create(model="kokoro-82m", voice="alloy", input=text, response_format="wav").content
+        for text in ENGLISH
+    ]
+
+
+@pytest.fixture(scope="session")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of recordings that `ref_audio` may name on the server of `qwen`."""
+    """The folder of the recordings that `ref_audio` may name in requests to `qwen`."""
     return tmp_path_factory.mktemp("ref_audio")
 
 
 @pytest.fixture(scope="session")
 def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
-    """The five Qwen3-TTS models and `minsu`, on random checkpoints, with the settings of their old server's users."""
+    """A server with the five Qwen3-TTS models and `minsu`, on checkpoints with random weights.
+
+    Its settings are those of the page for users of the earlier Qwen3-TTS server.
+    """
     folder = tmp_path_factory.mktemp("qwen")
     subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
-    told = settings("docs/migration-qwen3-tts.md")
+    migrated = settings("docs/migration-qwen3-tts.md")
     with serve(
         folder / "serve.log",
-        **told,
+        **migrated,
         MODEL_DIR=str(folder / "models"),
         REF_AUDIO_DIR=str(references),
         EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",

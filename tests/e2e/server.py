@@ -1,4 +1,4 @@
-"""The whole server as its user starts it: `scripts/serve` in a process of its own, on ports of its own."""
+"""The whole server as an operator starts it: `scripts/serve` in a process of its own, on ports of its own."""
 
 from __future__ import annotations
 
@@ -19,11 +19,20 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 600
 STOP_TIMEOUT = 60
+NO_NETWORK = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "ALL_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "PIP_NO_INDEX": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+"""Variables that keep a server off every network but loopback."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, its addresses and what it printed."""
+    """A running server, with its addresses and its log."""
 
     process: subprocess.Popen[str]
     http_port: int
@@ -34,28 +43,28 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The gateway's address."""
+        """The address of the gateway."""
         return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def grpc(self) -> str:
-        """Triton's gRPC address."""
+        """The gRPC address of Triton."""
         return f"127.0.0.1:{self.triton_grpc_port}"
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Every port that it was given; by default it does not open Triton's HTTP port."""
+        """The ports in its settings; by default it does not open Triton's HTTP port."""
         return self.http_port, self.triton_http_port, self.triton_grpc_port, self.triton_metrics_port
 
     def metrics(self) -> dict[str, float]:
-        """Triton's metrics, each sample by its name and labels."""
+        """Return Triton's metrics: the value of each sample by its name and labels."""
         address = f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
         text = httpx.get(address, timeout=60).raise_for_status().text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
     def stop(self, signal_number: int = signal.SIGTERM, *, group: bool = False) -> int:
-        """Ask it to stop; its exit status."""
+        """Send a signal, wait for the end, and return the exit status."""
         if self.process.poll() is None:
             (os.killpg if group else os.kill)(self.process.pid, signal_number)
         return self.process.wait(STOP_TIMEOUT)
@@ -63,8 +72,8 @@ class Server:
 
 @contextmanager
 def serve(log: Path, **settings: str) -> Iterator[Server]:
-    """Start a server and wait until it is ready; it is stopped on leaving."""
-    ports = free_ports(4)
+    """Start a server, wait until it is ready, and stop it at the end."""
+    http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
     environment = {**os.environ, **dict(zip(names, map(str, ports), strict=True)), **settings}
     with log.open("w") as output:
@@ -76,7 +85,7 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
             text=True,
             start_new_session=True,
         )
-    server = Server(process, *ports, log=log)
+    server = Server(process, http, triton_http, triton_grpc, triton_metrics, log)
     try:
         _wait_until_ready(server)
         yield server
@@ -92,7 +101,7 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Every process below `pid`."""
+    """Return the children of a process, their children, and so on."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -1,8 +1,8 @@
-"""Internal services call Triton itself, with nothing but tritonclient."""
+"""Direct clients: Triton called over gRPC without the gateway."""
 
 from __future__ import annotations
 
-import queue
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,111 +11,151 @@ import tritonclient.grpc as triton
 from faster_whisper import decode_audio
 from tritonclient.utils import InferenceServerException
 
+from tests.e2e.direct import DEADLINE, Outputs, Stream, outputs_of, tensor
 from tests.e2e.server import ROOT, Server
 from tests.e2e.words import word_error_rate
-from tritone.contract import LISTEN_RATE, SPEECH_RATE, SpeechDescription
+from tritone.contract import LISTEN_RATE, SPEECH_RATE, SpeechDescription, TranscriptionDescription
+from tritone.served import MODEL, ServedDocument
 from tritone.transcript import Transcript
 
 SENTENCE = "The library closes at nine, but the reading room stays open. You may come back tomorrow morning."
-DEADLINE = 60
+RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
 
 
 @pytest.fixture
-def direct(server: Server):
+def direct(server: Server) -> Iterator[triton.InferenceServerClient]:
     with triton.InferenceServerClient(server.grpc) as client:
         yield client
 
 
-def speak(client: triton.InferenceServerClient, text: str, **parameters: Any) -> list[triton.InferResult]:
-    """Every response of one speech request, in order."""
-    answers: queue.Queue[tuple[triton.InferResult, Exception | None]] = queue.Queue()
-    given = triton.InferInput("text", [1], "BYTES")
-    given.set_data_from_numpy(np.array([text.encode()], dtype=np.object_))
-    client.start_stream(callback=lambda result, error: answers.put((result, error)))
-    try:
-        client.async_stream_infer("kokoro-82m", [given], parameters=parameters)
-        responses = []
-        while not responses or responses[-1].as_numpy("finish_reason") is None:
-            result, error = answers.get(timeout=DEADLINE)
-            if error is not None:
-                raise error
-            responses.append(result)
-            if result.as_numpy("description") is not None:
-                break
-        return responses
-    finally:
-        client.stop_stream()
+def synthesize(client: triton.InferenceServerClient, text: str, **parameters: Any) -> list[Outputs]:
+    """Return the outputs of each response to one speech request."""
+    return list(Stream(client, "kokoro-82m", {"text": np.array([text.encode()], np.object_)}, **parameters))
 
 
-def listen(client: triton.InferenceServerClient, audio: np.ndarray, **parameters: Any) -> Transcript:
-    """The transcript of one window of 16 kHz audio."""
-    given = triton.InferInput("audio", [1, audio.size], "FP32")
-    given.set_data_from_numpy(audio.reshape(1, -1).astype(np.float32))
-    result = client.infer("whisper-base", [given], parameters=parameters, client_timeout=DEADLINE)
-    names = [output.name for output in result.get_response().outputs]
-    return Transcript.from_columns({name: result.as_numpy(name) for name in names})
+def transcribe(client: triton.InferenceServerClient, audio: np.ndarray, **parameters: Any) -> Transcript:
+    """Return the transcript of one window of 16 kHz audio."""
+    window = tensor("audio", audio.reshape(1, -1).astype(np.float32))
+    result = client.infer("whisper-base", [window], parameters=parameters, client_timeout=DEADLINE)
+    return Transcript.from_columns(outputs_of(result))
 
 
-def test_speech_streams_and_is_heard_again(direct: triton.InferenceServerClient) -> None:
-    responses = speak(direct, SENTENCE, voice="af_heart")
-    pieces = [response.as_numpy("audio") for response in responses]
+def document(client: triton.InferenceServerClient, **parameters: Any) -> ServedDocument:
+    """Return the document of the server's models."""
+    [response] = Stream(client, MODEL, {}, **parameters)
+    return ServedDocument.from_json(response["document"].item())
+
+
+def test_synthesized_speech_is_streamed_and_transcribes_to_its_text(direct: triton.InferenceServerClient) -> None:
+    responses = synthesize(direct, SENTENCE, voice="af_heart")
+    pieces = [response["audio"] for response in responses]
     assert sum(piece.size > 0 for piece in pieces) >= 2, "the audio came in one piece"
-    assert {int(response.as_numpy("sample_rate")[0]) for response in responses} == {SPEECH_RATE}
+    assert {int(response["sample_rate"][0]) for response in responses} == {SPEECH_RATE}
 
     last = responses[-1]
-    assert last.as_numpy("finish_reason")[0] == b"stop"
-    assert last.as_numpy("text_tokens")[0] > 0
-    assert 0 < last.as_numpy("first_audio_seconds")[0] < last.as_numpy("total_seconds")[0]
+    assert last["finish_reason"].tolist() == [b"stop"]
+    assert last["text_tokens"][0] > 0
+    assert 0 < last["first_audio_seconds"][0] < last["total_seconds"][0]
 
     audio = np.concatenate(pieces).astype(np.float32) / 32768
     resampled = np.interp(np.arange(0, audio.size, SPEECH_RATE / LISTEN_RATE), np.arange(audio.size), audio)
-    transcript = listen(direct, resampled, language="en", word_timestamps=True)
-    heard = "".join(segment.text for segment in transcript.segments)
-    assert word_error_rate([SENTENCE], [heard]) <= 0.06, heard
-    assert "".join(word.text for segment in transcript.segments for word in segment.words).strip() == heard.strip()
+    transcript = transcribe(direct, resampled, language="en", word_timestamps=True)
+    text = "".join(segment.text for segment in transcript.segments)
+    assert word_error_rate([SENTENCE], [text]) <= 0.06, text
+    assert "".join(word.text for segment in transcript.segments for word in segment.words).strip() == text.strip()
 
 
-def test_a_speech_model_describes_its_voices(direct: triton.InferenceServerClient) -> None:
-    (response,) = speak(direct, "?", describe=True)
-    description = SpeechDescription.from_json(response.as_numpy("description")[0])
+def test_speech_model_describes_its_voices_and_languages(direct: triton.InferenceServerClient) -> None:
+    [response] = synthesize(direct, "?", describe=True)
+    description = SpeechDescription.from_json(response["description"][0])
     assert description.default_voice in [voice.id for voice in description.voices]
     assert {"en", "es", "fr", "zh"} <= set(description.languages)
 
 
-def test_a_window_that_may_wait_is_heard_like_any_other(direct: triton.InferenceServerClient) -> None:
-    audio = decode_audio(str(ROOT / "adapters" / "whisper" / "known_sentence.ogg"), sampling_rate=LISTEN_RATE)
-    transcript = listen(direct, audio, language="en")
+def test_transcription_model_describes_itself_in_the_one_output_that_was_requested(
+    direct: triton.InferenceServerClient,
+) -> None:
+    result = direct.infer(
+        "whisper-base",
+        [tensor("audio", np.zeros((1, LISTEN_RATE // 10), np.float32))],
+        outputs=[triton.InferRequestedOutput("description")],
+        parameters={"describe": True},
+        client_timeout=DEADLINE,
+    )
+    assert list(outputs_of(result)) == ["description"]
+    description = TranscriptionDescription.from_json(result.as_numpy("description").item())
+    assert {"en", "es", "fr", "zh"} <= set(description.languages)
+    assert description.tasks == ("transcribe", "translate")
+    assert {"word_timestamps", "prompt", "logprobs"} <= set(description.options)
+
+
+def test_document_lists_each_model_as_ready_with_its_description(direct: triton.InferenceServerClient) -> None:
+    current = document(direct)
+    assert current.state == "serving"
+    assert {model.id: (model.kind, model.state) for model in current.models} == {
+        "kokoro-82m": ("speech", "ready"),
+        "whisper-base": ("transcription", "ready"),
+    }
+    [response] = synthesize(direct, "?", describe=True)
+    described = {model.id: model.description for model in current.models}
+    assert described["kokoro-82m"] == SpeechDescription.from_json(response["description"][0])
+    assert isinstance(described["whisper-base"], TranscriptionDescription)
+    assert all(model.created > 0 and model.aliases for model in current.models)
+
+
+@pytest.mark.parametrize("wait_seconds", [0.0, 0.2])
+def test_document_request_with_the_current_version_gets_the_same_version_after_its_wait(
+    direct: triton.InferenceServerClient, wait_seconds: float
+) -> None:
+    current = document(direct)
+    assert document(direct, version=current.version, wait_seconds=wait_seconds) == current
+
+
+def test_document_request_with_another_version_is_answered_with_the_current_one(
+    direct: triton.InferenceServerClient,
+) -> None:
+    current = document(direct)
+    assert document(direct, version=current.version - 1, wait_seconds=30.0) == current
+
+
+def test_wait_for_the_document_that_is_too_long_is_rejected(direct: triton.InferenceServerClient) -> None:
+    with pytest.raises(InferenceServerException, match="wait_seconds: 31 is out of range"):
+        document(direct, wait_seconds=31.0)
+
+
+def test_background_window_gets_the_same_transcript_as_any_other(direct: triton.InferenceServerClient) -> None:
+    audio = decode_audio(str(RECORDING), sampling_rate=LISTEN_RATE)
+    transcript = transcribe(direct, audio, language="en")
     assert transcript.segments
-    assert listen(direct, audio, language="en", background=True) == transcript
+    assert transcribe(direct, audio, language="en", background=True) == transcript
     with pytest.raises(InferenceServerException, match="temperature: "):
-        listen(direct, audio, temperature=3.0, background=True)
+        transcribe(direct, audio, temperature=3.0, background=True)
 
 
-def test_the_language_is_detected_when_it_is_not_given(direct: triton.InferenceServerClient) -> None:
-    pieces = [
-        r.as_numpy("audio") for r in speak(direct, "Bonjour, je voudrais acheter deux billets.", voice="ff_siwis")
-    ]
-    audio = np.concatenate(pieces).astype(np.float32)[:: SPEECH_RATE // 8000].repeat(2) / 32768
-    transcript = listen(direct, audio)
+def test_language_is_detected_if_the_request_names_none(direct: triton.InferenceServerClient) -> None:
+    responses = synthesize(direct, "Bonjour, je voudrais acheter deux billets.", voice="ff_siwis")
+    samples = np.concatenate([response["audio"] for response in responses])
+    audio = samples.astype(np.float32)[:: SPEECH_RATE // 8000].repeat(2) / 32768
+    transcript = transcribe(direct, audio)
     assert transcript.language == "fr"
     assert transcript.language_probability > 0.5
 
 
 @pytest.mark.parametrize(
-    ("text", "parameters", "field"),
+    ("text", "parameters", "message"),
     [
-        ("", {}, "text"),
-        ("Hello.", {"voice": "nobody"}, "voice"),
-        ("Hello.", {"speed": 9.0}, "speed"),
-        ("Hello.", {"pitch": 2}, "pitch"),
+        ("", {}, "text: "),
+        ("Hello.", {"voice": "nobody"}, "voice: 'nobody' is unknown"),
+        ("Hello.", {"speed": 9.0}, "speed: 9 is out of range"),
+        ("Hello.", {"pitch": 2}, "pitch: unknown parameter"),
     ],
+    ids=["empty text", "voice", "speed", "parameter"],
 )
-def test_bad_speech_input_is_refused_with_the_fields_name(
-    direct: triton.InferenceServerClient, text: str, parameters: dict[str, Any], field: str
+def test_invalid_speech_request_is_rejected_with_the_fields_name(
+    direct: triton.InferenceServerClient, text: str, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InferenceServerException, match=rf"{field}: ") as refused:
-        speak(direct, text, **parameters)
-    assert "INVALID_ARG" in str(refused.value.status()) or refused.value.status() is None
+    with pytest.raises(InferenceServerException, match=message):
+        synthesize(direct, text, **parameters)
 
 
 @pytest.mark.parametrize(
@@ -128,15 +168,15 @@ def test_bad_speech_input_is_refused_with_the_fields_name(
     ],
     ids=["too long", "nan", "language", "temperature"],
 )
-def test_bad_audio_is_refused_with_the_fields_name(
+def test_invalid_window_is_rejected_with_the_fields_name(
     direct: triton.InferenceServerClient, audio: np.ndarray, parameters: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(InferenceServerException, match=rf"{field}: ") as refused:
-        listen(direct, audio, **parameters)
-    assert refused.value.status() == "StatusCode.INVALID_ARGUMENT"
+    with pytest.raises(InferenceServerException, match=rf"{field}: ") as rejected:
+        transcribe(direct, audio, **parameters)
+    assert rejected.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 
-def test_model_control_is_closed_to_those_without_the_secret(direct: triton.InferenceServerClient) -> None:
+def test_model_control_without_the_secret_is_rejected(direct: triton.InferenceServerClient) -> None:
     with pytest.raises(InferenceServerException, match="protocol is restricted"):
         direct.unload_model("kokoro-82m")
     with pytest.raises(InferenceServerException, match="protocol is restricted"):

@@ -18,6 +18,7 @@ import soundfile
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from tests.e2e.direct import Stream
 from tests.e2e.server import ROOT, Server, serve
 from tritone.contract import LISTEN_RATE
 from tritone.served import MODEL, ServedDocument
@@ -48,35 +49,33 @@ def hertz(audio: bytes) -> float:
     return float(np.abs(np.fft.rfft(samples)).argmax() * rate / len(samples))
 
 
-def test_the_toy_models_are_listed_with_their_owner_and_voices(sdk: openai.OpenAI, extended: Server) -> None:
+def test_toy_models_are_listed_with_their_owner_and_voices(sdk: openai.OpenAI, extended: Server) -> None:
     assert {model.id: model.owned_by for model in sdk.models.list()} == {"sine": "tests", "counter": "tests"}
     voices = httpx.get(f"{extended.url}/v1/audio/voices", timeout=60).json()["voices"]
     assert [voice["id"] for voice in voices] == ["low", "high"]
 
 
 @pytest.mark.parametrize(("voice", "expected"), [("low", 220), ("high", 440), ("nova", 440)])
-def test_the_toy_speech_model_synthesizes_in_the_requested_voice(
-    sdk: openai.OpenAI, voice: str, expected: float
-) -> None:
+def test_toy_speech_model_synthesizes_in_the_requested_voice(sdk: openai.OpenAI, voice: str, expected: float) -> None:
     audio = sdk.audio.speech.create(model="sine", voice=voice, input=TEXT, response_format="wav").content
     assert hertz(audio) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("response_format", ["json", "verbose_json", "text"])
-def test_the_toy_transcription_model_transcribes_a_recording(sdk: openai.OpenAI, response_format: Any) -> None:
-    """A recording of speech, because the gateway leaves out what is not speech."""
+def test_toy_transcription_model_transcribes_a_recording(sdk: openai.OpenAI, response_format: Any) -> None:
+    """Transcribe a recording of speech: the gateway drops all other sound."""
     answer = sdk.audio.transcriptions.create(model="counter", file=RECORDING, response_format=response_format)
     assert re.fullmatch(r"[2-9] seconds (low|high)", (answer if isinstance(answer, str) else answer.text).strip())
 
 
-def test_an_option_that_the_toy_models_lack_is_named_as_ignored(sdk: openai.OpenAI) -> None:
+def test_ignored_header_names_options_that_the_toy_model_lacks(sdk: openai.OpenAI) -> None:
     answer = sdk.audio.speech.with_raw_response.create(
         model="sine", voice="low", input=TEXT, instructions="Whisper.", extra_body={"temperature": 0.5}
     )
     assert answer.headers["x-tritone-ignored"] == "instructions, temperature"
 
 
-def test_the_toy_surface_synthesizes_through_the_same_use_case(extended: Server) -> None:
+def test_toy_surface_synthesizes_through_the_same_use_case(extended: Server) -> None:
     body = {"text": TEXT, "model": "sine", "voice": "high"}
     answer = httpx.post(f"{extended.url}/toy/speak", json=body, timeout=60).raise_for_status()
     assert hertz(answer.content) == pytest.approx(440, rel=0.02)
@@ -88,8 +87,9 @@ def direct(extended: Server) -> Iterator[triton.InferenceServerClient]:
         yield client
 
 
-def test_the_served_document_describes_the_toy_models(direct: triton.InferenceServerClient) -> None:
-    document = ServedDocument.from_json(ask(direct, MODEL)["document"].item())
+def test_served_document_describes_the_toy_models(direct: triton.InferenceServerClient) -> None:
+    [response] = Stream(direct, MODEL, {})
+    document = ServedDocument.from_json(response["document"].item())
     assert document.state == "serving"
     assert {model.id: (model.kind, model.state) for model in document.models} == {
         "sine": ("speech", "ready"),
@@ -98,33 +98,8 @@ def test_the_served_document_describes_the_toy_models(direct: triton.InferenceSe
     assert all(model.description is not None and model.created > 0 for model in document.models)
 
 
-def test_the_toy_transcription_model_serves_long_recordings(direct: triton.InferenceServerClient) -> None:
+def test_toy_transcription_model_serves_long_recordings(direct: triton.InferenceServerClient) -> None:
     silence = np.zeros(2 * LISTEN_RATE, np.float32)
-    assert ask(direct, "transcription-long", silence) == {}
+    assert list(Stream(direct, "transcription-long", {"audio": silence})) == []
     with pytest.raises(InferenceServerException, match="model: "):
-        ask(direct, "transcription-long", silence, model="whisper-base")
-
-
-def ask(
-    client: triton.InferenceServerClient, model: str, audio: np.ndarray | None = None, **parameters: Any
-) -> dict[str, np.ndarray]:
-    """Return the outputs of the first response of a decoupled model, after its stream has ended."""
-    inputs = []
-    if audio is not None:
-        inputs.append(triton.InferInput("audio", [audio.size], "FP32").set_data_from_numpy(audio))
-    responses: list[dict[str, np.ndarray]] = []
-    errors: list[Exception] = []
-
-    def receive(result: triton.InferResult, error: Exception | None) -> None:
-        if error is not None:
-            errors.append(error)
-        elif result.get_response().outputs:
-            names = [output.name for output in result.get_response().outputs]
-            responses.append({name: result.as_numpy(name) for name in names})
-
-    client.start_stream(callback=receive)
-    client.async_stream_infer(model, inputs, enable_empty_final_response=True, parameters=parameters)
-    client.stop_stream()
-    if errors:
-        raise errors[0]
-    return responses[0] if responses else {}
+        list(Stream(direct, "transcription-long", {"audio": silence}, model="whisper-base"))

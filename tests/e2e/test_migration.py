@@ -1,4 +1,4 @@
-"""The page for users of the Qwen3-TTS server, run line by line against the real one, on random checkpoints."""
+"""The page for users of the earlier Qwen3-TTS server: each command is run against a real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = "docs/migration-qwen3-tts.md"
 
 @pytest.fixture(scope="module", autouse=True)
 def speaker(references: Path) -> Path:
-    """A recording that a voice can be taken from."""
+    """A recording from which a voice can be cloned."""
     time = np.arange(2 * SPEECH_RATE) / SPEECH_RATE
     wave = (8000 * np.sin(2 * np.pi * 180 * time) * np.sin(np.pi * 4 * time) ** 2).astype(np.int16)
     path = references / "speaker.wav"
@@ -34,7 +34,7 @@ def speaker(references: Path) -> Path:
 
 
 @pytest.mark.parametrize("block", blocks(PAGE, "sh", "python"), ids=lambda block: block.code.splitlines()[0][:50])
-def test_every_command_of_the_page_works(qwen: Server, references: Path, block: Block, tmp_path: Path) -> None:
+def test_command_of_the_page_works(qwen: Server, references: Path, block: Block, tmp_path: Path) -> None:
     (tmp_path / "ref_audio").symlink_to(references)
     run = subprocess.run(
         block.command(qwen.url),
@@ -53,7 +53,7 @@ def test_every_command_of_the_page_works(qwen: Server, references: Path, block: 
 
 
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
-def test_every_format_is_spoken(qwen: Server, response_format: str) -> None:
+def test_format_is_synthesized(qwen: Server, response_format: str) -> None:
     body = {"model": "tts-1", "input": "Hello.", "response_format": response_format, "max_new_tokens": 12, "seed": 1}
     answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=120)
     assert answer.status_code == 200
@@ -71,14 +71,14 @@ def test_every_format_is_spoken(qwen: Server, response_format: str) -> None:
         ({"model": "kokoro-82m"}, 404, "model"),
     ],
 )
-def test_what_cannot_be_spoken_is_told_by_its_field(
+def test_unsupported_request_is_rejected_with_the_fields_name(
     qwen: Server, fields: dict[str, str], status: int, param: str
 ) -> None:
     error = httpx.post(f"{qwen.url}/v1/audio/speech", json={"input": "Hello.", **fields}, timeout=120)
     assert (error.status_code, error.json()["error"]["param"]) == (status, param), error.text
 
 
-def test_what_the_small_model_does_not_follow_is_told(qwen: Server) -> None:
+def test_ignored_header_names_what_the_small_model_does_not_support(qwen: Server) -> None:
     with openai.OpenAI(base_url=f"{qwen.url}/v1", api_key="x", max_retries=0) as client:
         answer = client.audio.speech.with_raw_response.create(
             model="tts-1", voice="alloy", input="Hello.", instructions="Softly.", extra_body={"max_new_tokens": 12}
@@ -87,7 +87,7 @@ def test_what_the_small_model_does_not_follow_is_told(qwen: Server) -> None:
     assert answer.headers["x-tritone-ignored"] == "instructions"
 
 
-def test_a_further_checkpoint_answers_under_its_own_name(qwen: Server) -> None:
+def test_extra_checkpoint_is_served_under_its_own_name(qwen: Server) -> None:
     assert "minsu" in [model["id"] for model in httpx.get(f"{qwen.url}/v1/models", timeout=60).json()["data"]]
     body = {"model": "minsu", "input": "Hello.", "response_format": "pcm", "max_new_tokens": 12, "seed": 1}
     answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=120)

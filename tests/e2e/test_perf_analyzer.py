@@ -1,4 +1,4 @@
-"""Both commands of docs/perf_analyzer.md run against the real server, with fewer requests."""
+"""The commands of docs/perf_analyzer.md against a real server, with one request for each concurrent client."""
 
 import subprocess
 import sys
@@ -13,8 +13,9 @@ COMMANDS = [line.split()[2:] for line in blocks("docs/perf_analyzer.md", "sh")[0
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_perf_analyzer_drives_the_model(server: Server, command: list[str]) -> None:
+    clients = command[command.index("--concurrency-range") + 1]
     run = subprocess.run(
-        [sys.executable, "-m", "benchmarks.perf_analyzer", *command, "-u", server.grpc, "--request-count", "8"],
+        [sys.executable, "-m", "benchmarks.perf_analyzer", *command, "-u", server.grpc, "--request-count", clients],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""The five Qwen3-TTS models through the real Triton, on random checkpoints in the published layout."""
+"""The five Qwen3-TTS models in a real Triton, on checkpoints with random weights in the published layout."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from tritone.contract import SPEECH_RATE, SpeechDescription
 DEADLINE = 120
 TEXT = "The harbour was quiet."
 REFERENCE = (0.2 * np.sin(np.arange(2 * SPEECH_RATE) * 0.04)).astype(np.float32)
-ASKED: dict[str, dict[str, Any]] = {
+PARAMETERS: dict[str, dict[str, Any]] = {
     "qwen3-tts-0.6b": {"voice": "Vivian", "language": "Korean"},
     "qwen3-tts-1.7b": {"voice": "uncle_fu", "instruct": "Whisper it."},
     "qwen3-tts-1.7b-design": {"instruct": "A calm, low voice."},
     "qwen3-tts-0.6b-clone": {"ref_audio": REFERENCE, "ref_text": "Some words."},
     "qwen3-tts-1.7b-clone": {"ref_audio": REFERENCE, "x_vector_only": True},
 }
-"""What each of the models is good for."""
+"""Options that each model supports."""
 
 
-class RefusedError(Exception):
-    """What the model answered in place of audio."""
+class RejectedError(Exception):
+    """An error response."""
 
 
 @dataclass
 class Answer:
-    """A whole stream."""
+    """The responses of one request."""
 
     audio: np.ndarray
     pieces: int
     last: dict[str, Any]
 
 
-Speak = Callable[..., Answer]
+Synthesize = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +53,20 @@ def stub(qwen: Server) -> Iterator[service_pb2_grpc.GRPCInferenceServiceStub]:
 
 
 @pytest.fixture(scope="module")
-def speak(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> Speak:
-    """Ask a model to speak, and read its stream to the end."""
+def synthesize(stub: service_pb2_grpc.GRPCInferenceServiceStub) -> Synthesize:
+    """A function that sends a request and reads all responses."""
 
-    def speak(model: str, text: str = TEXT, **asked: Any) -> Answer:
+    def synthesize(model: str, text: str = TEXT, **parameters: Any) -> Answer:
         audio, last = [], {}
-        for outputs in read(stub.ModelStreamInfer(iter([question(model, text, **asked)]), timeout=DEADLINE)):
+        for outputs in read(stub.ModelStreamInfer(iter([request_for(model, text, **parameters)]), timeout=DEADLINE)):
             last = outputs
             audio.append(outputs.get("audio", np.empty(0, np.int16)))
         return Answer(np.concatenate(audio), sum(piece.size > 0 for piece in audio), last)
 
-    return speak
+    return synthesize
 
 
-def question(model: str, text: str = TEXT, ref_audio: np.ndarray | None = None, **parameters: Any) -> Any:
+def request_for(model: str, text: str = TEXT, ref_audio: np.ndarray | None = None, **parameters: Any) -> Any:
     request = service_pb2.ModelInferRequest(model_name=model)
     request.inputs.add(name="text", datatype="BYTES", shape=[1])
     request.raw_input_contents.append(len(text.encode()).to_bytes(4, "little") + text.encode())
@@ -80,9 +80,9 @@ def question(model: str, text: str = TEXT, ref_audio: np.ndarray | None = None, 
 
 
 def read(stream: Any) -> Iterator[dict[str, Any]]:
-    """The outputs of each response, to the stream's very end: Triton 2.51 never unloads a model whose stream is left.
+    """Yield the outputs of each response; raises `RejectedError` after the end of a stream with an error.
 
-    Raises `RefusedError` where there is an error instead.
+    Streams are read to the end: Triton 2.51 never unloads a model with an unfinished stream.
     """
     error = ""
     for message in stream:
@@ -96,86 +96,86 @@ def read(stream: Any) -> Iterator[dict[str, Any]]:
                 for tensor, raw in zip(response.outputs, response.raw_output_contents, strict=True)
             }
     if error:
-        raise RefusedError(error)
+        raise RejectedError(error)
 
 
-@pytest.mark.parametrize("model", ASKED)
-def test_every_model_speaks(speak: Speak, model: str) -> None:
-    answer = speak(model, **ASKED[model], max_new_tokens=20)
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_model_synthesizes_speech(synthesize: Synthesize, model: str) -> None:
+    answer = synthesize(model, **PARAMETERS[model], max_new_tokens=20)
     assert answer.last["finish_reason"] in ("stop", "length")
     assert answer.audio.size == answer.last["audio_frames"][0] * 1920 > 0
     assert np.abs(answer.audio).max() > 300
     assert answer.last["text_tokens"][0] > 0
 
 
-@pytest.mark.parametrize("model", ASKED)
-def test_every_model_describes_itself_without_a_reference(speak: Speak, model: str) -> None:
-    description = SpeechDescription.from_json(speak(model, describe=True).last["description"])
-    assert set(ASKED[model]) - {"ref_audio"} <= set(description.follows)
-    assert bool(description.voices) == ("voice" in description.follows)
+@pytest.mark.parametrize("model", PARAMETERS)
+def test_model_describes_itself_without_a_reference(synthesize: Synthesize, model: str) -> None:
+    description = SpeechDescription.from_json(synthesize(model, describe=True).last["description"])
+    assert set(PARAMETERS[model]) - {"ref_audio"} <= set(description.options)
+    assert bool(description.voices) == ("voice" in description.options)
     assert {"zh", "ko", "en"} <= set(description.languages)
 
 
-def test_the_same_seed_gives_the_same_audio(speak: Speak) -> None:
-    one, same, other = (speak("qwen3-tts-0.6b", seed=seed, max_new_tokens=16).audio for seed in (7, 7, 8))
+def test_same_seed_gives_the_same_audio(synthesize: Synthesize) -> None:
+    one, same, other = (synthesize("qwen3-tts-0.6b", seed=seed, max_new_tokens=16).audio for seed in (7, 7, 8))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
-def test_numbers_may_come_as_text(speak: Speak) -> None:
-    answer = speak("qwen3-tts-0.6b", temperature="0", max_new_tokens="9")
+def test_numbers_are_accepted_as_text(synthesize: Synthesize) -> None:
+    answer = synthesize("qwen3-tts-0.6b", temperature="0", max_new_tokens="9")
     assert answer.last["audio_frames"][0] <= 8
 
 
-def test_many_callers_are_spoken_together(speak: Speak) -> None:
-    def ask(seed: int) -> Answer:
-        return speak("qwen3-tts-1.7b", "A story. " * 40, seed=seed, max_new_tokens=150)
+def test_concurrent_requests_are_synthesized_together(synthesize: Synthesize) -> None:
+    def request(seed: int) -> Answer:
+        return synthesize("qwen3-tts-1.7b", "A story. " * 40, seed=seed, max_new_tokens=150)
 
-    with ThreadPoolExecutor(4) as callers:
-        answers = list(callers.map(ask, range(4)))
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(request, range(4)))
     assert {answer.last["finish_reason"] for answer in answers} <= {"stop", "length", "runaway"}
     finished = [float(answer.last["total_seconds"][0]) for answer in answers]
     waited = [float(answer.last["queue_seconds"][0]) for answer in answers]
-    assert max(waited) < min(finished), "they were spoken one after the other"
+    assert max(waited) < min(finished), "the requests were synthesized one after the other"
 
 
 @pytest.mark.parametrize(
-    ("model", "asked", "message"),
+    ("model", "parameters", "message"),
     [
-        ("qwen3-tts-0.6b", {"instruct": "Whisper."}, "instruct: this model does not follow it; .*qwen3-tts-1.7b"),
-        ("qwen3-tts-0.6b", {"voice": "alloy"}, "voice: 'alloy' is unknown; there are: .*vivian"),
-        ("qwen3-tts-0.6b", {"language": "klingon"}, "language: 'klingon' is not spoken"),
+        ("qwen3-tts-0.6b", {"instruct": "Whisper."}, "instruct: not supported by this model; .*qwen3-tts-1.7b"),
+        ("qwen3-tts-0.6b", {"voice": "alloy"}, "voice: 'alloy' is unknown; choose from: .*vivian"),
+        ("qwen3-tts-0.6b", {"language": "klingon"}, "language: 'klingon' is not supported"),
         ("qwen3-tts-0.6b", {"max_new_tokens": 1}, "max_new_tokens: 1 is out of range"),
-        ("qwen3-tts-1.7b", {"speed": 2.0}, "speed: this model does not follow it; .*kokoro-82m"),
+        ("qwen3-tts-1.7b", {"speed": 2.0}, "speed: not supported by this model; .*kokoro-82m"),
         ("qwen3-tts-1.7b-design", {}, "instruct: this model needs it"),
-        ("qwen3-tts-1.7b-design", {"voice": "Vivian"}, "voice: this model does not follow it"),
+        ("qwen3-tts-1.7b-design", {"voice": "Vivian"}, "voice: not supported by this model"),
         ("qwen3-tts-0.6b-clone", {"ref_text": "Some words."}, "ref_audio: this model needs it"),
         ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE}, "ref_text: is missing"),
-        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE[:960], "x_vector_only": True}, "ref_audio: 0.04 s"),
+        ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE[:960], "x_vector_only": True}, "ref_audio: it is 0.04 s"),
         ("qwen3-tts-0.6b-clone", {"ref_audio": REFERENCE * 0, "x_vector_only": True}, "ref_audio: it is silent"),
     ],
 )
-def test_what_a_model_cannot_do_is_refused_with_what_would_be_right(
-    speak: Speak, model: str, asked: dict[str, Any], message: str
+def test_unsupported_request_is_rejected_with_the_right_alternative(
+    synthesize: Synthesize, model: str, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(RefusedError, match=message):
-        speak(model, **asked)
+    with pytest.raises(RejectedError, match=message):
+        synthesize(model, **parameters)
 
 
-def test_a_request_whose_own_time_is_over_is_refused(speak: Speak) -> None:
-    with pytest.raises(RefusedError, match=r"overloaded: timed out waiting for a slot; try again in [0-9]+ s"):
-        speak("qwen3-tts-0.6b", timeout=1)  # microsecond
+def test_request_past_its_deadline_is_rejected(synthesize: Synthesize) -> None:
+    with pytest.raises(RejectedError, match=r"overloaded: timed out waiting for a slot; try again in [0-9]+ s"):
+        synthesize("qwen3-tts-0.6b", timeout=1)  # microsecond
 
 
-def test_a_caller_that_leaves_gives_its_place_to_the_next(
-    stub: service_pb2_grpc.GRPCInferenceServiceStub, speak: Speak, qwen: Server
+def test_cancelled_request_frees_its_slot(
+    stub: service_pb2_grpc.GRPCInferenceServiceStub, synthesize: Synthesize, qwen: Server
 ) -> None:
     model = "qwen3-tts-1.7b-design"
     cancelled = f'tritone_errors_total{{model="{model}",reason="cancelled"}}'
     deadline = time.monotonic() + DEADLINE
-    while not qwen.metrics()[cancelled]:  # random weights may draw the end before it is heard: then once more
-        assert time.monotonic() < deadline, "the model never heard that the caller had gone"
-        stream = stub.ModelStreamInfer(iter([question(model, "A long story. " * 100, instruct="A calm voice.")]))
+    while not qwen.metrics()[cancelled]:  # random weights may draw the end before the cancellation
+        assert time.monotonic() < deadline, "the model was not told of the cancellation"
+        stream = stub.ModelStreamInfer(iter([request_for(model, "A long story. " * 100, instruct="A calm voice.")]))
         assert next(read(stream))["audio"].size > 0
         stream.cancel()
-        assert speak(model, **ASKED[model], max_new_tokens=8).audio.size > 0
+        assert synthesize(model, **PARAMETERS[model], max_new_tokens=8).audio.size > 0

@@ -1,4 +1,4 @@
-"""scripts/serve starts, refuses to start, and stops, as its operator sees it."""
+"""Starts, failed starts and stops of scripts/serve, as an operator sees them."""
 
 from __future__ import annotations
 
@@ -13,47 +13,38 @@ import openai
 import psutil
 import pytest
 
-from tests.e2e.server import ROOT, descendants, serve
+from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
 from tests.ports import free_ports
 
-NO_NETWORK = {
-    "HTTP_PROXY": "http://127.0.0.1:9",
-    "HTTPS_PROXY": "http://127.0.0.1:9",
-    "ALL_PROXY": "http://127.0.0.1:9",
-    "NO_PROXY": "127.0.0.1,localhost",
-    "PIP_NO_INDEX": "1",
-    "HF_HUB_OFFLINE": "1",
-}
-LISTENING_ONLY = {"TTS_MODES": "none"}
+TRANSCRIPTION_ONLY = {"TTS_MODES": "none"}
 
 
 def shared_memory(processes: list[psutil.Process]) -> set[Path]:
-    """The regions that the processes hold."""
+    """Return the shared memory regions of the processes."""
     maps = [entry.path for process in processes for entry in process.memory_maps()]
     return {Path(path) for path in maps if path.startswith("/dev/shm/")}
 
 
-def test_a_machine_that_has_started_once_starts_again_without_network(tmp_path: Path) -> None:
-    with serve(tmp_path / "log", **NO_NETWORK) as server:
-        models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
-        assert models[:2] == ["kokoro-82m", "whisper-base"]
-        assert server.url in server.log.read_text()
-        assert server.log.read_text().count("curl") >= 2
+def test_server_starts_again_without_network(server: Server) -> None:
+    models = [model["id"] for model in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]]
+    assert models[:2] == ["kokoro-82m", "whisper-base"]
+    assert server.url in server.log.read_text()
+    assert server.log.read_text().count("curl") >= 2
 
 
-def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp_path: Path) -> None:
+def test_death_of_a_models_process_ends_its_streams_and_the_model_is_loaded_again(tmp_path: Path) -> None:
     story = {"model": "tts-1", "voice": "alloy", "input": "A long story. " * 200, "response_format": "pcm"}
     with serve(tmp_path / "log", STT_MODELS="none", DRAIN_TIMEOUT="1") as server:
         (stub,) = [one for one in descendants(server.process.pid) if "/kokoro-82m/1/" in " ".join(one.cmdline())]
-        with httpx.stream("POST", f"{server.url}/v1/audio/speech", json=story, timeout=120) as spoken:
-            pieces = spoken.iter_bytes()
+        with httpx.stream("POST", f"{server.url}/v1/audio/speech", json=story, timeout=120) as response:
+            pieces = response.iter_bytes()
             next(pieces)
             stub.kill()
             with pytest.raises(httpx.RemoteProtocolError):
                 list(pieces)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
             assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
-        assert "the process of kokoro-82m died: loading it again" in server.log.read_text()
+        assert "the process of kokoro-82m died: loading the model again" in server.log.read_text()
         assert server.stop() == 0
 
 
@@ -62,12 +53,14 @@ def test_a_model_whose_process_dies_ends_what_it_was_speaking_and_comes_back(tmp
     [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],
     ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C"],
 )
-def test_a_stop_leaves_nothing_behind(tmp_path: Path, signal_number: int, group: bool) -> None:
-    with serve(tmp_path / "log", **LISTENING_ONLY) as server:
+def test_stop_leaves_no_process_no_shared_memory_and_no_open_port(
+    tmp_path: Path, signal_number: int, group: bool
+) -> None:
+    with serve(tmp_path / "log", **TRANSCRIPTION_ONLY) as server:
         children = descendants(server.process.pid)
-        assert len(children) >= 3, "Triton, a stub and the gateway"
+        assert len(children) >= 3, "Triton, stubs and the gateway"
         regions = shared_memory(children)
-        assert regions, "the stub shares memory with the server"
+        assert regions, "the stubs share memory with the server"
         assert server.stop(signal_number, group=group) == 0, server.log.read_text()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
@@ -79,7 +72,7 @@ def test_a_stop_leaves_nothing_behind(tmp_path: Path, signal_number: int, group:
 
 
 def start_and_fail(**settings: str) -> str:
-    """What a start that must fail prints; it starts nothing."""
+    """Return the output of a start that must fail."""
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
     ports = dict(zip(names, map(str, free_ports(4)), strict=True))
     run = subprocess.run(
@@ -95,7 +88,7 @@ def start_and_fail(**settings: str) -> str:
     return run.stdout + run.stderr
 
 
-def test_a_port_in_use_is_told_in_one_line() -> None:
+def test_port_in_use_is_reported_in_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -105,13 +98,13 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
     assert "TRITON_GRPC_PORT" in lines[0]
 
 
-def test_an_unknown_model_is_told_with_those_that_there_are() -> None:
+def test_unknown_model_is_reported_with_the_models_that_exist() -> None:
     printed = start_and_fail(STT_MODELS="whisper-giant")
     assert "whisper-giant" in printed
     assert "whisper-base" in printed
 
 
-def test_weights_that_cannot_be_had_are_named(tmp_path: Path) -> None:
+def test_missing_weights_that_cannot_be_fetched_are_named(tmp_path: Path) -> None:
     empty = {"MODEL_DIR": str(tmp_path / "models"), "TRITONE_CACHE": str(tmp_path / "cache")}
-    printed = start_and_fail(**NO_NETWORK, **LISTENING_ONLY, **empty)
+    printed = start_and_fail(**NO_NETWORK, **TRANSCRIPTION_ONLY, **empty)
     assert str(tmp_path / "models" / "whisper-base" / "model.bin") in printed

@@ -1,4 +1,4 @@
-"""OpenAI's whole transcription surface over the real models: Kokoro speaks, the official client asks."""
+"""OpenAI's transcription API over the real models, with the official client and speech from Kokoro."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ DIALOGUE = [
 PAUSE = np.zeros(int(0.4 * RATE), np.int16)
 
 
-def say(client: openai.OpenAI, voice: str, text: str) -> NDArray[np.int16]:
-    spoken = client.audio.speech.create(model="kokoro-82m", voice=voice, input=text, response_format="pcm")
-    return np.frombuffer(spoken.content, np.int16)
+def synthesize(client: openai.OpenAI, voice: str, text: str) -> NDArray[np.int16]:
+    speech = client.audio.speech.create(model="kokoro-82m", voice=voice, input=text, response_format="pcm")
+    return np.frombuffer(speech.content, np.int16)
 
 
 def wav(*pieces: NDArray[np.int16]) -> bytes:
@@ -41,25 +41,25 @@ def wav(*pieces: NDArray[np.int16]) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def spoken(client: openai.OpenAI) -> list[NDArray[np.int16]]:
-    """The sentences of `DIALOGUE`."""
-    return [say(client, voice, text) for voice, text in DIALOGUE]
+def sentences(client: openai.OpenAI) -> list[NDArray[np.int16]]:
+    """The sentences of `DIALOGUE`, synthesized."""
+    return [synthesize(client, voice, text) for voice, text in DIALOGUE]
 
 
 @pytest.fixture(scope="module")
-def dialogue(spoken: list[NDArray[np.int16]]) -> tuple[str, bytes]:
-    """All of it as a file."""
-    return "dialogue.wav", wav(*(piece for sentence in spoken for piece in (sentence, PAUSE)))
+def dialogue(sentences: list[NDArray[np.int16]]) -> tuple[str, bytes]:
+    """The whole dialogue as a file."""
+    return "dialogue.wav", wav(*(piece for sentence in sentences for piece in (sentence, PAUSE)))
 
 
-def test_two_voices_that_alternate_are_two_speakers(
-    client: openai.OpenAI, dialogue: tuple[str, bytes], spoken: list[NDArray[np.int16]]
+def test_alternating_voices_are_two_speakers(
+    client: openai.OpenAI, dialogue: tuple[str, bytes], sentences: list[NDArray[np.int16]]
 ) -> None:
-    heard = client.audio.transcriptions.create(
+    transcription = client.audio.transcriptions.create(
         model="gpt-4o-transcribe-diarize", file=dialogue, response_format="diarized_json", chunking_strategy="auto"
     )
-    turns = [[segment] for segment in heard.segments[:1]]
-    for before, segment in pairwise(heard.segments):
+    turns = [[segment] for segment in transcription.segments[:1]]
+    for before, segment in pairwise(transcription.segments):
         if segment.speaker == before.speaker:
             turns[-1].append(segment)
         else:
@@ -67,14 +67,14 @@ def test_two_voices_that_alternate_are_two_speakers(
     assert [turn[0].speaker for turn in turns] == ["A", "B", "A", "B"]
     texts = ["".join(segment.text + " " for segment in turn) for turn in turns]
     assert word_error_rate([text for _, text in DIALOGUE], texts) <= 0.15, texts
-    starts = np.cumsum([0, *(len(sentence) + len(PAUSE) for sentence in spoken[:-1])]) / RATE
+    starts = np.cumsum([0, *(len(sentence) + len(PAUSE) for sentence in sentences[:-1])]) / RATE
     assert [turn[0].start for turn in turns] == pytest.approx(starts.tolist(), abs=0.6)
 
 
-def test_known_speakers_are_named_in_events_too(client: openai.OpenAI, dialogue: tuple[str, bytes]) -> None:
+def test_known_speakers_are_named_in_events(client: openai.OpenAI, dialogue: tuple[str, bytes]) -> None:
     samples = {
-        "agent": say(client, "am_michael", "This is how I sound when I say something else."),
-        "customer": say(client, "af_heart", "And this is how I sound on another day."),
+        "agent": synthesize(client, "am_michael", "This is how I sound when I say something else."),
+        "customer": synthesize(client, "af_heart", "And this is how I sound on another day."),
     }
     stream = client.audio.transcriptions.create(
         model="whisper-base",
@@ -91,19 +91,19 @@ def test_known_speakers_are_named_in_events_too(client: openai.OpenAI, dialogue:
     assert changes == ["customer", "agent", "customer", "agent"]
 
 
-def test_logprobs_spell_the_text(client: openai.OpenAI, spoken: list[NDArray[np.int16]]) -> None:
-    heard = client.audio.transcriptions.create(
-        model="whisper-base", file=("a.wav", wav(spoken[0])), include=["logprobs"], languages=["en", "de"]
+def test_logprobs_spell_the_text(client: openai.OpenAI, sentences: list[NDArray[np.int16]]) -> None:
+    transcription = client.audio.transcriptions.create(
+        model="whisper-base", file=("a.wav", wav(sentences[0])), include=["logprobs"], languages=["en", "de"]
     )
-    assert heard.logprobs
-    spelt = b"".join(bytes(map(int, logprob.bytes or ())) for logprob in heard.logprobs).decode()
-    assert spelt.strip() == heard.text
-    assert all(logprob.logprob is not None and logprob.logprob <= 0 for logprob in heard.logprobs)
-    assert [language.code for language in heard.languages or ()] == ["en"]
+    assert transcription.logprobs
+    spelt = b"".join(bytes(map(int, logprob.bytes or ())) for logprob in transcription.logprobs).decode()
+    assert spelt.strip() == transcription.text
+    assert all(logprob.logprob is not None and logprob.logprob <= 0 for logprob in transcription.logprobs)
+    assert [language.code for language in transcription.languages or ()] == ["en"]
 
 
-def test_keywords_guide_the_spelling(client: openai.OpenAI) -> None:
-    speech = wav(say(client, "af_heart", "My name is Siobhan, and I live near Nguyen's bakery."))
+def test_keywords_change_the_spelling(client: openai.OpenAI) -> None:
+    speech = wav(synthesize(client, "af_heart", "My name is Siobhan, and I live near Nguyen's bakery."))
     texts = [
         client.audio.transcriptions.create(model="whisper-base", file=("a.wav", speech), keywords=keywords).text
         for keywords in ([], ["Shivawn", "Winn"])
@@ -111,21 +111,21 @@ def test_keywords_guide_the_spelling(client: openai.OpenAI) -> None:
     assert texts[0] != texts[1]
 
 
-def test_a_chunking_strategy_is_taken_as_the_client_sends_it(
-    client: openai.OpenAI, spoken: list[NDArray[np.int16]]
+def test_chunking_strategy_of_the_official_client_is_accepted(
+    client: openai.OpenAI, sentences: list[NDArray[np.int16]]
 ) -> None:
     strategy: Any = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 300}
-    heard = client.audio.transcriptions.create(
-        model="whisper-base", file=("a.wav", wav(spoken[1])), chunking_strategy=strategy, language="en"
+    transcription = client.audio.transcriptions.create(
+        model="whisper-base", file=("a.wav", wav(sentences[1])), chunking_strategy=strategy, language="en"
     )
-    assert word_error_rate([DIALOGUE[1][1]], [heard.text]) <= 0.15
+    assert word_error_rate([DIALOGUE[1][1]], [transcription.text]) <= 0.15
 
 
-async def test_live_speech_is_written_down_while_it_is_spoken(server: Server, spoken: list[NDArray[np.int16]]) -> None:
-    """Two turns as a microphone gives them, a tenth of a second after the other; the first is long."""
+async def test_live_audio_is_transcribed_while_it_arrives(server: Server, sentences: list[NDArray[np.int16]]) -> None:
+    """Send two turns, the first one long, in blocks of 0.1 s at the pace of a microphone."""
     silence = np.zeros(RATE, np.int16)
-    audio = np.concatenate([spoken[0], spoken[2], spoken[1], silence, spoken[3], silence])
-    written = [" ".join(DIALOGUE[n][1] for n in (0, 2, 1)), DIALOGUE[3][1]]
+    audio = np.concatenate([sentences[0], sentences[2], sentences[1], silence, sentences[3], silence])
+    expected = [" ".join(DIALOGUE[n][1] for n in (0, 2, 1)), DIALOGUE[3][1]]
     texts, partial, order = [], "", []
     async with (
         openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client,
@@ -137,23 +137,23 @@ async def test_live_speech_is_written_down_while_it_is_spoken(server: Server, sp
             session={"type": "transcription", "audio": {"input": {"transcription": transcription}}}
         )
 
-        async def speak() -> None:
+        async def send() -> None:
             for start in range(0, len(audio), RATE // 10):
                 piece = audio[start : start + RATE // 10].tobytes()
                 await connection.input_audio_buffer.append(audio=base64.b64encode(piece).decode())
                 await asyncio.sleep(0.1)
 
-        speaking = asyncio.create_task(speak())
+        sending = asyncio.create_task(send())
         async for event in connection:
             assert event.type != "error", event
             order.append(event.type.rpartition(".")[2])
-            if event.type == "conversation.item.input_audio_transcription.delta" and not speaking.done():
+            if event.type == "conversation.item.input_audio_transcription.delta" and not sending.done():
                 partial += event.delta or ""
             if event.type == "conversation.item.input_audio_transcription.completed":
                 texts.append(event.transcript)
                 if len(texts) == 2:
                     break
-        await speaking
-    assert word_error_rate(written, texts) <= 0.15, texts
+        await sending
+    assert word_error_rate(expected, texts) <= 0.15, texts
     assert partial
     assert order.index("delta") < order.index("speech_stopped"), order

@@ -1,4 +1,4 @@
-"""A Whisper of Hugging Face's format, put where a model's own weights would lie, as its user would serve it."""
+"""A Whisper checkpoint in Hugging Face's format in the place of a model's own weights."""
 
 from __future__ import annotations
 
@@ -17,15 +17,21 @@ from tests.e2e.server import ROOT
 
 PUBLISHED = Path(os.environ.get("MODEL_DIR") or ROOT / "models") / "whisper-base"
 PROMPT = [50258, 50259, 50359, 50363]
-"""That of tests/e2e/tiny_whisper.py, which needs another environment to be imported."""
+"""The prompt of tools/tiny_models/whisper.py, which can be imported only in another environment."""
 
 
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds a random whisper-small in Hugging Face's format, and what `scripts/fetch_models` has made of it."""
+    """A folder with a random whisper-small in Hugging Face's format, and its conversion by `scripts/fetch_models`."""
     folder = tmp_path_factory.mktemp("models")
     python = Environment("qwen").python
-    maker = [python, "-m", "tests.e2e.tiny_whisper", folder / "whisper-small", PUBLISHED / "tokenizer.json"]
+    maker: list[str | Path] = [
+        python,
+        "-m",
+        "tools.tiny_models.whisper",
+        folder / "whisper-small",
+        PUBLISHED / "tokenizer.json",
+    ]
     subprocess.run(maker, cwd=ROOT, check=True)
     subprocess.run([ROOT / "scripts/fetch_models", "--model-dir", folder, "whisper-small"], check=True)
     return folder
@@ -33,15 +39,15 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whisper(model_dir: Path) -> WhisperModel:
-    """The conversion."""
+    """The converted model."""
     folder = converted(model_dir / "whisper-small", model_dir)
     return WhisperModel(str(folder), device="cpu", compute_type="float32", local_files_only=True)
 
 
-def test_the_converted_model_says_what_the_original_does(model_dir: Path, whisper: WhisperModel) -> None:
+def test_converted_model_generates_the_tokens_of_the_original(model_dir: Path, whisper: WhisperModel) -> None:
     features = np.load(model_dir / "whisper-small" / "features.npy")
     expected = np.load(model_dir / "whisper-small" / "tokens.npy").tolist()
-    [heard] = whisper.model.generate(
+    [result] = whisper.model.generate(
         ctranslate2.StorageView.from_array(features),
         [PROMPT],
         beam_size=1,
@@ -50,10 +56,10 @@ def test_the_converted_model_says_what_the_original_does(model_dir: Path, whispe
         suppress_tokens=[],
     )
     assert len(set(expected)) > 4
-    assert heard.sequences_ids[0] == expected
+    assert result.sequences_ids[0] == expected
 
 
-def test_the_converted_model_has_the_tokenizer_and_the_languages_of_the_original(whisper: WhisperModel) -> None:
+def test_converted_model_has_the_tokenizer_and_the_languages_of_the_original(whisper: WhisperModel) -> None:
     assert whisper.model.is_multilingual
     assert whisper.hf_tokenizer.encode(" naïve 🦊", add_special_tokens=False).ids == (
         WhisperModel(str(PUBLISHED), device="cpu").hf_tokenizer.encode(" naïve 🦊", add_special_tokens=False).ids
@@ -63,7 +69,7 @@ def test_the_converted_model_has_the_tokenizer_and_the_languages_of_the_original
     list(segments)
 
 
-def test_what_is_converted_is_not_converted_again(model_dir: Path) -> None:
+def test_converted_model_is_not_converted_again(model_dir: Path) -> None:
     model = converted(model_dir / "whisper-small", model_dir) / "model.bin"
     before = model.stat()
     again = subprocess.run(

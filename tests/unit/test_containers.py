@@ -1,4 +1,4 @@
-"""The images and the composition, as far as they can be judged without a container engine."""
+"""The images and the composition, as far as they can be checked without a container engine."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ import yaml
 
 from gateway.settings import GatewaySettings
 from supervisor.environments import ROOT
+from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings
 from tritone.catalogue import Catalogue
 
 TOOLS = Path(sys.executable).parent
 DOCKERFILES = ("Dockerfile.triton", "Dockerfile.gateway")
 COMPOSITIONS = [("compose.yaml",), ("compose.yaml", "compose.cpu.yaml")]
-SERVICES = ("models", "triton", "gateway")
-SERVING = ("triton", "gateway")
+SERVICES = ("triton", "gateway")
 IDLE_GRACE = 5
 """Seconds that the supervisor adds to DRAIN_TIMEOUT."""
 
 SETTINGS = {name.upper() for settings in (SupervisorSettings, GatewaySettings) for name in settings.model_fields}
-NOT_OURS = {"CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PYTHON", "TRITONE_CACHE", "TRITON_CACHE_DIR"}
+OTHERS = {
+    *("CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PUBLISH_ADDRESS", "PYTHON", "TRITONE_CACHE"),
+    "TRITON_CACHE_DIR",
+}
+"""Variables that are no settings of ours."""
 
 
 class Step(NamedTuple):
@@ -41,14 +45,14 @@ class Step(NamedTuple):
 
 
 def steps(dockerfile: str) -> list[Step]:
-    """The instructions of a Dockerfile, each on one line, without the comments."""
+    """Return the instructions of a Dockerfile, each on one line, without comments."""
     text = re.sub(r"^\s*#.*\n", "", (ROOT / dockerfile).read_text(), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     return [Step(*line.split(maxsplit=1)) for line in lines if line.strip()]
 
 
 def only(dockerfile: str, name: str) -> str:
-    """The words of an instruction that may be there once."""
+    """Return the words of an instruction that a Dockerfile has once."""
     (step,) = (step for step in steps(dockerfile) if step.name == name)
     return step.words
 
@@ -56,11 +60,12 @@ def only(dockerfile: str, name: str) -> str:
 def environments() -> list[str]:
     """The environments that Triton's image builds."""
     (build,) = (step.words for step in steps("Dockerfile.triton") if "--build" in step.words)
-    return build.partition("--build")[2].split()
+    words = build.partition("--build")[2].split()
+    return [name for word in words for name in (names(ROOT, word) if word in GROUPS else [word])]
 
 
 def built(dockerfile: str, image: Path, until: str = "") -> Path:
-    """What COPY puts into the image, up to the first step that contains `until`."""
+    """Copy what COPY puts into the image, up to the first step that contains `until`."""
     for name, words in steps(dockerfile):
         if until and until in words:
             break
@@ -76,7 +81,7 @@ def built(dockerfile: str, image: Path, until: str = "") -> Path:
 
 
 class Loader(yaml.SafeLoader):
-    """Reads Compose's `!reset`, which takes away what an earlier file says."""
+    """Reads Compose's `!reset`, which removes a value of an earlier file."""
 
 
 RESET = object()
@@ -84,17 +89,17 @@ Loader.add_constructor("!reset", lambda *_: RESET)
 
 
 def composition(*files: str) -> dict[str, Any]:
-    """The files, the later ones laid over the first."""
+    """Return the files, each merged over the one before."""
     whole: Any = {}
     for file in files:
-        whole = _laid_over(whole, yaml.load((ROOT / file).read_text(), Loader))
+        whole = _merged(whole, yaml.load((ROOT / file).read_text(), Loader))
     return dict(whole)
 
 
-def _laid_over(base: Any, over: Any) -> Any:
+def _merged(base: Any, over: Any) -> Any:
     if not (isinstance(base, dict) and isinstance(over, dict)):
         return over
-    values = base | {key: _laid_over(base.get(key), value) for key, value in over.items()}
+    values = base | {key: _merged(base.get(key), value) for key, value in over.items()}
     return {key: value for key, value in values.items() if value is not RESET}
 
 
@@ -114,17 +119,17 @@ def test_a_dockerfile_passes_hadolint(dockerfile: str) -> None:
 def test_a_composition_follows_the_compose_specification(files: tuple[str, ...], tmp_path: Path) -> None:
     merged = tmp_path / "compose.yaml"
     merged.write_text(yaml.safe_dump(composition(*files)))
-    command = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
+    command: list[str | Path] = [TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", merged]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout + check.stderr
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_an_image_starts_from_a_release_and_not_from_what_is_latest(dockerfile: str) -> None:
+def test_an_image_starts_from_a_pinned_release(dockerfile: str) -> None:
     assert re.search(r":\d+\.\d+[\w.]*-", only(dockerfile, "FROM"))
 
 
-def test_triton_is_newer_than_every_release_that_mends_a_known_hole() -> None:
+def test_triton_is_newer_than_every_release_with_a_known_vulnerability() -> None:
     release = re.search(r"tritonserver:(\d+\.\d+)-py3$", only("Dockerfile.triton", "FROM"))
     assert release
     rows = [line.split("|") for line in (ROOT / "SECURITY.md").read_text().splitlines() if "CVE-20" in line]
@@ -142,18 +147,19 @@ def test_an_image_runs_as_an_ordinary_user_and_stops_on_sigterm(dockerfile: str)
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_the_builder_is_sent_what_an_image_copies(dockerfile: str) -> None:
+def test_the_builder_gets_every_file_that_an_image_copies(dockerfile: str) -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     sources = [source for step in steps(dockerfile) if step.name == "COPY" for source in shlex.split(step.words)[:-1]]
     assert {source.split("/")[0] for source in sources} <= sent
 
 
 def test_every_environment_that_triton_needs_is_built_into_its_image() -> None:
-    needed = {"supervisor", *(model.environment for model in Catalogue.load().models.values())}
-    assert needed <= set(environments())
+    families = Catalogue.load({}).families.values()
+    needed = {model.environment for family in families for model in family.models.values()}
+    assert {"supervisor", *needed} <= set(environments())
 
 
-def test_the_environments_are_built_of_the_files_copied_before_them(tmp_path: Path) -> None:
+def test_the_environments_are_built_from_the_files_copied_before(tmp_path: Path) -> None:
     image = built("Dockerfile.triton", tmp_path, until="--build")
     command = [sys.executable, "-m", "supervisor.environments", "--build"]
     listing = subprocess.run(command, cwd=image, capture_output=True, text=True, check=False)
@@ -191,7 +197,7 @@ def test_the_gateway_image_has_neither_models_nor_their_packages(tmp_path: Path)
 def test_a_service_is_built_here_and_carries_our_version(name: str) -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert service(name)["image"].endswith(f":{version}")
-    assert service(name)["pull_policy"] == "build", "nobody else's image of that name is taken"
+    assert service(name)["pull_policy"] == "build", "no other image of that name is used"
     assert service(name)["build"]["dockerfile"] in DOCKERFILES
 
 
@@ -205,31 +211,34 @@ def test_a_service_has_no_privileges_and_a_read_only_root(name: str) -> None:
     assert not {"privileged", "user", "cap_add", "network_mode", "pid", "ipc"} & set(given)
 
 
-@pytest.mark.parametrize("name", SERVING)
-def test_a_service_that_serves_cannot_write_the_models(name: str) -> None:
-    assert [mount for mount in service(name)["volumes"] if ":/models" in mount] == ["models:/models:ro"]
+def test_only_triton_can_write_the_models() -> None:
+    mounts = {name: [mount for mount in service(name)["volumes"] if ":/models" in mount] for name in SERVICES}
+    assert mounts == {"triton": ["models:/models"], "gateway": ["models:/models:ro"]}
 
 
-@pytest.mark.parametrize("name", SERVING)
-def test_a_service_has_longer_to_stop_than_it_takes_to_drain(name: str) -> None:
+def test_downloads_are_cached_on_the_volume_of_the_models() -> None:
+    assert service("triton")["environment"]["TRITONE_CACHE"].startswith("/models/")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_stop_for_longer_than_it_drains(name: str) -> None:
     drain = SupervisorSettings.model_fields["drain_timeout"].default
     assert int(service(name)["stop_grace_period"].removesuffix("s")) > drain + IDLE_GRACE
 
 
-def test_nothing_starts_before_what_it_needs() -> None:
-    assert service("triton")["depends_on"] == {"models": {"condition": "service_completed_successfully"}}
+def test_the_gateway_starts_once_triton_is_healthy() -> None:
     assert service("gateway")["depends_on"] == {"triton": {"condition": "service_healthy"}}
     assert only("Dockerfile.triton", "HEALTHCHECK")
 
 
-@pytest.mark.parametrize("name", SERVING)
-def test_every_port_is_published_on_loopback_unless_told_otherwise(name: str) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_port_is_published_on_loopback_by_default(name: str) -> None:
     for port in service(name)["ports"]:
-        assert re.match(r"127\.0\.0\.1:|\$\{API_HOST:-127\.0\.0\.1\}:", port), port
+        assert re.match(r"127\.0\.0\.1:|\$\{PUBLISH_ADDRESS:-127\.0\.0\.1\}:", port), port
     assert name == "gateway" or all(port.startswith("127.") for port in service(name)["ports"])
 
 
-def test_what_triton_publishes_is_where_it_listens() -> None:
+def test_the_published_ports_of_triton_are_those_that_it_listens_on() -> None:
     environment = service("triton")["environment"]
     published = dict(re.findall(r"\$\{(\w+):-\d+\}:(\d+)", " ".join(service("triton")["ports"])))
     assert published == {name: str(port) for name, port in environment.items() if name.endswith("_PORT")}
@@ -239,7 +248,7 @@ def test_what_triton_publishes_is_where_it_listens() -> None:
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
 def test_a_variable_of_an_image_is_a_setting(dockerfile: str) -> None:
     words = [word for step in steps(dockerfile) if step.name == "ENV" for word in shlex.split(step.words)]
-    assert {word.partition("=")[0] for word in words} <= SETTINGS | NOT_OURS
+    assert {word.partition("=")[0] for word in words} <= SETTINGS | OTHERS
 
 
 @pytest.mark.parametrize("files", COMPOSITIONS, ids="+".join)
@@ -247,22 +256,27 @@ def test_a_variable_of_a_composition_is_a_setting_with_its_own_default(files: tu
     text = "".join((ROOT / file).read_text() for file in files)
     given = {name for each in SERVICES for name in service(each, *files)["environment"]}
     defaults = re.findall(r"\$\{(\w+):-([^}]*)\}", text)
-    assert given | {name for name, _ in defaults} <= SETTINGS | NOT_OURS
-    models = Catalogue.load().choose((), ())
-    chosen = {
-        "TTS_MODES": ",".join(model.id for model in models if model.kind == "speech"),
-        "STT_MODELS": ",".join(model.id for model in models if model.kind == "transcription"),
-    }
+    assert given | {name for name, _ in defaults} <= SETTINGS | OTHERS
     for name, default in defaults:
-        assert default == chosen.get(name) or default == str(SupervisorSettings.model_fields[name.lower()].default)
+        own = "127.0.0.1" if name == "PUBLISH_ADDRESS" else SupervisorSettings.model_fields[name.lower()].default
+        assert default == ("" if own == () else str(own))
 
 
-def test_every_service_is_told_the_same_models() -> None:
-    told = [{name: service(each)["environment"][name] for name in ("TTS_MODES", "STT_MODELS")} for each in SERVICES]
-    assert told[1:] == told[:-1]
+def test_the_composition_chooses_no_models_and_passes_the_choice_of_the_operator() -> None:
+    given = service("triton")["environment"]
+    for name in ("TTS_MODES", "STT_MODELS", "MODEL_TYPE", "DEVICE"):
+        assert given[name].startswith(f"${{{name}:-"), "from the shell or .env"
+    assert not {"TTS_MODES", "STT_MODELS", "MODEL_TYPE"} & set(service("gateway")["environment"])
+    text = (ROOT / "compose.yaml").read_text()
+    assert not [id_ for id_ in Catalogue.load({}).models if id_ in text]
 
 
-def test_the_gpus_are_reserved_unless_the_cpu_is_asked_for() -> None:
+def test_the_published_address_is_not_the_address_inside() -> None:
+    assert service("gateway")["environment"]["API_HOST"] == "0.0.0.0"
+    assert "API_HOST" not in " ".join(service("gateway")["ports"])
+
+
+def test_the_gpus_are_reserved_except_with_the_cpu_file() -> None:
     (device,) = service("triton")["deploy"]["resources"]["reservations"]["devices"]
     assert device["capabilities"] == ["gpu"]
     without = service("triton", *COMPOSITIONS[1])

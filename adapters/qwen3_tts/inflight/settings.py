@@ -11,7 +11,6 @@ from adapters.qwen3_tts.frames import FRAMES_PER_SECOND
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 
-_SLOTS_ON_CPU, _SLOTS_ON_GPU = 4, 16
 _PREFILL_ON_CPU, _PREFILL_ON_GPU = 32, 256
 """Prompt tokens that take about as long as a frame: on a CPU measured with one thread; on a GPU the largest chunk that
 goes through the layers at once."""
@@ -35,10 +34,12 @@ class EngineSettings:
     def read(cls, device: str, environ: Mapping[str, str] = os.environ) -> EngineSettings:
         """Read the settings, with the defaults of `device`; raises `UnusableSettingError`."""
         on_cpu = device == "cpu"
+        engine = settings.FAMILY.slot_engine
+        assert engine, "family.toml describes it"
         prefill_tokens = settings.QWEN_PREFILL_TOKENS.read(environ)
         return cls(
             limits=Limits(
-                slots=settings.QWEN_SLOTS.read(environ) or (_SLOTS_ON_CPU if on_cpu else _SLOTS_ON_GPU),
+                slots=settings.QWEN_SLOTS.read(environ) or (engine.least_slots if on_cpu else engine.most_slots),
                 positions=settings.QWEN_KV_POSITIONS.read(environ),
                 queue=settings.QWEN_QUEUE.read(environ),
                 queue_seconds=settings.QWEN_QUEUE_SECONDS.read(environ),

@@ -1,4 +1,4 @@
-"""The adapters import a module that exists only inside Triton; these tests put its stand-in there."""
+"""The adapters import a module that exists only inside Triton; these tests use its stand-in."""
 
 from __future__ import annotations
 

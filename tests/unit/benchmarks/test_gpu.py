@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.gpu.__main__ import Run, tasks
+from benchmarks.gpu.__main__ import GpuRun, tasks
 from benchmarks.gpu.playback import PlaybackClient
 from benchmarks.gpu.results import Results
-from benchmarks.gpu.steps import Options, options_from
+from benchmarks.gpu.steps import BenchOptions, options_from
 from benchmarks.report import machine
 from tritone.contract import SPEECH_RATE
 
@@ -34,8 +34,8 @@ for part, size, until in json.loads(tasks):
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
-    return Options(
+def options(tmp_path: Path) -> BenchOptions:
+    return BenchOptions(
         device="cuda:0",
         dtype="bfloat16",
         shapes="full",
@@ -47,19 +47,21 @@ def options(tmp_path: Path) -> Options:
     )
 
 
-def run(options: Options, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def run(
+    options: BenchOptions, parts: list[str], *, seconds: float = 60, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
     """Run these parts, and return the results."""
     monkeypatch.setattr("benchmarks.gpu.__main__.SECONDS", dict.fromkeys(parts, 10))
     monkeypatch.setattr("benchmarks.gpu.__main__._STOPPING", 0.1)
     results = Results(options.out, {})
     worker = (sys.executable, "-c", WORKER)
-    Run(options, results, time.time() + seconds, worker).all([(part, "1.7B") for part in parts])
+    GpuRun(options, results, time.time() + seconds, worker).all([(part, "1.7B") for part in parts])
     written: dict[str, Any] = json.loads(options.out.read_text())
     return written
 
 
 def test_worker_that_dies_or_hangs_is_replaced_for_the_remaining_parts(
-    options: Options, monkeypatch: pytest.MonkeyPatch
+    options: BenchOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = run(options, ["first", "dies", "second", "hangs", "third"], monkeypatch=monkeypatch)
     assert [*written["sizes"]["1.7B"]] == ["first", "second", "third"]
@@ -67,12 +69,12 @@ def test_worker_that_dies_or_hangs_is_replaced_for_the_remaining_parts(
     assert written["valid"]
 
 
-def test_wrong_result_makes_the_run_invalid(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_result_makes_the_run_invalid(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(options, ["first"], monkeypatch=monkeypatch)["valid"]
     assert not run(options, ["wrong", "second"], monkeypatch=monkeypatch)["valid"]
 
 
-def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: Options) -> None:
+def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: BenchOptions) -> None:
     results = Results(options.out, {})
     results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
     results.add("frames", "1.7B", "1", {"frame_ms": 2.5, "bytes": 5_000_000_000})
@@ -81,7 +83,7 @@ def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: Opti
     assert (frame["floor_ms"], frame["times_floor"]) == (1.25, 2.0)
 
 
-def test_parts_without_time_are_listed_as_left_out(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_without_time_are_listed_as_left_out(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     written = run(options, ["first", "second"], seconds=0, monkeypatch=monkeypatch)
     assert written["left_out"] == ["1.7B first", "1.7B second"]
 
@@ -97,7 +99,7 @@ def test_each_size_is_measured_to_the_end_before_the_next() -> None:
     ]
 
 
-def test_options_survive_the_way_to_another_process(options: Options) -> None:
+def test_options_survive_the_way_to_another_process(options: BenchOptions) -> None:
     assert options_from(options.text) == options
 
 
@@ -120,9 +122,7 @@ def test_playback_is_silent_when_audio_arrives_later_than_it_is_played(
     assert client.seconds == 1.5
 
 
-def test_carried_version_of_an_installed_package_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_carried_version_of_an_installed_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     carried = tmp_path / "numpy-0.1.dist-info"
     carried.mkdir()
     (carried / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 0.1\n")

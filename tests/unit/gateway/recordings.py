@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import av
 import numpy as np
@@ -22,9 +23,9 @@ def encoded(pcm: Samples, container: str, codec: str, rate: int = RATE, layout: 
     """Return a file of mono `pcm` in each channel, with a grey video track if `video` names its codec."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        sound = output.add_stream(codec, rate=rate, layout=layout)
+        sound: Any = output.add_stream(codec, rate=rate, layout=layout)
         if video:
-            picture = output.add_stream(video, rate=25, width=64, height=64, pix_fmt="yuv420p")
+            picture: Any = output.add_stream(video, rate=25, width=64, height=64, pix_fmt="yuv420p")
             for _ in range(25):
                 output.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
             output.mux(picture.encode(None))

@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
 import pytest
-import pytest_asyncio
-from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor.control import Control, LoadError, UnreachableError
 from tests.ports import free_ports
+from tests.unit.supervisor.control_stand_in import DESCRIPTION, SECRET, Triton
+from tritone.catalogue import Catalogue
 
-SECRET = ("triton-grpc-protocol-tritone-control", "s3cret")
-
-
-class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
-    """Answers as Triton 2.51 does: control needs the secret, `damaged` cannot be loaded."""
-
-    def __init__(self) -> None:
-        self.loaded: set[str] = set()
-        self.address = ""
-
-    async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return service_pb2.ServerReadyResponse(ready=True)
-
-    async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        return service_pb2.ModelReadyResponse(ready=request.name in self.loaded)
-
-    async def RepositoryModelLoad(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await self._authorize(context)
-        if request.model_name == "damaged":
-            await context.abort(grpc.StatusCode.INTERNAL, "weights are damaged\n")
-        self.loaded.add(request.model_name)
-        return service_pb2.RepositoryModelLoadResponse()
-
-    async def RepositoryModelUnload(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
-        await self._authorize(context)
-        self.loaded.discard(request.model_name)
-        return service_pb2.RepositoryModelUnloadResponse()
-
-    async def _authorize(self, context: grpc.aio.ServicerContext) -> None:
-        if SECRET not in context.invocation_metadata():
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")
-
-
-@pytest_asyncio.fixture
-async def triton() -> AsyncIterator[Triton]:
-    triton = Triton()
-    server = grpc.aio.server()
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(triton, server)
-    triton.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    await server.start()
-    yield triton
-    await server.stop(grace=None)
+CATALOGUE = Catalogue.load({})
 
 
 async def test_a_model_is_ready_between_its_load_and_its_unload(triton: Triton) -> None:
-    async with Control(triton.address, "s3cret") as control:
+    async with Control(triton.address, SECRET) as control:
         assert await control.server_ready()
         assert not await control.model_ready("whisper-base")
         await control.load("whisper-base")
@@ -68,7 +23,7 @@ async def test_a_model_is_ready_between_its_load_and_its_unload(triton: Triton) 
 
 
 async def test_a_load_that_fails_raises_the_words_of_the_server(triton: Triton) -> None:
-    async with Control(triton.address, "s3cret") as control:
+    async with Control(triton.address, SECRET) as control:
         with pytest.raises(LoadError, match=r"^weights are damaged$"):
             await control.load("damaged")
 
@@ -94,9 +49,45 @@ async def test_a_proxy_of_the_environment_is_not_used(triton: Triton, monkeypatc
 
 
 async def test_a_server_that_does_not_listen_is_unreachable() -> None:
-    async with Control(f"127.0.0.1:{free_ports(1)[0]}", "s3cret") as control:
+    async with Control(f"127.0.0.1:{free_ports(1)[0]}", SECRET) as control:
         with pytest.raises(UnreachableError):
             await control.server_ready()
         assert not await control.model_ready("whisper-base")
         with pytest.raises(LoadError):
             await control.load("whisper-base")
+
+
+async def test_a_transcription_model_is_described_by_a_window_of_silence(triton: Triton) -> None:
+    async with Control(triton.address) as control:
+        assert await control.describe(CATALOGUE.models["whisper-base"]) == DESCRIPTION
+    (request,) = triton.requests
+    assert (request.model_name, request.parameters["describe"].bool_param) == ("whisper-base", True)
+    assert [(tensor.name, list(tensor.shape)) for tensor in request.inputs] == [("audio", [1, 1600])]
+    assert request.raw_input_contents == [bytes(1600 * 4)]
+    assert [output.name for output in request.outputs] == ["description"]
+
+
+async def test_a_voice_clone_is_described_without_a_reference(triton: Triton) -> None:
+    triton.outputs = {
+        "audio": "",
+        "description": '{"voices": [], "languages": [], "default_voice": "", "speed_range": [1, 1], "options": []}',
+    }
+    async with Control(triton.address) as control:
+        description = await control.describe(CATALOGUE.models["qwen3-tts-1.7b-clone"])
+    assert description.options == ()
+    (request,) = triton.requests
+    assert [(tensor.name, list(tensor.shape)) for tensor in request.inputs] == [("text", [1])]
+    assert request.raw_input_contents == [b"\0\0\0\0"]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "error", "text"),
+    [({}, "", "its answer has no description"), ({}, "stub is not healthy", "stub is not healthy")],
+)
+async def test_a_model_that_does_not_describe_itself_is_an_error(
+    triton: Triton, outputs: dict[str, str], error: str, text: str
+) -> None:
+    triton.outputs, triton.error = outputs, error
+    async with Control(triton.address) as control:
+        with pytest.raises(LoadError, match=f"whisper-base does not describe itself: {text}"):
+            await control.describe(CATALOGUE.models["whisper-base"])

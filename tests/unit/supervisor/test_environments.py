@@ -12,10 +12,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisor import environments
+from supervisor import environments, requirements
 from supervisor.environments import ROOT, Environment
 
-SOURCES = ("__init__.py", "console.py", "environments.py")
+SOURCES = ("__init__.py", "console.py", "environments.py", "requirements.py")
 
 
 BUILD_BACKEND = """
@@ -303,8 +303,9 @@ def test_models_means_the_models_environments_and_all_means_every_one_but_the_op
         path = tmp_path / "requirements" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert environments.names("models", tmp_path) == ["speech"]
-    assert sorted(environments.names("all", tmp_path)) == ["gateway", "server", "speech"]
+    assert requirements.names(tmp_path, "models") == ["speech"]
+    assert sorted(requirements.names(tmp_path, "all")) == ["gateway", "server", "speech"]
+    assert sorted(requirements.names(tmp_path)) == ["extra", "gateway", "server", "speech"]
 
 
 def test_a_group_builds_each_of_its_environments(tmp_path: Path) -> None:

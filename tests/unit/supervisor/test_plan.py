@@ -1,4 +1,4 @@
-"""What the settings come to on this machine; `nvidia-smi` is a shell script."""
+"""The plan for settings and a machine; `nvidia-smi` is a shell script."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from adapters.settings import UnusableSettingError
 from supervisor import gpus
 from supervisor import settings as settings_module
 from supervisor.plan import Plan
 from supervisor.settings import Settings
 from tests.unit.supervisor.conftest import NvidiaSmi
 from tritone.catalogue import UnknownModelError
+from tritone.settings import UnusableSettingError
 
 A100 = "40000, 8.0, NVIDIA A100-SXM4-40GB"
 MX130 = "300, 5.0, NVIDIA GeForce MX130"
@@ -40,26 +40,23 @@ def ids(plan: Plan) -> list[str]:
     return [model.id for model in plan.models]
 
 
-def test_a_model_type_alone_chooses_qwen_on_a_cpu_too(settings: Callable[..., Settings]) -> None:
+def test_a_model_type_alone_chooses_its_models_on_a_cpu_too(settings: Callable[..., Settings]) -> None:
     plan = Plan.make(settings(model_type="0.6b", stt_models=("none",), device="cpu"))
     assert ids(plan) == ["qwen3-tts-0.6b", "qwen3-tts-0.6b-clone"]
     assert plan.environments[0] == "qwen"
-    assert plan.variables()["TTS_MODES"] == "qwen3-tts-0.6b,qwen3-tts-0.6b-clone"
 
 
-def test_an_unknown_model_type_is_refused(settings: Callable[..., Settings]) -> None:
+def test_an_unknown_model_type_is_rejected(settings: Callable[..., Settings]) -> None:
     with pytest.raises(UnknownModelError, match="MODEL_TYPE: '7b' is unknown"):
         Plan.make(settings(model_type="7b"))
 
 
-def test_a_gpu_serves_what_fits_and_the_choice_is_told(
-    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi
-) -> None:
+def test_a_gpu_serves_the_models_that_fit_with_a_note(settings: Callable[..., Settings], nvidia_smi: NvidiaSmi) -> None:
     nvidia_smi(A100)
     plan = Plan.make(settings())
     assert plan.device == "cuda"
     assert ids(plan) == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-clone", "whisper-large-v3-turbo"]
-    assert "38.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free), with 16 streams" in plan.notes[0]
+    assert "38.0 GB on NVIDIA A100-SXM4-40GB (39.1 GB free), 16 slots of 6144 positions" in plan.notes[0]
     assert (plan.variables()["QWEN_SLOTS"], plan.variables()["QWEN_KV_POSITIONS"]) == ("16", "6144")
 
 
@@ -70,7 +67,7 @@ def test_a_gpu_serves_what_fits_and_the_choice_is_told(
         ("23900, 8.6, NVIDIA GeForce RTX 3090", "1.7b", "5", "6144"),
     ],
 )
-def test_a_small_gpu_has_fewer_and_shorter_streams(
+def test_a_small_gpu_gets_fewer_and_shorter_slots(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, card: str, size: str, slots: str, positions: str
 ) -> None:
     nvidia_smi(card)
@@ -79,7 +76,7 @@ def test_a_small_gpu_has_fewer_and_shorter_streams(
     assert (plan.variables()["QWEN_SLOTS"], plan.variables()["QWEN_KV_POSITIONS"]) == (slots, positions)
 
 
-def test_the_published_package_is_fitted_by_its_own_figures(
+def test_the_published_package_counts_its_own_memory(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(A100)
@@ -89,7 +86,7 @@ def test_the_published_package_is_fitted_by_its_own_figures(
     assert "QWEN_SLOTS" not in plan.variables()
 
 
-def test_a_setting_says_more_than_the_memory_about_streams(
+def test_a_setting_overrides_the_slots_that_memory_decides(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(A100)
@@ -101,7 +98,7 @@ def test_a_setting_says_more_than_the_memory_about_streams(
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])
-def test_a_gpu_that_is_hidden_is_none(
+def test_a_hidden_gpu_is_not_used(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, hidden: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi(A100)
@@ -111,9 +108,7 @@ def test_a_gpu_that_is_hidden_is_none(
     assert (plan.device, ids(plan)) == ("cpu", ["kokoro-82m", "whisper-base"])
 
 
-def test_a_gpu_that_has_room_for_nothing_is_left_alone(
-    settings: Callable[..., Settings], nvidia_smi: NvidiaSmi
-) -> None:
+def test_a_gpu_that_no_model_fits_is_not_used(settings: Callable[..., Settings], nvidia_smi: NvidiaSmi) -> None:
     nvidia_smi(MX130)
     plan = Plan.make(settings())
     assert (plan.device, ids(plan)) == ("cpu", ["kokoro-82m", "whisper-base"])
@@ -122,7 +117,7 @@ def test_a_gpu_that_has_room_for_nothing_is_left_alone(
     assert Plan.make(settings(tts_modes=("kokoro",), stt_models=("base",))).device == "cuda"
 
 
-def test_a_gpu_of_which_nothing_is_known_serves_the_embedded_default(
+def test_a_gpu_of_unknown_memory_serves_the_embedded_defaults(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -130,18 +125,18 @@ def test_a_gpu_of_which_nothing_is_known_serves_the_embedded_default(
     monkeypatch.setattr(gpus, "present", lambda: True)
     plan = Plan.make(settings())
     assert (plan.device, ids(plan)) == ("cuda", ["kokoro-82m", "whisper-base"])
-    assert "nvidia-smi tells nothing" in plan.notes[0]
+    assert plan.notes[0].startswith("nvidia-smi reports no GPU memory")
 
 
-def test_a_gpu_that_is_asked_for_and_hidden_is_warned_of(
+def test_a_required_but_hidden_gpu_is_warned_of(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     plan = Plan.make(settings(device="cuda"))
-    assert plan.notes == ("warning: DEVICE=cuda, and no GPU can be seen",)
+    assert plan.notes == ("warning: DEVICE=cuda, but no GPU is visible",)
 
 
-def test_little_memory_makes_whisper_compute_in_int8_unless_a_setting_says_otherwise(
+def test_little_memory_makes_whisper_compute_in_int8_unless_a_setting_fixes_it(
     settings: Callable[..., Settings], nvidia_smi: NvidiaSmi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nvidia_smi("1400, 8.0, NVIDIA A2")
@@ -150,29 +145,38 @@ def test_little_memory_makes_whisper_compute_in_int8_unless_a_setting_says_other
     assert Plan.make(settings()).variables()["WHISPER_COMPUTE_TYPE"] == "int8"
 
 
-def test_gpus_are_counted_as_the_driver_does(settings: Callable[..., Settings]) -> None:
+def test_gpus_are_numbered_as_by_the_driver(settings: Callable[..., Settings]) -> None:
     assert Plan.make(settings(device="cpu")).variables()["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
-def test_a_further_checkpoint_is_served_beside_what_is_chosen_and_the_gateway_is_told_what_it_is_like(
+def test_an_extra_checkpoint_is_served_beside_the_chosen_models(
     settings: Callable[..., Settings], checkpoint: Path
 ) -> None:
     plan = Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
     assert ids(plan) == ["kokoro-82m", "whisper-base", "minsu"]
     model = plan.models[-1]
     assert (model.mode, model.size, model.environment) == ("custom_voice", "0.6b", "qwen")
-    variables = plan.variables()
-    assert variables["EXTRA_MODELS_LIKE"] == "minsu=qwen3-tts-0.6b"
-    assert variables["TTS_MODES"] == "kokoro-82m,minsu"
-    told = dict(pair.split("=") for pair in variables["EXTRA_MODELS_LIKE"].split(","))
-    gateway = plan.catalogue.load().with_extra(told)
-    assert [model.id for model in gateway.choose(variables["TTS_MODES"].split(","), ("none",))] == [
-        "kokoro-82m",
-        "minsu",
-    ]
+    assert (plan.templates, plan.checkpoints) == ({"minsu": "qwen3-tts-0.6b"}, {"minsu": checkpoint})
 
 
-def test_a_further_checkpoint_may_be_served_alone(settings: Callable[..., Settings], checkpoint: Path) -> None:
+def test_companions_are_loaded_with_the_models_that_need_them(settings: Callable[..., Settings]) -> None:
+    plan = Plan.make(settings(device="cpu"))
+    assert [model.id for model in plan.loaded] == ["kokoro-82m", "whisper-base", "tritone", "transcription-long"]
+    assert set(plan.environments) >= {"kokoro", "whisper", "supervisor", "windowing"}
+    speech = Plan.make(settings(device="cpu", stt_models=("none",)))
+    assert [model.id for model in speech.loaded] == ["kokoro-82m", "tritone"]
+    assert "windowing" not in speech.environments
+
+
+def test_the_models_of_an_extra_family_can_be_chosen(
+    settings: Callable[..., Settings], extra_family: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXTRA_FAMILIES", str(extra_family))
+    plan = Plan.make(settings(device="cpu", tts_modes=("bark-small",), stt_models=("none",)))
+    assert (ids(plan), plan.environments[0]) == (["bark-small"], "bark")
+
+
+def test_an_extra_checkpoint_may_be_served_alone(settings: Callable[..., Settings], checkpoint: Path) -> None:
     chosen = settings(device="cpu", tts_modes=("none",), stt_models=("none",), extra_models=f"minsu={checkpoint}")
     assert ids(Plan.make(chosen)) == ["minsu"]
 
@@ -187,7 +191,7 @@ def test_a_model_made_by_hand_in_the_repository_names_its_checkpoint(
     )
     chosen = settings(device="cpu", extra_models="yuna", model_dir=tmp_path)
     plan = Plan.make(chosen, tmp_path / "model_repository")
-    assert plan.like == {"yuna": "qwen3-tts-0.6b"}
+    assert plan.templates == {"yuna": "qwen3-tts-0.6b"}
 
 
 @pytest.mark.parametrize(
@@ -195,23 +199,26 @@ def test_a_model_made_by_hand_in_the_repository_names_its_checkpoint(
     [
         ("minsu={folder}/none", "EXTRA_MODELS: minsu: .*config.json is missing; put a checkpoint there"),
         ("minsu", "set minsu=FOLDER"),
-        ("tts-1={folder}/minsu", "'tts-1' is a name already"),
-        ("kokoro-82m={folder}/minsu", "'kokoro-82m' is a name already"),
+        ("tts-1={folder}/minsu", "'tts-1' is already in use"),
+        ("kokoro-82m={folder}/minsu", "'kokoro-82m' is already in use"),
     ],
 )
-def test_a_further_checkpoint_that_cannot_be_is_told(
+def test_an_unusable_extra_checkpoint_is_an_error(
     settings: Callable[..., Settings], checkpoint: Path, extra: str, right: str
 ) -> None:
     with pytest.raises(UnknownModelError, match=right):
         Plan.make(settings(device="cpu", extra_models=extra.format(folder=checkpoint.parent)))
 
 
-def test_a_kind_of_checkpoint_that_is_not_served_is_told(settings: Callable[..., Settings], checkpoint: Path) -> None:
+def test_an_unknown_kind_of_checkpoint_is_an_error(settings: Callable[..., Settings], checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text(CONFIG % ("voice_design", "0b6"))
-    with pytest.raises(UnknownModelError, match=r"a voice_design model of 0\.6b, which is not served"):
+    with pytest.raises(
+        UnknownModelError,
+        match=r"minsu: .*tts_model_type='voice_design', tts_model_size='0b6'; no known model is like it",
+    ):
         Plan.make(settings(device="cpu", extra_models=f"minsu={checkpoint}"))
 
 
-def test_instances_of_a_model_that_is_not_served_are_refused(settings: Callable[..., Settings]) -> None:
+def test_instances_of_a_model_that_is_not_served_are_rejected(settings: Callable[..., Settings]) -> None:
     with pytest.raises(UnknownModelError, match="MODEL_INSTANCES: not served: whisper"):
         Plan.make(settings(device="cpu", model_instances="whisper=2"))

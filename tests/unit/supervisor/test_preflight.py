@@ -14,7 +14,7 @@ from supervisor.settings import Settings
 
 @pytest.fixture(autouse=True)
 def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine on which nothing is amiss, but for what a test says."""
+    """A machine without problems, except those of the test."""
     monkeypatch.setattr(preflight, "find_libpython", lambda: Path("/lib/libpython.so"))
     monkeypatch.setattr(preflight, "SHARED_MEMORY_NEEDED", 0)
 
@@ -23,7 +23,7 @@ def test_an_able_machine_has_no_findings(settings: Callable[..., Settings]) -> N
     assert list(preflight.findings(settings())) == []
 
 
-def test_a_port_in_use_is_told_with_its_setting_and_its_holder(settings: Callable[..., Settings]) -> None:
+def test_a_port_in_use_is_reported_with_its_setting_and_its_process(settings: Callable[..., Settings]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -52,12 +52,12 @@ def test_a_vulnerable_triton_that_would_listen_for_vertex_ai_is_not_started(
     assert "unset AIP_MODE" in finding
 
 
-def test_an_address_of_another_machine_is_told(settings: Callable[..., Settings]) -> None:
+def test_an_address_of_another_machine_is_reported(settings: Callable[..., Settings]) -> None:
     (finding,) = preflight.findings(settings(api_host="192.0.2.1"))
     assert finding.startswith("API_HOST=192.0.2.1 cannot be listened on: ")
 
 
-def test_a_missing_libpython_is_told_with_its_package(
+def test_a_missing_libpython_is_reported_with_its_package(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preflight, "find_libpython", lambda: None)
@@ -66,25 +66,27 @@ def test_a_missing_libpython_is_told_with_its_package(
     assert "install libpython3." in finding
 
 
-def test_too_little_shared_memory_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_shared_memory_is_reported(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(preflight, "SHARED_MEMORY_NEEDED", 1 << 60)
     (finding,) = preflight.findings(settings())
     assert "--shm-size" in finding
 
 
-def test_an_old_c_library_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_c_library_is_reported(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
     (finding,) = preflight.findings(settings())
-    assert finding == "the embedded Triton needs glibc 2.34 or newer, and here is 2.31: use the container"
+    assert finding == "the embedded Triton needs glibc 2.34 or newer, this machine has 2.31: use the container"
 
 
-def test_another_c_library_is_told(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_c_library_is_reported(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.libc_ver", lambda: ("", ""))
     (finding,) = preflight.findings(settings())
     assert "another C library" in finding
 
 
-def test_an_installed_server_asks_nothing_of_the_c_library(
+def test_an_installed_server_needs_no_c_library_check(
     settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
@@ -93,7 +95,7 @@ def test_an_installed_server_asks_nothing_of_the_c_library(
     assert list(preflight.findings(settings(tritonserver_home=tmp_path))) == []
 
 
-def test_an_installed_server_that_is_not_there_is_told(settings: Callable[..., Settings], tmp_path: Path) -> None:
+def test_a_missing_installed_server_is_reported(settings: Callable[..., Settings], tmp_path: Path) -> None:
     (finding,) = preflight.findings(settings(tritonserver_home=tmp_path))
     assert finding.startswith(f"TRITONSERVER_HOME={tmp_path} has no bin/tritonserver")
 
@@ -103,23 +105,23 @@ def test_an_installed_server_that_is_not_there_is_told(settings: Callable[..., S
     [
         ("DTYPE", "int8", "DTYPE=int8 is unknown; choose from bfloat16, float16, float32"),
         ("ATTN_IMPLEMENTATION", "flash", "ATTN_IMPLEMENTATION=flash is unknown; choose from flash_attention_2, sdpa"),
-        ("DTYPE", "Float16", "DTYPE=float16 needs a GPU"),
-        ("QWEN_MAX_BATCH", "0", "QWEN_MAX_BATCH=0 must be a whole number from 1 on"),
-        ("CPU_THREADS", "-1", "CPU_THREADS=-1 must be a whole number from 0 on"),
+        ("DTYPE", "Float16", "DTYPE=float16 needs a GPU; on a CPU choose bfloat16 or float32"),
+        ("QWEN_MAX_BATCH", "0", "QWEN_MAX_BATCH=0 must be a whole number, 1 or more"),
+        ("CPU_THREADS", "-1", "CPU_THREADS=-1 must be a whole number, 0 or more"),
         ("WHISPER_COMPUTE_TYPE", "int4", "WHISPER_COMPUTE_TYPE=int4 is unknown"),
     ],
 )
-def test_what_the_models_could_not_load_with_is_told_before(
+def test_an_unusable_setting_of_a_model_is_reported_before_loading(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, name: str, value: str, right: str
 ) -> None:
     monkeypatch.setenv(name, value)
     plan = Plan.make(settings(device="cpu", model_type="0.6b"))
-    (finding,) = preflight.impossible(plan)
+    (finding,) = preflight.unusable_settings(plan)
     assert finding.startswith(right)
 
 
-def test_a_precision_for_gpus_is_nothing_to_models_that_do_not_read_it(
+def test_a_gpu_only_precision_is_ignored_for_other_families(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DTYPE", "float16")
-    assert list(preflight.impossible(Plan.make(settings(device="cpu")))) == []
+    assert list(preflight.unusable_settings(Plan.make(settings(device="cpu")))) == []

@@ -42,7 +42,7 @@ asyncio.run(main())
 
 
 def running(code: str, path: Path, grace: float = PATIENCE) -> AbstractAsyncContextManager[Process]:
-    log = Log("child", path, alarming=lambda line: line.startswith("E"))
+    log = Log("child", path, is_alarming=lambda line: line.startswith("E"))
     return Process.running("child", [sys.executable, "-c", code], os.environ, grace=grace, log=log)
 
 
@@ -58,7 +58,7 @@ async def first_line(log: Path) -> str:
 
 
 def has_ended(pidfd: int) -> bool:
-    """Whether the process ends in time; a zombie has ended."""
+    """Return whether the process ends in time; a zombie has ended."""
     ended, _, _ = select.select([pidfd], [], [], PATIENCE)
     os.close(pidfd)
     return bool(ended)
@@ -70,7 +70,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_when_its_grace_is_over(
     async with running(STUBBORN, tmp_path / "log", grace=0.1) as child:
         await first_line(tmp_path / "log")
     assert await child.wait() == -signal.SIGKILL
-    assert capsys.readouterr().out == "child: not done after 0.1 s, killed\n"
+    assert capsys.readouterr().out == "child: still running after 0.1 s, killed\n"
 
 
 async def test_a_child_that_obeys_is_not_killed(tmp_path: Path) -> None:
@@ -82,26 +82,26 @@ async def test_a_child_that_obeys_is_not_killed(tmp_path: Path) -> None:
     assert await child.wait() == 3
 
 
-async def test_what_a_child_started_ends_with_it(tmp_path: Path) -> None:
+async def test_a_grandchild_ends_with_its_parent(tmp_path: Path) -> None:
     async with running(START_STUBBORN + "time.sleep(600)", tmp_path / "log"):
         grandchild = os.pidfd_open(int(await first_line(tmp_path / "log")))
     assert has_ended(grandchild)
 
 
-async def test_a_child_is_known_to_have_died_while_its_orphans_live(tmp_path: Path) -> None:
+async def test_a_childs_death_is_noticed_while_its_orphans_live(tmp_path: Path) -> None:
     with pytest.raises(ProcessDiedError, match="child ended with status 5"):
         async with asyncio.timeout(PATIENCE), running(START_STUBBORN + "sys.exit(5)", tmp_path / "log") as child:
             await child.watch()
 
 
-async def test_a_child_that_ends_by_itself_is_told_with_its_last_words(tmp_path: Path) -> None:
+async def test_an_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path) -> None:
     with pytest.raises(ProcessDiedError) as died:
         async with running("print('first'); print('no memory'); raise SystemExit(7)", tmp_path / "log") as child:
             await child.watch()
     assert str(died.value) == "child ended with status 7\n  first\n  no memory"
 
 
-async def test_work_that_needs_a_child_is_given_up_when_it_dies(tmp_path: Path) -> None:
+async def test_work_that_needs_a_child_is_cancelled_when_it_dies(tmp_path: Path) -> None:
     given_up = asyncio.Event()
 
     async def work() -> None:

@@ -1,4 +1,4 @@
-"""Environments that nobody has used for a month are removed, and no others."""
+"""Environments that were not used for a month are removed, and no others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def environment(cache: Path, name: str, days_unused: float) -> Path:
     return folder
 
 
-def test_what_was_not_used_for_a_month_is_removed_and_told(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_environment_unused_for_a_month_is_removed_and_logged(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     old, recent = environment(cache, "kokoro-1", 31), environment(cache, "kokoro-2", 29)
     assert prune.main() == 0
     assert not old.exists()
@@ -41,9 +43,9 @@ def test_what_was_not_used_for_a_month_is_removed_and_told(cache: Path, capsys: 
     assert prune.main() == 0
 
 
-def test_what_a_process_runs_in_stays(cache: Path) -> None:
+def test_an_environment_with_a_running_process_stays(cache: Path) -> None:
     old = environment(cache, "gateway-1", 365)
-    command = [old / "bin" / "python", "-c", "print(flush=True); input()"]
+    command: list[str | Path] = [old / "bin" / "python", "-c", "print(flush=True); input()"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdout
         running.stdout.readline()
@@ -54,7 +56,7 @@ def test_what_a_process_runs_in_stays(cache: Path) -> None:
     assert not old.exists()
 
 
-def test_what_is_half_built_is_left_to_its_builder(cache: Path) -> None:
+def test_a_half_built_environment_is_left_to_its_builder(cache: Path) -> None:
     half = environment(cache, "qwen-1", 365)
     (half / MARKER).unlink()
     prune.main()

@@ -1,4 +1,4 @@
-"""What the container's health check says."""
+"""The health check of the container."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from supervisor import ready
-from supervisor.run_folder import run_folder, write_serving
+from supervisor.plan import Plan
+from supervisor.run_folder import record_port, run_folder
+from supervisor.served_document import DocumentWriter
 from supervisor.settings import Settings
 from tests.ports import free_ports
+from tritone.catalogue import Catalogue
 
 
 @pytest.fixture
 def loaded() -> set[str]:
-    return {"kokoro-82m", "whisper-base", "whisper-base-long"}
+    return {"kokoro-82m", "transcription-long", "tritone", "whisper-base"}
 
 
 @pytest.fixture
@@ -48,46 +51,68 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def asked(
-    monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str]
-) -> Callable[[int], int]:
-    """The exit status for a run with the models of `loaded`, whose Triton listens on every address of a port."""
-    models = sorted(loaded)
+def dead() -> set[str]:
+    """Models with a dead stub."""
+    return set()
 
-    def ask(port: int) -> int:
-        with run_folder(runs) as folder:
-            write_serving(folder, port, models)
+
+@pytest.fixture
+def check(
+    monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str], dead: set[str]
+) -> Callable[[int], int]:
+    """Return the exit status for a run of the default models with a Triton on every address of a port."""
+    names = sorted(loaded)
+    catalogue = Catalogue.load({})
+    models = catalogue.choose((), ())
+
+    def check(port: int) -> int:
         given = settings(triton_host="0.0.0.0", triton_grpc_port=port, device="cpu", gateway=False)
+        with run_folder(runs) as folder:
+            record_port(folder, port)
+            for name in names:
+                (folder / "model_repository" / name).mkdir(parents=True)
+            document = DocumentWriter(folder / "served.json", Plan(given, catalogue, "cpu", models))
+            for model in models:
+                document.set_model(model.id, "loading" if model.id in dead else "ready")
         monkeypatch.setattr(ready, "Settings", lambda: given)
         return ready.main()
 
-    return ask
+    return check
 
 
-def test_it_is_ready_once_every_chosen_model_is(asked: Callable[[int], int], triton: int) -> None:
-    assert asked(triton) == 0
+def test_the_check_passes_once_every_chosen_model_is_ready(check: Callable[[int], int], triton: int) -> None:
+    assert check(triton) == 0
 
 
+@pytest.mark.parametrize("model", ["whisper-base", "transcription-long"])
 def test_a_model_that_is_not_loaded_is_named(
-    asked: Callable[[int], int], triton: int, loaded: set[str], capsys: pytest.CaptureFixture[str]
+    check: Callable[[int], int], triton: int, loaded: set[str], model: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    loaded.remove("whisper-base")
-    assert asked(triton) == 1
+    loaded.remove(model)
+    assert check(triton) == 1
+    assert capsys.readouterr().err == f"not ready: {model}\n"
+
+
+def test_a_model_with_a_dead_stub_is_named_though_triton_calls_it_ready(
+    check: Callable[[int], int], triton: int, dead: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dead.add("whisper-base")
+    assert check(triton) == 1
     assert capsys.readouterr().err == "not ready: whisper-base\n"
 
 
 def test_a_server_that_does_not_answer_is_not_ready(
-    asked: Callable[[int], int], capsys: pytest.CaptureFixture[str]
+    check: Callable[[int], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert asked(port := free_ports(1)[0]) == 1
+    assert check(port := free_ports(1)[0]) == 1
     assert f"127.0.0.1:{port} does not answer" in capsys.readouterr().err
 
 
-def test_nothing_is_ready_where_nothing_was_started_on_that_port(
+def test_the_check_fails_without_a_run_on_the_port(
     settings: Callable[..., Settings], runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with run_folder(runs) as folder:
-        write_serving(folder, 18000, ["whisper-base"])
+        record_port(folder, 18000)
     monkeypatch.setattr(ready, "Settings", lambda: settings(triton_grpc_port=18001))
     assert ready.main() == 1
     assert "nothing is served at 127.0.0.1:18001 yet" in capsys.readouterr().err

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from supervisor.plan import REPOSITORY, Plan
 from supervisor.repository import lay_out
@@ -11,25 +17,34 @@ from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
 
 
-def plan(settings: Settings, **further: str) -> Plan:
-    like = dict.fromkeys(further, "qwen3-tts-0.6b")
-    catalogue = Catalogue.load().with_extra(like)
-    models = [*catalogue.choose(("qwen3-tts-0.6b",), ("base",)), *(catalogue.models[id_] for id_ in further)]
-    return Plan(settings, catalogue, "cpu", models, like=like, checkpoints={k: Path(v) for k, v in further.items()})
+def plan(settings: Settings, **extra: str) -> Plan:
+    templates = dict.fromkeys(extra, "qwen3-tts-0.6b")
+    catalogue = Catalogue.load().with_extra(templates, {})
+    models = [*catalogue.choose(("qwen3-tts-0.6b",), ("base",)), *(catalogue.models[id_] for id_ in extra)]
+    checkpoints = {id_: Path(folder) for id_, folder in extra.items()}
+    return Plan(settings, catalogue, "cpu", models, templates=templates, checkpoints=checkpoints)
 
 
-def test_each_chosen_model_has_its_code_and_both_configurations(
+def test_each_loaded_model_has_its_code_and_its_configurations(
     settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     repository = lay_out(tmp_path, plan(settings()))
-    there = sorted(path.name for path in repository.iterdir())
-    assert there == ["qwen3-tts-0.6b", "whisper-base", "whisper-base-long"]
+    names = sorted(path.name for path in repository.iterdir())
+    assert names == ["qwen3-tts-0.6b", "transcription-long", "tritone", "whisper-base"]
     model = repository / "whisper-base"
     assert (model / "1" / "model.py").resolve() == REPOSITORY / "whisper-base" / "1" / "model.py"
     own = (REPOSITORY / "whisper-base" / "config.pbtxt").read_text()
     written = (model / "config.pbtxt").read_text()
     assert written == own.replace("$$TRITON_MODEL_DIRECTORY/../..", str(REPOSITORY.parent))
     assert "KIND_CPU" in (model / "configs" / "cpu.pbtxt").read_text()
+
+
+def test_the_companions_get_the_path_of_the_served_document(settings: Callable[..., Settings], tmp_path: Path) -> None:
+    repository = lay_out(tmp_path, plan(settings()))
+    parameter = f'key: "document" value {{ string_value: "{tmp_path}/served.json" }}'
+    assert parameter in (repository / "tritone" / "config.pbtxt").read_text()
+    assert parameter in (repository / "transcription-long" / "config.pbtxt").read_text()
+    assert "document" not in (repository / "whisper-base" / "config.pbtxt").read_text()
 
 
 def test_the_number_of_instances_is_that_of_the_settings(settings: Callable[..., Settings], tmp_path: Path) -> None:
@@ -39,7 +54,7 @@ def test_the_number_of_instances_is_that_of_the_settings(settings: Callable[...,
         assert "count: 1" in (repository / "qwen3-tts-0.6b" / config).read_text()
 
 
-def test_a_further_model_is_like_its_twin_with_a_name_and_a_checkpoint_of_its_own(
+def test_an_extra_model_has_the_configuration_of_its_template_with_its_name_and_checkpoint(
     settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     chosen = plan(settings(extra_models='minsu=/data/min"su'), minsu='/data/min"su')
@@ -48,6 +63,24 @@ def test_a_further_model_is_like_its_twin_with_a_name_and_a_checkpoint_of_its_ow
         text = (folder / config).read_text()
         assert 'name: "minsu"' in text
         assert 'name: "qwen3-tts-0.6b"' not in text
+        assert 'key: "template" value { string_value: "qwen3-tts-0.6b" }' in text
         assert 'key: "checkpoint" value { string_value: "/data/min\\"su" }' in text
         assert text.count('name: "audio"') == 1
     assert (folder / "1").resolve() == REPOSITORY / "qwen3-tts-0.6b" / "1"
+
+
+def test_a_model_of_an_extra_family_is_generated_and_imports_its_adapter(
+    settings: Callable[..., Settings], tmp_path: Path, extra_family: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXTRA_FAMILIES", str(extra_family))
+    catalogue = Catalogue.load()
+    chosen = Plan(settings(), catalogue, "cpu", [catalogue.models["bark-small"]])
+    folder = lay_out(tmp_path, chosen) / "bark-small"
+    for config in ("config.pbtxt", "configs/cpu.pbtxt"):
+        assert f'"{REPOSITORY.parent}/envs/bark"' in (folder / config).read_text()
+    code = f"import runpy, json; model = runpy.run_path({str(folder / '1' / 'model.py')!r})['TritonPythonModel']; "
+    code += "import tritone.contract; print(json.dumps([model.name, tritone.contract.__file__]))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    contract = importlib.util.find_spec("tritone.contract")
+    assert contract
+    assert json.loads(ran.stdout) == ["bark.model", contract.origin]

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
 import pytest
 
 from supervisor import run_folder as module
-from supervisor.run_folder import run_folder, shared_memory_prefix
+from supervisor.run_folder import find_run, record_port, run_folder, shared_memory_prefix
 
 
 @pytest.fixture(autouse=True)
-def shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "shm"
     folder.mkdir()
     monkeypatch.setattr(module, "SHARED_MEMORY", folder)
@@ -21,12 +21,12 @@ def test_a_run_leaves_its_logs_and_no_shared_memory(tmp_path: Path, shared_memor
     with run_folder(tmp_path / "runs") as folder:
         (folder / "triton.log").touch()
         (shared_memory / f"{shared_memory_prefix(folder)}region").touch()
-        (shared_memory / "somebody else's").touch()
+        (shared_memory / "another program's").touch()
     assert (folder / "triton.log").exists()
-    assert [path.name for path in shared_memory.iterdir()] == ["somebody else's"]
+    assert [path.name for path in shared_memory.iterdir()] == ["another program's"]
 
 
-def test_what_a_killed_run_left_is_cleared_when_the_next_begins(tmp_path: Path, shared_memory: Path) -> None:
+def test_the_remains_of_a_killed_run_are_removed_by_the_next_run(tmp_path: Path, shared_memory: Path) -> None:
     killed = tmp_path / "runs" / "tritone-killed"
     killed.mkdir(parents=True)
     (killed / "lock").touch()
@@ -36,7 +36,7 @@ def test_what_a_killed_run_left_is_cleared_when_the_next_begins(tmp_path: Path, 
         assert not list(shared_memory.iterdir())
 
 
-def test_a_run_that_goes_on_is_left_alone(tmp_path: Path, shared_memory: Path) -> None:
+def test_a_running_run_is_left_alone(tmp_path: Path, shared_memory: Path) -> None:
     with run_folder(tmp_path / "runs") as first:
         region = shared_memory / f"{shared_memory_prefix(first)}region"
         region.touch()
@@ -44,3 +44,12 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path, shared_memory: Path) -
             assert second != first
             assert first.exists()
         assert region.exists()
+
+
+def test_the_newest_run_of_a_port_is_found(tmp_path: Path) -> None:
+    with run_folder(tmp_path / "runs") as first, run_folder(tmp_path / "runs") as second:
+        record_port(first, 8001)
+        record_port(second, 8001)
+        os.utime(first / "grpc_port", (1, 1))
+        assert find_run(tmp_path / "runs", 8001) == second
+        assert find_run(tmp_path / "runs", 18001) is None

@@ -14,9 +14,11 @@ import pytest
 
 from supervisor.environments import ROOT
 from tests.ports import free_ports
+from tests.unit.supervisor.stand_ins import SPEECH, TRANSCRIPTION
+from tritone.served import ServedDocument
 
 MODULE = "tests.unit.supervisor.stand_ins"
-STOPPED = ["gateway: SIGTERM", "triton: SIGTERM"]
+STOPPED = ["gateway: SIGTERM", "document: stopping", "triton: SIGTERM"]
 
 
 class Supervisor:
@@ -25,7 +27,7 @@ class Supervisor:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._process: subprocess.Popen[str] | None = None
-        self.said = ""
+        self.output = ""
         server = folder / "home" / "bin" / "tritonserver"
         server.parent.mkdir(parents=True)
         server.write_text(f'#!/bin/sh\nexec {sys.executable} -m {MODULE} "$@"\n')
@@ -48,29 +50,29 @@ class Supervisor:
             start_new_session=True,
         )
 
-    def wait_until_it_says(self, text: str) -> None:
+    def wait_for_output(self, text: str) -> None:
         assert self._process
         assert self._process.stdout
         for line in self._process.stdout:
-            self.said += line
+            self.output += line
             if text in line:
                 return
-        raise AssertionError(f"it never said {text!r}: {self.said}")
+        raise AssertionError(f"it never wrote {text!r}: {self.output}")
 
     def send(self, number: signal.Signals, *, group: bool = False) -> None:
         assert self._process
         (os.killpg if group else os.kill)(self._process.pid, number)
 
     def wait(self) -> int:
-        """Its exit status, once it has ended and whoever held its output has too."""
+        """Return its exit status, once it and every process with its output have ended."""
         assert self._process
-        said, _ = self._process.communicate(timeout=60)
-        self.said += said
+        rest, _ = self._process.communicate(timeout=60)
+        self.output += rest
         return self._process.returncode
 
     @property
     def children(self) -> list[int]:
-        """A pidfd for each child that it has; the caller closes them."""
+        """A pidfd for each of its children; the caller closes them."""
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return [os.pidfd_open(int(pid)) for pid in children.split()]
@@ -84,6 +86,11 @@ class Supervisor:
     def events(self) -> list[str]:
         path = self._folder / "events"
         return path.read_text().splitlines() if path.exists() else []
+
+    @property
+    def document(self) -> ServedDocument:
+        (path,) = (self._folder / "cache" / "runs").glob("*/served.json")
+        return ServedDocument.from_json(path.read_bytes())
 
     @property
     def shared_memory(self) -> list[Path]:
@@ -104,95 +111,115 @@ def test_a_signal_stops_the_gateway_then_triton_and_leaves_nothing(
     supervisor: Supervisor, number: signal.Signals, group: bool
 ) -> None:
     supervisor.start()
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     assert supervisor.shared_memory
     supervisor.send(number, group=group)
-    assert supervisor.wait() == 0, supervisor.said
-    assert supervisor.events[-2:] == STOPPED
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.events[-3:] == STOPPED
     assert supervisor.shared_memory == []
 
 
 def test_further_signals_change_nothing(supervisor: Supervisor) -> None:
     supervisor.start()
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
         supervisor.send(number)
-    assert supervisor.wait() == 0, supervisor.said
-    assert supervisor.events[-2:] == STOPPED
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.events[-3:] == STOPPED
 
 
-def test_models_are_loaded_with_the_secret_before_the_gateway_is_asked(supervisor: Supervisor) -> None:
+def test_models_are_loaded_with_the_secret_before_the_gateway_starts(supervisor: Supervisor) -> None:
     supervisor.start()
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     *loads, last = supervisor.events
     assert sorted(loads) == [
         "triton: load kokoro-82m True",
+        "triton: load transcription-long True",
+        "triton: load tritone True",
         "triton: load whisper-base True",
-        "triton: load whisper-base-long True",
     ]
     assert last == "gateway: GET /ready"
 
 
-def test_the_person_reads_where_it_serves_what_and_how_to_try_it(supervisor: Supervisor) -> None:
+def test_the_banner_has_the_address_the_models_and_commands_to_try(supervisor: Supervisor) -> None:
     port = str(*free_ports(1))
     supervisor.start(API_PORT=port)
-    supervisor.wait_until_it_says("stop with Ctrl-C")
-    assert f"serving at http://127.0.0.1:{port} after " in supervisor.said
-    assert "kokoro-82m speaks, also as tts-1, " in supervisor.said
-    assert f"curl http://127.0.0.1:{port}/v1/audio/speech -o hello.mp3 " in supervisor.said
-    assert "/v1/audio/transcriptions -F model=whisper-base -F file=@hello.mp3" in supervisor.said
-    assert "Authorization" not in supervisor.said
+    supervisor.wait_for_output("stop with Ctrl-C")
+    assert f"serving at http://127.0.0.1:{port} after " in supervisor.output
+    assert "kokoro-82m: speech, also as tts-1, " in supervisor.output
+    assert f"curl http://127.0.0.1:{port}/v1/audio/speech -o hello.mp3 " in supervisor.output
+    assert "/v1/audio/transcriptions -F model=whisper-base -F file=@hello.mp3" in supervisor.output
+    assert "Authorization" not in supervisor.output
 
 
-def test_the_lines_to_try_carry_a_key_where_one_is_asked_for(supervisor: Supervisor) -> None:
+def test_the_commands_to_try_have_a_key_if_the_gateway_requires_one(supervisor: Supervisor) -> None:
     supervisor.start(API_KEYS="k")
-    supervisor.wait_until_it_says("stop with Ctrl-C")
-    assert supervisor.said.count('-H "Authorization: Bearer $API_KEY"') == 2
+    supervisor.wait_for_output("stop with Ctrl-C")
+    assert supervisor.output.count('-H "Authorization: Bearer $API_KEY"') == 2
 
 
 def test_an_open_http_port_of_a_vulnerable_triton_is_warned_of(supervisor: Supervisor) -> None:
     supervisor.start(TRITON_HTTP="true")
-    supervisor.wait_until_it_says("stop with Ctrl-C")
-    (line,) = [line for line in supervisor.said.splitlines() if line.startswith("warning")]
+    supervisor.wait_for_output("stop with Ctrl-C")
+    (line,) = [line for line in supervisor.output.splitlines() if line.startswith("warning")]
     assert "CVE-2025-23310, CVE-2025-23311" in line
     assert "127.0.0.1 alone" in line
 
 
 def test_a_shut_http_port_is_not_warned_of(supervisor: Supervisor) -> None:
     supervisor.start()
-    supervisor.wait_until_it_says("stop with Ctrl-C")
-    assert "warning" not in supervisor.said
+    supervisor.wait_for_output("stop with Ctrl-C")
+    assert "warning" not in supervisor.output
 
 
-def test_without_a_gateway_triton_alone_is_served(supervisor: Supervisor) -> None:
+def test_without_a_gateway_only_triton_is_served(supervisor: Supervisor) -> None:
     supervisor.start(GATEWAY="false")
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     supervisor.send(signal.SIGTERM)
-    assert supervisor.wait() == 0, supervisor.said
+    assert supervisor.wait() == 0, supervisor.output
     assert not [event for event in supervisor.events if "gateway" in event]
-    assert "(gRPC) after" in supervisor.said
+    assert "(gRPC) after" in supervisor.output
 
 
 def test_a_model_that_cannot_be_loaded_stops_everything(supervisor: Supervisor) -> None:
     supervisor.start(REFUSES="whisper-base")
     assert supervisor.wait() == 1
-    assert "not started: weights are damaged\n" in supervisor.said
+    assert "not started: weights are damaged\n" in supervisor.output
     assert supervisor.events[-1] == "triton: SIGTERM"
     assert supervisor.shared_memory == []
 
 
+def test_the_served_document_follows_the_run_from_its_start_to_its_end(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_for_output("stop with Ctrl-C")
+    serving = supervisor.document
+    assert serving.state == "serving"
+    assert {model.id: model.state for model in serving.models} == {"kokoro-82m": "ready", "whisper-base": "ready"}
+    assert [model.description for model in serving.models] == [SPEECH, TRANSCRIPTION]
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.document.state == "stopping"
+    assert supervisor.document.version == serving.version + 1
+
+
+def test_a_model_that_cannot_be_loaded_is_failed_in_the_document(supervisor: Supervisor) -> None:
+    supervisor.start(REFUSES="whisper-base")
+    assert supervisor.wait() == 1
+    assert {model.id: model.state for model in supervisor.document.models}["whisper-base"] == "failed"
+
+
 @pytest.mark.parametrize("name", ["triton", "gateway"])
-def test_a_part_that_dies_stops_the_rest_and_is_told(supervisor: Supervisor, name: str) -> None:
+def test_a_dying_part_stops_the_rest_and_is_reported(supervisor: Supervisor, name: str) -> None:
     supervisor.start(DIES=name)
     assert supervisor.wait() == 1
-    assert f"{name} ended with status 1\n" in supervisor.said
-    assert f"{name}: out of memory" in supervisor.said
+    assert f"{name} ended with status 1\n" in supervisor.output
+    assert f"{name}: out of memory" in supervisor.output
     assert supervisor.shared_memory == []
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed_once_the_next_has_begun(supervisor: Supervisor) -> None:
+def test_nothing_of_a_killed_supervisor_remains_once_the_next_has_started(supervisor: Supervisor) -> None:
     supervisor.start(ORPHAN="no")
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     children = supervisor.children
     left = supervisor.shared_memory
     supervisor.send(signal.SIGKILL)
@@ -203,5 +230,5 @@ def test_nothing_outlives_a_supervisor_that_is_killed_once_the_next_has_begun(su
         os.close(child)
     assert [path for path in left if path.exists()] == left
     supervisor.start()
-    supervisor.wait_until_it_says("stop with Ctrl-C")
+    supervisor.wait_for_output("stop with Ctrl-C")
     assert not [path for path in left if path.exists()]

@@ -16,7 +16,7 @@ def test_lists_are_separated_by_commas(settings: Callable[..., Settings], monkey
     assert settings().stt_models == ("whisper-base", "large")
 
 
-def test_the_weights_folder_is_below_the_clone_wherever_we_are_started(
+def test_the_weights_folder_is_relative_to_the_clone_not_to_the_working_folder(
     settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -29,7 +29,7 @@ def test_two_listeners_cannot_have_one_port(settings: Callable[..., Settings]) -
         settings(api_port=8001, triton_grpc_port=8001)
 
 
-def test_the_gateways_port_is_nobodys_where_there_is_no_gateway(settings: Callable[..., Settings]) -> None:
+def test_the_gateways_port_is_free_for_others_without_a_gateway(settings: Callable[..., Settings]) -> None:
     assert "API_PORT" not in settings(gateway=False, api_port=8001, triton_grpc_port=8001).ports
 
 
@@ -52,11 +52,11 @@ def test_the_http_port_of_a_mended_triton_is_open_where_triton_listens(
 
 
 @pytest.mark.parametrize(("host", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1")])
-def test_what_listens_everywhere_is_reached_on_loopback(host: str, reached: str) -> None:
+def test_a_server_on_every_address_is_reached_on_loopback(host: str, reached: str) -> None:
     assert reachable(host) == reached
 
 
-def test_every_setting_says_what_it_is() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
@@ -68,12 +68,16 @@ def test_every_setting_says_what_it_is() -> None:
         ("TRITON_HTTP", "maybe", "TRITON_HTTP=maybe: Input should be 'auto', 'true' or 'false'"),
         ("API_PORT", "8001", "TRITON_GRPC_PORT, TRITON_METRICS_PORT, API_PORT must be different"),
         ("TTS_MODES", "bark", "TTS_MODES: 'bark' is unknown; choose from "),
-        ("EXTRA_MODELS", "a/b=c", "EXTRA_MODELS=a/b=c: 'a/b' is no name for a model"),
-        ("MODEL_INSTANCES", "whisper-base", "MODEL_INSTANCES=whisper-base: whisper-base= must be a whole number"),
-        ("TTS_MODES", "none", "TTS_MODES and STT_MODELS choose no model at all"),
+        ("EXTRA_MODELS", "a/b=c", "EXTRA_MODELS=a/b=c: 'a/b' is not a valid model id"),
+        (
+            "MODEL_INSTANCES",
+            "whisper-base",
+            "MODEL_INSTANCES=whisper-base: whisper-base= must be a whole number, 1 or more",
+        ),
+        ("TTS_MODES", "none", "TTS_MODES and STT_MODELS choose no model"),
     ],
 )
-def test_a_setting_that_cannot_be_is_told_in_one_line(
+def test_an_invalid_setting_is_one_line_of_error(
     settings: Callable[..., Settings],
     name: str,
     value: str,

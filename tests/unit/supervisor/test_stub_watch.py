@@ -1,4 +1,4 @@
-"""The death of a stub is noticed, whether or not its parent ever asks for its status."""
+"""The death of a stub is noticed, even if its parent never collects its status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import stubs
+from supervisor import stub_watch
 
 SERVER = """
 import subprocess, sys
@@ -23,13 +23,13 @@ sys.stdin.read()
 for child in children:
     child.kill()
 """
-MODELS = ("speaks", "listens")
+MODELS = ("speech", "transcription")
 SLEEPING = "import time; time.sleep(600)"
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[int, dict[str, int]]]:
-    """A process that has the stubs of two models and another child, whose status it never asks for; their pids."""
+    """A process with the stubs of two models and another child, and their pids; it collects no exit status."""
     scripts = {name: tmp_path / name / "1" / "model.py" for name in MODELS}
     for script in scripts.values():
         script.parent.mkdir(parents=True)
@@ -47,26 +47,26 @@ def server(tmp_path: Path) -> Iterator[tuple[int, dict[str, int]]]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stubs, "_POLL", 0.01)
+    monkeypatch.setattr(stub_watch, "_POLL", 0.01)
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_the_model_is_named_whose_process_died(server: tuple[int, dict[str, int]], model: str) -> None:
+async def test_the_model_of_a_dead_stub_is_named(server: tuple[int, dict[str, int]], model: str) -> None:
     pid, children = server
-    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
+    async with aclosing(stub_watch.watch(pid, stub_watch.stubs_of(pid))) as deaths, asyncio.timeout(20):
         os.kill(children[model], signal.SIGKILL)
         assert await anext(deaths) == model
 
 
-async def test_one_that_dies_while_another_is_loaded_again_is_not_missed(server: tuple[int, dict[str, int]]) -> None:
+async def test_a_death_while_another_model_is_loaded_again_is_noticed(server: tuple[int, dict[str, int]]) -> None:
     pid, children = server
-    async with aclosing(stubs.deaths(pid, stubs.living(pid))) as deaths, asyncio.timeout(20):
-        os.kill(children["speaks"], signal.SIGKILL)
-        assert await anext(deaths) == "speaks"
-        os.kill(children["listens"], signal.SIGKILL)
-        assert await anext(deaths) == "listens"
+    async with aclosing(stub_watch.watch(pid, stub_watch.stubs_of(pid))) as deaths, asyncio.timeout(20):
+        os.kill(children["speech"], signal.SIGKILL)
+        assert await anext(deaths) == "speech"
+        os.kill(children["transcription"], signal.SIGKILL)
+        assert await anext(deaths) == "transcription"
 
 
-def test_the_stubs_are_told_from_other_children(server: tuple[int, dict[str, int]]) -> None:
+def test_other_children_are_not_stubs(server: tuple[int, dict[str, int]]) -> None:
     pid, children = server
-    assert stubs.living(pid) == {children[model]: model for model in MODELS}
+    assert stub_watch.stubs_of(pid) == {children[model]: model for model in MODELS}

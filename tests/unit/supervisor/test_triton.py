@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.server import CHANNEL_OPTIONS
 from supervisor import triton
 from supervisor.environments import Environment
 from supervisor.plan import Device, Plan
 from supervisor.settings import Settings
 from tritone.catalogue import Catalogue
+from tritone.contract import PING_SECONDS
 
 VERSION = "{}.{}".format(*sys.version_info)
 HOME = triton.Home(Path("/home/server"), Path("/home/backends"), Path("/home/lib"))
@@ -54,7 +54,7 @@ def test_the_http_frontend_of_a_mended_server_listens_where_the_settings_say(
     assert "--http-port=18000" in options
 
 
-def test_no_two_secrets_are_the_same() -> None:
+def test_every_secret_is_different() -> None:
     assert triton.new_secret() != triton.new_secret()
 
 
@@ -64,28 +64,28 @@ def test_the_server_listens_where_the_settings_say(settings: Callable[..., Setti
     assert [option.split("=")[1] for option in options if "-address=" in option] == ["127.0.0.1"] * 3
 
 
-def test_the_server_stands_the_pings_of_its_gateways(settings: Callable[..., Settings]) -> None:
+def test_the_server_accepts_the_pings_of_its_gateways(settings: Callable[..., Settings]) -> None:
     (interval,) = [option for option in command(settings()) if "ping-interval" in option]
-    assert int(interval.partition("=")[2]) < dict(CHANNEL_OPTIONS)["grpc.keepalive_time_ms"]
+    assert 0 < int(interval.partition("=")[2]) < PING_SECONDS * 1000
 
 
-def test_a_machine_without_gpu_takes_the_models_cpu_configurations(settings: Callable[..., Settings]) -> None:
+def test_a_machine_without_gpu_uses_the_cpu_configurations(settings: Callable[..., Settings]) -> None:
     assert "--model-config-name=cpu" in command(settings(), "cpu")
     assert not [option for option in command(settings(), "cuda") if "cpu" in option or "gpu" in option]
 
 
-def test_the_server_waits_longer_than_we_do(settings: Callable[..., Settings]) -> None:
+def test_the_servers_own_exit_timeout_is_longer_than_the_supervisors(settings: Callable[..., Settings]) -> None:
     (patience,) = [option for option in command(settings(drain_timeout=90)) if "exit-timeout" in option]
     assert int(patience.partition("=")[2]) > 90
 
 
-def test_a_models_process_may_take_as_long_to_come_up_as_the_whole_start(settings: Callable[..., Settings]) -> None:
+def test_a_stub_may_take_as_long_to_start_as_the_whole_server(settings: Callable[..., Settings]) -> None:
     assert "--backend-config=python,stub-timeout-seconds=77" in command(settings(start_timeout=77))
 
 
 @pytest.fixture
 def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The parts of a server as the wheel in the environment `triton` has them."""
+    """The parts of a server, in the places of the wheel in the environment `triton`."""
     environment = Environment("triton", tmp_path / "clone")
     parts = environment.link / "lib" / f"python{VERSION}" / "site-packages" / "pytriton" / "tritonserver"
     for part in (
@@ -101,7 +101,7 @@ def carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return parts
 
 
-def test_the_home_is_made_of_links_into_the_wheel(carried: Path, tmp_path: Path) -> None:
+def test_the_home_consists_of_links_into_the_wheel(carried: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     home = triton.lay_out(tmp_path / "run", Path("/usr/lib/libpython"), installed=None)
     assert home.server == carried / "bin" / "tritonserver"
@@ -113,7 +113,7 @@ def test_the_home_is_made_of_links_into_the_wheel(carried: Path, tmp_path: Path)
     }
 
 
-def test_the_stubs_find_libpython_first_and_alone(carried: Path, tmp_path: Path) -> None:
+def test_the_stubs_search_a_folder_with_only_libpython_first(carried: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     home = triton.lay_out(tmp_path / "run", Path("/usr/lib/libpython"), installed=None)
     search = home.environment({"LD_LIBRARY_PATH": "/cuda"})["LD_LIBRARY_PATH"].split(":")
@@ -122,7 +122,7 @@ def test_the_stubs_find_libpython_first_and_alone(carried: Path, tmp_path: Path)
     assert (library.name, library.readlink()) == (f"libpython{VERSION}.so.1.0", Path("/usr/lib/libpython"))
 
 
-def test_an_installed_server_is_used_where_it_lies(tmp_path: Path) -> None:
+def test_an_installed_server_is_used_in_place(tmp_path: Path) -> None:
     home = triton.lay_out(tmp_path, Path("/usr/lib/libpython"), installed=Path("/opt/tritonserver"))
     assert home.server == Path("/opt/tritonserver/bin/tritonserver")
     assert home.backends == Path("/opt/tritonserver/backends")
@@ -138,5 +138,5 @@ def test_an_installed_server_is_used_where_it_lies(tmp_path: Path) -> None:
         ("Error of a stub's library", False),
     ],
 )
-def test_errors_and_warnings_of_the_log_alarm(line: str, alarms: bool) -> None:
-    assert triton.alarming(line) is alarms
+def test_errors_and_warnings_of_the_log_are_alarming(line: str, alarms: bool) -> None:
+    assert triton.is_alarming(line) is alarms

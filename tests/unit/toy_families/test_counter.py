@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
-from counter.model import TritonPythonModel
 
+from tests.toy_families.counter.model import TritonPythonModel
 from tritone.contract import LISTEN_RATE, TranscriptionDescription
 from tritone.transcript import Transcript
 
+pb_utils: Any = import_module("triton_python_backend_utils")
+"""The stand-in, which has more than the types of the real module."""
 ARGS = {
     "model_name": "counter",
     "model_config": "{}",

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
-from sine.model import HERTZ, SAMPLES_PER_LETTER, TritonPythonModel
 
+from tests.toy_families.sine.model import HERTZ, SAMPLES_PER_LETTER, TritonPythonModel
 from tritone.contract import SPEECH_RATE, SpeechDescription
 
+pb_utils: Any = import_module("triton_python_backend_utils")
+"""The stand-in, which has more than the types of the real module."""
 PATIENCE = 20
 ARGS = {
     "model_name": "sine",

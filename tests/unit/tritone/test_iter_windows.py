@@ -121,13 +121,12 @@ async def test_error_of_the_blocks_is_raised_and_closes_the_generator() -> None:
 async def test_error_of_a_step_that_is_no_longer_wanted_is_dropped() -> None:
     reading, go_on = threading.Event(), threading.Event()
 
-    def broken() -> Iterator[Samples]:
+    def fail_slowly(block: Samples) -> Samples:
         reading.set()
         assert go_on.wait(WAIT)
         raise OSError("disk")
-        yield SENTENCE
 
-    fetching = asyncio.ensure_future(anext(iter_windows(broken(), probability)))
+    fetching = asyncio.ensure_future(anext(iter_windows(map(fail_slowly, [SENTENCE]), probability)))
     assert await asyncio.to_thread(reading.wait, WAIT)
     fetching.cancel()
     await asyncio.wait([fetching], timeout=0)

@@ -1,6 +1,7 @@
 """Transcripts as tensors."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def transcripts(draw: st.DrawFn) -> Transcript:
     for segment in draw(st.lists(plain_segments, max_size=4)):
         tokens = draw(st.lists(st.tuples(st.integers(0, 51865), numbers, st.binary(max_size=4)), max_size=5))
         ids, scores, texts = zip(*tokens, strict=True) if tokens else ((), (), ())
-        requested = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
+        requested: dict[str, Any] = {"token_logprobs": scores, "token_texts": texts} if logprobs else {}
         segments.append(replace(segment, tokens=ids, **requested))
     return Transcript(draw(st.sampled_from(["en", "zh"])), draw(numbers), tuple(segments))
 

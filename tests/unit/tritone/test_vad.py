@@ -1,8 +1,7 @@
-"""Silero's detector, with its real weights."""
+"""Silero's speech detector, with its real weights."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,12 @@ from tritone.windowing import FRAME, Samples
 
 
 @pytest.fixture(scope="module")
-def session() -> Any:
-    return load(Path(os.environ.get("MODEL_DIR", "models")))
+def session(weights: Path) -> Any:
+    return load(weights)
 
 
 def vowels(seconds: float) -> Samples:
-    """A pulse train of a voice's pitch through the resonances of `a`: a robot's voice."""
+    """Make a synthetic voice: a pulse train at a voice's pitch, through the resonances of the vowel `a`."""
     n = round(seconds * RATE)
     time = np.arange(n) / RATE
     voice = np.diff(np.floor(np.cumsum(120 * (1 + 0.1 * np.sin(2 * np.pi * 3 * time))) / RATE), prepend=0)
@@ -34,23 +33,24 @@ def framed(pcm: Samples) -> Samples:
     return pcm[: len(pcm) // FRAME * FRAME].reshape(-1, FRAME)
 
 
-def test_a_voice_is_told_from_silence_noise_and_tones(session: Any) -> None:
+def test_voice_has_a_high_probability_and_silence_noise_and_tones_a_low_one(session: Any) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
     for other in (np.zeros(2 * RATE, np.float32), noise, tone(2)):
         assert Vad(session)(framed(other)).max() < 0.35
-    heard = Vad(session)(framed(np.concatenate([np.zeros(RATE, np.float32), vowels(1), np.zeros(RATE, np.float32)])))
-    assert heard[31:62].max() > 0.8
-    assert heard[:28].max() < 0.1
-    assert heard[-15:].max() < 0.35
+    silence = np.zeros(RATE, np.float32)
+    probability = Vad(session)(framed(np.concatenate([silence, vowels(1), silence])))
+    assert probability[31:62].max() > 0.8
+    assert probability[:28].max() < 0.1
+    assert probability[-15:].max() < 0.35
 
 
-def test_frames_may_come_one_by_one(session: Any) -> None:
+def test_detector_gives_the_same_for_frames_one_by_one(session: Any) -> None:
     frames = framed(vowels(1))
     together, one_by_one = Vad(session), Vad(session)
     np.testing.assert_array_equal(together(frames), np.concatenate([one_by_one(frame[None]) for frame in frames]))
 
 
-def test_recordings_keep_apart(session: Any) -> None:
+def test_detectors_of_one_network_do_not_affect_each_other(session: Any) -> None:
     frames = framed(vowels(1))
     alone = Vad(session)(frames)
     one, other = Vad(session), Vad(session)
@@ -59,6 +59,9 @@ def test_recordings_keep_apart(session: Any) -> None:
         assert one(frame[None]).item() == expected
 
 
-def test_a_missing_network_is_told_with_what_brings_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingWeightsError, match=r"silero_vad_16k_sequence\.onnx is missing; scripts/fetch_models"):
+def test_missing_network_is_reported_with_the_command_that_fetches_it(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingWeightsError,
+        match=r"silero_vad_16k_sequence\.onnx is missing; fetch it with: scripts/fetch_models silero",
+    ):
         load(tmp_path)

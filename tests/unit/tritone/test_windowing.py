@@ -1,7 +1,7 @@
-"""Cutting recordings into windows.
+"""Recordings split into windows.
 
-The recordings here are scripts: a sample's value is the probability of speech at that place, and the detector reads
-it off. So what a window holds can be read off its samples.
+The recordings here are scripts: a sample's value is the probability of speech at its time, and the detector reads it
+off. So a window's samples show the part of the script that it holds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPEECH, SILENCE = 0.9, 0.1
 
 
 def script(*parts: tuple[float, float]) -> Samples:
-    """PCM of (probability, seconds) stretches, in whole frames."""
+    """Make PCM of (probability, seconds) stretches, in whole frames."""
     return np.concatenate([np.full(round(s * RATE / FRAME) * FRAME, p, np.float32) for p, s in parts])
 
 
@@ -40,7 +40,7 @@ recordings = st.lists(
 
 
 @given(recordings, st.lists(st.integers(1, 40 * RATE), max_size=6), st.integers(0, FRAME - 1))
-def test_windows_do_not_depend_on_how_the_recording_comes_in(pcm: Samples, sizes: list[int], odd: int) -> None:
+def test_windows_do_not_depend_on_the_sizes_of_the_blocks(pcm: Samples, sizes: list[int], odd: int) -> None:
     pcm = pcm[: max(0, len(pcm) - odd)]
     whole = list(split_at_silence([pcm], read_off))
     pieces = list(split_at_silence(np.split(pcm, np.cumsum(sizes)), read_off))
@@ -50,7 +50,7 @@ def test_windows_do_not_depend_on_how_the_recording_comes_in(pcm: Samples, sizes
 
 
 @given(recordings, st.integers(0, FRAME - 1))
-def test_all_speech_is_in_exactly_one_window(pcm: Samples, odd: int) -> None:
+def test_speech_is_in_exactly_one_window(pcm: Samples, odd: int) -> None:
     pcm = pcm[: max(0, len(pcm) - odd)]
     covered = np.zeros(len(pcm), np.int64)
     for window in split_at_silence([pcm], read_off):
@@ -69,7 +69,7 @@ def test_windows_are_in_order_and_fit_the_model(pcm: Samples) -> None:
 
 
 @given(recordings)
-def test_every_window_holds_sound_and_little_silence_around_it(pcm: Samples) -> None:
+def test_windows_hold_sound_with_little_silence_around_it(pcm: Samples) -> None:
     for window in split_at_silence([pcm], read_off):
         sound = np.flatnonzero(window.samples >= np.float32(0.4))
         assert sound[0] <= 0.4 * RATE
@@ -77,78 +77,78 @@ def test_every_window_holds_sound_and_little_silence_around_it(pcm: Samples) -> 
 
 
 @pytest.mark.parametrize("samples", [0, 1, FRAME, FRAME + 1, RATE])
-def test_a_recording_without_speech_gives_no_window(samples: int) -> None:
+def test_recording_without_speech_gives_no_window(samples: int) -> None:
     assert list(split_at_silence([np.zeros(samples, np.float32)], read_off)) == []
 
 
-def test_a_recording_without_blocks_gives_no_window() -> None:
+def test_recording_without_blocks_gives_no_window() -> None:
     assert list(split_at_silence([], read_off)) == []
 
 
 @pytest.mark.parametrize("samples", [MAX_SAMPLES, MAX_SAMPLES - 1, 5 * RATE, 7])
-def test_what_fits_one_window_stays_whole(samples: int) -> None:
+def test_recording_that_fits_one_window_stays_whole(samples: int) -> None:
     pcm = np.full(samples, SPEECH, np.float32)
     (window,) = split_at_silence([pcm], read_off)
     np.testing.assert_array_equal(window.samples, pcm)
 
 
-def test_one_sample_too_many_is_cut() -> None:
+def test_recording_with_one_sample_too_many_is_cut() -> None:
     found = list(split_at_silence([np.full(MAX_SAMPLES + 1, SPEECH, np.float32)], read_off))
     assert sum(len(window.samples) for window in found) == MAX_SAMPLES + 1
     assert len(found) == 2
 
 
-def test_a_pause_in_a_short_recording_is_kept() -> None:
+def test_pause_in_a_short_recording_is_kept() -> None:
     (window,) = windows((SPEECH, 3), (SILENCE, 20), (SPEECH, 3))
     assert window.seconds == pytest.approx(26, abs=0.1)
 
 
-def test_silence_around_speech_is_left_out_but_for_a_margin() -> None:
+def test_silence_around_speech_is_left_out_except_a_margin() -> None:
     (window,) = windows((SILENCE, 50), (SPEECH, 5), (SILENCE, 50))
     assert window.start_seconds == pytest.approx(49.6, abs=0.1)
     assert window.seconds == pytest.approx(5.8, abs=0.1)
 
 
-def test_the_cut_falls_into_the_longest_late_pause() -> None:
+def test_cut_falls_into_the_longest_late_pause() -> None:
     parts = [(SPEECH, 10), (SILENCE, 2), (SPEECH, 10), (SILENCE, 0.6), (SPEECH, 3), (SILENCE, 0.4), (SPEECH, 20)]
     first, second = windows(*parts)
     assert first.seconds == pytest.approx(22.3, abs=0.1)
     assert second.start_seconds == pytest.approx(22.3, abs=0.1)
 
 
-def test_an_early_pause_is_better_than_a_cut_word() -> None:
+def test_early_pause_is_preferred_to_a_cut_within_speech() -> None:
     first, second, *_ = windows((SPEECH, 8), (SILENCE, 2), (SPEECH, 25))
     assert first.seconds == pytest.approx(8.4, abs=0.1)
     assert second.start_seconds == pytest.approx(9.6, abs=0.1)
 
 
-def test_a_long_silence_ends_the_window_wherever_it_lies() -> None:
+def test_long_silence_ends_the_window_wherever_it_lies() -> None:
     first, second = windows((SPEECH, 4), (SILENCE, 8), (SPEECH, 10), (SILENCE, 1), (SPEECH, 12))
     assert first.seconds == pytest.approx(4.4, abs=0.1)
     assert second.start_seconds == pytest.approx(11.6, abs=0.1)
 
 
-def test_a_gap_as_short_as_a_consonant_is_no_pause() -> None:
+def test_gap_as_short_as_a_consonant_is_no_pause() -> None:
     first, _ = windows((SPEECH, 15), (SILENCE, 0.1), (SPEECH, 11.9), (0.36, 0.3), (SPEECH, 10))
     assert first.seconds == pytest.approx(27.15, abs=0.1)
 
 
-def test_speech_without_a_pause_is_cut_where_it_is_least_certain() -> None:
+def test_speech_without_a_pause_is_cut_where_it_is_least_probable() -> None:
     first, second = windows((SPEECH, 27), (0.6, 0.2), (SPEECH, 10))
     assert first.seconds == pytest.approx(27.1, abs=0.1)
     assert second.start == len(first.samples)
 
 
-def test_speech_lasts_while_it_fades() -> None:
+def test_speech_continues_while_it_fades() -> None:
     (window,) = windows((SILENCE, 1), (SPEECH, 1), (0.4, 2), (SILENCE, 5))
     assert window.seconds == pytest.approx(3.8, abs=0.1)
 
 
-def test_faint_sound_alone_is_no_speech() -> None:
+def test_faint_sound_without_speech_before_it_is_no_speech() -> None:
     assert windows((0.4, 20)) == []
 
 
-def test_windows_leave_while_the_recording_still_comes_in() -> None:
+def test_windows_are_yielded_while_the_recording_is_still_read() -> None:
     taken = 0
 
     def endless() -> Iterator[Samples]:
@@ -158,19 +158,19 @@ def test_windows_leave_while_the_recording_still_comes_in() -> None:
             yield script((SPEECH, 9), (SILENCE, 1))
 
     for window in islice(split_at_silence(endless(), read_off), 20):
-        # Blocks are 10 s: what has been read and is in no window is less than the longest window and a block.
+        # Blocks are 10 s: the audio that is read and in no window yet is shorter than a window and a block.
         assert taken * 10 - (window.start_seconds + window.seconds) < 30 + 10
 
 
-def test_the_rules_say_what_is_speech_and_what_is_kept_before_it() -> None:
-    quiet = script((SILENCE, 10), (0.4, 5), (SILENCE, 10))
-    assert list(split_at_silence([quiet], read_off)) == []
-    (window,) = split_at_silence([quiet], read_off, VadOptions(threshold=0.3, pad_before=2.0))
+def test_options_set_the_threshold_of_speech_and_the_audio_kept_before_it() -> None:
+    faint = script((SILENCE, 10), (0.4, 5), (SILENCE, 10))
+    assert list(split_at_silence([faint], read_off)) == []
+    (window,) = split_at_silence([faint], read_off, VadOptions(threshold=0.3, pad_before=2.0))
     assert window.start_seconds == pytest.approx(8.0, abs=0.05)
-    assert list(split_at_silence([quiet], read_off, VadOptions(threshold=0.45))) == []
+    assert list(split_at_silence([faint], read_off, VadOptions(threshold=0.45))) == []
 
 
-def test_a_cut_falls_into_no_pause_that_is_shorter_than_the_rules_say() -> None:
+def test_cut_falls_into_no_pause_shorter_than_the_option() -> None:
     pcm = script((SPEECH, 18), (SILENCE, 0.6), (SPEECH, 6), (SILENCE, 0.4), (SPEECH, 10))
     at_any, at_long = (list(split_at_silence([pcm], read_off, VadOptions(pause=pause)))[1] for pause in (0.3, 0.5))
     assert at_any.start_seconds == pytest.approx(24.8, abs=0.1)

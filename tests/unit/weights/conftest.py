@@ -21,15 +21,15 @@ CONTENT = bytes(range(256)) * 400  # 102,400 bytes
 
 @dataclass
 class Hub:
-    """What the hub on loopback serves, and what it was asked."""
+    """The files of the hub on loopback, and the requests that it received."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     """path -> content"""
     cut_after: list[int] = field(default_factory=list)
-    """bytes after which the next answers end without warning"""
+    """Bytes after which the next responses break off."""
     hold_after: int | None = None
-    """bytes after which an answer stands still until `held` is set"""
+    """Bytes after which a response pauses until `held` is set."""
     holding: threading.Event = field(default_factory=threading.Event)
     held: threading.Event = field(default_factory=threading.Event)
     redirect_to: str | None = None
@@ -158,13 +158,13 @@ def use_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
 
 @pytest.fixture
 def tiny(use_manifest: Callable[[str, Mapping[str, bytes]], Entry]) -> Entry:
-    """One file, which the hub alone serves."""
+    """An entry of one file, which only the hub serves."""
     return use_manifest(HUB_SOURCE, {"model.bin": CONTENT})
 
 
 @pytest.fixture
 def fake_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Puts a shell script of this name in front of PATH."""
+    """A function that puts a shell script of this name in front of PATH."""
 
     def make(name: str, script: str) -> None:
         folder = tmp_path / "tools"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.weights import manifest, wanted
+from supervisor.weights import FetchError, manifest, wanted
 from tests.unit.weights.conftest import table, write_manifest
 from tritone.catalogue import Catalogue
 from tritone.checkpoints import UnusableCheckpointError
@@ -37,6 +37,18 @@ def test_the_weights_of_a_further_family_come_from_its_folder(tmp_path: Path, mo
     assert manifest.load()["tiny"].page == "https://hub.test/tiny"
     catalogue = Catalogue.load()
     assert wanted([catalogue.models["tiny"]], catalogue) == ["tiny"]
+
+
+def test_a_malformed_file_of_a_family_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bark"
+    folder.mkdir()
+    (folder / "family.toml").write_text(
+        '[family]\nkind = "speech"\nmode = "voice"\nenvironment = "bark"\nowner = "o"\n[models.tiny]\n'
+    )
+    (folder / "weights.toml").write_text('[tiny]\nlicence = "MIT"\n')
+    monkeypatch.setenv("EXTRA_FAMILIES", str(folder))
+    with pytest.raises(FetchError, match=r"bark/weights\.toml is malformed: TypeError: .*page"):
+        manifest.load()
 
 
 def test_a_model_with_a_checkpoint_by_setting_is_not_fetched(tmp_path: Path) -> None:

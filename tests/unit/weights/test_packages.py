@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.weights import FetchError, Progress, fetch, packages
-from supervisor.weights.errors import UnreachableError
+from supervisor.weights.errors import SourceUnreachableError
 from supervisor.weights.manifest import Entry
 from tests.unit.weights.conftest import CONTENT
 
@@ -112,7 +112,7 @@ def test_a_debian_package_is_read_without_installing_it(
     [
         ("echo 'no such package' >&2; exit 1", "no such package"),
         ("echo nonsense > weights.tgz", "cannot be read"),
-        ("true", "is not inside"),
+        ("true", "is not in the package"),
     ],
 )
 def test_an_unusable_package_is_skipped_with_the_reason(
@@ -152,5 +152,5 @@ def test_a_missing_tool_is_skipped(
 
 
 def test_a_download_that_brings_nothing_is_ended(tmp_path: Path, progress: Progress) -> None:
-    with pytest.raises(UnreachableError, match="received nothing"):
+    with pytest.raises(SourceUnreachableError, match="received nothing"):
         packages.run(["sleep", "60"], tmp_path, what="a package", progress=progress, quiet_s=0.1)

@@ -96,7 +96,7 @@ class VoiceEncoder:
         return codes
 
 
-class Encoder(Protocol):
+class VoiceEncoding(Protocol):
     """Encodes voices."""
 
     def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
@@ -106,7 +106,7 @@ class Encoder(Protocol):
 class VoiceCache:
     """The voices that were used last, up to `max_bytes`. Thread-safe."""
 
-    def __init__(self, encoder: Encoder, *, max_bytes: int) -> None:
+    def __init__(self, encoder: VoiceEncoding, *, max_bytes: int) -> None:
         self._encoder = encoder
         self._max_bytes = max_bytes
         self._voices: OrderedDict[bytes, Future[ClonedVoice]] = OrderedDict()  # least recently used first

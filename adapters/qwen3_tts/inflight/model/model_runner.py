@@ -57,7 +57,7 @@ class ModelRunner:
     @classmethod
     def with_kernels(cls, weights: Weights, *, slots: int, positions: int, rows: int, graphs: Graphs) -> ModelRunner:
         """Compute with the fused kernels. `rows`: the largest batch."""
-        from adapters.qwen3_tts.inflight.model.fused_backend import (  # noqa: PLC0415 - needs the Triton language, which is not installed everywhere
+        from adapters.qwen3_tts.inflight.model.fused_backend import (  # noqa: PLC0415 - needs the Triton language
             FusedCodeSampler,
             FusedPredictorDecoder,
             FusedTalker,

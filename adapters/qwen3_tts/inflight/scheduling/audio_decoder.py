@@ -24,7 +24,7 @@ _POLL_SECONDS = 2e-4
 """Between two polls of the audio on the device: short compared with a frame, long compared with a poll."""
 
 
-class _Issued(NamedTuple):
+class _IssuedChunk(NamedTuple):
     """A batch of chunks that is queued on the device."""
 
     streams: Sequence[Stream]
@@ -57,7 +57,7 @@ class AudioDecoder:
         self._finish = finish
         self._fail = fail
         self._steps = 0
-        self._issued: deque[_Issued] = deque()
+        self._issued: deque[_IssuedChunk] = deque()
 
     def step(self, streams: Sequence[Stream], *, idle: bool) -> None:
         """Decode the chunks that are due, send the audio that is ready, and end the streams that are complete.
@@ -113,12 +113,12 @@ class AudioDecoder:
         except Exception as error:
             self._fail_all(streams, error)
             return
-        self._issued.append(_Issued(streams, [len(chunk) for chunk in chunks], audio))
+        self._issued.append(_IssuedChunk(streams, [len(chunk) for chunk in chunks], audio))
         for stream in streams:
             stream.chunks += 1
             stream.decoding += 1
 
-    def _collect(self, issued: _Issued) -> None:
+    def _collect(self, issued: _IssuedChunk) -> None:
         try:
             audio = issued.audio.wait()
         except Exception as error:

@@ -23,7 +23,7 @@ from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 
-class _Issued(NamedTuple):
+class _IssuedFrame(NamedTuple):
     """A frame that is queued on the device."""
 
     streams: Sequence[Stream]
@@ -71,7 +71,7 @@ class FrameLoop:
         self._pipeline_depth = pipeline_depth
         self._clock = clock
         self._copy_to_host = copy_to_host
-        self._issued: deque[_Issued] = deque()
+        self._issued: deque[_IssuedFrame] = deque()
 
     def step(self) -> None:
         """Evict and admit streams, prefill a chunk of the prompts, issue a frame, and decode the complete chunks."""
@@ -143,7 +143,7 @@ class FrameLoop:
             try:
                 frames = self._stepper.step([stream.slot for stream in streams])
                 codes, ended = self._copy_to_host(frames.codes), self._copy_to_host(frames.ended)
-                self._issued.append(_Issued(streams, codes, ended))
+                self._issued.append(_IssuedFrame(streams, codes, ended))
             except Exception as error:
                 self._fail_all(streams, error)
             for stream in streams:

@@ -14,6 +14,7 @@ import triton_python_backend_utils as pb_utils
 from adapters.companions.long_transcription import MAX_RECORDINGS, TritonPythonModel
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
+from tritone.served import ServedDocument, ServedModel
 from tritone.transcript import Segment, Transcript
 from tritone.windowing import Samples
 
@@ -56,9 +57,9 @@ def detect(frames: Samples) -> Samples:
     return (abs(frames).max(axis=1) > 0.1).astype(np.float32)
 
 
-def model_with(whisper: ScriptedWhisper) -> TritonPythonModel:
+def model_with(whisper: ScriptedWhisper, args: dict[str, str] = ARGS) -> TritonPythonModel:
     model = TritonPythonModel(whisper, lambda name: whisper.ready, lambda model_dir: lambda: detect)
-    model.initialize(ARGS)
+    model.initialize(args)
     return model
 
 
@@ -173,6 +174,15 @@ def test_recording_beyond_the_capacity_is_rejected(model, whisper):
 def test_recording_is_rejected_while_the_transcription_model_is_not_loaded(model, whisper):
     whisper.ready = False
     assert error_of(send(model)).message() == "overloaded: whisper-base is not loaded; try again"
+
+
+def test_recording_without_the_option_model_goes_to_the_only_loaded_model(whisper, tmp_path):
+    served = ServedModel("whisper-base", "transcription", "transcribe", "openai", "ready")
+    (tmp_path / "served.json").write_text(ServedDocument("serving", (served,)).to_json())
+    config = {"parameters": {"document": {"string_value": str(tmp_path / "served.json")}}}
+    model = model_with(whisper, {**ARGS, "model_config": json.dumps(config)})
+    assert len(columns_of(send(model, model=""))) == 4
+    model.finalize()
 
 
 def test_open_recording_ends_with_an_error_when_the_model_is_unloaded(whisper):

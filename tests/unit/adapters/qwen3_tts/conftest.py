@@ -22,10 +22,10 @@ if HERE:
     from adapters.qwen3_tts.runtime import Hardware, Runtime
     from adapters.qwen3_tts.stock.package_model import PackageModel
     from adapters.qwen3_tts.stock.package_runner import PackageRunner
-    from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
-    from tests.tiny_models.shapes import SHAPES
     from tests.unit.adapters.qwen3_tts.model.isolation import SoloRun, streams_of
     from tests.unit.adapters.qwen3_tts.oracle import LARGE, Oracle
+    from tools.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
+    from tools.tiny_models.shapes import SHAPES
 
     torch.set_num_threads(1)  # the matrices are tiny: with more threads, they would wait for each other
 

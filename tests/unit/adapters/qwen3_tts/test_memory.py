@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,34 +12,45 @@ import torch
 
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
-from supervisor.memory import Arena, EngineMemory
-from tests.tiny_models.qwen3_tts import make_config, skeleton
-from tests.tiny_models.shapes import SHAPES
-from tests.tiny_models.tokenizer import write_tokenizer
-from tritone.catalogue import Catalogue, Shape
+from supervisor.memory import EngineMemory, Slots
+from tools.tiny_models.config import make_config
+from tools.tiny_models.qwen3_tts import skeleton
+from tools.tiny_models.shapes import SHAPES, DecoderShape, Parameters
+from tools.tiny_models.tokenizer import write_tokenizer
+from tritone.families import BUILT_IN, Family, SlotMemory
 
-KNOWN = Catalogue.load().shapes
+FAMILY = Family.load(BUILT_IN / "qwen3_tts")
+CODEC_DECODER = 119.0
+"""Millions of weights of the codec's decoder, in the arrangement of the engine."""
+SIZES: dict[str, Parameters] = {"0.6b": "0.6B", "1.7b": "1.7B"}
 
 
-@pytest.mark.parametrize("size", KNOWN)
-def test_catalogue_has_the_published_shapes(size: str, tmp_path: Path) -> None:
-    known, shape = KNOWN[size], SHAPES["full"][size.upper()]  # type: ignore[index]
-    talker = shape.talker
+def numbers_per_position(talker: DecoderShape) -> int:
+    """Keys and values of every layer, and a row of text."""
+    return 2 * talker.layers * talker.key_value_heads * talker.head_dim + talker.hidden
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_family_file_has_the_published_shapes(size: str, tmp_path: Path) -> None:
+    shape = SHAPES["full"][SIZES[size]]
     weights = skeleton(make_config("base", shape, write_tokenizer(tmp_path))).parameters()
-    assert known.parameters == pytest.approx(sum(weight.numel() for weight in weights) / 1e6, abs=0.6)
-    assert (known.hidden, known.layers, known.key_value_heads, known.head_dim) == (
-        talker.hidden, talker.layers, talker.key_value_heads, talker.head_dim
-    )  # fmt: skip
+    millions = sum(weight.numel() for weight in weights) / 1e6 + CODEC_DECODER
+    memories = [model.slot_memory for model in FAMILY.models.values() if model.size == size and model.slot_memory]
+    assert memories
+    for memory in memories:
+        assert memory.parameters == pytest.approx(millions, abs=0.6)
+        assert memory.numbers_per_position == numbers_per_position(shape.talker)
 
 
 def test_slot_memory_equals_the_estimate(model_dir: Path) -> None:
     weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-CustomVoice")
-    talker = SHAPES["tiny"]["0.6B"].talker
-    shape = Shape(0, 0, 0, talker.hidden, talker.layers, talker.key_value_heads, talker.head_dim)
-    engine = EngineMemory(number=4)
+    engine = EngineMemory.read(FAMILY, {})
+    assert engine
+    engine = replace(engine, bytes_per_number=4)
+    memory = SlotMemory(0, 0, numbers_per_position(SHAPES["tiny"]["0.6B"].talker), 0, 0)
 
     def counted(positions: int) -> float:
-        return engine.of_streams(shape, Arena(8, positions)) * 2**30
+        return engine.of_slots(memory, Slots(8, positions)) * 2**30
 
     def taken(positions: int) -> int:
         return held(lambda: FrameStepper(weights, slots=8, positions=positions))

@@ -33,16 +33,18 @@ def test_voice_is_cloned_from_tensors(
     model = TritonPythonModel()
     model.initialize(arguments("qwen3-tts-0.6b-clone"))
     inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": reference}
-    accepted = pb_utils.InferenceRequest(inputs, json.dumps({"ref_text": "Some words.", "max_new_tokens": "6"}))
+    accepted = pb_utils.InferenceRequest(
+        inputs, json.dumps({"ref_text": "Some words.", "max_new_tokens": "6", "temperature": "0"})
+    )
     rejected = pb_utils.InferenceRequest({**inputs, "ref_audio": reference[:2400]}, json.dumps({"x_vector_only": True}))
     model.execute([accepted, rejected])
     assert accepted.sender.ended.wait(60)
     model.finalize()
     last = {tensor.name(): tensor.as_numpy() for tensor in accepted.sender.sent[-1].output_tensors()}
-    assert last["finish_reason"][0] in (b"stop", b"length")
+    assert (last["finish_reason"][0], last["audio_frames"][0]) == (b"length", 5)
     error = rejected.sender.sent[-1].error()
     assert error is not None
-    assert error.message().startswith("ref_audio: 0.10 s")
+    assert error.message().startswith("ref_audio: it is 0.10 s")
 
 
 def test_unknown_engine_is_rejected(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,10 @@ from adapters.qwen3_tts.inflight.model.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
-from tests.tiny_models.qwen3_tts import make_config, skeleton, write_checkpoint
-from tests.tiny_models.shapes import SHAPES, Parameters
-from tests.tiny_models.tokenizer import write_tokenizer
+from tools.tiny_models.config import make_config
+from tools.tiny_models.qwen3_tts import skeleton, write_checkpoint
+from tools.tiny_models.shapes import SHAPES, Parameters
+from tools.tiny_models.tokenizer import write_tokenizer
 from tritone.contract import SpeechOptions
 
 

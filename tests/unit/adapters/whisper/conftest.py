@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from adapters.whisper.settings import FAMILY
 from adapters.whisper.transcriber import WhisperTranscriber
 
 RECORDINGS = Path(__file__).with_name("recordings")
-FOLDER = Path(os.environ.get("MODEL_DIR", Path(__file__).parents[4] / "models")).resolve() / "whisper-base"
 
 
 def instance_of(folder: Path, **parameters: str) -> Instance:
@@ -26,10 +24,8 @@ def instance_of(folder: Path, **parameters: str) -> Instance:
 
 
 @pytest.fixture(scope="session")
-def folder() -> Path:
-    if not (FOLDER / "model.bin").is_file():
-        pytest.fail(f"no weights in {FOLDER}; run scripts/fetch_models, or set MODEL_DIR")
-    return FOLDER
+def folder(weights: Path) -> Path:
+    return weights / "whisper-base"
 
 
 @pytest.fixture(scope="session")

@@ -21,12 +21,12 @@ from adapters.qwen3_tts.inflight.model.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
-from tests.tiny_models.qwen3_tts import write_checkpoint
-from tests.tiny_models.shapes import SHAPES
 from tests.unit.adapters.qwen3_tts.model.isolation import SoloRun, run_together
 from tests.unit.adapters.qwen3_tts.model.kernel_stand_ins import StandInDecoder, StandInRowSampler
 from tests.unit.adapters.qwen3_tts.oracle import GREEDY, Oracle, codes_of, step_solo
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
+from tools.tiny_models.qwen3_tts import write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 
 
 @contextmanager

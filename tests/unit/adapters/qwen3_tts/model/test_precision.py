@@ -19,9 +19,9 @@ from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.torch_backend import TorchPredictorDecoder
 from adapters.qwen3_tts.inflight.model.weights import Weights
-from tests.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
-from tests.tiny_models.shapes import SHAPES
 from tests.unit.adapters.qwen3_tts.oracle import CASES, Oracle, SharedNoise
+from tools.tiny_models.qwen3_tts import CHECKPOINTS, write_checkpoint
+from tools.tiny_models.shapes import SHAPES
 
 CHECKPOINT = "Qwen3-TTS-12Hz-1.7B-CustomVoice"
 SPOKEN = CASES["preset voice, instructed"]

@@ -1,8 +1,0 @@
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
-
-from adapters.triton.long_transcription import TritonPythonModel
-
-__all__ = ["TritonPythonModel"]

@@ -1,0 +1,62 @@
+"""The requirements files of the environments: their places, their pins, and the `# tritone:` comments in them.
+
+`# tritone: needs N GB of disk` replaces `DISK_NEEDED`; `# tritone: optional` leaves an environment out of `all`. Like
+supervisor.environments, this module needs only the standard library.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+FOLDERS = ("requirements", "requirements/models")
+GROUPS = ("all", "models")
+DISK_NEEDED = 3 << 29
+"""Bytes that must be free in the cache folder before a build: the size of the default environments together."""
+
+_WITHOUT_DEPENDENCIES = "no-deps"
+_SHARED = "constraints"
+"""The file of versions that the others include; it is no environment."""
+_DISK = re.compile(r"^# tritone: needs (\d+) GB of disk$", re.MULTILINE)
+_OPTIONAL = re.compile(r"^# tritone: optional$", re.MULTILINE)
+
+
+def find(root: Path, name: str) -> tuple[Path, Path]:
+    """Return the files of an environment: that of packages with their dependencies, and that of packages without.
+
+    Either may be missing.
+    """
+    pairs = [
+        (root / folder / f"{name}.txt", root / folder / _WITHOUT_DEPENDENCIES / f"{name}.txt") for folder in FOLDERS
+    ]
+    return next((pair for pair in pairs if any(file.exists() for file in pair)), pairs[0])
+
+
+def names(root: Path, group: str = "") -> list[str]:
+    """Return the environments of a group, `models` or `all`; every one without a group."""
+    folders = FOLDERS[1:] if group == "models" else FOLDERS
+    files = [path for folder in folders for path in sorted((root / folder).rglob("*.txt")) if path.stem != _SHARED]
+    optional = {path.stem for path in files if _OPTIONAL.search(path.read_text(encoding="utf-8"))} if group else set()
+    return [name for name in dict.fromkeys(path.stem for path in files) if name not in optional]
+
+
+def pins(file: Path) -> Iterator[str]:
+    """Yield the lines that decide the content of an environment, with those of included files."""
+    for line in file.read_text(encoding="utf-8").splitlines():
+        pin = line.split(" #")[0].strip()
+        if pin.startswith(("-r ", "-c ")):
+            yield from pins(file.parent / pin[3:].strip())
+        elif pin and not pin.startswith("#"):
+            yield pin
+
+
+def disk_needed(files: Sequence[Path]) -> int:
+    """Return the bytes that must be free before an environment of these files is built."""
+    declared = [_DISK.search(file.read_text(encoding="utf-8")) for file in files]
+    return max((int(match[1]) << 30 for match in declared if match), default=DISK_NEEDED)
+
+
+def pip_options(file: Path) -> list[str]:
+    """Return pip's options for a requirements file: `--no-deps` for one in a folder of that name."""
+    return ["--no-deps"] if file.parent.name == _WITHOUT_DEPENDENCIES else []

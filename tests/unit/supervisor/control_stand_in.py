@@ -1,0 +1,60 @@
+"""A gRPC server that answers the supervisor as Triton 2.51 does."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from tritone.descriptions import TranscriptionDescription
+
+SECRET = "s3cret"
+DESCRIPTION = TranscriptionDescription(languages=("en", "ko"), tasks=("transcribe",), options=("language",))
+
+
+class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
+    """Control needs the secret, and the models in `damaged` cannot be loaded."""
+
+    def __init__(self) -> None:
+        self.loaded: set[str] = set()
+        self.damaged: set[str] = {"damaged"}
+        self.address = ""
+        self.requests: list[Any] = []
+        self.outputs = {"description": DESCRIPTION.to_json()}
+        self.error = ""
+        self.on_unload: Callable[[str], None] = lambda _model: None
+
+    async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
+        async for request in requests:
+            self.requests.append(request)
+            answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
+            for name, text in self.outputs.items():
+                answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])
+                answer.infer_response.raw_output_contents.append(struct.pack("<I", len(text)) + text.encode())
+            yield answer
+
+    async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        return service_pb2.ServerReadyResponse(ready=True)
+
+    async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        return service_pb2.ModelReadyResponse(ready=request.name in self.loaded)
+
+    async def RepositoryModelLoad(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        await self._authorize(context)
+        if request.model_name in self.damaged:
+            await context.abort(grpc.StatusCode.INTERNAL, "weights are damaged\n")
+        self.loaded.add(request.model_name)
+        return service_pb2.RepositoryModelLoadResponse()
+
+    async def RepositoryModelUnload(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        await self._authorize(context)
+        self.loaded.discard(request.model_name)
+        self.on_unload(request.model_name)
+        return service_pb2.RepositoryModelUnloadResponse()
+
+    async def _authorize(self, context: grpc.aio.ServicerContext) -> None:
+        if ("triton-grpc-protocol-tritone-control", SECRET) not in context.invocation_metadata():
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "This protocol is restricted")

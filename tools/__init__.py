@@ -1,0 +1,1 @@
+"""Programs for developers. Servers import nothing from here."""

@@ -1,0 +1,39 @@
+"""A MODEL_DIR of Qwen3-TTS checkpoints with random weights, laid out as the published ones are.
+
+They synthesize noise. With them, serving and its speed can be tried on any machine without the real weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tools.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
+from tools.tiny_models.shapes import SHAPES
+
+
+def main() -> None:
+    """Write the models that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="make_tiny_models", description=__doc__)
+    parser.add_argument("dir", type=Path, help="the folder to fill; set MODEL_DIR to it")
+    parser.add_argument(
+        "--size",
+        choices=SHAPES,
+        default="tiny",
+        help="tiny: about 1 MB each; thin: as many layers as the real ones, but narrow; full: 1.8 to 4.5 GB each",
+    )
+    parser.add_argument(
+        "--only", choices=CHECKPOINTS, action="append", help="write this checkpoint alone; may be repeated"
+    )
+    parser.add_argument("--device", default="cpu", help="where the weights are drawn: cuda takes seconds for full")
+    arguments = parser.parse_args()
+    for name in arguments.only or CHECKPOINTS:
+        kind, parameters = CHECKPOINTS[name]
+        write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)
+        print(arguments.dir / name)
+    write_speech_tokenizer(arguments.dir / TOKENIZER, SHAPES[arguments.size]["0.6B"].codec)
+    print(arguments.dir / TOKENIZER)
+
+
+if __name__ == "__main__":
+    main()
