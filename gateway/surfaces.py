@@ -71,7 +71,7 @@ def _surface(name: str) -> Surface:
 
 
 def _importable(name: str) -> str:
-    """Return the import name of a package, or of a folder, whose parent is then searched for packages."""
+    """Return the import name of a package or folder; a folder's parent is added to the import path."""
     if "/" not in name:
         return name
     folder = (Path(__file__).parents[1] / Path(name).expanduser()).resolve()

@@ -1,4 +1,4 @@
-"""End the calls that would otherwise never end: those of a model whose process died and that was unloaded since.
+"""End calls that would otherwise never end: the process of their model died, and the model was unloaded since.
 
 Triton leaves the streams of a dead stub process open, even when the model is unloaded and loaded again. The served
 document shows both.
@@ -56,7 +56,7 @@ class ModelWatch:
             call.ending.cancel()
 
     def update(self, document: ServedDocument) -> None:
-        """Begin the grace period of each call whose model is not ready any more, or was loaded again."""
+        """Begin the grace period of each call to a model that is not ready any more, or was loaded again."""
         ready = {model.id: model.loads for model in document.models if model.state == "ready"}
         for call in self._calls:
             if call.ending is None and ready.get(call.model, -1) != call.loads:

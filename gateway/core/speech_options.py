@@ -94,8 +94,8 @@ def _other_mode(field: str, problem: str, modes: Collection[Mode], served: Itera
 def _voice(name: str, model: ServedModel, description: SpeechDescription) -> str:
     """Return the model's own id of the voice that a client calls `name`.
 
-    Empty for a name of OpenAI's whose counterpart this checkpoint lacks, as a fine-tuned one does: the model then uses
-    its own voice. Raises `InvalidInput` for an unknown name.
+    Empty for a name of OpenAI's if this checkpoint lacks the voice for it, as a fine-tuned one does: the model then
+    uses its own voice. Raises `InvalidInput` for an unknown name.
     """
     own = {voice.id.lower(): voice.id for voice in description.voices}
     key = name.strip().lower()

@@ -32,7 +32,7 @@ _FIELDS: Final = {tensor.name for interface in INTERFACES.values() for tensor in
 _REQUEST_ID: Final = re.compile(r"^\[request id: [^]]*\] ")
 """Triton puts the request's id before some error texts."""
 _NOT_LOADED: Final = ("Request for unknown model", "Stub process")
-"""The beginnings of Triton's error texts for a model that is not loaded, and for one whose stub process died."""
+"""The beginnings of Triton's error texts for a model that is not loaded, and for a stub process that died."""
 
 
 def inference_request(

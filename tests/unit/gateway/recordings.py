@@ -15,12 +15,12 @@ RATE = 16_000
 
 
 def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> Samples:
-    """A sine at 0.5."""
+    """Return a sine at 0.5."""
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
 def encoded(pcm: Samples, container: str, codec: str, rate: int = RATE, layout: str = "mono", video: str = "") -> bytes:
-    """A file of mono `pcm` in each channel, beside a grey picture in motion if `video` names its codec."""
+    """Return a file of mono `pcm` in each channel, with a grey video track if `video` names its codec."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         sound: Any = output.add_stream(codec, rate=rate, layout=layout)
@@ -38,7 +38,7 @@ def encoded(pcm: Samples, container: str, codec: str, rate: int = RATE, layout: 
 
 
 def wav(data: bytes, rate: int = RATE, channels: int = 1, bits: int = 32, kind: int = 3) -> bytes:
-    """A WAV file by hand, for headers that no encoder writes; kind 1 is integers, 3 is floats."""
+    """Return a WAV file with a header that no encoder writes; kind 1 is integers, 3 is floats."""
     block = channels * bits // 8
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, kind, channels, rate, min(rate * block, 2**32 - 1), block, bits)
     return (
@@ -53,11 +53,11 @@ def wav(data: bytes, rate: int = RATE, channels: int = 1, bits: int = 32, kind: 
 
 
 def parts(count: int, seconds: float = 20.0, pause: float = 6.0) -> Samples:
-    """Tones that are each cut into a window of their own; the n-th is n/100 loud, from 0.11 on."""
+    """Return tones that are each cut into a window of their own; the n-th is n/100 loud, from 0.11 on."""
     silence = np.zeros(round(pause * RATE), np.float32)
     return np.concatenate([np.concatenate([tone(seconds) * (0.22 + 0.02 * n), silence]) for n in range(count)])
 
 
 def part_of(audio: Samples) -> int:
-    """Which of the `parts` a window holds."""
+    """Return the number of the part that a window holds."""
     return round((float(np.abs(audio).max()) - 0.11) * 100)

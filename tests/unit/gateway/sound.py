@@ -1,4 +1,4 @@
-"""Reading encoded audio back."""
+"""Decoding encoded audio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def decode(encoded: bytes, audio_format: str) -> tuple[np.ndarray, int]:
-    """The mono samples as float -1 to 1, and their rate in Hz, as PyAV reads them."""
+    """Return the mono samples as float -1 to 1, and their rate in Hz, as PyAV decodes them."""
     if audio_format == "pcm":
         return np.frombuffer(encoded, "<i2") / 32768, 24_000
     with av.open(io.BytesIO(encoded)) as container:

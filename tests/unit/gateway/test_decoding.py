@@ -1,4 +1,4 @@
-"""Uploads as PCM."""
+"""Decoding uploads to PCM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.gateway.recordings import RATE, encoded, tone, wav
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples
 
-NOTHING_TO_HEAR = {
+NO_AUDIO = {
     "noise": np.random.default_rng(0).bytes(20_000),
     "text": b"It is a truth universally acknowledged. " * 50,
     "one byte": b"\0",
@@ -41,7 +41,7 @@ def decoded(file: bytes, max_seconds: float = 60) -> Samples:
 
 
 def pitch(pcm: Samples) -> float:
-    """The loudest frequency in Hz."""
+    """Return the strongest frequency in Hz."""
     return float(np.abs(np.fft.rfft(pcm)).argmax() * RATE / len(pcm))
 
 
@@ -62,27 +62,29 @@ def pitch(pcm: Samples) -> float:
         ("aiff", "pcm_s16be", 11_025, "mono", ""),
     ],
 )
-def test_any_container_comes_out_at_16_khz_mono(container: str, codec: str, rate: int, layout: str, video: str) -> None:
+def test_every_container_is_decoded_to_16_khz_mono(
+    container: str, codec: str, rate: int, layout: str, video: str
+) -> None:
     pcm = decoded(encoded(tone(3.3, rate), container, codec, rate, layout, video))
     assert pcm.dtype == np.float32
     assert len(pcm) / RATE == pytest.approx(3.3, abs=0.1)
     assert pitch(pcm) == pytest.approx(440, abs=2)
 
 
-def test_a_recording_comes_in_blocks_and_counts_them() -> None:
+def test_a_recording_is_decoded_in_blocks_of_a_second() -> None:
     recording = AudioFile(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), RATE, 60, "file")
     assert [len(block) for block in recording.blocks()] == [RATE, RATE, RATE, RATE // 2]
     assert recording.seconds == 3.5
 
 
-@pytest.mark.parametrize("file", NOTHING_TO_HEAR.values(), ids=NOTHING_TO_HEAR)
-def test_what_is_no_audio_is_refused_in_our_words(file: bytes) -> None:
-    with pytest.raises(InvalidInput, match=r"^file: it could not be decoded as audio; send flac, mp3") as refused:
+@pytest.mark.parametrize("file", NO_AUDIO.values(), ids=NO_AUDIO)
+def test_a_file_without_audio_is_rejected_with_the_formats_to_send(file: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"^file: it could not be decoded as audio; send flac, mp3") as rejected:
         decoded(file)
-    assert refused.value.field == "file"
+    assert rejected.value.field == "file"
 
 
-def test_a_video_without_sound_is_refused() -> None:
+def test_a_video_without_sound_is_rejected() -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as output:
         picture = output.add_stream("mpeg4", rate=25, width=64, height=64, pix_fmt="yuv420p")
@@ -103,15 +105,15 @@ def test_a_playlist_opens_no_other_file(
         decoded(playlist.format(name=f"{scheme}secret.wav").encode())
 
 
-def test_audio_is_capped_by_what_is_decoded() -> None:
+def test_the_limit_counts_decoded_samples() -> None:
     file = encoded(tone(5.5), "wav", "pcm_s16le")
     assert len(decoded(file, max_seconds=5.5)) == 5.5 * RATE
-    with pytest.raises(PayloadTooLarge, match=r"^file: it decodes to more than 5 s of audio$") as refused:
+    with pytest.raises(PayloadTooLarge, match=r"^file: it decodes to more than 5 s of audio$") as rejected:
         decoded(file, max_seconds=5)
-    assert refused.value.field == "file"
+    assert rejected.value.field == "file"
 
 
-def test_a_header_that_claims_less_does_not_help() -> None:
+def test_a_header_with_a_smaller_length_does_not_evade_the_limit() -> None:
     file = bytearray(encoded(tone(5), "flac", "flac"))
     # STREAMINFO's count of samples: 36 bits, the last 4 of byte 21 and the four bytes behind.
     file[21:26] = bytes([file[21] & 0xF0, *(100).to_bytes(4, "big")])
@@ -119,18 +121,18 @@ def test_a_header_that_claims_less_does_not_help() -> None:
         decoded(bytes(file), max_seconds=1)
 
 
-def test_a_rate_that_packs_much_into_a_second_is_capped_by_bytes() -> None:
+def test_the_limit_counts_decoded_bytes_at_extreme_rates() -> None:
     with pytest.raises(PayloadTooLarge):
         decoded(wav(bytes(768_000 * 8 * 4), rate=768_000, channels=8), max_seconds=2)
 
 
 @pytest.mark.parametrize("rate", [1, 100, 2**31 - 1])
-def test_a_rate_that_no_sound_has_is_refused(rate: int) -> None:
+def test_an_impossible_rate_is_rejected(rate: int) -> None:
     with pytest.raises(InvalidInput):
         decoded(wav(bytes(4 * 1000), rate=rate))
 
 
-def test_values_that_are_no_numbers_are_cleaned() -> None:
+def test_nan_and_infinite_values_are_cleaned() -> None:
     data = tone(1)
     data[1000:1100], data[2000:2100], data[3000:3100], data[4000:4100] = np.nan, np.inf, -np.inf, 7.0
     pcm = cleaned(decoded(wav(data.tobytes())))
@@ -139,21 +141,21 @@ def test_values_that_are_no_numbers_are_cleaned() -> None:
     np.testing.assert_array_equal(pcm[5000:], data[5000:])
 
 
-def test_a_cut_off_file_gives_what_there_is() -> None:
+def test_a_truncated_file_is_decoded_to_its_end() -> None:
     whole = encoded(tone(4), "mp3", "libmp3lame")
     pcm = decoded(whole[: len(whole) // 2])
     assert len(pcm) / RATE == pytest.approx(2, abs=0.2)
 
 
 @pytest.mark.parametrize("container", ["ipod", "matroska"])
-def test_a_damaged_packet_does_not_cost_the_rest(container: str) -> None:
+def test_a_damaged_packet_does_not_affect_the_rest(container: str) -> None:
     file = bytearray(encoded(tone(8, 48_000), container, "aac", 48_000))
     middle = len(file) // 2
     file[middle : middle + 600] = np.random.default_rng(3).bytes(600)
     assert len(decoded(bytes(file))) / RATE == pytest.approx(8, abs=2)
 
 
-def test_titles_in_any_encoding_do_no_harm() -> None:
+def test_a_title_in_another_encoding_is_no_error() -> None:
     file = encoded(tone(1), "wav", "pcm_s16le")
     assert b"Lavf" in file
     assert len(decoded(file.replace(b"Lavf", "Café".encode("latin-1")))) == RATE
@@ -168,7 +170,7 @@ def test_the_rate_may_change_within_a_file() -> None:
     assert pitch(pcm[-RATE:]) == pytest.approx(440, abs=2)
 
 
-def test_reading_stops_when_told() -> None:
+def test_stop_ends_the_blocks() -> None:
     recording = AudioFile(io.BytesIO(encoded(tone(10), "wav", "pcm_s16le")), RATE, 60, "file")
     blocks = recording.blocks()
     next(blocks)

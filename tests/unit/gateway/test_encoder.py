@@ -1,4 +1,4 @@
-"""Encoding while it streams: each format holds what was spoken, all of it and nothing more."""
+"""Encoded speech: each format holds all samples and nothing more."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.unit.gateway.sound import decode
 
 FORMATS = get_args(AudioFormat)
 DELAY = {"mp3": 1105, "aac": 1024}
-"""Samples of silence that an encoder puts first, where its format has no way to say so."""
+"""Samples of silence that an encoder puts first, in a format that has no place to say so."""
 
 
 def bursts(seconds: float, rate: int) -> np.ndarray:
-    """Silence between two bursts of a tone, at the very start and at the very end, as int16 samples."""
+    """Return silence between two bursts of a tone, at the very start and at the very end, as int16 samples."""
     samples = np.zeros(round(seconds * rate), np.int16)
     burst = (12_000 * np.sin(2 * np.pi * 440 * np.arange(rate // 4) / rate)).astype(np.int16)
     samples[: len(burst)] = samples[-len(burst) :] = burst
@@ -37,21 +37,21 @@ def encode(samples: np.ndarray, audio_format: Any, rate: int, chunk: int) -> lis
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 44_100, 48_000])
 @pytest.mark.parametrize("audio_format", FORMATS)
-def test_what_is_decoded_lasts_as_long_as_what_was_spoken(audio_format: str, rate: int) -> None:
+def test_decoded_speech_has_the_length_of_the_samples(audio_format: str, rate: int) -> None:
     samples = bursts(3.21, rate)
-    heard, heard_rate = decode(b"".join(encode(samples, audio_format, rate, rate // 3)), audio_format)
+    decoded, decoded_rate = decode(b"".join(encode(samples, audio_format, rate, rate // 3)), audio_format)
     delay = DELAY.get(audio_format, 0)
     # A codec with frames of a fixed length fills up the last one.
-    assert -0.001 < (len(heard) - delay) / heard_rate - 3.21 < 0.05 * max(1, 24_000 / rate)
+    assert -0.001 < (len(decoded) - delay) / decoded_rate - 3.21 < 0.05 * max(1, 24_000 / rate)
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
-def test_the_tail_is_heard_as_loud_as_the_head(audio_format: str) -> None:
-    heard, rate = decode(b"".join(encode(bursts(2.0, 24_000), audio_format, 24_000, 5000)), audio_format)
+def test_the_last_samples_are_as_loud_as_the_first(audio_format: str) -> None:
+    decoded, rate = decode(b"".join(encode(bursts(2.0, 24_000), audio_format, 24_000, 5000)), audio_format)
     delay = DELAY.get(audio_format, 0)
 
     def energy(start: float, stop: float) -> float:
-        return float(np.sum(np.square(heard[delay + round(start * rate) : delay + round(stop * rate)])))
+        return float(np.sum(np.square(decoded[delay + round(start * rate) : delay + round(stop * rate)])))
 
     assert energy(1.75, 2.0) == pytest.approx(energy(0, 0.25), rel=0.1)
     assert energy(0.3, 1.7) < 0.01 * energy(0, 0.25)
@@ -59,30 +59,36 @@ def test_the_tail_is_heard_as_loud_as_the_head(audio_format: str) -> None:
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "pcm"])
-def test_a_lossless_format_gives_every_sample_back(audio_format: str) -> None:
+def test_a_lossless_format_keeps_every_sample(audio_format: str) -> None:
     samples = np.random.default_rng(1).integers(-32768, 32767, 24_321, dtype=np.int16)
-    heard, _ = decode(b"".join(encode(samples, audio_format, 24_000, 1000)), audio_format)
-    np.testing.assert_array_equal(np.round(heard * 32768).astype(np.int16), samples)
+    decoded, _ = decode(b"".join(encode(samples, audio_format, 24_000, 1000)), audio_format)
+    np.testing.assert_array_equal(np.round(decoded * 32768).astype(np.int16), samples)
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
-def test_bytes_leave_with_every_half_second(audio_format: str) -> None:
+def test_bytes_are_ready_after_every_half_second(audio_format: str) -> None:
     pieces = encode(bursts(4.0, 24_000), audio_format, 24_000, 12_000)
     assert all(pieces[:-1])
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
 @pytest.mark.parametrize("chunk", [1, 100])
-def test_small_chunks_are_gathered_not_lost(audio_format: str, chunk: int) -> None:
+def test_small_chunks_are_collected_without_loss(audio_format: str, chunk: int) -> None:
     samples = bursts(0.6, 24_000)[:4001]
-    heard, rate = decode(b"".join(encode(samples, audio_format, 24_000, chunk)), audio_format)
-    assert len(heard) / rate >= len(samples) / 24_000 - 1e-4
+    decoded, rate = decode(b"".join(encode(samples, audio_format, 24_000, chunk)), audio_format)
+    assert len(decoded) / rate >= len(samples) / 24_000 - 1e-4
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
 @pytest.mark.parametrize("whole", [True, False])
-def test_no_samples_at_all_is_no_error(audio_format: Any, whole: bool) -> None:
-    encoder(audio_format, 24_000, whole=whole).finish()
+def test_a_file_without_samples_is_empty_or_has_no_audio(audio_format: Any, whole: bool) -> None:
+    file = encoder(audio_format, 24_000, whole=whole).finish()
+    if audio_format == "flac" or (audio_format == "wav" and not whole):
+        with av.open(io.BytesIO(file)) as container:
+            assert sum(frame.samples for frame in container.decode(audio=0)) == 0
+            assert container.streams.audio[0].rate == 24_000
+    else:
+        assert file == b""
 
 
 def whole(samples: np.ndarray, audio_format: Any) -> bytes:
@@ -92,7 +98,7 @@ def whole(samples: np.ndarray, audio_format: Any) -> bytes:
 
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac"])
-def test_a_whole_file_tells_its_length_and_holds_every_sample(audio_format: str) -> None:
+def test_a_whole_file_has_its_length_and_every_sample(audio_format: str) -> None:
     samples = np.random.default_rng(1).integers(-32768, 32767, 24_321, dtype=np.int16)
     file = whole(samples, audio_format)
     np.testing.assert_array_equal(soundfile.read(io.BytesIO(file), dtype="int16")[0], samples)
@@ -100,14 +106,14 @@ def test_a_whole_file_tells_its_length_and_holds_every_sample(audio_format: str)
         assert container.streams.audio[0].duration == len(samples)
 
 
-def test_a_whole_wav_declares_the_bytes_that_it_has() -> None:
+def test_a_whole_wav_declares_its_size() -> None:
     file = whole(bursts(1.0, 24_000), "wav")
     assert len(file) == 44 + 2 * 24_000
     assert int.from_bytes(file[4:8], "little") == len(file) - 8
     assert int.from_bytes(file[40:44], "little") == 2 * 24_000
 
 
-def test_a_whole_mp3_tells_what_the_encoder_put_around_the_sound() -> None:
+def test_a_whole_mp3_declares_the_encoders_padding() -> None:
     assert len(decode(whole(bursts(1.0, 24_000), "mp3"), "mp3")[0]) == 24_000
 
 

@@ -1,4 +1,4 @@
-"""The recording of a voice: what is taken, and what is refused in clear words."""
+"""Reference audio: recordings that are accepted, and the reasons for which others are rejected."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tritone.windowing import Samples
 
 
 def loud(seconds: float = 2.0) -> Samples:
-    """A tone that was recorded 12 dB too loud."""
+    """Return a tone that was recorded 12 dB too loud."""
     return np.clip(8 * tone(seconds), -1, 1)
 
 
@@ -29,7 +29,7 @@ def loud(seconds: float = 2.0) -> Samples:
         ("ipod", "aac", 22_050, "mono"),
     ],
 )
-def test_any_container_comes_out_as_the_contract_has_it(container: str, codec: str, rate: int, layout: str) -> None:
+def test_every_container_is_decoded_to_the_contracts_form(container: str, codec: str, rate: int, layout: str) -> None:
     audio = decode_ref_audio(encoded(tone(2.5, rate), container, codec, rate, layout))
     assert (audio.dtype, audio.ndim) == (np.float32, 1)
     assert len(audio) / SPEECH_RATE == pytest.approx(2.5, abs=0.1)
@@ -37,7 +37,7 @@ def test_any_container_comes_out_as_the_contract_has_it(container: str, codec: s
     assert spectrum.argmax() * SPEECH_RATE / len(audio) == pytest.approx(440, abs=2)
 
 
-def test_channels_that_agree_do_not_add_up_to_more_than_full_scale() -> None:
+def test_equal_channels_are_mixed_within_full_scale() -> None:
     voice = 1.9 * tone(2) * np.linspace(0, 1, 2 * 16_000, dtype=np.float32) ** 8
     audio = decode_ref_audio(encoded(voice, "wav", "pcm_s16le", layout="stereo"))
     assert np.abs(audio).max() == pytest.approx(1.0)
@@ -57,26 +57,26 @@ def test_channels_that_agree_do_not_add_up_to_more_than_full_scale() -> None:
         (np.random.default_rng(0).bytes(20_000), "it could not be decoded as audio"),
     ],
 )
-def test_what_no_voice_can_be_taken_from_is_refused(file: bytes, problem: str) -> None:
-    with pytest.raises(InvalidInput) as refused:
+def test_a_recording_without_a_usable_voice_is_rejected(file: bytes, problem: str) -> None:
+    with pytest.raises(InvalidInput) as rejected:
         decode_ref_audio(file)
-    assert refused.value.field == "ref_audio"
-    assert refused.value.problem.startswith(problem)
+    assert rejected.value.field == "ref_audio"
+    assert rejected.value.problem.startswith(problem)
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le"])
-def test_a_clipped_recording_is_refused_in_every_sample_format(codec: str) -> None:
+def test_a_clipped_recording_is_rejected_in_every_sample_format(codec: str) -> None:
     with pytest.raises(InvalidInput, match=r"ref_audio: 8\d% of it is clipped; record it at a lower level"):
         decode_ref_audio(encoded(loud(), "wav", codec))
     assert len(decode_ref_audio(encoded(tone(2), "wav", codec)))
 
 
-def test_a_recording_that_was_clipped_before_it_was_compressed_is_refused() -> None:
+def test_a_recording_that_was_clipped_before_compression_is_rejected() -> None:
     with pytest.raises(InvalidInput, match="clipped"):
         decode_ref_audio(encoded(loud(), "mp3", "libmp3lame"))
 
 
-def test_a_header_that_claims_less_does_not_help() -> None:
+def test_a_header_with_a_smaller_length_does_not_evade_the_limit() -> None:
     file = bytearray(encoded(tone(40), "flac", "flac"))
     # STREAMINFO's count of samples: 36 bits, the last 4 of byte 21 and the four bytes behind.
     file[21:26] = bytes([file[21] & 0xF0, *(16_000).to_bytes(4, "big")])

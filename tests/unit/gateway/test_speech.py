@@ -35,8 +35,8 @@ async def test_a_file_of_every_format_holds_the_whole_speech(
 ) -> None:
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format=response_format)
     samples, rate = decode(answer.content, response_format)
-    spoken = sum(map(len, kokoro.chunks)) / kokoro.rate
-    assert len(samples) / rate == pytest.approx(spoken, abs=0.1)
+    expected = sum(map(len, kokoro.chunks)) / kokoro.rate
+    assert len(samples) / rate == pytest.approx(expected, abs=0.1)
     assert answer.response.headers["content-type"].startswith("audio/")
     assert answer.response.headers["x-tritone-model"] == "kokoro-82m"
 
@@ -227,8 +227,8 @@ async def test_the_gateway_covers_a_speed_beyond_the_models_range(
 ) -> None:
     answer = await gateway.openai.audio.speech.create(**HELLO, response_format="pcm", speed=speed)
     assert triton.calls[-1].parameters["speed"] == sent
-    spoken = sum(map(len, kokoro.chunks))
-    assert len(answer.content) / 2 == pytest.approx(spoken * sent / speed, abs=2)
+    expected = sum(map(len, kokoro.chunks))
+    assert len(answer.content) / 2 == pytest.approx(expected * sent / speed, abs=2)
 
 
 async def test_the_model_gets_the_text_unchanged_with_the_requests_id(gateway: Gateway, triton: FakeTriton) -> None:
@@ -244,11 +244,11 @@ async def test_the_model_gets_the_text_unchanged_with_the_requests_id(gateway: G
 async def test_an_input_that_the_model_rejects_is_a_400_with_openais_field_name(
     gateway: Gateway, kokoro: FakeSpeech
 ) -> None:
-    kokoro.chunks, kokoro.failure = [], InvalidInput("text", "nothing here can be spoken")
+    kokoro.chunks, kokoro.failure = [], InvalidInput("text", "no speakable characters")
     with pytest.raises(openai.BadRequestError) as caught:
         await gateway.openai.audio.speech.create(**HELLO)
     assert caught.value.param == "input"
-    assert "input: nothing here can be spoken" in caught.value.message
+    assert "input: no speakable characters" in caught.value.message
 
 
 @pytest.mark.parametrize(("hint", "retry_after"), [(None, "1"), (17, "17")])

@@ -1,4 +1,4 @@
-"""Faster and slower speech: the length is right to the sample, the pitch stays."""
+"""Faster and slower speech: the exact length, and the same pitch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def changed(samples: np.ndarray, factor: float, chunk: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.4, 0.5, 0.9, 1.1, 2.0, 3.0, 4.0])
-def test_speech_takes_its_length_divided_by_the_factor(factor: float) -> None:
+def test_the_length_is_divided_by_the_factor(factor: float) -> None:
     samples = np.random.default_rng(0).integers(-9000, 9000, 3 * RATE + 77, dtype=np.int16)
     assert len(np.concatenate(changed(samples, factor, 5000))) == pytest.approx(len(samples) / factor, abs=1)
 
@@ -25,25 +25,25 @@ def test_speech_takes_its_length_divided_by_the_factor(factor: float) -> None:
 @pytest.mark.parametrize("factor", [0.25, 0.6, 1.7, 4.0])
 def test_the_pitch_stays(factor: float) -> None:
     tone = (9000 * np.sin(2 * np.pi * 300 * np.arange(4 * RATE) / RATE)).astype(np.int16)
-    heard = np.concatenate(changed(tone, factor, 12_000))
-    spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
-    assert np.argmax(spectrum) * RATE / len(heard) == pytest.approx(300, rel=0.02)
+    result = np.concatenate(changed(tone, factor, 12_000))
+    spectrum = np.abs(np.fft.rfft(result * np.hanning(len(result))))
+    assert np.argmax(spectrum) * RATE / len(result) == pytest.approx(300, rel=0.02)
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
-def test_the_end_of_the_speech_is_heard(factor: float) -> None:
+def test_the_end_of_the_speech_is_kept(factor: float) -> None:
     samples = np.zeros(2 * RATE, np.int16)
     samples[-RATE // 4 :] = 9000 * np.sin(2 * np.pi * 300 * np.arange(RATE // 4) / RATE)
-    heard = np.concatenate(changed(samples, factor, 12_000)).astype(float)
-    tail = heard[-round(0.2 * RATE / factor) :]
+    result = np.concatenate(changed(samples, factor, 12_000)).astype(float)
+    tail = result[-round(0.2 * RATE / factor) :]
     assert np.sqrt(np.mean(tail**2)) > 5000
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.5, 2.0, 4.0])
-def test_audio_comes_out_with_the_first_half_second(factor: float) -> None:
+def test_audio_is_ready_after_the_first_half_second(factor: float) -> None:
     samples = np.full(RATE, 1000, np.int16)
     assert len(changed(samples, factor, RATE // 2)[0]) > 0
 
 
-def test_nothing_in_is_nothing_out() -> None:
+def test_no_samples_give_no_samples() -> None:
     assert len(Tempo(1.5, RATE).finish()) == 0

@@ -35,7 +35,9 @@ def test_a_bundle_unpacks_to_weights_and_wheels(
     bundle.write(packed, model_dir, ["tiny"], [requirements], progress)
     with tarfile.open(packed, "r:") as tar:
         assert all(member.isreg() for member in tar)
-        tar.extractall(tmp_path / "elsewhere", filter="data")
+        if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
+            tar.extraction_filter = tarfile.data_filter
+        tar.extractall(tmp_path / "elsewhere")
     assert missing(tmp_path / "elsewhere/models", ["tiny"]) == []
     assert (tmp_path / "elsewhere/models/tiny/model.bin").read_bytes() == CONTENT
     assert [path.name for path in (tmp_path / "elsewhere/wheels").iterdir()] == ["needed-1.0-py3-none-any.whl"]

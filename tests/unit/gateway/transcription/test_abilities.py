@@ -1,4 +1,4 @@
-"""Models that support only some options: the others are ignored and reported, or rejected with a reason."""
+"""Models that support only some options: other options are reported as ignored, or rejected with a reason."""
 
 from __future__ import annotations
 

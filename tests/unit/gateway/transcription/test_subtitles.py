@@ -1,4 +1,4 @@
-"""Subtitles: what is asked of readable ones, and whether other people's parsers read them back."""
+"""Subtitles: the rules of readable ones, and a round trip through other parsers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def segment(text: str, start: float, end: float, words: tuple[Word, ...] = ()) -
     return Segment(start, end, text, (1,), 0.0, -0.2, 1.4, 0.01, words)
 
 
-def spoken(text: str, start: float = 0.0, rate: float = 0.3) -> Segment:
-    """`text` at a steady pace, with a word time each `rate` seconds."""
+def paced(text: str, start: float = 0.0, rate: float = 0.3) -> Segment:
+    """Return `text` at a steady pace, with a word every `rate` seconds."""
     words = [f" {word}" for word in text.split()]
     times = [Word(start + i * rate, start + (i + 1) * rate, word, 0.9) for i, word in enumerate(words)]
     return segment("".join(words), start, start + len(words) * rate, tuple(times))
@@ -35,7 +35,7 @@ def lines(*segments: Segment) -> list[tuple[str, ...]]:
 
 
 def squeezed(text: str) -> str:
-    """`text` without what subtitles may change: spaces, and controls, which nobody sees."""
+    """Return `text` without the characters that subtitles may change: spaces, and invisible controls."""
     return "".join(c for c in text if not c.isspace() and unicodedata.category(c) != "Cc")
 
 
@@ -43,14 +43,14 @@ def test_a_short_sentence_is_one_line_at_its_own_times() -> None:
     assert cues([segment(" Hello there.", 3661.2345, 3663.0)]) == [Cue(3_661_234, 3_663_000, ("Hello there.",))]
 
 
-def test_a_longer_one_is_two_lines_of_about_the_same_width() -> None:
-    assert lines(spoken("She walked along the quiet river until it started to rain")) == [
+def test_a_longer_sentence_is_two_lines_of_about_the_same_width() -> None:
+    assert lines(paced("She walked along the quiet river until it started to rain")) == [
         ("She walked along the quiet", "river until it started to rain")
     ]
 
 
-def test_lines_part_after_a_mark_rather_than_in_a_phrase() -> None:
-    assert lines(spoken("When the long rain was over, they went home at last")) == [
+def test_lines_are_split_after_a_mark_rather_than_in_a_phrase() -> None:
+    assert lines(paced("When the long rain was over, they went home at last")) == [
         ("When the long rain was over,", "they went home at last")
     ]
 
@@ -60,19 +60,19 @@ def test_a_long_segment_becomes_cues_that_end_with_its_sentences() -> None:
         "The library closes at nine, but the reading room stays open. Nobody minds that the last readers leave late. "
         "In the morning it all begins again."
     )
-    assert lines(spoken(text)) == [
+    assert lines(paced(text)) == [
         ("The library closes at nine,", "but the reading room stays open."),
         ("Nobody minds that the", "last readers leave late."),
         ("In the morning it all begins again.",),
     ]
 
 
-def test_a_title_ends_no_sentence() -> None:
+def test_an_abbreviated_title_ends_no_sentence() -> None:
     text = "And then in the end it was of course old Mr. Dashwood who had not the money that they wanted from him."
-    assert all(not cue[-1].endswith("Mr.") for cue in lines(spoken(text)))
+    assert all(not cue[-1].endswith("Mr.") for cue in lines(paced(text)))
 
 
-def test_cues_keep_to_the_times_of_the_words() -> None:
+def test_cues_have_the_times_of_their_words() -> None:
     words = (Word(1.0, 1.4, " One.", 0.9), Word(5.0, 5.8, " Two.", 0.9))
     assert cues([segment(" One. Two.", 1.0, 5.8, words)]) == [
         Cue(1_000, 1_700, ("One.",)),
@@ -87,25 +87,25 @@ def test_without_word_times_the_text_is_spread_over_its_segment() -> None:
     assert abs(first.end - 5_000) < 500
 
 
-def test_words_that_are_not_the_text_are_left_aside() -> None:
+def test_words_that_differ_from_the_text_are_ignored() -> None:
     [cue] = cues([segment(" All of it.", 1.0, 2.0, (Word(1.5, 1.6, " All", 0.9),))])
     assert cue == Cue(1_000, 2_000, ("All of it.",))
 
 
-def test_short_cues_last_into_the_gap_behind_them() -> None:
+def test_a_short_cue_is_extended_into_the_gap_after_it() -> None:
     assert [(cue.start, cue.end) for cue in cues([segment(" Yes.", 1.0, 1.1), segment(" No.", 3.0, 4.0)])] == [
         (1_000, 1_700),
         (3_000, 4_000),
     ]
 
 
-def test_short_cues_without_a_gap_are_one() -> None:
+def test_short_cues_without_a_gap_are_joined() -> None:
     assert lines(segment(" Yes.", 1.0, 1.2), segment(" No.", 1.2, 1.4), segment(" Why?", 1.4, 2.4)) == [
         ("Yes. No. Why?",)
     ]
 
 
-def test_nothing_stays_for_longer_than_it_may() -> None:
+def test_a_cue_ends_at_the_longest_time() -> None:
     [cue] = cues([segment(" Amen.", 10.0, 40.0)])
     assert (cue.start, cue.end) == (10_000, 17_000)
 
@@ -139,7 +139,7 @@ def test_a_segment_without_a_space_before_it_gets_one() -> None:
 @pytest.mark.parametrize(
     "cluster", ["👩\u200d👩\u200d👧", "👍🏽", "🇩🇪", "e\u0301", "ก\u0e33\u0e49", "\u1112\u1161\u11ab"]
 )
-def test_what_is_seen_as_one_character_stays_whole(cluster: str) -> None:
+def test_characters_displayed_as_one_stay_together(cluster: str) -> None:
     for cue in cues([segment(cluster * 60, 0.0, 60.0)]):
         for line in cue.lines:
             assert line == cluster * line.count(cluster)
@@ -147,14 +147,14 @@ def test_what_is_seen_as_one_character_stays_whole(cluster: str) -> None:
 
 def test_right_to_left_text_keeps_its_order_and_marks() -> None:
     text = "\u200fמה שלומך היום, ידידי הטוב והיקר מכולם? שלום."
-    assert " ".join(" ".join(cue) for cue in lines(spoken(text))) == text
+    assert " ".join(" ".join(cue) for cue in lines(paced(text))) == text
 
 
-def test_a_word_wider_than_a_line_is_parted() -> None:
+def test_a_word_wider_than_a_line_is_split() -> None:
     assert lines(segment(" " + "a" * 100, 0.0, 3.0)) == [("a" * 42,), ("a" * 42, "a" * 16)]
 
 
-def test_line_ends_and_controls_are_spaces() -> None:
+def test_line_ends_and_controls_become_spaces() -> None:
     assert lines(segment(" two\r\n\r\nlines\x00and\u2028more", 0.0, 2.0)) == [("two lines and more",)]
 
 
@@ -169,7 +169,7 @@ def test_vtt_escapes_its_markup() -> None:
     assert written == "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nA &lt; B &amp; C --&gt; D\n\n"
 
 
-def test_nothing_heard_is_a_valid_file() -> None:
+def test_a_file_without_cues_is_valid() -> None:
     assert subtitles.srt([segment("  ", 0.0, 1.0)]) == ""
     assert webvtt.from_buffer(io.StringIO(subtitles.vtt([]))).captions == []
 
@@ -183,15 +183,15 @@ seconds = st.floats(0, 20) | st.floats(0, 100_000)
 
 
 @st.composite
-def heard(draw: st.DrawFn) -> Segment:
-    """A segment with or without words, at times that may make no sense."""
+def drawn_segment(draw: st.DrawFn) -> Segment:
+    """Draw a segment with or without words, at times that may make no sense."""
     words = tuple(Word(draw(seconds), draw(seconds), text, 0.5) for text in draw(st.lists(texts, max_size=5)))
     text = "".join(word.text for word in words) if words else draw(texts)
     return segment(text, draw(seconds), draw(seconds), words)
 
 
-@given(st.lists(heard(), max_size=8))
-def test_whatever_is_heard_every_cue_is_within_the_limits_and_all_text_is_there(segments: list[Segment]) -> None:
+@given(st.lists(drawn_segment(), max_size=8))
+def test_every_cue_is_within_the_limits_and_no_text_is_lost(segments: list[Segment]) -> None:
     written = cues(segments)
     assert all(cue.start >= 0 and 700 <= cue.end - cue.start <= 7_000 for cue in written)
     assert all(one.end <= other.start for one, other in pairwise(written))
@@ -201,8 +201,8 @@ def test_whatever_is_heard_every_cue_is_within_the_limits_and_all_text_is_there(
     assert squeezed(shown) == squeezed("".join(segment.text for segment in segments))
 
 
-@given(st.lists(heard(), max_size=8))
-def test_whatever_is_heard_other_parsers_read_it_back(segments: list[Segment]) -> None:
+@given(st.lists(drawn_segment(), max_size=8))
+def test_other_parsers_read_the_subtitles_back(segments: list[Segment]) -> None:
     expected = cues(segments)
     times = [(timedelta(milliseconds=cue.start), timedelta(milliseconds=cue.end)) for cue in expected]
     texts = ["\n".join(cue.lines) for cue in expected]
