@@ -51,6 +51,8 @@ class ServerPool:
         self._resolve = resolve
         self._resolve_seconds = resolve_seconds
         self._disconnected = asyncio.Event()
+        self._looked_up = asyncio.Event()
+        """Set after the first look-up of the names, and if there are none."""
         self._servers: dict[str, Server] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -67,10 +69,12 @@ class ServerPool:
                 self._add(address)
         names = [address.removeprefix(_DNS) for address in self._addresses if address.startswith(_DNS)]
         if names:
-            await self._look_up(names)
             self._keep(self._follow_names(names))
+        else:
+            self._looked_up.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
+                await self._looked_up.wait()
                 for server in self.servers:
                     await server.polled.wait()
 
@@ -84,11 +88,13 @@ class ServerPool:
 
     async def _follow_names(self, names: Sequence[str]) -> None:
         while True:
+            await self._look_up(names)
+            self._looked_up.set()
             await asyncio.sleep(_LEAST_SECONDS)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._disconnected.wait(), self._resolve_seconds - _LEAST_SECONDS)
+                async with asyncio.timeout(self._resolve_seconds - _LEAST_SECONDS):
+                    await self._disconnected.wait()
             self._disconnected.clear()
-            await self._look_up(names)
 
     async def _look_up(self, names: Sequence[str]) -> None:
         """Add and remove servers as the names say now; if a name cannot be resolved, nothing changes."""
