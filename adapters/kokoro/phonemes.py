@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import tempfile
 import threading
 
 import espeakng_loader
-import jieba
 from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+from adapters.speech.chinese_words import load_dictionary
 
 _MARKS = re.compile(r'([;—…"“”()]|[.,:!?](?=\W|$))')
 """Punctuation that Kokoro renders as pauses and intonation. Inside a word or a number, espeak-ng reads it."""
@@ -49,10 +48,7 @@ class Phonemizer:
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
-        jieba.setLogLevel(logging.WARNING)
-        with tempfile.TemporaryDirectory() as folder:
-            jieba.dt.tmp_dir = folder  # by default it reads, or leaves, a file with a well-known name in /tmp
-            jieba.initialize()
+        load_dictionary()
         self._mandarin = ZHG2P()
 
     def __call__(self, text: str, accent: str) -> str:

@@ -37,9 +37,9 @@ def normalize(text: str, language: str) -> str:
     if language == "zh":
         text = chinese.write_out(text)
     elif found := find_language(language):
+        text = write_out(text, language)
         if language == "en":
             text = english.before_classes(text)
-        text = write_out(text, language)
         text = classes.write_out(text, found)
         if language == "en":
             text = english.after_classes(text)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from adapters.speech.normalization.cleaning import RAISED
 from adapters.speech.normalization.numerals import chinese, chinese_digits
@@ -24,19 +25,19 @@ _UNITS = {
     "km/h": "", "km": "公里", "cm": "厘米", "mm": "毫米", "nm": "纳米", "μm": "微米", "m": "米", "kg": "公斤", "mg": "毫克",
     "g": "克", "t": "吨", "ml": "毫升", "mL": "毫升", "L": "升", "l": "升", "kWh": "千瓦时", "kW": "千瓦", "W": "瓦", "V": "伏",
     "Hz": "赫兹", "kHz": "千赫兹", "MHz": "兆赫兹", "GHz": "吉赫兹", "ms": "毫秒", "min": "分钟", "s": "秒", "h": "小时",
-    "ft": "英尺", "mph": "英里每小时", "m/s": "米每秒", "kcal": "千卡", "dB": "分贝", "°C": "摄氏度", "℃": "摄氏度",
+    "ft": "英尺", "mph": "英里每小时", "m/s": "米每秒", "m/s²": "米每二次方秒", "kcal": "千卡", "dB": "分贝", "°C": "摄氏度", "℃": "摄氏度",
     "°F": "华氏度", "℉": "华氏度", "°": "度",
 }  # fmt: skip
 _VULGAR = {"½": "二分之一", "⅓": "三分之一", "⅔": "三分之二", "¼": "四分之一", "¾": "四分之三", "⅛": "八分之一"}
-_MEASURES = "个位人名只条件本张台辆家种次天周年月岁块元斤公杯瓶套间层座颗双对份把句段遍分小头匹棵座部架艘所封群枚倍点"
-"""Characters before which a single 2 is 两; not all of them count days of a date."""
-_TWO = "个位只条件本张台辆家种次天周块斤公杯瓶套间座颗双对份把句段遍头匹棵部架艘所封群枚倍小"
+_TWO = "个人位只条件本张台辆家种次天周块斤公杯瓶套间座颗双对份把句段遍头匹棵部架艘所封群枚倍小"
+"""Characters before which a single 2 is 两."""
 
 
 def write_out(text: str) -> str:
     """Return Chinese text with its numbers and signs in characters."""
     for sign, words in (("№", "No."), ("％", "%"), ("℃", "°C"), ("℉", "°F"), ("₂", "2"), ("₃", "3")):
         text = text.replace(sign, words)
+    text = re.sub(r"[\u3371-\u33df]", lambda m: unicodedata.normalize("NFKC", m[0]), text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
@@ -85,12 +86,7 @@ def _amount(number: str, large: str | None, short: str | None) -> str:
         number = f"{number}.{rest}" if rest else number
     elif re.fullmatch(r"\d+\.\d\d", number):
         number = number.rstrip("0").rstrip(".")
-    return _scaled(number) + (large or "")
-
-
-def _scaled(number: str) -> str:
-    spoken = chinese(number)
-    return spoken
+    return chinese(number) + (large or "")
 
 
 def _unit(match: re.Match[str]) -> str:
@@ -146,10 +142,13 @@ _RULES = [
         (r"(?<![\d.,])1[3-9]\d[ -]?\d{4}[ -]?\d{4}(?!\d|[元块万亿个人])", _phone),
         (r"(?:(?<=拨打)|(?<=电话)|(?<=呼叫)|(?<=热线)|(?<=打))[:： ]?\d{3,12}(?!\d|个)", _phone),
         (r"(?<=[号码][:： ])\d{3,}|(?<=[号码])\d{3,}|\d{16,}", lambda m: chinese_digits(m[0])),
-        (r"(?<![\d.:])0\d{1,15}(?![\d.:])", lambda m: chinese_digits(m[0])),
+        (r"(?<![\d.,:])0\d{1,15}(?![\d.:])", lambda m: chinese_digits(m[0])),
         (r"(?<=[vV])(\d{1,4}(?:\.\d{1,4}){1,4})(?![\d.])", lambda m: "点".join(map(chinese, m[1].split(".")))),
         (r"(?<![\d.,])(\d{1,4}(?:\.\d{1,4}){2,4})(?![\d.])", lambda m: "点".join(map(chinese, m[1].split(".")))),
+        (r"(?<=[A-Za-z])\d{4,}", lambda m: chinese_digits(m[0])),
+        (r"(?<![\d.])\d{3,4}(?=室|房间)", lambda m: chinese_digits(m[0])),
         # dates and times
+        (r"(?<!\d)((?:19|20)\d\d)[-–—~～至到]((?:19|20)\d\d)(?![\d年])", lambda m: f"{_year(m[1])}到{_year(m[2])}"),
         (r"(?<!\d)(\d{4})年?[-–—~～至到](\d{4})(?=年)年?", _years),
         (r"(?<!\d)(\d{4}|\d{2})(?=年(?!前|后|来|间|内|以|多|左|之))", lambda m: _year(m[1])),
         (r"(?<=公元前)(\d{1,4})(?=年)", lambda m: chinese(m[1])),
@@ -159,6 +158,7 @@ _RULES = [
         # amounts of money
         (rf"(?<![A-Za-z$])({_SIGNS}) ?{_N}(?: ?([千万亿百]{{1,2}}))?(k|K|M|m|bn|B|b|T)?(?![A-Za-z\d])(?:元|人民币|美元|美金)?", _money),
         (rf"{_LEFT}{_N} ?([千万亿百]{{1,2}})?(k|K|M|m|bn|B|b|T)? ?(€|£|\$|USD|RMB|CNY|EUR|GBP|JPY)(?![A-Za-z\d])", lambda m: _amount(m[1], m[2], m[3]) + _MONEY[m[4]]),
+        (r"(?<=[\u4e00-\u9fff ])[-−](?=\d{1,9}(?:\.\d{1,9})?(?:[~～到至°度%]|$|[，。,、]))", "负"),
         # fractions, ratios, ranges, sums
         (rf"(?<!\w)(\d{{1,9}})? ?([{''.join(_VULGAR)}])", _mixed),
         (r"(?<![\d./])(\d{1,4})/(\d{1,4})(?![\d/])", _fraction),
@@ -166,11 +166,11 @@ _RULES = [
         (r"((?:比分|比|胜|赢|负|输|平)[^\d，。,.]{0,4})(\d{1,3})[-–—](\d{1,3})(?!\d)", lambda m: f"{m[1]}{chinese(m[2])}比{chinese(m[3])}"),
         (rf"{_LEFT}{_N}(%?){_TO}(?={_N})(?!\d{{1,9}} ?=)", lambda m: f"{m[1]}{m[2]}到"),
         (r"(?<=[\dA-Za-z)]) ?([-+−×*÷=<>≤≥≠≈]) ?(?=\d{1,9}(?:\.\d{1,9})?(?: ?[-+−×*÷=]|\b|[^\w]|$))(?<![A-Za-z][-−])", lambda m: _sum(m) if not (m[1] in "-−" and m.string[m.start() - 1].isalpha()) else " "),
+        (r"(?<![\w)])([<>≤≥≠]) ?(?=\d)", _sum),
         (r"≈ ?(?=\d)", "约"), (r"± ?(?=\d)", "正负"), (r"(?<![\w~])[~～] ?(?=\d)", "约"),
         (r"(?<=[A-Za-z])[-–](?=\d)", ""),
         (rf"(\d{{1,9}}|[A-Za-z])([⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,6}}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,6}})(?!\w)(?<!m[²³])", _power),
         (r"(?<![\w)])[-−–](?=\d)", "负"),
-        (r"(?<=[\u4e00-\u9fff ])[-−](?=\d{1,9}(?:\.\d{1,9})?(?:°|℃|度|%|$|[，。,]))", "负"),
         # percent, ordinals, units
         (rf"{_LEFT}{_N} ?%", lambda m: f"百分之{_number(m[1])}"),
         (rf"{_LEFT}{_N} ?‰", lambda m: f"千分之{_number(m[1])}"),

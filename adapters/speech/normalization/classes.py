@@ -32,7 +32,7 @@ _ORDINALS = {
     "es": re.compile(r"(?<!\w)(\d{1,3})\.? ?(?:([ºo°])|(ª)|(er\b))(?!\w)"),
     "pt": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([ºo°])|(ª))(?!\w)"),
     "it": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([º°])|(ª))(?![\wCF])(?! ?[CF]\b)"),
-    "fr": re.compile(r"(?<!\w)(\d{1,4})(?:(er|e|ème|eme|nd|ᵉ)|(re|ère|nde))(?!\w)"),
+    "fr": re.compile(r"(?<!\w)(\d{1,4})(?:(er|e|ème|eme|nd|d|ᵉ)|(re|ère|nde|de))(?!\w)"),
 }
 _ROMAN = {
     "es": re.compile(
@@ -90,6 +90,7 @@ class _Rules:
         names = "|".join(sorted(map(re.escape, language.units), key=len, reverse=True))
         self._unit = re.compile(
             rf"(?<![\w.,$€£])({number})(?:[ -]?)(?:(sq|cu) )?({names})(²|³|2|3| squared| cubed)?(?![\w'’]|\.\w)(?!²|³)"
+            r"(?:\.(?= [a-z(]))?"
         )
         self._range = re.compile(
             rf"(?<![\w/-])(?<!\d[.,:])({number}%?|\d{{1,2}} (?:am|pm))(?: ?[–—~] ?|-| - )({number})(?=(%)|{_RANGE_END})"
@@ -132,14 +133,18 @@ class _Rules:
 
     def fractions(self, text: str) -> str:
         """1/2, 3/4 and 1 1/2, where both parts are small; 50/50 is left as two numbers."""
-        return _SLASHED.sub(self._slashed, text)
+        text = re.sub(r"(?<![\w/])(\d{1,2})/(\d{1,3})(?:rds?|ths?)\b", r"\1/\2", text)
+        text = _SLASHED.sub(self._slashed, text)
+        if self.language.code == "en":
+            text = re.sub(r"(?<![\w./])(\d{2,3})/(\d{2,3})(?![\w/]|\.\d)", r"\1 over \2", text)
+        return text
 
     def _slashed(self, match: re.Match[str]) -> str:
         above, below = int(match[2]), int(match[3])
         if above == below:
             return f"{match[1] or ''} {above} {below}".strip()
         if below < 2 or (below > 20 and below != 100) or above > 2 * below + 10:
-            return match[0].replace("/", f" {self.words.get('over', '/')} ") if "over" in self.words else match[0]
+            return match[0]
         return self._fraction(match[1], above, below)
 
     def _fraction(self, whole: str | None, above: int, below: int) -> str:
@@ -184,6 +189,8 @@ class _Rules:
         if number == 0:
             return match[0]
         words = ordinal(number, code, feminine)
+        if code == "fr" and number == 2 and (match[2] or match[3]) in ("nd", "d", "nde", "de"):
+            words = "seconde" if feminine else "second"
         follows = re.match(r" [^\W\d_]", match.string[match.end() : match.end() + 2])
         short = code == "es" and not feminine and number in (1, 3) and follows
         return words[:-1] if short or (code == "es" and match.re is _ORDINALS["es"] and match[4]) else words
@@ -261,7 +268,7 @@ class _Rules:
         text = self._sign.sub(f"{self.words['minus']} ", text)
         text = re.sub(r"(?<=\d) ?‰", f" {self.words['permille']}", text)
         text = re.sub(r"(?<=\d) %", "%", text)
-        text = re.sub(r"(?<=[\w.])@(?=\w)", f" {self.words['at']} ", text)
+        text = re.sub(r"(?<=[\w.])@(?=\w)|(?<=\w) @ ?(?=\w)", f" {self.words['at']} ", text)
         return re.sub(r"(?<=\w) ?& ?(?=\w)", f" {self.words['and']} ", text)
 
     def plain_numbers(self, text: str) -> str:

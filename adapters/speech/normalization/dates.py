@@ -21,9 +21,15 @@ _ENGLISH_MONTH = re.compile(
     r" ([12]\d|3[01]|0?[1-9])(?:[-–]([12]\d|3[01]|[1-9]))?(?![\w:/%]|[.,]\d| (?:percent|people|million|times)\b)"
 )
 _ENGLISH_DAY_FIRST = re.compile(
-    r"(?<![\w.,:/-])([12]\d|3[01]|[1-9]) (January|February|March|April|June|July|August|September|October|November|"
+    r"(?<![\w.,:/-])0?([12]\d|3[01]|[1-9]) (January|February|March|April|June|July|August|September|October|November|"
     r"December|May(?= \d))\b"
 )
+
+
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 
 
 def write_out(text: str, language: Language) -> str:
@@ -34,8 +40,13 @@ def write_out(text: str, language: Language) -> str:
     if language.code == "en":
         text = _ENGLISH_MONTH.sub(_english_month, text)
         text = _ENGLISH_DAY_FIRST.sub(lambda m: f"the {_english_day(int(m[1]))} of {m[2]}", text)
+        text = re.sub(
+            r"\b([Oo]n|[Dd]ue|[Bb]y) (0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)",
+            lambda m: f"{m[1]} {_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}", text,
+        )
+        text = re.sub(r"\b((?:ratio|odds|scale)(?: of| is| was)?) (\d{1,4}):(\d{1,4})\b", r"\1 \2 to \3", text)
         text = re.sub(r"\b([Tt]he|[Oo]n the) the (?=\d)", r"\1 ", text)
-        text = re.sub(r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)/(7)(?![\w/])", lambda m: " ".join(filter(None, m.groups())), text)
+        text = re.sub(r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)/(7)(?:/(365))?(?![\w/])", lambda m: " ".join(filter(None, m.groups())), text)
     text = re.sub(r"(?<![\w:])(\d{1,2}:\d{2}) ?[-–—] ?(?=\d{1,2}:\d{2}(?!\w))", rf"\1 {language.words['to']} ", text)
     text = _TIME_AM.sub(lambda m: _with_half_day(m, language), text)
     text = _TIME.sub(lambda m: time_of_day(int(m[1]), int(m[2]), m[3], language), text)

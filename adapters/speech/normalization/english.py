@@ -40,6 +40,7 @@ _METERED = r"(?= (?:meters|feet|miles|yards|people|dollars|euros|pounds|kilomete
 _YEAR = r"(1[1-9]|10)(\d\d)(?![\w%]|[.,:/]\d|-\d)"
 _FIRM_YEAR = re.compile(rf"\b((?i:in|since|year|circa|during|AD|on)) {_YEAR}(?!{_METERED})")
 _LIKELY_YEAR = re.compile(rf"\b({_PREPOSITION}) {_YEAR}(?!{_COUNTED})(?! to \d)")
+_BETWEEN = re.compile(rf"\b(?i:(between|from)) (1\d|20)(\d\d) (and|to|until|through) {_YEAR.replace('10', '20')}(?!{_COUNTED})")
 _ERA = re.compile(r"(?<![\w.,$€£])(\d{3,4})(?= (?:to \d{3,4} )?(?:BCE?|CE|AD)\b)")
 _AFTER_MONTH = re.compile(
     r"\b((?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -106,6 +107,7 @@ def _years(text: str) -> str:
     text = _ERA.sub(lambda m: year(m[1][:-2], m[1][-2:]) if len(m[1]) == 4 else m[1], text)
     text = _SEASON.sub(lambda m: f"{year(m[1], m[2])} {m[3]}", text)
     text = _SPAN.sub(lambda m: f"{year(m[1], m[2])} to {year(m[3], m[4])}", text)
+    text = _BETWEEN.sub(lambda m: f"{m[1]} {year(m[2], m[3])} {m[4]} {year(m[5], m[6])}", text)
     text = _FIRM_YEAR.sub(lambda m: f"{m[1]} {year(m[2], m[3])}", text)
     text = _LIKELY_YEAR.sub(lambda m: f"{m[1]} {year(m[2], m[3])}", text)
     text = _SINGLE.sub(lambda m: f"({year(m[1], m[2])})" if m[1] else year(m[3], m[4]), text)

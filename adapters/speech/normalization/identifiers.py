@@ -21,6 +21,9 @@ _SEPARATED = re.compile(
     r"|0\d{1,4}(?:[ -]\d{2,4}){1,5}"
     r"|0\d{1,4}-\d{5,8}"
     r"|\d{3} \d{3}-\d{4}"
+    r"|\d{3}\.\d{3}\.\d{3}-\d{2}"
+    r"|0\d{1,3} \d{5,8}"
+    r"|[6-9]\d{4}[- ]\d{5}"
     rf"){_AFTER}"
 )
 _PARENTHESIZED = re.compile(rf"(?<![\w.,])\((\d{{2,4}})\) ?(\d{{3,5}})[- ](\d{{3,4}}){_AFTER}")
@@ -31,9 +34,10 @@ _VERSION = re.compile(r"(?<![\d.,:/$€£+-])(\d{1,4}(?:\.\d{1,4}){2,4})(?![\w/]
 _ZEROS = re.compile(rf"{_BEFORE}0\d{{1,{LONGEST_CARDINAL}}}(?![\w/%]|[.,:]\d)")
 _LONG = re.compile(r"\d{%d,}" % (LONGEST_CARDINAL + 1))
 _CODE = re.compile(
-    r"(?i:\b(code|pin|id|call|dial|extension|zip|flight|number is|phone|tel|ligue|disque|llame al|appelez le|"
+    r"(?i:\b(code|pin|id|call|dial|extension|zip|code is|pin is|number is|phone|tel|ligue|disque|llame al|appelez le|"
     r"chiamare|chiama|कॉल))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
 )
+_SPACED_THOUSANDS = re.compile(r"(?<![\w.,+])(?<!\d )[1-9]\d{0,2}(?: \d{3}){1,4}(?!\d| \d)")
 _MOBILE = re.compile(r"(?<![\w.,/$€£₹-])([6-9]\d{9})(?![\w,/-]|\.\d)")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:[.,]\d{3}){5,}(?!\d)")
 _WORDS = {"en": ("point", "plus"), "es": ("punto", "más"), "fr": ("point", "plus"), "pt": ("ponto", "mais"), "it": ("punto", "più"), "hi": ("डॉट", "प्लस")}  # fmt: skip
@@ -45,12 +49,15 @@ def write_out(text: str, code: str) -> str:
     text = _INTERNATIONAL.sub(lambda m: f"{plus} {spaced(m[1])}, {grouped(m[2])}" if _is_phone(m[0]) else m[0], text)
     text = _PARENTHESIZED.sub(lambda m: f"{spaced(m[1])}, {spaced(m[2])}, {spaced(m[3])}", text)
     if code == "fr":
+        text = _SPACED_THOUSANDS.sub(lambda m: m[0].replace(" ", ""), text)
         text = re.sub(rf"{_BEFORE}0[1-9](?: \d{{2}}){{4}}{_AFTER}", lambda m: _pairs(m[0]), text)
     text = _SEPARATED.sub(lambda m: grouped(m[0]) if _is_separated(m[0], m.string, m.start()) else m[0], text)
     if code in ("es", "it", "pt"):
         text = _SPANISH.sub(lambda m: grouped(m[0]), text)
     text = _ADDRESS.sub(lambda m: f" {point} ".join(map(_short, m[1].split("."))), text)
     text = _VERSION.sub(lambda m: _version(m[1], point, code), text)
+    if code == "en":
+        text = re.sub(r"(?<![\w.,:/$€£+-])911(?![\w/%]|[.,:-]\d| [a-z]{3,20}s\b)", "9 1 1", text)
     text = _CODE.sub(lambda m: f"{m[1]}{m[2]}{spaced(m[3])}", text)
     if code == "hi":
         text = _MOBILE.sub(lambda m: spaced(m[1]), text)

@@ -7,7 +7,7 @@ import re
 from adapters.speech.normalization.language import Language, Noun
 
 _CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "BRL": "R$", "INR": "₹"}
-_SHORT_MAGNITUDES = {"k": 0, "K": 0, "M": 1, "m": 1, "mm": 1, "MM": 1, "mn": 1, "mio": 1, "B": 2, "b": 2, "bn": 2, "Bn": 2, "Md": 2, "mld": 2, "T": 3, "tn": 3}
+_SHORT_MAGNITUDES = {"k": 0, "K": 0, "M": 1, "m": 1, "mm": 1, "MM": 1, "mn": 1, "mio": 1, "mi": 1, "bi": 2, "B": 2, "b": 2, "bn": 2, "Bn": 2, "Md": 2, "mld": 2, "T": 3, "tn": 3}
 _LONG_MAGNITUDES = {
     "en": "thousand|million|billion|trillion|lakh|crore", "es": "mil|mill[oó]n|millones|mil millones|billones",
     "fr": "mille|millions?|milliards?", "pt": "mil|milhão|milhões|bilhão|bilhões|trilhões",
