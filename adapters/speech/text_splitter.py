@@ -77,50 +77,57 @@ _DIGITS_BEFORE = 15
 
 def split_text(text: str) -> Iterator[TextPart]:
     """Yield the parts of a normalized text; their texts together are the text again. The time is linear."""
-    places = _places(text)
-    weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
-    reach = [weights[place.cut] for place in places]
+    splitter = _Splitter(text)
     start = 0
     while start < len(text):
-        limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
-        cut, end = _cut(text, places, reach, weights, start, limit)
+        cut, end = splitter.cut(start)
         yield TextPart(text[start:cut], end)
         start = cut
 
 
-def _cut(
-    text: str, places: list[_Place], reach: list[int], weights: list[int], start: int, limit: int
-) -> tuple[int, Break]:
-    """Return the end of the part that begins at `start`.
+class _Splitter:
+    """A text, the places where it may be split, and the weights of its characters."""
 
-    `limit` is the most weight of the text up to there; `reach` has the weights of the text up to each of the places.
-    """
-    stretched = weights[start] + (limit - weights[start]) * STRETCH
-    if weights[-1] <= stretched:
-        return places[-1].cut, places[-1].end
-    longest = weights[start] + LONGEST * STRETCH
-    first, near, far = (bisect_right(reach, bound) for bound in (weights[start], limit, stretched))
-    within, beyond = places[first:near][::-1], places[near:far]
-    farther = places[far : bisect_right(reach, longest)]
-    worthwhile = weights[start] + (limit - weights[start]) / 3
-    long_enough = places[max(first, bisect_left(reach, worthwhile)) : near][::-1]
-    for candidates, weakest in (
-        (within, Break.SENTENCE),
-        (long_enough, Break.CLAUSE),
-        (beyond, Break.CLAUSE),
-        (within, Break.WORD),
-        (beyond, Break.WORD),
-        (within, _HAN_WORD),
-        (beyond, _HAN_WORD),
-        (farther, _HAN_WORD),
-        (within, _IN_NUMBER),
-    ):
-        for place in candidates:
-            if place.strength >= weakest:
-                return place.cut, place.end
-    if weights[-1] <= longest:
-        return places[-1].cut, places[-1].end
-    return _outside_number(text, start, max(start + 1, bisect_right(weights, limit) - 1)), Break.NONE
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._places = _places(text)
+        self._weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
+        self._reach = [self._weights[place.cut] for place in self._places]
+        """The weight of the text up to each of the places."""
+
+    def cut(self, start: int) -> tuple[int, Break]:
+        """Return the end of the part that begins at `start`."""
+        weights, places = self._weights, self._places
+        limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
+        stretched = weights[start] + (limit - weights[start]) * STRETCH
+        longest = weights[start] + LONGEST * STRETCH
+        if weights[-1] <= stretched:
+            return places[-1].cut, places[-1].end
+        for candidates, weakest in self._candidates(weights[start], limit, stretched, longest):
+            for place in candidates:
+                if place.strength >= weakest:
+                    return place.cut, place.end
+        if weights[-1] <= longest:
+            return places[-1].cut, places[-1].end
+        nearest = max(start + 1, bisect_right(weights, limit) - 1)
+        return _outside_number(self._text, start, nearest), Break.NONE
+
+    def _candidates(
+        self, begin: int, limit: int, stretched: float, longest: float
+    ) -> Iterator[tuple[list[_Place], float]]:
+        """Yield places to end a part at, the best first, with the least strength of each of these lists."""
+        reach, places = self._reach, self._places
+        first, near, far = (bisect_right(reach, bound) for bound in (begin, limit, stretched))
+        within, beyond = places[first:near][::-1], places[near:far]
+        worthwhile = begin + (limit - begin) / 3
+        yield within, Break.SENTENCE
+        yield places[max(first, bisect_left(reach, worthwhile)) : near][::-1], Break.CLAUSE
+        yield beyond, Break.CLAUSE
+        for weakest in (Break.WORD, _HAN_WORD):
+            yield within, weakest
+            yield beyond, weakest
+        yield places[far : bisect_right(reach, longest)], _HAN_WORD
+        yield within, _IN_NUMBER
 
 
 def _outside_number(text: str, start: int, cut: int) -> int:
@@ -143,7 +150,11 @@ def _place(match: re.Match[str]) -> _Place:
     end = Break.LINE if "\n" in match[0] else Break[match.lastgroup or "WORD"]
     if end is Break.WORD and text[before : before + 1].isdigit() and _NUMBER_GOES_ON.match(text, match.end()):
         return _Place(match.end(), Break.NONE, _IN_NUMBER)
-    if match[0] == ", " and _SINGLE_DIGIT.match(text, match.end()) and re.match(r"(?:\W|^)\d", text[max(0, before - 1) : before + 1]):
+    if (
+        match[0] == ", "
+        and _SINGLE_DIGIT.match(text, match.end())
+        and re.match(r"(?:\W|^)\d", text[max(0, before - 1) : before + 1])
+    ):
         return _Place(match.end(), Break.NONE, _IN_NUMBER)
     if text[match.end() : match.end() + 1].isdigit() and _NUMBER_BEFORE.search(text[max(0, before - 5) : before + 1]):
         return _Place(match.end(), Break.NONE, _IN_NUMBER)

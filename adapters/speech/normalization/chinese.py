@@ -1,6 +1,6 @@
 """Numbers and signs of Chinese text in characters. Every repetition in a pattern is bounded."""
 
-# ruff: noqa: RUF001  (marks of other scripts look like ours)
+# ruff: noqa: E501, RUF001  (a rule is a line; marks of other scripts look like ours)
 
 from __future__ import annotations
 
@@ -118,9 +118,14 @@ def _years(match: re.Match[str]) -> str:
     return f"{_year(match[1])}到{_year(match[2])}年"
 
 
+_SUMS = {
+    "+": "加", "-": "减", "−": "减", "×": "乘", "*": "乘", "÷": "除以", "/": "除以", "=": "等于", "<": "小于", ">": "大于",
+    "≤": "小于等于", "≥": "大于等于", "≠": "不等于", "≈": "约等于",
+}  # fmt: skip
+
+
 def _sum(match: re.Match[str]) -> str:
-    signs = {"+": "加", "-": "减", "−": "减", "×": "乘", "*": "乘", "÷": "除以", "/": "除以", "=": "等于", "<": "小于", ">": "大于", "≤": "小于等于", "≥": "大于等于", "≠": "不等于", "≈": "约等于"}  # fmt: skip
-    return signs[match[1]]
+    return _SUMS[match[1]]
 
 
 def _roman(match: re.Match[str]) -> str:
@@ -150,26 +155,47 @@ _RULES = [
         # dates and times
         (r"(?<!\d)((?:19|20)\d\d)[-–—~～至到]((?:19|20)\d\d)(?![\d年])", lambda m: f"{_year(m[1])}到{_year(m[2])}"),
         (r"(?<!\d)(\d{4})年?[-–—~～至到](\d{4})(?=年)年?", _years),
-        (r"(?<!\d)(\d{4}|\d{2})(?=年(?!前|后|来|间|内|以|多|左|之))", lambda m: _year(m[1])),
+        (r"(?<!\d)((?:1[1-9]|20)(?!00)\d\d)(?=年)", lambda m: _year(m[1])),
+        (
+            r"(?<!\d)((?:1[1-9]|20)00|0\d|[89]\d|[5-7]0(?=年代))(?=年(?!前|后|来|间|内|以|多|左|之))",
+            lambda m: _year(m[1]),
+        ),
         (r"(?<=公元前)(\d{1,4})(?=年)", lambda m: chinese(m[1])),
         (r"(?<!\d)(\d0)(?=后(?!\w{0,2}[天年月日]))", lambda m: _year(m[1])),
         (r"(?<![\d:.])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])", _time),
         (r"(?<=[时分点秒日])" + _TO + r"(?=[零一二三四五六七八九十两\d])", "到"),
         # amounts of money
-        (rf"(?<![A-Za-z$])({_SIGNS}) ?{_N}(?: ?([千万亿百]{{1,2}}))?(k|K|M|m|bn|B|b|T)?(?![A-Za-z\d])(?:元|人民币|美元|美金)?", _money),
-        (rf"{_LEFT}{_N} ?([千万亿百]{{1,2}})?(k|K|M|m|bn|B|b|T)? ?(€|£|\$|USD|RMB|CNY|EUR|GBP|JPY)(?![A-Za-z\d])", lambda m: _amount(m[1], m[2], m[3]) + _MONEY[m[4]]),
+        (
+            rf"(?<![A-Za-z$])({_SIGNS}) ?{_N}(?: ?([千万亿百]{{1,2}}))?(k|K|M|m|bn|B|b|T)?(?![A-Za-z\d])(?:元|人民币|美元|美金)?",
+            _money,
+        ),
+        (
+            rf"{_LEFT}{_N} ?([千万亿百]{{1,2}})?(k|K|M|m|bn|B|b|T)? ?(€|£|\$|USD|RMB|CNY|EUR|GBP|JPY)(?![A-Za-z\d])",
+            lambda m: _amount(m[1], m[2], m[3]) + _MONEY[m[4]],
+        ),
         (r"(?<=[\u4e00-\u9fff ])[-−](?=\d{1,9}(?:\.\d{1,9})?(?:[~～到至°度%]|$|[，。,、]))", "负"),
         # fractions, ratios, ranges, sums
         (rf"(?<!\w)(\d{{1,9}})? ?([{''.join(_VULGAR)}])", _mixed),
         (r"(?<![\d./])(\d{1,4})/(\d{1,4})(?![\d/])", _fraction),
-        (r"(?<![\d:.])(\d{1,4}(?:\.\d{1,3})?)[:：](\d{1,4}(?:\.\d{1,3})?)(?![\d:：])", lambda m: f"{chinese(m[1])}比{chinese(m[2])}"),
-        (r"((?:比分|比|胜|赢|负|输|平)[^\d，。,.]{0,4})(\d{1,3})[-–—](\d{1,3})(?!\d)", lambda m: f"{m[1]}{chinese(m[2])}比{chinese(m[3])}"),
+        (
+            r"(?<![\d:.])(\d{1,4}(?:\.\d{1,3})?)[:：](\d{1,4}(?:\.\d{1,3})?)(?![\d:：])",
+            lambda m: f"{chinese(m[1])}比{chinese(m[2])}",
+        ),
+        (
+            r"((?:比分|比|胜|赢|负|输|平)[^\d，。,.]{0,4})(\d{1,3})[-–—](\d{1,3})(?!\d)",
+            lambda m: f"{m[1]}{chinese(m[2])}比{chinese(m[3])}",
+        ),
         (rf"{_LEFT}{_N}(%?){_TO}(?={_N})(?!\d{{1,9}} ?=)", lambda m: f"{m[1]}{m[2]}到"),
-        (r"(?<=[\dA-Za-z)]) ?([-+−×*÷=<>≤≥≠≈]) ?(?=\d{1,9}(?:\.\d{1,9})?(?: ?[-+−×*÷=]|\b|[^\w]|$))(?<![A-Za-z][-−])", lambda m: _sum(m) if not (m[1] in "-−" and m.string[m.start() - 1].isalpha()) else " "),
+        (
+            r"(?<=[\dA-Za-z)]) ?([-+−×*÷=<>≤≥≠≈]) ?(?=\d{1,9}(?:\.\d{1,9})?(?: ?[-+−×*÷=]|\b|[^\w]|$))(?<![A-Za-z][-−])",
+            lambda m: _sum(m) if not (m[1] in "-−" and m.string[m.start() - 1].isalpha()) else " ",
+        ),
         (r"(?<![\w)])([<>≤≥≠]) ?(?=\d)", _sum),
-        (r"≈ ?(?=\d)", "约"), (r"± ?(?=\d)", "正负"), (r"(?<![\w~])[~～] ?(?=\d)", "约"),
+        (r"≈ ?(?=\d)", "约"),
+        (r"± ?(?=\d)", "正负"),
+        (r"(?<![\w~])[~～] ?(?=\d)", "约"),
         (r"(?<=[A-Za-z])[-–](?=\d)", ""),
-        (rf"(\d{{1,9}}|[A-Za-z])([⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,6}}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{{1,6}})(?!\w)(?<!m[²³])", _power),
+        (r"(\d{1,9}|[A-Za-z])([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6})(?!\w)(?<!m[²³])", _power),
         (r"(?<![\w)])[-−–](?=\d)", "负"),
         # percent, ordinals, units
         (rf"{_LEFT}{_N} ?%", lambda m: f"百分之{_number(m[1])}"),

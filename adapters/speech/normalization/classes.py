@@ -10,12 +10,11 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from adapters.speech.normalization import dates, identifiers
+from adapters.speech.normalization import dates, identifiers, ordinals
 from adapters.speech.normalization.cleaning import RAISED
 from adapters.speech.normalization.language import Language, Noun, find_language
 from adapters.speech.normalization.money import MoneyRules
 from adapters.speech.normalization.numerals import cardinal, ordinal
-from adapters.speech.normalization.roman import number_of
 
 _VULGAR = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
@@ -28,34 +27,6 @@ _RAISED = re.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}|⁻[⁰¹²
 _CARET = re.compile(r"(?<=\w)\^(-?\d{1,6})\b")
 _LOWERED = re.compile(r"(?<=[A-Za-z)])([₀-₉]{1,4})")
 _RANGE_END = r"(?![\w/-]|[.,:]\d)"
-_ORDINALS = {
-    "es": re.compile(r"(?<!\w)(\d{1,3})\.? ?(?:([ºo°])|(ª)|(er\b))(?!\w)"),
-    "pt": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([ºo°])|(ª))(?!\w)"),
-    "it": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([º°])|(ª))(?![\wCF])(?! ?[CF]\b)"),
-    "fr": re.compile(r"(?<!\w)(\d{1,4})(?:(er|e|ème|eme|nd|d|ᵉ)|(re|ère|nde|de))(?!\w)"),
-}
-_ROMAN = {
-    "es": re.compile(
-        r"\b((?:[Ss]iglos?|[Cc]apítulo|[Tt]omo|[Vv]olumen|Luis|Juan Pablo|Alfonso|Carlos|Felipe|Enrique|Isabel|Fernando|Pío|"
-        r"Benedicto|Guerra Mundial|Papa|[Aa]cto|[Pp]arte)) ([IVXLC]{1,8})\b"
-    ),
-    "pt": re.compile(
-        r"\b((?:[Ss]éculos?|[Cc]apítulo|[Tt]omo|[Vv]olume|Pedro|João|João Paulo|Luís|Afonso|Henrique|Manuel|Elizabeth|"
-        r"Isabel|Carlos|Bento|Guerra Mundial|[Aa]to|[Pp]arte)) ([IVXLC]{1,8})\b"
-    ),
-    "it": re.compile(
-        r"\b((?:Luigi|Enrico|Carlo|Paolo|Giovanni|Pio|Leone|Vittorio Emanuele|Umberto|Federico|Elisabetta|Filippo|"
-        r"Benedetto|[Cc]apitolo|[Aa]tto)) ([IVXLC]{1,8})\b|\b([IVX]{1,6})(?= secolo\b)"
-    ),
-    "fr": re.compile(
-        r"\b((?:Louis|Henri|Charles|François|Napoléon|Philippe|Jean-Paul|Élisabeth|Elizabeth|Pie|Benoît|Léopold|Guillaume|"
-        r"Albert|Guerre|[Cc]hapitre|[Tt]ome|[Vv]olume|[Aa]cte)) ([IVXLC]{1,8})(er)?\b"
-        r"|\b([IVX]{1,6})(?:e|ème|er|ᵉ)(?= (?:siècle|siècles|arrondissement|République)\b)"
-    ),
-}
-_CARDINAL_KINGS = 10
-"""Spanish and Portuguese read the numbers of kings above this one as plain numbers."""
-_REIGNS = re.compile(r"^(?:[Ss]|[Cc]ap|[Tt]omo|[Vv]ol|[Pp]arte|[Aa]c?to)")
 
 
 def write_out(text: str, language: Language) -> str:
@@ -64,7 +35,7 @@ def write_out(text: str, language: Language) -> str:
     text = rules.fractions_by_sign(rules.powers(text))
     text = identifiers.write_out(dates.write_out(text, language), language.code)
     text = rules.money.write_out(text)
-    text = rules.ordinals(text)
+    text = ordinals.write_out(text, language)
     text = rules.sums(text)
     text = rules.fractions(text)
     text = rules.ranges(text)
@@ -170,51 +141,15 @@ class _Rules:
         words = ordinal(below, self.language.code)
         return Noun(words, words + "s" if self.language.code != "it" else words[:-1] + "i")
 
-    def ordinals(self, text: str) -> str:
-        """1.º, 2ª, 1er; roman numerals after the words that they follow."""
-        code = self.language.code
-        if code == "hi":
-            return _hindi_ordinals(text)
-        if code in _ROMAN:
-            text = _ROMAN[code].sub(self._roman, text)
-        if code in _ORDINALS:
-            text = _ORDINALS[code].sub(self._ordinal, text)
-        if code == "fr":
-            text = re.sub(r"\bIer\b", "premier", text)
-        return text
-
-    def _ordinal(self, match: re.Match[str]) -> str:
-        code, number = self.language.code, int(match[1])
-        feminine = match[3] is not None
-        if number == 0:
-            return match[0]
-        words = ordinal(number, code, feminine)
-        if code == "fr" and number == 2 and (match[2] or match[3]) in ("nd", "d", "nde", "de"):
-            words = "seconde" if feminine else "second"
-        follows = re.match(r" [^\W\d_]", match.string[match.end() : match.end() + 2])
-        short = code == "es" and not feminine and number in (1, 3) and follows
-        return words[:-1] if short or (code == "es" and match.re is _ORDINALS["es"] and match[4]) else words
-
-    def _roman(self, match: re.Match[str]) -> str:
-        code = self.language.code
-        name = match[1]
-        if name is None:  # a century
-            return ordinal(number_of(match[match.re.groups]), code) if number_of(match[match.re.groups]) else match[0]
-        number = number_of(match[2])
-        if not number:
-            return match[0]
-        if code == "it" or (code in ("es", "pt") and number <= _CARDINAL_KINGS and not _REIGNS.match(name)):
-            feminine = name.endswith(("a", "Isabel", "Elizabeth", "Mundial"))
-            return f"{name} {ordinal(number, code, feminine)}"
-        return f"{name} premier" if code == "fr" and number == 1 and match[3] else f"{name} {number}"
-
     def sums(self, text: str) -> str:
         """Signs of arithmetic between numbers or single letters."""
         words = self.words
         around = r"(?<=[\w)%]){}(?=[\w(.$€£−-])"
         text = re.sub(r"(?<=\d) ?[*×·] ?(?=\d)|(?<=\d)(?: [xX] |[xX])(?=\d)", lambda m: f" {self._times(m)} ", text)
         if "=" in text:
-            text = re.sub(r"(?<=[\w)]) [-−–] (?=[\w(]{1,12}(?: [-+−*/×÷–] [\w(]{1,12}){0,6} ?=)", f" {words['minus']} ", text)
+            text = re.sub(
+                r"(?<=[\w)]) [-−–] (?=[\w(]{1,12}(?: [-+−*/×÷–] [\w(]{1,12}){0,6} ?=)", f" {words['minus']} ", text
+            )
             text = re.sub(r"(?<![\w.,-])(\d{1,9})[-−](?=\d{1,9} ?=)", rf"\1 {words['minus']} ", text)
         signs = (("+", "plus"), ("÷", "divided"), ("=", "equals"), ("<", "less"), (">", "greater"), ("×", "times"))
         for sign, word in signs:
@@ -245,6 +180,8 @@ class _Rules:
             text = re.sub(r"\b(feet|foot) (\d{1,2}) in\b", r"\1 \2 inches", text)
             text = re.sub(r"(?<![\w.,])(\d{1,4}(?:\.\d{1,2})?)([kKMB])(?= [a-z]{2,20}s\b)", _large, text)
         text = re.sub(r"(?<=\d) ?° ?([CF])\b", r"°\1", text)
+        if code == "hi":
+            text = re.sub(r"(?<=\d)°C\b", f" {self.words['degrees']} सेल्सियस", text)
         return re.sub(r"(?<=\d)°(?! ?[CF]\b)", f" {self.words['degrees']}", text)
 
     def _with_unit(self, match: re.Match[str]) -> str:
@@ -308,17 +245,3 @@ _HINDI_YEAR = re.compile(
 def _spanish_one(number: str, ending: str) -> str:
     words = cardinal(number, "es").removesuffix("o")
     return words + "a" if ending == "a" else words.replace("veintiun", "veintiún")
-
-
-_HINDI_ORDINALS = {"1": "पहल", "2": "दूसर", "3": "तीसर", "4": "चौथ", "6": "छठ"}
-
-
-def _hindi_ordinals(text: str) -> str:
-    text = re.sub(
-        r"(?<!\w)([12346])(?:ल|र|थ|ठ)([ािीे])(?!\w)", lambda m: _HINDI_ORDINALS[m[1]] + m[2].replace("ि", "ी"), text
-    )
-    return re.sub(r"(?<!\w)(\d{1,3})(?=व[ाींेँं]{1,2}(?!\w))", lambda m: _hindi_word(int(m[1])), text)
-
-
-def _hindi_word(number: int) -> str:
-    return cardinal(str(number), "hi")

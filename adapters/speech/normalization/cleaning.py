@@ -31,7 +31,19 @@ _DIGITS = {code: sign for code, sign in _WIDE.items() if sign.isdigit()} | {0x20
 _WIDE_NEAR_DIGITS = re.compile(r"[：．％＋－＝／～￥＄，]")
 _ENDS = ".,;:!?…—。！？，；：।"
 _BULLET = re.compile(r"(?:[-•·–—*+]|#{1,6}) +")
-_COMPOSED = {"²": "2", "³": "3", "¹": "1", "⁰": "0", "⁴": "4", "⁵": "5", "⁶": "6", "⁷": "7", "⁸": "8", "⁹": "9", "⁻": "-"}
+_COMPOSED = {
+    "²": "2",
+    "³": "3",
+    "¹": "1",
+    "⁰": "0",
+    "⁴": "4",
+    "⁵": "5",
+    "⁶": "6",
+    "⁷": "7",
+    "⁸": "8",
+    "⁹": "9",
+    "⁻": "-",
+}
 RAISED = str.maketrans(_COMPOSED)
 """Superscript digits -> digits."""
 _TIDY: Replacements = (

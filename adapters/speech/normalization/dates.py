@@ -13,7 +13,8 @@ _TIME = re.compile(
     r"(?<![\w.,:/])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\w:/]|[.,]\d)(?! ?[ap]\.?m)", re.IGNORECASE
 )
 _TIME_AM = re.compile(
-    r"(?<![\w.,:/])([01]?\d|2[0-4])(?:[:.]([0-5]\d))? ?([ap])\.?m(?:\.(?=(?P<end>\s+(?-i:[A-ZÀ-Ý])|\s*$)?)|\b)", re.IGNORECASE
+    r"(?<![\w.,:/])([01]?\d|2[0-4])(?:[:.]([0-5]\d))? ?([ap])\.?m(?:\.(?=(?P<end>\s+(?-i:[A-ZÀ-Ý])|\s*$)?)|\b)",
+    re.IGNORECASE,
 )
 _HOURS = re.compile(r"(?<![\w.,:/])([01]?\d|2[0-4]) ?[hH] ?([0-5]\d)?(?![\w/]|[.,]\d)")
 _ENGLISH_MONTH = re.compile(
@@ -42,11 +43,16 @@ def write_out(text: str, language: Language) -> str:
         text = _ENGLISH_DAY_FIRST.sub(lambda m: f"the {_english_day(int(m[1]))} of {m[2]}", text)
         text = re.sub(
             r"\b([Oo]n|[Dd]ue|[Bb]y) (0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)",
-            lambda m: f"{m[1]} {_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}", text,
+            lambda m: f"{m[1]} {_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}",
+            text,
         )
         text = re.sub(r"\b((?:ratio|odds|scale)(?: of| is| was)?) (\d{1,4}):(\d{1,4})\b", r"\1 \2 to \3", text)
         text = re.sub(r"\b([Tt]he|[Oo]n the) the (?=\d)", r"\1 ", text)
-        text = re.sub(r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)/(7)(?:/(365))?(?![\w/])", lambda m: " ".join(filter(None, m.groups())), text)
+        text = re.sub(
+            r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)/(7)(?:/(365))?(?![\w/])",
+            lambda m: " ".join(filter(None, m.groups())),
+            text,
+        )
     text = re.sub(r"(?<![\w:])(\d{1,2}:\d{2}) ?[-–—] ?(?=\d{1,2}:\d{2}(?!\w))", rf"\1 {language.words['to']} ", text)
     text = _TIME_AM.sub(lambda m: _with_half_day(m, language), text)
     text = _TIME.sub(lambda m: time_of_day(int(m[1]), int(m[2]), m[3], language), text)
@@ -61,9 +67,7 @@ def _year_last(match: re.Match[str], language: Language) -> str:
     first, second, mark = int(match[1]), int(match[3]), match[2]
     if len(match[4]) == 2 and mark != "/":
         return match[0]
-    month_first = language.code == "en" and mark != "." and second > 12 or (
-        language.code == "en" and mark != "." and first <= 12
-    )
+    month_first = language.code == "en" and mark != "." and (second > 12 or first <= 12)
     day, month = (second, first) if month_first else (first, second)
     return _date(match[0], str(day), str(month), match[4], language)
 
@@ -103,10 +107,8 @@ def time_of_day(hour: int, minute: int, second: str | None, language: Language) 
     """Return a time as it is read in the language."""
     if language.code == "en":
         return _english_time(hour, minute, second)
-    if language.code == "fr":
-        return _hours_and_minutes(hour, minute, "heure", "heures", "", language) + _seconds(second, language)
-    if language.code == "pt":
-        return _hours_and_minutes(hour, minute, "hora", "horas", " e", language) + _seconds(second, language)
+    if language.code in ("fr", "pt"):
+        return _hours_and_minutes(hour, minute, language) + _seconds(second, language)
     if language.code == "hi":
         return (f"{hour} बजकर {minute} मिनट" if minute else f"{hour} बजे") + _seconds(second, language)
     spoken = {"es": {1: "una", 21: "veintiuna"}, "it": {1: "una"}}.get(language.code, {}).get(hour, str(hour))
@@ -128,11 +130,11 @@ def _english_time(hour: int, minute: int, second: str | None) -> str:
     return f"{spoken} {minute}" if minute > 9 else f"{spoken} oh {minute}"
 
 
-def _hours_and_minutes(hour: int, minute: int, one: str, many: str, joint: str, language: Language) -> str:
-    spoken = language.agreed(str(hour), feminine=True)
-    if joint and minute:  # Portuguese leaves the hours out before minutes
-        return f"{spoken}{joint} {minute}"
-    return f"{spoken} {one if hour < 2 else many}" + (f" {minute}" if minute else "")
+def _hours_and_minutes(hour: int, minute: int, language: Language) -> str:
+    """Return a time with the hours' noun; Portuguese leaves it out before minutes."""
+    if language.code == "pt" and minute:
+        return f"{language.agreed(str(hour), feminine=True)} e {minute}"
+    return language.count(str(hour), language.units["h"]) + (f" {minute}" if minute else "")
 
 
 def _french_hours(match: re.Match[str], language: Language) -> str:

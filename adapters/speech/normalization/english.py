@@ -40,7 +40,9 @@ _METERED = r"(?= (?:meters|feet|miles|yards|people|dollars|euros|pounds|kilomete
 _YEAR = r"(1[1-9]|10)(\d\d)(?![\w%]|[.,:/]\d|-\d)"
 _FIRM_YEAR = re.compile(rf"\b((?i:in|since|year|circa|during|AD|on)) {_YEAR}(?!{_METERED})")
 _LIKELY_YEAR = re.compile(rf"\b({_PREPOSITION}) {_YEAR}(?!{_COUNTED})(?! to \d)")
-_BETWEEN = re.compile(rf"\b(?i:(between|from)) (1\d|20)(\d\d) (and|to|until|through) {_YEAR.replace('10', '20')}(?!{_COUNTED})")
+_BETWEEN = re.compile(
+    rf"\b(?i:(between|from)) (1\d|20)(\d\d) (and|to|until|through) {_YEAR.replace('10', '20')}(?!{_COUNTED})"
+)
 _ERA = re.compile(r"(?<![\w.,$€£])(\d{3,4})(?= (?:to \d{3,4} )?(?:BCE?|CE|AD)\b)")
 _AFTER_MONTH = re.compile(
     r"\b((?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -51,7 +53,18 @@ _SEASON = re.compile(r"(?<![\w.,/])(1[89]|20)(\d\d)/(\d\d)(?![\w/])")
 _SINGLE = re.compile(r"\((1[1-9])(\d\d)\)|(?<=\bthe )(1[1-9])(\d\d)(?= (?!of|or|and)[a-z]{4,20}\b(?<!s)|$|[,.;] )")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|['’])?(\d0)['’]?s\b")
 _SHORT_YEAR = re.compile(r"(?<![\w'’])['’](\d\d)(?!\w)(?!['’\"])")
-_TENS = ("hundreds", "tens", "twenties", "thirties", "forties", "fifties", "sixties", "seventies", "eighties", "nineties")
+_TENS = (
+    "hundreds",
+    "tens",
+    "twenties",
+    "thirties",
+    "forties",
+    "fifties",
+    "sixties",
+    "seventies",
+    "eighties",
+    "nineties",
+)
 _REGNAL = (
     "Louis|Henry|Elizabeth|Charles|George|Edward|James|William|Richard|Philip|Paul|Pius|Benedict|Gregory|Innocent|Leo|"
     "Urban|Clement|Francis|Frederick|Catherine|Nicholas|Alexander|Napoleon|Ramses|Ramesses|Ptolemy|Mary|Peter|"

@@ -32,7 +32,7 @@ _SPANISH = re.compile(rf"{_BEFORE}[6789]\d{{2}}(?: \d{{3}}){{2}}{_AFTER}")
 _ADDRESS = re.compile(rf"{_BEFORE}(\d{{1,3}}(?:\.\d{{1,3}}){{3}}){_AFTER}")
 _VERSION = re.compile(r"(?<![\d.,:/$€£+-])(\d{1,4}(?:\.\d{1,4}){2,4})(?![\w/]|[.,]\d)")
 _ZEROS = re.compile(rf"{_BEFORE}0\d{{1,{LONGEST_CARDINAL}}}(?![\w/%]|[.,:]\d)")
-_LONG = re.compile(r"\d{%d,}" % (LONGEST_CARDINAL + 1))
+_LONG = re.compile(rf"\d{{{LONGEST_CARDINAL + 1},}}")
 _CODE = re.compile(
     r"(?i:\b(code|pin|id|call|dial|extension|zip|code is|pin is|number is|phone|tel|ligue|disque|llame al|appelez le|"
     r"chiamare|chiama|कॉल))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
@@ -40,7 +40,11 @@ _CODE = re.compile(
 _SPACED_THOUSANDS = re.compile(r"(?<![\w.,+])(?<!\d )[1-9]\d{0,2}(?: \d{3}){1,4}(?!\d| \d)")
 _MOBILE = re.compile(r"(?<![\w.,/$€£₹-])([6-9]\d{9})(?![\w,/-]|\.\d)")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:[.,]\d{3}){5,}(?!\d)")
-_WORDS = {"en": ("point", "plus"), "es": ("punto", "más"), "fr": ("point", "plus"), "pt": ("ponto", "mais"), "it": ("punto", "più"), "hi": ("डॉट", "प्लस")}  # fmt: skip
+_WORDS = {
+    "en": ("point", "plus"), "es": ("punto", "más"), "fr": ("point", "plus"), "pt": ("ponto", "mais"),
+    "it": ("punto", "più"), "hi": ("डॉट", "प्लस"),
+}  # fmt: skip
+"""Language -> the words for the dot of an address or version, and for the plus of an international number."""
 
 
 def write_out(text: str, code: str) -> str:

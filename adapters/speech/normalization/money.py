@@ -1,5 +1,7 @@
 """Amounts of money."""
 
+# ruff: noqa: RUF001  (the minus sign looks like a hyphen)
+
 from __future__ import annotations
 
 import re
@@ -7,7 +9,26 @@ import re
 from adapters.speech.normalization.language import Language, Noun
 
 _CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "BRL": "R$", "INR": "₹"}
-_SHORT_MAGNITUDES = {"k": 0, "K": 0, "M": 1, "m": 1, "mm": 1, "MM": 1, "mn": 1, "mio": 1, "mi": 1, "bi": 2, "B": 2, "b": 2, "bn": 2, "Bn": 2, "Md": 2, "mld": 2, "T": 3, "tn": 3}
+_SHORT_MAGNITUDES = {
+    "k": 0,
+    "K": 0,
+    "M": 1,
+    "m": 1,
+    "mm": 1,
+    "MM": 1,
+    "mn": 1,
+    "mio": 1,
+    "mi": 1,
+    "bi": 2,
+    "B": 2,
+    "b": 2,
+    "bn": 2,
+    "Bn": 2,
+    "Md": 2,
+    "mld": 2,
+    "T": 3,
+    "tn": 3,
+}
 _LONG_MAGNITUDES = {
     "en": "thousand|million|billion|trillion|lakh|crore", "es": "mil|mill[oó]n|millones|mil millones|billones",
     "fr": "mille|millions?|milliards?", "pt": "mil|milhão|milhões|bilhão|bilhões|trilhões",
@@ -31,7 +52,9 @@ class MoneyRules:
         end = r"(?!\w|[.,]\d)"
         self._before = re.compile(rf"(?<![\w$€£])(-|−)?({signs}) ?(-|−)?{number}{large}{until}{end}")
         after_signs = "|".join(map(re.escape, (sign for sign in language.money if not sign[0].isalpha())))
-        self._after = re.compile(rf"(?<![\w.,])(-|−)?{number}(?: ?({long})(?!\w))? ?({short})?({after_signs})(?![\w\d])")
+        self._after = re.compile(
+            rf"(?<![\w.,])(-|−)?{number}(?: ?({long})(?!\w))? ?({short})?({after_signs})(?![\w\d])"
+        )
         self._code_before = re.compile(rf"\b({codes}) ?(?={number})")
         self._code_after = re.compile(rf"(?<![\w.,]){number} ?({codes}|CHF)\b")
         self._bill = re.compile(rf"\$(\d{{1,6}})[ -](?=(?:{_BILLS})\b)")
@@ -40,7 +63,9 @@ class MoneyRules:
     def write_out(self, text: str) -> str:
         """Return `text` with its amounts as a number and the name of the currency."""
         language = self._language
-        text = self._code_before.sub(lambda m: "US$" if m[1] == "USD" and "US$" in language.money else self._sign(m[1], m[0]), text)
+        text = self._code_before.sub(
+            lambda m: "US$" if m[1] == "USD" and "US$" in language.money else self._sign(m[1], m[0]), text
+        )
         text = self._code_after.sub(self._after_code, text)
         if language.code == "en":
             text = self._bill.sub(r"\1 dollar ", text)
@@ -65,7 +90,8 @@ class MoneyRules:
         currency = self._language.money[sign]
         if until:
             start = self._number(number, long or self._magnitude(short))
-            spoken = f"{start} {self._language.words['to']} {self._amount(until, until_long or self._magnitude(until_short), currency)}"
+            end = self._amount(until, until_long or self._magnitude(until_short), currency)
+            spoken = f"{start} {self._language.words['to']} {end}"
         else:
             spoken = self._amount(number, long or self._magnitude(short), currency)
         return f"{self._language.words['minus']} {spoken}" if first_minus or second_minus else spoken
@@ -79,7 +105,9 @@ class MoneyRules:
         return self._language.magnitudes[_SHORT_MAGNITUDES[short]] if short else None
 
     def _number(self, number: str, large: str | None) -> str:
-        written = number if self._language.code in ("en", "hi") else self._language.written(self._language.plain(number))
+        written = (
+            number if self._language.code in ("en", "hi") else self._language.written(self._language.plain(number))
+        )
         return f"{written} {large}" if large else written
 
     def _amount(self, number: str, large: str | None, currency: tuple[Noun, Noun]) -> str:
@@ -120,5 +148,7 @@ class MoneyRules:
 
 
 def _per(match: re.Match[str]) -> str:
-    name = {"mo": "month", "yr": "year", "hr": "hour", "GB": "gigabyte", "kg": "kilogram", "lb": "pound"}.get(match[1], match[1])
+    name = {"mo": "month", "yr": "year", "hr": "hour", "GB": "gigabyte", "kg": "kilogram", "lb": "pound"}.get(
+        match[1], match[1]
+    )
     return f" {'an' if name == 'hour' else 'a'} {name}"

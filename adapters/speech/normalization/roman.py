@@ -13,4 +13,6 @@ def number_of(roman: str) -> int:
     if not _FORM.fullmatch(roman):
         return 0
     values = [_VALUES[letter] for letter in roman]
-    return sum(-value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True))
+    return sum(
+        -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
+    )
