@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import re
 import threading
+from pathlib import Path
+from typing import Any
 
 import espeakng_loader
+import pypinyin
 from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
@@ -48,7 +51,7 @@ class Phonemizer:
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
-        load_dictionary()
+        _load_polyphones(load_dictionary())
         self._mandarin = ZHG2P()
 
     def __call__(self, text: str, accent: str) -> str:
@@ -88,6 +91,14 @@ class Phonemizer:
         for ours, theirs in _ACCENTS.get(accent, {}).items():
             sounds = sounds.replace(ours, theirs)
         return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
+
+
+def _load_polyphones(dictionary: Any) -> None:
+    """Add words to jieba's and pypinyin's dictionaries, each with a character that has two readings."""
+    for line in (Path(__file__).parent / "polyphones.tsv").read_text("utf-8").splitlines():
+        word, reading = line.split("\t")
+        dictionary.add_word(word)
+        pypinyin.load_phrases_dict({word: [[syllable] for syllable in reading.split()]})
 
 
 def _spaced(text: str, sounds: str) -> str:
