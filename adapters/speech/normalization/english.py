@@ -26,6 +26,7 @@ _DRIVE = re.compile(rf"\b([A-Z][a-z]{{1,20}}) Dr\.{_SENTENCE}")
 _INITIAL = re.compile(rf"(?<![\w.])([A-HJ-Z])\. (?=[A-Z][.a-z])(?!(?:{_STARTERS})\b)")
 _DOTTED = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,6}})({_SENTENCE})?(?!\w)")
 _GLUED = re.compile(r"(?<=[a-z]{2})([.!?])(?=[A-Z](?:[a-z']| ))")
+_LARGE_ORDINAL = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,4}(?=(?:st|nd|rd|th)\b)")
 _CAPITALS = re.compile(r"[A-Z'’,;:\- ]{8,400}")
 _SHORT_WORDS = {
     "A", "AM", "AN", "AND", "ARE", "AS", "AT", "BE", "BY", "DO", "FOR", "GO", "HE", "IF", "IN", "IS", "IT", "ITS", "ME",
@@ -50,7 +51,7 @@ _AFTER_MONTH = re.compile(
 )
 _SPAN = re.compile(r"(?<![\w.,$€£-])(1\d)(\d\d) ?[-–] ?(1\d|20)(\d\d)(?![\w,-]|\.\d)")
 _SEASON = re.compile(r"(?<![\w.,/])(1[89]|20)(\d\d)/(\d\d)(?![\w/])")
-_SINGLE = re.compile(r"\((1[1-9])(\d\d)\)|(?<=\bthe )(1[1-9])(\d\d)(?= (?!of|or|and)[a-z]{4,20}\b(?<!s)|$|[,.;] )")
+_SINGLE = re.compile(r"\((1\d)(\d\d)\)|(?<=\bthe )(1[1-9])(\d\d)(?= (?!of|or|and)[a-z]{4,20}\b(?<!s)|$|[,.;] )")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|['’])?(\d0)['’]?s\b")
 _SHORT_YEAR = re.compile(r"(?<![\w'’])['’](\d\d)(?!\w)(?!['’\"])")
 _TENS = (
@@ -85,6 +86,7 @@ _GENERIC = re.compile(r"\b([A-Z][a-z]{2,20}) (?!IV (?:drip|fluid|bag|line|therap
 def before_classes(text: str) -> str:
     """Apply the rules that need the text's own full stops, capitals and digits."""
     text = _GLUED.sub(r"\1 ", text)
+    text = _LARGE_ORDINAL.sub(lambda m: m[0].replace(",", ""), text)
     text = _CAPITALS.sub(_lowered, text)
     text = _STREET.sub(lambda m: m[1] + "reet" + "." * (m[2] is not None), text)
     text = _DRIVE.sub(r"\1 Drive.", text)
