@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
-import tempfile
 import threading
+from pathlib import Path
+from typing import Any
 
 import espeakng_loader
-import jieba
+import pypinyin
 from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
+
+from adapters.speech.chinese_words import load_dictionary
 
 _MARKS = re.compile(r'([;—…"“”()]|[.,:!?](?=\W|$))')
 """Punctuation that Kokoro renders as pauses and intonation. Inside a word or a number, espeak-ng reads it."""
@@ -49,10 +51,7 @@ class Phonemizer:
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
-        jieba.setLogLevel(logging.WARNING)
-        with tempfile.TemporaryDirectory() as folder:
-            jieba.dt.tmp_dir = folder  # by default it reads, or leaves, a file with a well-known name in /tmp
-            jieba.initialize()
+        _load_polyphones(load_dictionary())
         self._mandarin = ZHG2P()
 
     def __call__(self, text: str, accent: str) -> str:
@@ -92,6 +91,14 @@ class Phonemizer:
         for ours, theirs in _ACCENTS.get(accent, {}).items():
             sounds = sounds.replace(ours, theirs)
         return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
+
+
+def _load_polyphones(dictionary: Any) -> None:
+    """Add words to jieba's and pypinyin's dictionaries, each with a character that has two readings."""
+    for line in (Path(__file__).parent / "polyphones.tsv").read_text("utf-8").splitlines():
+        word, reading = line.split("\t")
+        dictionary.add_word(word)
+        pypinyin.load_phrases_dict({word: [[syllable] for syllable in reading.split()]})
 
 
 def _spaced(text: str, sounds: str) -> str:

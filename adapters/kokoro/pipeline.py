@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from adapters.kokoro.network import FRAME, MAX_TOKENS, SPEED_RANGE, KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.voices import DEFAULT_VOICE, VoiceSelection, VoiceStyles
-from adapters.speech.normalization import normalize
+from adapters.speech.normalization import normalize, spell_numbers
 from adapters.speech.pipeline import SpeechPiece, SpeechPipeline
 from adapters.speech.text_splitter import Break, TextPart, split_text
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput
+
+_SPELLED = ("es", "fr", "it", "pt")
+"""Languages whose numbers are written out for espeak-ng, which reads their digits with wrong sounds (Italian 15) or
+without liaison (French 9 heures). This is done after the split, so that no part ends between the words of a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +73,8 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
         """Yield a part's tokens, in as many pieces as the network's limit requires."""
         if not any(char.isalnum() for char in part.text):
             return
-        tokens = self._network.tokens(self._phonemizer(part.text, selection.accent))
+        text = spell_numbers(part.text, selection.language) if selection.language in _SPELLED else part.text
+        tokens = self._network.tokens(self._phonemizer(text, selection.accent))
         if len(tokens) > MAX_TOKENS and len(part.text) > 1:
             for half in part.halves():
                 yield from self._tokens(half, selection)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import accumulate
+from typing import NamedTuple
+
+from adapters.speech.chinese_words import word_ends
 
 FIRST, LONGEST = 32, 120
 """The most letters of the first part, and of any part; a Chinese character or a digit counts as four."""
@@ -27,6 +30,19 @@ class Break(IntEnum):
     LINE = 4
 
 
+class _Place(NamedTuple):
+    """A place where a text may be split."""
+
+    cut: int
+    end: Break
+    strength: float
+    """The value of `end`, or a smaller one than that of any word's end."""
+
+
+_HAN_WORD, _IN_NUMBER = 0.5, 0.25
+"""Strengths of a place between two Chinese words, and of a space between the digits of a number."""
+
+
 @dataclass(frozen=True)
 class TextPart:
     """A part of a text, with the space after it, and its end."""
@@ -37,60 +53,109 @@ class TextPart:
     def halves(self) -> tuple[TextPart, TextPart]:
         """Split this part at the best place near its middle; its text must have two characters or more."""
         middle = len(self.text) / 2
-        inside = [(cut, end) for cut, end in _breaks(self.text) if middle / 2 <= cut <= middle * 1.5]
-        cut, end = max(inside, key=lambda b: (b[1], -abs(b[0] - middle)), default=(int(middle), Break.NONE))
+        inside = [place for place in _places(self.text) if middle / 2 <= place.cut <= middle * 1.5]
+        best = max(inside, key=lambda place: (place.strength, -abs(place.cut - middle)), default=None)
+        cut, end = (best.cut, best.end) if best else (_outside_number(self.text, 0, int(middle)), Break.NONE)
         return TextPart(self.text[:cut], end), TextPart(self.text[cut:], self.end)
 
 
 _BREAK = re.compile(
     r"""
-    (?P<SENTENCE> (?: [!?…] | (?<! \b [A-Z] ) \. ) ["”')]* \s+ (?! [a-zà-ÿ] ) )
+    (?P<SENTENCE> (?: [!?…] | (?<! \b [A-Z] ) \. ) ["”')]{0,8} \s+ (?! [a-zà-ÿ] ) )
     | (?P<LINE> \n\s* )
-    | (?P<CLAUSE> [!?…,;:)”] ["”')]* \s+ | —\s* )
+    | (?P<CLAUSE> [!?…,;:)”] ["”')]{0,8} \s+ | —\s* )
     | (?P<WORD> \s+ )
     """,
     re.VERBOSE,
 )
+_NUMBER_GOES_ON = re.compile(r"\d|(?:oh|hundred|thousand|million|billion|trillion|point|dot)\b")
+_NUMBER_BEFORE = re.compile(r"\W(?:oh|point|dot|plus)$|^plus$")
+_SINGLE_DIGIT = re.compile(r"\d\b")
+_DIGITS_BEFORE = 15
+"""The most digits of a number in a normalized text; longer ones are read digit by digit."""
 
 
 def split_text(text: str) -> Iterator[TextPart]:
-    """Yield the parts of a normalized text; their texts together are the text again."""
-    breaks = _breaks(text)
-    weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
+    """Yield the parts of a normalized text; their texts together are the text again. The time is linear."""
+    splitter = _Splitter(text)
     start = 0
     while start < len(text):
-        limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
-        cut, end = _cut(breaks, weights, start, limit)
+        cut, end = splitter.cut(start)
         yield TextPart(text[start:cut], end)
         start = cut
 
 
-def _cut(breaks: list[tuple[int, Break]], weights: list[int], start: int, limit: int) -> tuple[int, Break]:
-    """Return the end of the part that begins at `start`; `limit` is the most weight of the text up to there."""
-    stretched = weights[start] + (limit - weights[start]) * STRETCH
-    if weights[-1] <= stretched:
-        return breaks[-1]
-    within = [b for b in breaks if b[0] > start and weights[b[0]] <= limit]
-    beyond = [b for b in breaks if limit < weights[b[0]] <= stretched]
-    worthwhile = weights[start] + (limit - weights[start]) / 3
-    for candidates, weakest in (
-        (within[::-1], Break.SENTENCE),
-        ([b for b in within[::-1] if weights[b[0]] >= worthwhile], Break.CLAUSE),
-        (beyond, Break.CLAUSE),
-        (within[::-1], Break.WORD),
-        (beyond, Break.WORD),
-    ):
-        for cut, end in candidates:
-            if end >= weakest:
-                return cut, end
-    return max(start + 1, bisect_right(weights, limit) - 1), Break.NONE
+class _Splitter:
+    """A text, the places where it may be split, and the weights of its characters."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._places = _places(text)
+        self._weights = [0, *accumulate(4 if char >= "\u2e80" or char.isdigit() else 1 for char in text)]
+        self._reach = [self._weights[place.cut] for place in self._places]
+        """The weight of the text up to each of the places."""
+
+    def cut(self, start: int) -> tuple[int, Break]:
+        """Return the end of the part that begins at `start`."""
+        weights, places = self._weights, self._places
+        limit = weights[start] + min(LONGEST, max(FIRST, GROWTH * weights[start]))
+        stretched = weights[start] + (limit - weights[start]) * STRETCH
+        longest = weights[start] + LONGEST * STRETCH
+        if weights[-1] <= stretched:
+            return places[-1].cut, places[-1].end
+        for candidates, weakest in self._candidates(weights[start], limit, stretched, longest):
+            for place in candidates:
+                if place.strength >= weakest:
+                    return place.cut, place.end
+        if weights[-1] <= longest:
+            return places[-1].cut, places[-1].end
+        nearest = max(start + 1, bisect_right(weights, limit) - 1)
+        return _outside_number(self._text, start, nearest), Break.NONE
+
+    def _candidates(
+        self, begin: int, limit: int, stretched: float, longest: float
+    ) -> Iterator[tuple[list[_Place], float]]:
+        """Yield places to end a part at, the best first, with the least strength of each of these lists."""
+        reach, places = self._reach, self._places
+        first, near, far = (bisect_right(reach, bound) for bound in (begin, limit, stretched))
+        within, beyond = places[first:near][::-1], places[near:far]
+        worthwhile = begin + (limit - begin) / 3
+        yield within, Break.SENTENCE
+        yield places[max(first, bisect_left(reach, worthwhile)) : near][::-1], Break.CLAUSE
+        yield beyond, Break.CLAUSE
+        for weakest in (Break.WORD, _HAN_WORD):
+            yield within, weakest
+            yield beyond, weakest
+        yield places[far : bisect_right(reach, longest)], _HAN_WORD
+        yield within, _IN_NUMBER
 
 
-def _breaks(text: str) -> list[tuple[int, Break]]:
+def _outside_number(text: str, start: int, cut: int) -> int:
+    """Return the last place up to `cut` that is not between two digits; `cut` if no such place is near."""
+    for place in range(cut, max(start, cut - _DIGITS_BEFORE), -1):
+        if not (text[place - 1].isdigit() and text[place : place + 1].isdigit()):
+            return place
+    return cut
+
+
+def _places(text: str) -> list[_Place]:
     """Return every place where `text` may be split, its end included, with the kind of break there."""
-    found = [
-        (match.end(), Break.LINE if "\n" in match[0] else Break[match.lastgroup or "WORD"])
-        for match in _BREAK.finditer(text)
-        if match.end() < len(text)
-    ]
-    return [*found, (len(text), Break.SENTENCE)]
+    found = [_place(match) for match in _BREAK.finditer(text) if match.end() < len(text)]
+    found.extend(_Place(cut, Break.NONE, _HAN_WORD) for cut in word_ends(text))
+    return [*sorted(found), _Place(len(text), Break.SENTENCE, Break.SENTENCE)]
+
+
+def _place(match: re.Match[str]) -> _Place:
+    text, before = match.string, match.start() - 1
+    end = Break.LINE if "\n" in match[0] else Break[match.lastgroup or "WORD"]
+    if end is Break.WORD and text[before : before + 1].isdigit() and _NUMBER_GOES_ON.match(text, match.end()):
+        return _Place(match.end(), Break.NONE, _IN_NUMBER)
+    if (
+        match[0] == ", "
+        and _SINGLE_DIGIT.match(text, match.end())
+        and re.match(r"(?:\W|^)\d", text[max(0, before - 1) : before + 1])
+    ):
+        return _Place(match.end(), Break.NONE, _IN_NUMBER)
+    if text[match.end() : match.end() + 1].isdigit() and _NUMBER_BEFORE.search(text[max(0, before - 5) : before + 1]):
+        return _Place(match.end(), Break.NONE, _IN_NUMBER)
+    return _Place(match.end(), end, end)

@@ -55,6 +55,21 @@ def test_mandarin_has_tones_and_reads_numbers(phonemizer: Phonemizer) -> None:
     assert phonemizer("你好, 2024年", "zh") == "ni↓xau↓, ɚ↘li↗ŋɚ↘ sɨ↘njɛ↗n"
 
 
+@pytest.mark.parametrize(
+    ("text", "phonemes"),
+    [
+        ("银行行长", "i↗nxa↗ŋxa↗ŋꭧa↓ŋ"),
+        ("他还钱了", "tʰa→ xwa↗nʨʰjɛ↗n lɤ"),
+        ("重做", "ꭧʰʊ↗ŋʦwo↘"),
+        ("长得很高", "ꭧa↓ŋtɤ xə↓n kau→"),
+    ],
+)
+def test_mandarin_characters_with_two_readings_are_read_by_their_word(
+    phonemizer: Phonemizer, text: str, phonemes: str
+) -> None:
+    assert phonemizer(text, "zh") == phonemes
+
+
 def test_latin_words_inside_chinese_are_read_in_english(phonemizer: Phonemizer) -> None:
     assert "pˈIθən" in phonemizer("我喜欢Python", "zh")
 

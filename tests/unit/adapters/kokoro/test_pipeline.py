@@ -64,6 +64,11 @@ def test_part_with_too_many_phonemes_for_the_network_becomes_several_pieces(pipe
     assert "".join(chr(token) for piece in pieces for token in piece.tokens).count("ɛks") == 100
 
 
+def test_numbers_of_french_are_written_out_after_the_split(pipeline: KokoroPipeline, phonemizer: Phonemizer) -> None:
+    (piece,) = pipeline.pieces(request("Il est 9h.", voice="ff_siwis"))
+    assert "".join(map(chr, piece.tokens)) == phonemizer("Il est neuf heures.", "fr-fr")
+
+
 @pytest.mark.parametrize("text", ["😀", "...", "-- !!", "\u200b", "“”"])
 def test_text_without_words_is_rejected(pipeline: KokoroPipeline, text: str) -> None:
     with pytest.raises(InvalidInput, match="text: has no words to synthesize"):

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import itertools
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.speech.normalization import normalize
 from adapters.speech.text_splitter import FIRST, LONGEST, STRETCH, Break, TextPart, split_text
 
 PROSE = (
@@ -91,3 +95,54 @@ def test_halves_are_split_at_the_best_break_near_the_middle() -> None:
         TextPart("One two three. ", Break.SENTENCE),
         TextPart("Four five, six seven eight.", Break.SENTENCE),
     )
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "whole"),
+    [
+        ("en", "978-3-16-148410-0 is the number of the book.", "9 7 8, 3, 1 6, 1 4 8 4 1 0, 0"),
+        ("en", "1234567890123 is the number.", "1234567890123"),
+        ("en", "1,234,567,890,123 dollars were spent.", "1,234,567,890,123"),
+        ("en", "Please note that the code is 4111111111111111, do not share it.", "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ("en", "https://github.com/user/repo/issues/123456 is fixed now.", "github.com/user/repo/issues/123456"),
+        ("en", "Please call our new office at 555-123-4567 today.", "5 5 5, 1 2 3, 4 5 6 7"),
+        ("en", "The constitution was written in the year 1787 and ratified.", "17 87"),
+        ("es", "El número es 12345678901234567890 y ya está.", "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0"),
+        ("hi", "मेरा नंबर ९८७६५४३२१०१२३४५ है कृपया लिखें", "987654321012345"),
+        ("zh", "会议即将于2025年在北京举行届时欢迎各位朋友前来参加", "二零二五年"),
+        ("zh", "客服电话是13800138000请在工作时间拨打", "幺三八零零幺三八零零零"),
+        ("zh", "这个项目的总预算是12345678元人民币左右吧", "一千二百三十四万五千六百七十八元"),
+        ("zh", "我今天想去北京大学图书馆看书然后再去吃饭", "北京大学"),
+    ],
+)
+def test_number_or_chinese_word_is_in_one_part(language: str, text: str, whole: str) -> None:
+    assert any(whole in part for part in texts(normalize(text, language)))
+
+
+def test_year_at_any_place_of_a_chinese_sentence_is_in_one_part() -> None:
+    sentence = "我们公司计划在未来几年里逐步扩大国际市场的业务范围并且提高产品质量和服务水平"
+    for place in range(len(sentence)):
+        text = normalize(f"{sentence[:place]}2025年{sentence[place:]}", "zh")
+        assert any("二零二五年" in part for part in texts(text)), text
+
+
+def test_chinese_text_without_marks_is_split_between_words_only() -> None:
+    import jieba
+
+    text = "我们公司计划在未来几年里逐步扩大国际市场的业务范围并且提高产品质量和服务水平"
+    text += "同时加强与各地合作伙伴的联系共同推动行业健康发展"
+    cuts = set(itertools.accumulate(map(len, texts(text))))
+    assert len(cuts) >= 3
+    assert cuts <= set(itertools.accumulate(map(len, jieba.lcut(text))))
+
+
+@given(st.text(alphabet=st.sampled_from("12345,. ab"), max_size=400), st.sampled_from(["en", "es", "fr", "zh"]))
+def test_no_part_of_a_normalized_text_ends_inside_digits(text: str, language: str) -> None:
+    parts = texts(normalize(text, language))
+    assert not any(a[-1].isdigit() and b[0].isdigit() for a, b in itertools.pairwise(parts))
+
+
+def test_number_longer_than_a_part_is_split_all_the_same() -> None:
+    parts = texts(normalize("7" * 1000, "en"))
+    assert len(parts) > 2
+    assert "".join(parts).replace(" ", "") == "7" * 1000

@@ -1,0 +1,47 @@
+"""Text normalization: written text to text as it is read aloud."""
+
+from __future__ import annotations
+
+import re
+
+from adapters.speech.normalization import chinese, classes, cleaning, english
+from adapters.speech.normalization.abbreviations import write_out
+from adapters.speech.normalization.language import find_language
+from adapters.speech.normalization.markup import remove_markup
+from adapters.speech.normalization.numerals import spell_numbers
+
+__all__ = ["normalize", "spell_numbers"]
+
+
+_ADDRESS = re.compile(
+    r"(?i)\b(?:https?://|www\.)[^\s<>\"”“)\]]{1,1000}(?<![.,;:!?'])"
+    r"|(?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|es|it|br|in|cn|eu)"
+    r"(?:/[^\s<>\"”“)\]]{0,1000}(?<![.,;:!?']))?(?![\w.]\w)"
+)
+_SCHEME = re.compile(r"(?i)^(?:https?://)?(?:www\.)?")
+_PLACE = "\ue000"
+"""A character in place of each web address, which no rule changes."""
+
+
+def normalize(text: str, language: str) -> str:
+    """Return `text` as it is read aloud, with the marks of English text and single newlines.
+
+    Dates, times, money, units and the like become words. Plain numbers stay digits, for a model that reads them, as
+    espeak-ng does; `spell_numbers` writes them out. Chinese has no digits left. The time is linear in the length.
+    """
+    text = cleaning.collapse_spaces(text.replace(_PLACE, ""))
+    text = cleaning.collapse_spaces(remove_markup(text))
+    text = cleaning.fold_digits(cleaning.join_lines(text))
+    addresses = iter([_SCHEME.sub("", match[0]) for match in _ADDRESS.finditer(text)])
+    text = _ADDRESS.sub(_PLACE, text)
+    if language == "zh":
+        text = chinese.write_out(text)
+    elif found := find_language(language):
+        text = write_out(text, language)
+        if language == "en":
+            text = english.before_classes(text)
+        text = classes.write_out(text, found)
+        if language == "en":
+            text = english.after_classes(text)
+    text = re.sub(_PLACE, lambda _: next(addresses), text)
+    return cleaning.tidy(cleaning.clean(text))
