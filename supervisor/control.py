@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tritone.contract import INTERFACES
+from tritone.contract import INTERFACES, PRIORITY_FIRST
 from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.families import Model
 from tritone.served import Description
@@ -69,6 +70,14 @@ class Control:
             raise UnreachableError(error.details()) from None
         return bool(answer.ready)
 
+    async def server_live(self) -> bool:
+        """Return whether the server answers; it may take for ever if the server is stopped."""
+        try:
+            await self._stub.ServerLive(service_pb2.ServerLiveRequest())
+        except grpc.aio.AioRpcError:
+            return False
+        return True
+
     async def model_ready(self, model: str) -> bool:
         """Return whether the model takes requests; False also where the server does not answer."""
         try:
@@ -93,8 +102,24 @@ class Control:
 
     async def describe(self, model: Model) -> Description:
         """Return a loaded model's description of its abilities. Raises `LoadError`."""
+        text = await self._described(model, _DESCRIBE_TIMEOUT)
+        if not text:
+            raise LoadError(f"{model.id} does not describe itself: its answer has no description")
+        parse = SpeechDescription.from_json if model.kind == "speech" else TranscriptionDescription.from_json
+        return parse(text)
+
+    async def model_answers(self, model: Model) -> bool:
+        """Return True once the model has answered a request, with or without success; it may take for ever.
+
+        The answer leaves the model's `execute`, so a stopped or blocked stub does not answer.
+        """
+        with suppress(LoadError):
+            await self._described(model, None)
+        return True
+
+    async def _described(self, model: Model, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 - gRPC's deadline
         # A stream for every model: a unary call that ends at its deadline can crash Triton 2.51.
-        stream = self._stub.ModelStreamInfer(_once(_describe_request(model)), timeout=_DESCRIBE_TIMEOUT)
+        stream = self._stub.ModelStreamInfer(_once(_describe_request(model)), timeout=timeout)
         text: bytes | None = None
         try:
             async for answer in stream:
@@ -106,10 +131,7 @@ class Control:
                     text = content[4:] if output.name == "description" else text  # 4 bytes are the length
         except grpc.aio.AioRpcError as error:
             raise LoadError(f"{model.id} does not describe itself: {error.details() or error.code().name}") from None
-        if not text:
-            raise LoadError(f"{model.id} does not describe itself: its answer has no description")
-        parse = SpeechDescription.from_json if model.kind == "speech" else TranscriptionDescription.from_json
-        return parse(text)
+        return text
 
     async def _restricted(self, call: Any, request: Any) -> None:
         try:
@@ -123,11 +145,17 @@ async def _once(request: Any) -> AsyncIterator[Any]:
 
 
 def _describe_request(model: Model) -> Any:
-    """Return a request with the option `describe`; its required inputs are empty text and silence."""
+    """Return a request with the option `describe`; its required inputs are empty text and silence.
+
+    A model without this option, `tritone`, is sent a request that it answers at once.
+    """
+    interface = INTERFACES[model.interface]
     request = service_pb2.ModelInferRequest(model_name=model.id)
-    request.parameters["describe"].bool_param = True
-    request.outputs.add(name="description")
-    for tensor in INTERFACES[model.interface].inputs:
+    request.parameters["priority"].uint64_param = PRIORITY_FIRST
+    if model.kind != "companion":
+        request.parameters["describe"].bool_param = True
+        request.outputs.add(name="description")
+    for tensor in interface.inputs:
         if tensor.optional:
             continue
         shape = [_SILENCE if size < 0 else size for size in tensor.shape]

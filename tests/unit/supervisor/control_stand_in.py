@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -13,6 +13,10 @@ from tritone.descriptions import TranscriptionDescription
 
 SECRET = "s3cret"
 DESCRIPTION = TranscriptionDescription(languages=("en", "ko"), tasks=("transcribe",), options=("language",))
+
+
+async def _nothing(_model: str) -> None:
+    pass
 
 
 class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
@@ -25,6 +29,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.requests: list[Any] = []
         self.outputs = {"description": DESCRIPTION.to_json()}
         self.error = ""
+        self.on_load: Callable[[str], Awaitable[None]] = _nothing
         self.on_unload: Callable[[str], None] = lambda _model: None
 
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
@@ -39,6 +44,9 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
 
+    async def ServerLive(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        return service_pb2.ServerLiveResponse(live=True)
+
     async def ModelReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return service_pb2.ModelReadyResponse(ready=request.name in self.loaded)
 
@@ -46,6 +54,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         await self._authorize(context)
         if request.model_name in self.damaged:
             await context.abort(grpc.StatusCode.INTERNAL, "weights are damaged\n")
+        await self.on_load(request.model_name)
         self.loaded.add(request.model_name)
         return service_pb2.RepositoryModelLoadResponse()
 
