@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -23,6 +24,8 @@ METADATA = f"triton-grpc-protocol-{KEY}"
 
 _PROBE_TIMEOUT = 5.0
 _DESCRIBE_TIMEOUT = 60.0
+_LAST_ANSWERS = 1.0
+"""Seconds that requests of `model_answers` have to end before they are cancelled."""
 _SILENCE = 1600
 """Samples of the audio in a request for a description; models ignore its content."""
 _OPTIONS = [
@@ -52,6 +55,8 @@ class Control:
     def __init__(self, address: str, secret: str = "") -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._calls: dict[str, asyncio.Task[bytes | None]] = {}
+        """Model -> its last request of `model_answers`."""
         self._metadata = ((METADATA, secret),) if secret else ()
 
     async def __aenter__(self) -> Self:
@@ -60,6 +65,11 @@ class Control:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._calls:
+            await asyncio.wait(self._calls.values(), timeout=_LAST_ANSWERS)
+            for call in self._calls.values():
+                call.cancel()
+            await asyncio.gather(*self._calls.values(), return_exceptions=True)
         await self._channel.close()
 
     async def server_ready(self) -> bool:
@@ -111,11 +121,19 @@ class Control:
     async def model_answers(self, model: Model) -> bool:
         """Return True once the model has answered a request, with or without success; it may take for ever.
 
-        The answer leaves the model's `execute`, so a stopped or blocked stub does not answer.
+        The answer leaves the model's `execute`, so a stopped or blocked stub does not answer. If the caller is
+        cancelled, the request goes on until `forget` or the end of this client: a request that is cancelled just
+        before its end can keep the model loaded for ever.
         """
+        call = self._calls[model.id] = asyncio.create_task(self._described(model, None))
         with suppress(LoadError):
-            await self._described(model, None)
+            await asyncio.shield(call)
         return True
+
+    def forget(self, model: Model) -> None:
+        """Cancel the request of `model_answers`: the model's stub is dead."""
+        if call := self._calls.pop(model.id, None):
+            call.cancel()
 
     async def _described(self, model: Model, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 - gRPC's deadline
         # A stream for every model: a unary call that ends at its deadline can crash Triton 2.51.

@@ -65,16 +65,18 @@ class ModelLoader:
         while True:
             with stubs_of(server.pid, model.id) as stubs:
                 backoff.ready()
-                reason = await _until_dead(control, model, stubs) if stubs else "died after its load"
-                self._document.lose_model(model.id, every_call=len(stubs) == 1)
+                reason = await _until_dead(control, model, stubs) if stubs else "soon after its load"
+                control.forget(model)
+                await _unless_dead(server)
+                self._document.lose_model(model.id, every_call=len(stubs) <= 1)
                 pause = backoff.fail(reason)
                 when = f"in {pause:g} s" if pause else "now"
                 console.error(f"the process of {model.id} died ({reason}), loading the model again {when}")
                 await asyncio.sleep(pause)
-                await self._load_again(control, model)
+                await self._load_again(control, server, model)
                 _release(stubs)
 
-    async def _load_again(self, control: Control, model: Model) -> None:
+    async def _load_again(self, control: Control, server: Process, model: Model) -> None:
         """Replace all stubs of a model. Open calls of the dead one are lost: Triton does not even end their streams."""
         backoff = Backoff()
         while True:
@@ -83,6 +85,7 @@ class ModelLoader:
                 await self._load(control, model)
                 return
             except LoadError as error:
+                await _unless_dead(server)
                 pause = backoff.fail(str(error))
                 if len(backoff.failures) == _FAILED_LOADS:
                     raise ProcessDiedError(f"{model.id} died, and could not be loaded again: {error}") from None
@@ -120,6 +123,12 @@ async def _until_dead(control: Control, model: Model, stubs: Sequence[Stub]) -> 
         for task in (*deaths, silent):
             task.cancel()
         await asyncio.gather(*deaths, silent, return_exceptions=True)
+
+
+async def _unless_dead(server: Process) -> None:
+    """Wait for ever if the server is dead: its stubs died with it, and the caller's caller watches for that."""
+    if server.has_ended:
+        await asyncio.Event().wait()
 
 
 async def _answers(control: Control, model: Model) -> bool:

@@ -22,7 +22,7 @@ from supervisor.run_folder import record_port, release_shared_memory, shared_mem
 from supervisor.served_document import DocumentWriter
 from supervisor.settings import reachable
 from supervisor.steps import logged
-from supervisor.stubs import has_stubs
+from supervisor.stubs import has_work
 
 
 class TritonPart:
@@ -59,8 +59,8 @@ class TritonPart:
                 self._variables,
                 grace=IDLE_GRACE,
                 log=log,
-                # A stream whose stub died never ends, and Triton would wait for it: without stubs there is no work.
-                is_idle=lambda pid: not has_stubs(pid),
+                # A stream whose stub died never ends, and Triton would wait for it.
+                is_idle=lambda pid: not has_work(pid),
             ) as server:
                 record_port(self._folder, settings.triton_grpc_port)
                 async with start_deadline(settings.start_timeout):

@@ -114,6 +114,11 @@ class Process:
         """The process id."""
         return self._child.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """True once its exit status is known."""
+        return self._child.returncode is not None
+
     async def wait(self) -> int:
         """Wait until it ends, and return its exit status, negative for a signal."""
         return await self._child.wait()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.process_state import ProcessState, reason_of
+from tritone.served import MODEL
 
 _POLL = 1.0
 """Seconds between two looks where the kernel (before 5.3) cannot report the end of another process's child."""
@@ -68,10 +69,10 @@ def stubs_of(server: int, model: str = "") -> Iterator[list[Stub]]:
                 os.close(stub.descriptor)
 
 
-def has_stubs(server: int) -> bool:
-    """Return whether any stub of the process `server` lives."""
+def has_work(server: int) -> bool:
+    """Return whether any stub lives but that of `tritone`, which answers its requests at once at a stop."""
     with stubs_of(server) as found:
-        return bool(found)
+        return any(stub.model != MODEL for stub in found)
 
 
 def _children(server: int) -> Iterator[int]:

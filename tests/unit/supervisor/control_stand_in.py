@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,6 +28,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.damaged: set[str] = {"damaged"}
         self.address = ""
         self.requests: list[Any] = []
+        self.called: asyncio.Queue[str] = asyncio.Queue()
         self.outputs = {"description": DESCRIPTION.to_json()}
         self.error = ""
         self.on_load: Callable[[str], Awaitable[None]] = _nothing
@@ -35,6 +37,7 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
         async for request in requests:
             self.requests.append(request)
+            self.called.put_nowait(request.model_name)
             answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
             for name, text in self.outputs.items():
                 answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +79,11 @@ class Stubs:
         self.running: dict[str, list[subprocess.Popen[bytes]]] = {}
         self.regions: dict[str, list[Path]] = {}
 
-    async def start(self, model: str) -> None:
+    async def start(self, model: str, count: int = 1) -> None:
+        for _ in range(count):
+            self._start(model)
+
+    def _start(self, model: str) -> None:
         script = self._folder / model / "1" / "model.py"
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text("import time; time.sleep(600)")
@@ -112,8 +117,18 @@ def served(path: Path) -> ServedModel:
 
 
 async def keep(loader: ModelLoader) -> None:
-    server: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None)
+    server: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None, has_ended=False)
     await loader.keep(server)
+
+
+async def begin_to_keep(loader: ModelLoader, triton: Triton) -> asyncio.Task[None]:
+    """Load the models, and begin to watch their stubs; return the watching task."""
+    await loader.load_all()
+    assert await triton.called.get() == MODEL
+    task = asyncio.create_task(keep(loader))
+    while await triton.called.get() != MODEL:
+        pass
+    return task
 
 
 async def stop(task: asyncio.Task[None]) -> None:
@@ -150,8 +165,7 @@ async def test_a_model_with_a_dead_stub_is_loading_and_then_ready_again(
 ) -> None:
     unloaded: list[str] = []
     triton.on_unload = unloaded.append
-    await loader.load_all()
-    keeping = asyncio.create_task(keep(loader))
+    keeping = await begin_to_keep(loader, triton)
     stubs.running[MODEL][0].kill()
     async with asyncio.timeout(PATIENCE):
         assert [await document.states.get() for _ in range(3)] == ["ready", "loading", "ready"]
@@ -162,11 +176,11 @@ async def test_a_model_with_a_dead_stub_is_loading_and_then_ready_again(
 
 
 async def test_calls_of_a_model_are_not_lost_for_certain_while_another_stub_of_it_lives(
-    loader: ModelLoader, document: RecordedWriter, stubs: Stubs, path: Path
+    loader: ModelLoader, triton: Triton, document: RecordedWriter, stubs: Stubs, path: Path
 ) -> None:
-    await loader.load_all()
-    await stubs.start(MODEL)
-    keeping = asyncio.create_task(keep(loader))
+    triton.on_load = partial(stubs.start, count=2)
+    keeping = await begin_to_keep(loader, triton)
+    triton.on_load = stubs.start
     stubs.running[MODEL][1].kill()
     async with asyncio.timeout(PATIENCE):
         assert [await document.states.get() for _ in range(3)] == ["ready", "loading", "ready"]
@@ -184,12 +198,12 @@ async def test_a_model_that_cannot_be_loaded_again_is_an_error_after_three_loads
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(restarts, "PAUSES", (0.0,))
-    await loader.load_all()
+    keeping = await begin_to_keep(loader, triton)
     triton.damaged = {MODEL}
     stubs.running[MODEL][0].kill()
     async with asyncio.timeout(PATIENCE):
         with pytest.raises(ProcessDiedError, match="whisper-base died, and could not be loaded again: weights are"):
-            await keep(loader)
+            await keeping
     assert served(path).state == "failed"
     assert capsys.readouterr().err.count("whisper-base could not be loaded again: weights are damaged; next try") == 2
 
@@ -197,7 +211,7 @@ async def test_a_model_that_cannot_be_loaded_again_is_an_error_after_three_loads
 async def test_models_are_loaded_again_side_by_side(
     loader: ModelLoader, triton: Triton, document: RecordedWriter, stubs: Stubs
 ) -> None:
-    await loader.load_all()
+    keeping = await begin_to_keep(loader, triton)
     both = asyncio.Barrier(2)
 
     async def start_with_the_other(model: str) -> None:
@@ -205,7 +219,6 @@ async def test_models_are_loaded_again_side_by_side(
         await stubs.start(model)
 
     triton.on_load = start_with_the_other
-    keeping = asyncio.create_task(keep(loader))
     for model in (MODEL, "transcription-long"):
         stubs.running[model][0].kill()
     async with asyncio.timeout(PATIENCE):

@@ -103,11 +103,11 @@ async def test_a_stubborn_child_without_work_is_killed_before_its_grace_is_over(
 
 
 async def test_a_child_that_is_killed_for_a_reason_died_of_it(tmp_path: Path) -> None:
-    with pytest.raises(ProcessDiedError) as died:
-        async with asyncio.timeout(PATIENCE), running(STUBBORN, tmp_path / "log") as child:
-            await first_line(tmp_path / "log")
-            os.kill(child.pid, signal.SIGSTOP)
-            child.kill("no answer for 30 s, killed")
+    async with asyncio.timeout(PATIENCE), running(STUBBORN, tmp_path / "log") as child:
+        await first_line(tmp_path / "log")
+        os.kill(child.pid, signal.SIGSTOP)
+        child.kill("no answer for 30 s, killed")
+        with pytest.raises(ProcessDiedError) as died:
             await child.watch()
     assert str(died.value) == "child was killed: no answer for 30 s, killed\n  up"
     assert died.value.reason == "no answer for 30 s, killed"

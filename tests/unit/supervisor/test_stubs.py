@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from supervisor import stubs
-from supervisor.stubs import Stub, has_stubs, stubs_of
+from supervisor.stubs import Stub, has_work, stubs_of
 
 SERVER = """
 import subprocess, sys
@@ -94,14 +94,17 @@ def test_other_children_are_not_stubs(server: tuple[int, dict[str, int]]) -> Non
         assert found == []
 
 
-async def test_a_server_with_dead_stubs_only_has_none(server: tuple[int, dict[str, int]]) -> None:
+async def test_a_server_has_work_until_only_the_stub_of_the_document_lives(
+    server: tuple[int, dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pid, _ = server
-    assert has_stubs(pid)
-    with stubs_of(pid) as found:
-        for stub in found:
-            stub.kill()
-        await asyncio.gather(*(stub.death() for stub in found))
-    assert not has_stubs(pid)
+    assert has_work(pid)
+    with stubs_of(pid, "speech") as (stub,):
+        stub.kill()
+        await stub.death()
+    assert has_work(pid)
+    monkeypatch.setattr(stubs, "MODEL", "transcription")
+    assert not has_work(pid)
 
 
 def test_descriptors_are_closed(server: tuple[int, dict[str, int]]) -> None:
