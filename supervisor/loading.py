@@ -112,7 +112,7 @@ async def _until_dead(control: Control, model: Model, stubs: Sequence[Stub]) -> 
     )
     try:
         (first, *_), _ = await asyncio.wait((*deaths, silent), return_when=asyncio.FIRST_COMPLETED)
-        reason = first.result()
+        reason: str = first.result()
         if first is silent:
             reason = f"{reason}, killed"
             for stub in stubs:

@@ -8,10 +8,10 @@ import logging
 import re
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import espeakng_loader
-import jieba
-from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 _MARKS = re.compile(r'([;—…"“”()]|[.,:!?](?=\W|$))')
@@ -44,16 +44,12 @@ class Phonemizer:
     """Convert text into phonemes, one call at a time, because espeak-ng keeps global state."""
 
     def __init__(self) -> None:
-        """Load espeak-ng and the Mandarin dictionary; nothing is downloaded or left on disk."""
+        """Load espeak-ng; nothing is downloaded or left on disk."""
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
-        jieba.setLogLevel(logging.WARNING)
-        with tempfile.TemporaryDirectory() as folder:
-            jieba.dt.tmp_dir = folder  # by default it reads, or leaves, a file with a well-known name in /tmp
-            jieba.initialize()
-        self._mandarin = ZHG2P()
+        self._loading = threading.Lock()
 
     def __call__(self, text: str, accent: str) -> str:
         """Return the phonemes of `text` in an espeak-ng language such as `en-us`, or in `zh`.
@@ -69,9 +65,15 @@ class Phonemizer:
             ]
         return " ".join(" ".join(phonemes).split())
 
+    @property
+    def mandarin(self) -> Callable[[str], Sequence[str]]:
+        """The dictionary of Mandarin. The first access takes about a second of CPU, a quarter of Kokoro's load."""
+        with self._loading:
+            return _load_mandarin()
+
     def _chinese(self, text: str) -> str:
         try:
-            return str(self._mandarin(text)[0])
+            return str(self.mandarin(text)[0])
         except ValueError:  # a character without a reading
             return " ".join(self._chinese(char) for char in text) if len(text) > 1 else ""
 
@@ -92,6 +94,19 @@ class Phonemizer:
         for ours, theirs in _ACCENTS.get(accent, {}).items():
             sounds = sounds.replace(ours, theirs)
         return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
+
+
+@cache
+def _load_mandarin() -> Callable[[str], Sequence[str]]:
+    import jieba  # noqa: PLC0415 - the import is a part of that second
+    from misaki.zh import ZHG2P  # noqa: PLC0415
+
+    jieba.setLogLevel(logging.WARNING)
+    with tempfile.TemporaryDirectory() as folder:
+        jieba.dt.tmp_dir = folder  # by default it reads, or leaves, a file with a well-known name in /tmp
+        jieba.initialize()
+    convert: Callable[[str], Sequence[str]] = ZHG2P()
+    return convert
 
 
 def _spaced(text: str, sounds: str) -> str:
