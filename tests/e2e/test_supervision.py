@@ -132,8 +132,9 @@ def supervise(folder: Path) -> Iterator[Supervised]:
             try:
                 server.stop()
             except subprocess.TimeoutExpired:
-                for child in [*descendants(process.pid), process]:
+                for child in descendants(process.pid):
                     child.kill()
+                process.kill()
                 process.wait()
                 raise
 
