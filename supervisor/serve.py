@@ -23,8 +23,8 @@ _NOTICE = 0.2
 async def serve(plan: Plan) -> None:
     """Start Triton, load the models, start the gateway, and run until cancelled.
 
-    What dies or is silent after the start is started again. Raises `StartError` or `ProcessDiedError` if the start
-    fails, or if a part dies too often. No process and no shared memory remains afterwards.
+    A part that dies or is silent after the start is started again. Raises `StartError` or `ProcessDiedError` if the
+    start fails, or if a part dies too often. No process and no shared memory remains afterwards.
     """
     settings = plan.settings
     started = time.monotonic()

@@ -32,15 +32,15 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
     """
     progress = [_Progress(pid) for pid in pids]
     stopped = silent = 0
-    asking: asyncio.Future[bool] | None = None
+    answer: asyncio.Future[bool] | None = None
     try:
         while True:
-            asking = asking or asyncio.ensure_future(answers())
+            answer = answer or asyncio.ensure_future(answers())
             await asyncio.sleep(_LOOK_SECONDS)
             for each in progress:
                 each.look()
-            answered = asking.done() and asking.result()
-            asking = None if asking.done() else asking
+            answered = answer.done() and answer.result()
+            answer = None if answer.done() else answer
             stopped = stopped + 1 if any(each.state == "T" for each in progress) else 0
             if answered or any(each.state == "t" for each in progress):
                 silent = 0
@@ -55,8 +55,8 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
             if may_be_busy and any(each.idle_looks >= _SILENT_LOOKS for each in progress):
                 return _no_answer(silent)
     finally:
-        if asking:
-            asking.cancel()
+        if answer:
+            answer.cancel()
 
 
 def _no_answer(looks: int) -> str:

@@ -1,4 +1,4 @@
-"""What dies or stops on the real Triton is started again; the models are the toy families, without weights."""
+"""Dead and stopped processes are replaced on the real Triton; the models are the toy families, without weights."""
 
 from __future__ import annotations
 

@@ -29,20 +29,31 @@ class Triton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.address = ""
         self.requests: list[Any] = []
         self.called: asyncio.Queue[str] = asyncio.Queue()
+        self.ends: asyncio.Queue[bool] = asyncio.Queue()
+        """True for each request that was cancelled, False for the others."""
         self.outputs = {"description": DESCRIPTION.to_json()}
         self.error = ""
+        self.answering = asyncio.Event()
+        """Requests wait until it is set."""
+        self.answering.set()
         self.on_load: Callable[[str], Awaitable[None]] = _nothing
         self.on_unload: Callable[[str], None] = lambda _model: None
 
     async def ModelStreamInfer(self, requests: Any, context: grpc.aio.ServicerContext) -> Any:
-        async for request in requests:
-            self.requests.append(request)
-            self.called.put_nowait(request.model_name)
-            answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
-            for name, text in self.outputs.items():
-                answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])
-                answer.infer_response.raw_output_contents.append(struct.pack("<I", len(text)) + text.encode())
-            yield answer
+        try:
+            async for request in requests:
+                self.requests.append(request)
+                self.called.put_nowait(request.model_name)
+                await self.answering.wait()
+                answer = service_pb2.ModelStreamInferResponse(error_message=self.error)
+                for name, text in self.outputs.items():
+                    answer.infer_response.outputs.add(name=name, datatype="BYTES", shape=[1])
+                    answer.infer_response.raw_output_contents.append(struct.pack("<I", len(text)) + text.encode())
+                yield answer
+        except asyncio.CancelledError:
+            self.ends.put_nowait(True)
+            raise
+        self.ends.put_nowait(False)
 
     async def ServerReady(self, request: Any, context: grpc.aio.ServicerContext) -> Any:
         return service_pb2.ServerReadyResponse(ready=True)
