@@ -121,6 +121,7 @@ _MODEL_KEYS: Final[Mapping[str, str]] = {
     "description": "the `description` of the model; null until it is loaded for the first time",
     "created": "Unix seconds of the first load; 0 before",
     "loads": "the number of times that the model was loaded; a change shows that it was loaded again",
+    "lost_loads": "a call that began while `loads` was this or less is lost: every process that served it is dead",
 }
 _EXAMPLE: Final = ServedDocument(
     "serving",

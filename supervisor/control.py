@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tritone.contract import INTERFACES
+from tritone.contract import INTERFACES, PRIORITY_FIRST
 from tritone.descriptions import SpeechDescription, TranscriptionDescription
 from tritone.families import Model
 from tritone.served import Description
@@ -22,6 +24,8 @@ METADATA = f"triton-grpc-protocol-{KEY}"
 
 _PROBE_TIMEOUT = 5.0
 _DESCRIBE_TIMEOUT = 60.0
+_LAST_ANSWERS = 1.0
+"""Seconds that requests of `model_answers` have to end before they are cancelled."""
 _SILENCE = 1600
 """Samples of the audio in a request for a description; models ignore its content."""
 _OPTIONS = [
@@ -51,6 +55,8 @@ class Control:
     def __init__(self, address: str, secret: str = "") -> None:
         self._channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
         self._stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        self._calls: dict[str, asyncio.Task[bytes | None]] = {}
+        """Model -> its last request of `model_answers`."""
         self._metadata = ((METADATA, secret),) if secret else ()
 
     async def __aenter__(self) -> Self:
@@ -59,6 +65,11 @@ class Control:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._calls:
+            await asyncio.wait(self._calls.values(), timeout=_LAST_ANSWERS)
+            for call in self._calls.values():
+                call.cancel()
+            await asyncio.gather(*self._calls.values(), return_exceptions=True)
         await self._channel.close()
 
     async def server_ready(self) -> bool:
@@ -68,6 +79,14 @@ class Control:
         except grpc.aio.AioRpcError as error:
             raise UnreachableError(error.details()) from None
         return bool(answer.ready)
+
+    async def server_live(self) -> bool:
+        """Return whether the server answers; it may take for ever if the server is stopped."""
+        try:
+            await self._stub.ServerLive(service_pb2.ServerLiveRequest())
+        except grpc.aio.AioRpcError:
+            return False
+        return True
 
     async def model_ready(self, model: str) -> bool:
         """Return whether the model takes requests; False also where the server does not answer."""
@@ -93,8 +112,32 @@ class Control:
 
     async def describe(self, model: Model) -> Description:
         """Return a loaded model's description of its abilities. Raises `LoadError`."""
+        text = await self._described(model, _DESCRIBE_TIMEOUT)
+        if not text:
+            raise LoadError(f"{model.id} does not describe itself: its answer has no description")
+        parse = SpeechDescription.from_json if model.kind == "speech" else TranscriptionDescription.from_json
+        return parse(text)
+
+    async def model_answers(self, model: Model) -> bool:
+        """Return True once the model has answered a request, with or without success; it may take for ever.
+
+        The answer leaves the model's `execute`, so a stopped or blocked stub does not answer. If the caller is
+        cancelled, the request goes on until `forget` or the end of this client: a request that is cancelled just
+        before its end can keep the model loaded for ever.
+        """
+        call = self._calls[model.id] = asyncio.create_task(self._described(model, None))
+        with suppress(LoadError):
+            await asyncio.shield(call)
+        return True
+
+    def forget(self, model: Model) -> None:
+        """Cancel the request of `model_answers`: the model's stub is dead."""
+        if call := self._calls.pop(model.id, None):
+            call.cancel()
+
+    async def _described(self, model: Model, timeout: float | None) -> bytes | None:  # noqa: ASYNC109 - gRPC's deadline
         # A stream for every model: a unary call that ends at its deadline can crash Triton 2.51.
-        stream = self._stub.ModelStreamInfer(_once(_describe_request(model)), timeout=_DESCRIBE_TIMEOUT)
+        stream = self._stub.ModelStreamInfer(_once(_describe_request(model)), timeout=timeout)
         text: bytes | None = None
         try:
             async for answer in stream:
@@ -106,10 +149,7 @@ class Control:
                     text = content[4:] if output.name == "description" else text  # 4 bytes are the length
         except grpc.aio.AioRpcError as error:
             raise LoadError(f"{model.id} does not describe itself: {error.details() or error.code().name}") from None
-        if not text:
-            raise LoadError(f"{model.id} does not describe itself: its answer has no description")
-        parse = SpeechDescription.from_json if model.kind == "speech" else TranscriptionDescription.from_json
-        return parse(text)
+        return text
 
     async def _restricted(self, call: Any, request: Any) -> None:
         try:
@@ -123,11 +163,17 @@ async def _once(request: Any) -> AsyncIterator[Any]:
 
 
 def _describe_request(model: Model) -> Any:
-    """Return a request with the option `describe`; its required inputs are empty text and silence."""
+    """Return a request with the option `describe`; its required inputs are empty text and silence.
+
+    A model without this option, `tritone`, is sent a request that it answers at once.
+    """
+    interface = INTERFACES[model.interface]
     request = service_pb2.ModelInferRequest(model_name=model.id)
-    request.parameters["describe"].bool_param = True
-    request.outputs.add(name="description")
-    for tensor in INTERFACES[model.interface].inputs:
+    request.parameters["priority"].uint64_param = PRIORITY_FIRST
+    if model.kind != "companion":
+        request.parameters["describe"].bool_param = True
+        request.outputs.add(name="description")
+    for tensor in interface.inputs:
         if tensor.optional:
             continue
         shape = [_SILENCE if size < 0 else size for size in tensor.shape]

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-from supervisor import console, stub_watch
+from supervisor import console
 from supervisor.control import Control, LoadError, UnreachableError
 from supervisor.errors import StartError
 from supervisor.plan import Plan
 from supervisor.processes import Process, ProcessDiedError
+from supervisor.restarts import Backoff, together
+from supervisor.run_folder import SHARED_MEMORY
 from supervisor.served_document import DocumentWriter
+from supervisor.silence import silence
 from supervisor.steps import logged
+from supervisor.stubs import Stub, stubs_of
 from tritone.families import Model
 
 _POLL = 0.05
+_FAILED_LOADS = 3
+"""Loads in a row that may fail before the server is replaced."""
 
 
 class ModelLoader:
@@ -39,24 +46,51 @@ class ModelLoader:
             except ExceptionGroup as failed:
                 raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 
-    async def revive(self, server: Process, stubs: Mapping[int, str]) -> None:
-        """Load a model again each time one of its stubs dies; `stubs` are those that run at the start.
+    async def keep(self, server: Process) -> None:
+        """Load each model again when one of its stubs dies or is silent, and kill the server if that is silent.
 
-        Its open requests are lost: Triton does not end their streams, so the gateway does when the model is unloaded.
-        Raises `ProcessDiedError` if the model cannot be loaded again.
+        Models are loaded side by side. Raises `ProcessDiedError` if a model cannot be loaded again.
         """
-        async with self._control() as control, aclosing(stub_watch.watch(server.pid, stubs)) as deaths:
-            async for id_ in deaths:
-                console.info(f"the process of {id_} died: loading the model again")
-                self._document.set_model(id_, "loading")
-                try:
-                    await control.unload(id_)
-                    await self._load(control, self._models[id_])
-                except LoadError as error:
-                    raise ProcessDiedError(f"{id_} died, and could not be loaded again: {error}") from None
+        async with self._control() as control:
+            await together(
+                kill_when_silent(server, control.server_live),
+                *(self._keep(control, server, model) for model in self._models.values()),
+            )
 
     def _control(self) -> Control:
         return Control(self._address, self._secret)
+
+    async def _keep(self, control: Control, server: Process, model: Model) -> None:
+        backoff = Backoff(at_once=True)
+        while True:
+            with stubs_of(server.pid, model.id) as stubs:
+                backoff.ready()
+                reason = await _until_dead(control, model, stubs) if stubs else "soon after its load"
+                control.forget(model)
+                await _unless_dead(server)
+                self._document.lose_model(model.id, every_call=len(stubs) <= 1)
+                pause = backoff.fail(reason)
+                when = f"in {pause:g} s" if pause else "now"
+                console.error(f"the process of {model.id} died ({reason}), loading the model again {when}")
+                await asyncio.sleep(pause)
+                await self._load_again(control, server, model)
+                _release(stubs)
+
+    async def _load_again(self, control: Control, server: Process, model: Model) -> None:
+        """Replace all stubs of a model. Open calls of the dead one are lost: Triton does not even end their streams."""
+        backoff = Backoff()
+        while True:
+            try:
+                await control.unload(model.id)
+                await self._load(control, model)
+                return
+            except LoadError as error:
+                await _unless_dead(server)
+                pause = backoff.fail(str(error))
+                if len(backoff.failures) == _FAILED_LOADS:
+                    raise ProcessDiedError(f"{model.id} died, and could not be loaded again: {error}") from None
+                console.error(f"{model.id} could not be loaded again: {error}; next try in {pause:g} s")
+                await asyncio.sleep(pause)
 
     async def _load(self, control: Control, model: Model) -> None:
         try:
@@ -68,6 +102,53 @@ class ModelLoader:
             self._document.set_model(model.id, "failed")
             raise
         self._document.set_model(model.id, "ready", description)
+
+
+async def _until_dead(control: Control, model: Model, stubs: Sequence[Stub]) -> str:
+    """Wait until a stub is dead, and return the reason. All are killed if one is stopped or the model is silent."""
+    deaths = [asyncio.create_task(stub.death()) for stub in stubs]
+    silent = asyncio.create_task(
+        silence(partial(_answers, control, model), [stub.pid for stub in stubs], may_be_busy=True)
+    )
+    try:
+        (first, *_), _ = await asyncio.wait((*deaths, silent), return_when=asyncio.FIRST_COMPLETED)
+        reason: str = first.result()
+        if first is silent:
+            reason = f"{reason}, killed"
+            for stub in stubs:
+                stub.kill()
+            await asyncio.gather(*deaths)
+        return reason
+    finally:
+        for task in (*deaths, silent):
+            task.cancel()
+        await asyncio.gather(*deaths, silent, return_exceptions=True)
+
+
+async def _unless_dead(server: Process) -> None:
+    """Wait for ever if the server is dead: its stubs died with it, and the caller's caller watches for that."""
+    if server.has_ended:
+        await asyncio.Event().wait()
+
+
+async def _answers(control: Control, model: Model) -> bool:
+    # `transcription-long` has no request without work; only its death is noticed, and a stop by a signal.
+    return model.interface == "long_transcription" or await control.model_answers(model)
+
+
+async def kill_when_silent(process: Process, answers: Callable[[], Awaitable[bool]]) -> None:
+    """Kill a child that is stopped or does not answer any more; the caller watches for its death."""
+    process.kill(f"{await silence(answers, [process.pid])}, killed")
+    await asyncio.Event().wait()
+
+
+def _release(stubs: Sequence[Stub]) -> None:
+    """Remove the shared memory regions that dead stubs left."""
+    for stub in stubs:
+        if stub.lives:
+            continue  # it finishes the requests that it has
+        with suppress(OSError):
+            (SHARED_MEMORY / Path(stub.region).name).unlink()
 
 
 async def until(ready: Callable[[], Awaitable[bool]]) -> None:

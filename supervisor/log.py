@@ -52,7 +52,7 @@ class Log:
 
     async def _copy(self, lines: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
         try:
-            with self.path.open("w", encoding="utf-8", buffering=1) as file:
+            with self.path.open("a", encoding="utf-8", buffering=1) as file:
                 async for raw in lines:
                     line = raw.decode(errors="replace")
                     file.write(line)

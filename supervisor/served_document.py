@@ -50,6 +50,21 @@ class DocumentWriter:
         )
         self._write()
 
+    def lose_model(self, id_: str, *, every_call: bool) -> None:
+        """Make a model `loading` after the death of a process; `every_call` says that all its open calls are lost."""
+        if known := self._models.get(id_):
+            lost = known.loads if every_call else known.lost_loads
+            self._models[id_] = replace(known, state="loading", lost_loads=lost)
+            self._write()
+
+    def lose_server(self) -> None:
+        """Make the server `starting` and all models `loading` after the death of Triton; all open calls are lost."""
+        self._state = "starting"
+        self._models = {
+            id_: replace(known, state="loading", lost_loads=known.loads) for id_, known in self._models.items()
+        }
+        self._write()
+
     def _write(self) -> None:
         self._version += 1
         document = ServedDocument(self._state, tuple(self._models.values()), self._version)

@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     start_timeout: int = Field(
         default=600, gt=0, description="Seconds that Triton, the models and the gateway may take to start."
     )
+    max_restarts: int = Field(
+        default=10,
+        ge=0,
+        description="Restarts in a row of Triton, or of the gateway, that dies before it has served for a minute; "
+        "after these the server ends with status 1 and the reasons.",
+    )
     drain_timeout: int = _declared(shared.DRAIN_TIMEOUT, ge=0)
 
     @field_validator("triton_http", mode="before")

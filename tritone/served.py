@@ -42,6 +42,8 @@ class ServedModel:
     """Unix seconds of the first load; 0 before."""
     loads: int = 0
     """The number of times that the model was loaded; a change shows that it was loaded again."""
+    lost_loads: int = 0
+    """Calls that began while `loads` was this or less are lost: every process that served them is dead."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import triton_python_backend_utils as pb_utils
 
 from adapters.kokoro.network import KokoroNetwork
@@ -19,7 +21,11 @@ class TritonPythonModel(SpeechModel):
     """Kokoro with at most KOKORO_MAX_REQUESTS open requests."""
 
     def load(self, instance: Instance) -> PartByPartEngine[PhonemePiece]:
-        """Load the checkpoint from MODEL_DIR and run the self-test."""
+        """Load the checkpoint from MODEL_DIR and run the self-test.
+
+        The dictionary of Mandarin is loaded after that, beside the first requests; Chinese text waits for it.
+        """
+        phonemizer = Phonemizer()
         network = KokoroNetwork(
             instance.folder,
             threads=instance.threads,
@@ -28,9 +34,10 @@ class TritonPythonModel(SpeechModel):
         )
         pipeline = KokoroPipeline(
             VoiceStyles(instance.folder / "voices"),
-            Phonemizer(),
+            phonemizer,
             network,
             options=instance.entry_in(FAMILY).options,
         )
         self_test(pipeline)
+        threading.Thread(target=lambda: phonemizer.mandarin, name="mandarin").start()
         return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read())

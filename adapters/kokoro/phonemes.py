@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import espeakng_loader
-import pypinyin
-from misaki.zh import ZHG2P
 from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 from adapters.speech.chinese_words import load_dictionary
@@ -46,13 +45,12 @@ class Phonemizer:
     """Convert text into phonemes, one call at a time, because espeak-ng keeps global state."""
 
     def __init__(self) -> None:
-        """Load espeak-ng and the Mandarin dictionary; nothing is downloaded or left on disk."""
+        """Load espeak-ng; nothing is downloaded or left on disk."""
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
         self._espeak: dict[str, EspeakWrapper] = {}
         self._lock = threading.Lock()
-        _load_polyphones(load_dictionary())
-        self._mandarin = ZHG2P()
+        self._loading = threading.Lock()
 
     def __call__(self, text: str, accent: str) -> str:
         """Return the phonemes of `text` in an espeak-ng language such as `en-us`, or in `zh`.
@@ -68,9 +66,15 @@ class Phonemizer:
             ]
         return " ".join(" ".join(phonemes).split())
 
+    @property
+    def mandarin(self) -> Callable[[str], Sequence[str]]:
+        """The dictionary of Mandarin. The first access takes about a second of CPU, a quarter of Kokoro's load."""
+        with self._loading:
+            return _load_mandarin()
+
     def _chinese(self, text: str) -> str:
         try:
-            return str(self._mandarin(text)[0])
+            return str(self.mandarin(text)[0])
         except ValueError:  # a character without a reading
             return " ".join(self._chinese(char) for char in text) if len(text) > 1 else ""
 
@@ -93,12 +97,19 @@ class Phonemizer:
         return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
 
 
-def _load_polyphones(dictionary: Any) -> None:
-    """Add words to jieba's and pypinyin's dictionaries, each with a character that has two readings."""
+@cache
+def _load_mandarin() -> Callable[[str], Sequence[str]]:
+    """Load the dictionaries of jieba and pypinyin, with words that have a character with two readings."""
+    import pypinyin  # noqa: PLC0415 - the imports are a part of that second
+    from misaki.zh import ZHG2P  # noqa: PLC0415
+
+    dictionary = load_dictionary()
     for line in (Path(__file__).parent / "polyphones.tsv").read_text("utf-8").splitlines():
         word, reading = line.split("\t")
         dictionary.add_word(word)
         pypinyin.load_phrases_dict({word: [[syllable] for syllable in reading.split()]})
+    convert: Callable[[str], Sequence[str]] = ZHG2P()
+    return convert
 
 
 def _spaced(text: str, sounds: str) -> str:

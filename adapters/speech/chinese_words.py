@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import tempfile
+import threading
 from typing import Any
 
 _HAN = re.compile(r"[\u3400-\u9fff]{1,500}")
@@ -12,6 +13,7 @@ _HAN = re.compile(r"[\u3400-\u9fff]{1,500}")
 _NUMERALS = frozenset("〇零一二三四五六七八九十百千万亿两幺点")
 _TAILS = frozenset("的了着过们吗呢吧啊呀嘛么之地得")
 """Characters that belong to the word before them; no break stands before them."""
+_loading = threading.Lock()
 
 
 def load_dictionary() -> Any:
@@ -21,11 +23,12 @@ def load_dictionary() -> Any:
     """
     import jieba  # noqa: PLC0415  - in the environments of the families that read Chinese
 
-    if not jieba.dt.initialized:
-        jieba.setLogLevel(logging.WARNING)
-        with tempfile.TemporaryDirectory() as folder:
-            jieba.dt.tmp_dir = folder
-            jieba.dt.initialize()
+    with _loading:
+        if not jieba.dt.initialized:
+            jieba.setLogLevel(logging.WARNING)
+            with tempfile.TemporaryDirectory() as folder:
+                jieba.dt.tmp_dir = folder
+                jieba.dt.initialize()
     return jieba.dt
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from supervisor.control import Control, LoadError, UnreachableError
@@ -91,3 +93,60 @@ async def test_a_model_that_does_not_describe_itself_is_an_error(
     async with Control(triton.address) as control:
         with pytest.raises(LoadError, match=f"whisper-base does not describe itself: {text}"):
             await control.describe(CATALOGUE.models["whisper-base"])
+
+
+@pytest.mark.parametrize("error", ["", "describe: is not a parameter"])
+async def test_a_model_answers_with_or_without_success(triton: Triton, error: str) -> None:
+    triton.error = error
+    async with Control(triton.address) as control:
+        assert await control.model_answers(CATALOGUE.models["whisper-base"])
+
+
+async def test_the_model_of_the_document_is_sent_a_request_without_options(triton: Triton) -> None:
+    companions = CATALOGUE.companions_of([CATALOGUE.models["whisper-base"]])
+    (model,) = [companion for companion in companions if companion.id == "tritone"]
+    async with Control(triton.address) as control:
+        assert await control.model_answers(model)
+    (request,) = triton.requests
+    assert (request.model_name, list(request.inputs), list(request.outputs)) == ("tritone", [], [])
+    assert "describe" not in request.parameters
+
+
+async def begin_call(control: Control, triton: Triton) -> None:
+    """Begin a call that is not answered, and cancel its caller."""
+    triton.answering.clear()
+    caller = asyncio.create_task(control.model_answers(CATALOGUE.models["whisper-base"]))
+    await triton.called.get()
+    caller.cancel()
+    await asyncio.gather(caller, return_exceptions=True)
+
+
+async def test_a_call_whose_caller_left_goes_on_to_its_end(triton: Triton) -> None:
+    async with asyncio.timeout(60), Control(triton.address) as control:
+        await begin_call(control, triton)
+        triton.answering.set()
+    assert not await triton.ends.get()
+
+
+async def test_a_call_to_a_dead_model_is_cancelled(triton: Triton) -> None:
+    async with asyncio.timeout(60), Control(triton.address) as control:
+        await begin_call(control, triton)
+        control.forget(CATALOGUE.models["whisper-base"])
+        assert await triton.ends.get()
+
+
+async def test_a_call_without_an_answer_does_not_keep_the_client_open(
+    triton: Triton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("supervisor.control._LAST_ANSWERS", 0.01)
+    async with asyncio.timeout(60), Control(triton.address) as control:
+        await begin_call(control, triton)
+    assert await triton.ends.get()
+
+
+async def test_a_server_out_of_reach_is_not_live(triton: Triton) -> None:
+    async with Control(triton.address) as control:
+        assert await control.server_live()
+    (port,) = free_ports(1)
+    async with Control(f"127.0.0.1:{port}") as control:
+        assert not await control.server_live()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from supervisor import stub_watch
+from supervisor import restarts
 from supervisor.errors import StartError
 from supervisor.loading import ModelLoader
 from supervisor.plan import Plan
@@ -25,6 +28,7 @@ from tritone.catalogue import Catalogue
 from tritone.served import Description, ModelState, ServedModel
 
 MODEL = "whisper-base"
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -44,6 +48,11 @@ class RecordedWriter(DocumentWriter):
         if id_ == MODEL:
             self.states.put_nowait(state)
 
+    def lose_model(self, id_: str, *, every_call: bool) -> None:
+        super().lose_model(id_, every_call=every_call)
+        if id_ == MODEL:
+            self.states.put_nowait("loading")
+
 
 @pytest.fixture
 def plan(settings: Callable[..., Settings], triton: Triton) -> Plan:
@@ -62,13 +71,42 @@ def loader(plan: Plan, document: RecordedWriter) -> ModelLoader:
     return ModelLoader(plan, SECRET, document)
 
 
+class Stubs:
+    """Children of this process, in place of stubs; the status of a dead one is never collected meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.running: dict[str, list[subprocess.Popen[bytes]]] = {}
+        self.regions: dict[str, list[Path]] = {}
+
+    async def start(self, model: str, count: int = 1) -> None:
+        for _ in range(count):
+            self._start(model)
+
+    def _start(self, model: str) -> None:
+        script = self._folder / model / "1" / "model.py"
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text("import time; time.sleep(600)")
+        region = Path("/dev/shm", f"tritone-test-{uuid.uuid4()}")
+        region.touch()
+        self.regions.setdefault(model, []).append(region)
+        self.running.setdefault(model, []).append(subprocess.Popen([sys.executable, script, region.name]))
+
+    def end(self) -> None:
+        for stub in itertools.chain(*self.running.values()):
+            stub.kill()
+            stub.wait()
+        for region in itertools.chain(*self.regions.values()):
+            region.unlink(missing_ok=True)
+
+
 @pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
-    """A child of this process, in place of the model's stub; its status is never collected meanwhile."""
-    monkeypatch.setattr(stub_watch, "_POLL", 0.01)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as child:
-        yield child
-        child.kill()
+def stubs(tmp_path: Path, triton: Triton) -> Iterator[Stubs]:
+    """The stubs of all models; one is started at each load."""
+    stubs = Stubs(tmp_path)
+    triton.on_load = stubs.start
+    yield stubs
+    stubs.end()
 
 
 def served(path: Path) -> ServedModel:
@@ -78,9 +116,25 @@ def served(path: Path) -> ServedModel:
     return model
 
 
-async def revive(loader: ModelLoader, stub: subprocess.Popen[bytes]) -> None:
-    server: Any = SimpleNamespace(pid=os.getpid())
-    await loader.revive(server, {stub.pid: MODEL})
+async def keep(loader: ModelLoader) -> None:
+    server: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None, has_ended=False)
+    await loader.keep(server)
+
+
+async def begin_to_keep(loader: ModelLoader, triton: Triton) -> asyncio.Task[None]:
+    """Load the models, and begin to watch their stubs; return the watching task."""
+    await loader.load_all()
+    assert await triton.called.get() == MODEL
+    task = asyncio.create_task(keep(loader))
+    while await triton.called.get() != MODEL:
+        pass
+    return task
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    """Cancel the keeping of models once it has begun to watch the new stubs."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_every_model_and_companion_is_loaded_and_models_are_described(
@@ -107,27 +161,66 @@ async def test_a_model_without_a_description_fails_the_start(loader: ModelLoader
 
 
 async def test_a_model_with_a_dead_stub_is_loading_and_then_ready_again(
-    loader: ModelLoader, triton: Triton, document: RecordedWriter, stub: subprocess.Popen[bytes]
+    loader: ModelLoader, triton: Triton, document: RecordedWriter, stubs: Stubs, path: Path
 ) -> None:
     unloaded: list[str] = []
     triton.on_unload = unloaded.append
-    await loader.load_all()
-    reviving = asyncio.create_task(revive(loader, stub))
-    stub.kill()
-    async with asyncio.timeout(20):
+    keeping = await begin_to_keep(loader, triton)
+    stubs.running[MODEL][0].kill()
+    async with asyncio.timeout(PATIENCE):
         assert [await document.states.get() for _ in range(3)] == ["ready", "loading", "ready"]
-    reviving.cancel()
     assert unloaded == [MODEL]
-    assert MODEL in triton.loaded
+    assert (served(path).loads, served(path).lost_loads) == (2, 1)
+    await stop(keeping)
+    assert [region.exists() for region in stubs.regions[MODEL]] == [False, True]
 
 
-async def test_a_model_that_cannot_be_loaded_again_ends_the_run(
-    loader: ModelLoader, triton: Triton, path: Path, stub: subprocess.Popen[bytes]
+async def test_calls_of_a_model_are_not_lost_for_certain_while_another_stub_of_it_lives(
+    loader: ModelLoader, triton: Triton, document: RecordedWriter, stubs: Stubs, path: Path
 ) -> None:
-    await loader.load_all()
+    triton.on_load = partial(stubs.start, count=2)
+    keeping = await begin_to_keep(loader, triton)
+    triton.on_load = stubs.start
+    stubs.running[MODEL][1].kill()
+    async with asyncio.timeout(PATIENCE):
+        assert [await document.states.get() for _ in range(3)] == ["ready", "loading", "ready"]
+    assert (served(path).loads, served(path).lost_loads) == (2, 0)
+    await stop(keeping)
+    assert [region.exists() for region in stubs.regions[MODEL]] == [True, False, True]
+
+
+async def test_a_model_that_cannot_be_loaded_again_is_an_error_after_three_loads(
+    loader: ModelLoader,
+    triton: Triton,
+    path: Path,
+    stubs: Stubs,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(restarts, "PAUSES", (0.0,))
+    keeping = await begin_to_keep(loader, triton)
     triton.damaged = {MODEL}
-    stub.kill()
-    async with asyncio.timeout(20):
+    stubs.running[MODEL][0].kill()
+    async with asyncio.timeout(PATIENCE):
         with pytest.raises(ProcessDiedError, match="whisper-base died, and could not be loaded again: weights are"):
-            await revive(loader, stub)
+            await keeping
     assert served(path).state == "failed"
+    assert capsys.readouterr().err.count("whisper-base could not be loaded again: weights are damaged; next try") == 2
+
+
+async def test_models_are_loaded_again_side_by_side(
+    loader: ModelLoader, triton: Triton, document: RecordedWriter, stubs: Stubs
+) -> None:
+    keeping = await begin_to_keep(loader, triton)
+    both = asyncio.Barrier(2)
+
+    async def start_with_the_other(model: str) -> None:
+        await both.wait()
+        await stubs.start(model)
+
+    triton.on_load = start_with_the_other
+    for model in (MODEL, "transcription-long"):
+        stubs.running[model][0].kill()
+    async with asyncio.timeout(PATIENCE):
+        assert [await document.states.get() for _ in range(3)] == ["ready", "loading", "ready"]
+    await stop(keeping)

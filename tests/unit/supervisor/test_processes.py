@@ -88,6 +88,31 @@ async def test_a_grandchild_ends_with_its_parent(tmp_path: Path) -> None:
     assert has_ended(grandchild)
 
 
+async def test_a_stubborn_child_without_work_is_killed_before_its_grace_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("supervisor.processes._EXIT_SECONDS", 0.01)
+    busy = iter([False, False, True])
+    log = Log("child", tmp_path / "log", is_alarming=lambda _: False)
+    command = [sys.executable, "-c", STUBBORN]
+    async with Process.running("child", command, os.environ, grace=600, log=log, is_idle=lambda _: next(busy)) as child:
+        await first_line(tmp_path / "log")
+    assert await child.wait() == -signal.SIGKILL
+    assert next(busy, None) is None
+    assert capsys.readouterr().out == ""
+
+
+async def test_a_child_that_is_killed_for_a_reason_died_of_it(tmp_path: Path) -> None:
+    async with asyncio.timeout(PATIENCE), running(STUBBORN, tmp_path / "log") as child:
+        await first_line(tmp_path / "log")
+        os.kill(child.pid, signal.SIGSTOP)
+        child.kill("no answer for 30 s, killed")
+        with pytest.raises(ProcessDiedError) as died:
+            await child.watch()
+    assert str(died.value) == "child was killed: no answer for 30 s, killed\n  up"
+    assert died.value.reason == "no answer for 30 s, killed"
+
+
 async def test_a_childs_death_is_noticed_while_its_orphans_live(tmp_path: Path) -> None:
     with pytest.raises(ProcessDiedError, match="child ended with status 5"):
         async with asyncio.timeout(PATIENCE), running(START_STUBBORN + "sys.exit(5)", tmp_path / "log") as child:
@@ -99,6 +124,7 @@ async def test_an_unexpected_end_is_reported_with_the_last_lines(tmp_path: Path)
         async with running("print('first'); print('no memory'); raise SystemExit(7)", tmp_path / "log") as child:
             await child.watch()
     assert str(died.value) == "child ended with status 7\n  first\n  no memory"
+    assert died.value.reason == "status 7"
 
 
 async def test_work_that_needs_a_child_is_cancelled_when_it_dies(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from supervisor.environments import ROOT
@@ -17,6 +19,7 @@ from tests.ports import free_ports
 from tests.unit.supervisor.stand_ins import SPEECH, TRANSCRIPTION
 from tritone.served import ServedDocument
 
+PATIENCE = 60.0
 MODULE = "tests.unit.supervisor.stand_ins"
 STOPPED = ["gateway: SIGTERM", "document: stopping", "triton: SIGTERM"]
 
@@ -76,6 +79,25 @@ class Supervisor:
         assert self._process
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text()
         return [os.pidfd_open(int(pid)) for pid in children.split()]
+
+    def child(self, name: str) -> int:
+        """Return the process id of its Triton or its gateway."""
+        assert self._process
+        children = psutil.Process(self._process.pid).children()
+        return next(
+            child.pid for child in children if ("gateway" if "gateway" in child.cmdline() else "triton") == name
+        )
+
+    def stub(self, model: str) -> int:
+        """Return the process id of a model's stub."""
+        children = psutil.Process(self.child("triton")).children()
+        return next(child.pid for child in children if f"/{model}/1/" in " ".join(child.cmdline()))
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
     def end(self) -> None:
         if self._process and self._process.returncode is None:
@@ -232,3 +254,80 @@ def test_nothing_of_a_killed_supervisor_remains_once_the_next_has_started(superv
     supervisor.start()
     supervisor.wait_for_output("stop with Ctrl-C")
     assert not [path for path in left if path.exists()]
+
+
+def test_a_dead_gateway_is_started_again_and_triton_is_kept(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_for_output("stop with Ctrl-C")
+    loads = [event for event in supervisor.events if "load" in event]
+    os.kill(supervisor.child("gateway"), signal.SIGKILL)
+    supervisor.wait_for_output("gateway died (SIGKILL), restarting in 1 s")
+    supervisor.wait_for_output("gateway serves again")
+    assert [event for event in supervisor.events if "load" in event] == loads
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.events[-3:] == STOPPED
+
+
+def test_a_dead_triton_is_started_again_with_its_models_and_the_gateway_is_kept(supervisor: Supervisor) -> None:
+    supervisor.start()
+    supervisor.wait_for_output("stop with Ctrl-C")
+    gateway = supervisor.child("gateway")
+    os.kill(supervisor.child("triton"), signal.SIGKILL)
+    supervisor.wait_for_output("triton died (SIGKILL), restarting in 1 s")
+    lost = supervisor.document
+    assert lost.state == "starting"
+    assert [(model.state, model.loads, model.lost_loads) for model in lost.models] == [("loading", 1, 1)] * 2
+    supervisor.wait_for_output("triton serves again")
+    found = supervisor.document
+    assert found.state == "serving"
+    assert [(model.state, model.loads, model.lost_loads) for model in found.models] == [("ready", 2, 1)] * 2
+    assert supervisor.child("gateway") == gateway
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.events[-3:] == STOPPED
+    assert supervisor.shared_memory == []
+
+
+@pytest.mark.parametrize("name", ["triton", "gateway"])
+def test_a_stopped_part_is_replaced(supervisor: Supervisor, name: str) -> None:
+    supervisor.start(FAST="1")
+    supervisor.wait_for_output("stop with Ctrl-C")
+    os.kill(supervisor.child(name), signal.SIGSTOP)
+    supervisor.wait_for_output(f"{name} died (stopped by a signal, killed), restarting in ")
+    supervisor.wait_for_output(f"{name} serves again")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [(signal.SIGKILL, "SIGKILL"), (signal.SIGTERM, "SIGTERM"), (signal.SIGSTOP, "stopped by a signal, killed")],
+)
+def test_a_model_with_a_dead_or_stopped_stub_is_loaded_again(
+    supervisor: Supervisor, number: signal.Signals, reason: str
+) -> None:
+    supervisor.start(FAST="1")
+    supervisor.wait_for_output("stop with Ctrl-C")
+    triton = supervisor.child("triton")
+    (region,) = [path for path in supervisor.shared_memory if "_whisper-base_" in path.name]
+    os.kill(supervisor.stub("whisper-base"), number)
+    supervisor.wait_for_output(f"the process of whisper-base died ({reason}), loading the model again now")
+    supervisor.wait_for_output("loading whisper-base: done")
+    supervisor.wait_until(lambda: {model.id: model.loads for model in supervisor.document.models}["whisper-base"] == 2)
+    assert {model.id: (model.state, model.loads, model.lost_loads) for model in supervisor.document.models} == {
+        "kokoro-82m": ("ready", 1, 0),
+        "whisper-base": ("ready", 2, 1),
+    }
+    supervisor.wait_until(lambda: not region.exists())
+    assert supervisor.child("triton") == triton
+
+
+def test_a_part_that_dies_too_often_ends_the_run_with_the_reasons(supervisor: Supervisor) -> None:
+    supervisor.start(FAST="1", MAX_RESTARTS="1")
+    supervisor.wait_for_output("stop with Ctrl-C")
+    os.kill(supervisor.child("gateway"), signal.SIGKILL)
+    supervisor.wait_for_output("gateway serves again")
+    os.kill(supervisor.child("gateway"), signal.SIGSEGV)
+    assert supervisor.wait() == 1
+    assert "gateway died 2 times without a minute of service: SIGKILL, SIGSEGV\n" in supervisor.output
+    assert supervisor.events[-2:] == STOPPED[1:]
+    assert supervisor.shared_memory == []

@@ -73,6 +73,29 @@ def test_a_model_that_is_loaded_again_keeps_its_description_and_its_first_time(
     assert (model(path, "kokoro-82m").created, model(path, "kokoro-82m").loads) == (created, 2)
 
 
+def test_calls_of_a_model_whose_only_process_died_are_lost(document: DocumentWriter, path: Path) -> None:
+    document.set_model("kokoro-82m", "ready", SPEECH)
+    document.lose_model("kokoro-82m", every_call=False)
+    assert (model(path, "kokoro-82m").state, model(path, "kokoro-82m").lost_loads) == ("loading", 0)
+    document.set_model("kokoro-82m", "ready", SPEECH)
+    document.lose_model("kokoro-82m", every_call=True)
+    assert (model(path, "kokoro-82m").state, model(path, "kokoro-82m").lost_loads) == ("loading", 2)
+    document.set_model("kokoro-82m", "ready", SPEECH)
+    assert (model(path, "kokoro-82m").loads, model(path, "kokoro-82m").lost_loads) == (3, 2)
+
+
+def test_calls_of_every_model_are_lost_with_the_server(document: DocumentWriter, path: Path) -> None:
+    document.set_model("kokoro-82m", "ready", SPEECH)
+    document.set_server("serving")
+    document.lose_server()
+    found = read(path)
+    assert found.state == "starting"
+    assert {model.id: (model.state, model.lost_loads) for model in found.models} == {
+        "kokoro-82m": ("loading", 1),
+        "whisper-base": ("loading", 0),
+    }
+
+
 def test_every_change_is_a_new_version(document: DocumentWriter, path: Path) -> None:
     versions = [read(path).version]
     document.set_server("serving")

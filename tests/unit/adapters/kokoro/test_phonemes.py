@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.kokoro import phonemes
 from adapters.kokoro.phonemes import Phonemizer
 
 
@@ -91,5 +92,15 @@ def test_dictionary_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(jieba, "dt", jieba.Tokenizer())
-    Phonemizer()
+    phonemes._load_mandarin.cache_clear()
+    assert Phonemizer().mandarin
     assert not list(tmp_path.glob("*jieba*"))
+
+
+def test_dictionary_is_loaded_at_the_first_chinese_text() -> None:
+    phonemes._load_mandarin.cache_clear()
+    phonemizer = Phonemizer()
+    assert phonemizer("Hello.", "en-us")
+    assert phonemes._load_mandarin.cache_info().currsize == 0
+    assert phonemizer("你好", "zh")
+    assert phonemes._load_mandarin.cache_info().currsize == 1

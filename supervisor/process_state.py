@@ -1,0 +1,44 @@
+"""The state of any process, from Linux's `/proc`."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class ProcessState:
+    """A process at one moment."""
+
+    state: str
+    """Linux's letter: R runs, S sleeps, D waits for a device, T is stopped by a signal, Z is dead."""
+    parent: int
+    cpu_seconds: float
+    """CPU time of all its threads since its start."""
+    wait_status: int
+    """Of a dead process: its exit as `waitpid` reports it."""
+
+    @classmethod
+    def read(cls, pid: int) -> ProcessState | None:
+        """Return the state of a process; None if there is none, not even a dead one."""
+        try:
+            # The name before the last parenthesis may contain any character.
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        ticks = int(fields[11]) + int(fields[12])
+        return cls(fields[0], int(fields[1]), ticks / _TICKS_PER_SECOND, int(fields[49]))
+
+    @property
+    def is_dead(self) -> bool:
+        """True even before the parent has collected the exit status."""
+        return self.state in "ZX"
+
+
+def reason_of(exit_status: int) -> str:
+    """Return the reason of an end, for the log: `SIGKILL` or `status 1`; a negative status is a signal."""
+    return signal.Signals(-exit_status).name if exit_status < 0 else f"status {exit_status}"
