@@ -56,10 +56,20 @@ class ModelWatch:
             call.ending.cancel()
 
     def update(self, document: ServedDocument) -> None:
-        """Begin the grace period of each call to a model that is not ready any more, or was loaded again."""
+        """End each call that is lost, and begin the grace period of each that may be.
+
+        A call is lost if every process that served it is dead. It may be lost if its model is not ready any more, or
+        was loaded again.
+        """
+        lost = {model.id: model.lost_loads for model in document.models}
         ready = {model.id: model.loads for model in document.models if model.state == "ready"}
-        for call in self._calls:
-            if call.ending is None and ready.get(call.model, -1) != call.loads:
+        for call in tuple(self._calls):
+            if call.is_lost:
+                continue
+            if call.loads <= lost.get(call.model, 0):
+                call.is_lost = True
+                call.cancel()
+            elif call.ending is None and ready.get(call.model, -1) != call.loads:
                 call.ending = asyncio.create_task(self._end_when_silent(call))
 
     async def _end_when_silent(self, call: OpenCall) -> None:
