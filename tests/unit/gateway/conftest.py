@@ -187,7 +187,7 @@ async def _serve(
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     app = create_app(
-        GatewaySettings(_env_file=None, **{"triton_grpc_url": fake.address, **settings}),
+        GatewaySettings(**{"_env_file": None, "triton_grpc_url": fake.address, **settings}),
         timing=timing,
         detectors=detectors or LoudnessDetectors(),
     )
@@ -323,4 +323,4 @@ async def leaving(request: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
 def request_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[dict[str, Any]]]:
     """The log lines of the requests so far."""
     caplog.set_level("INFO", logger="gateway.telemetry")
-    return lambda: [record.details for record in caplog.records if record.name == "gateway.telemetry"]
+    return lambda: [vars(record)["details"] for record in caplog.records if record.name == "gateway.telemetry"]

@@ -84,7 +84,7 @@ def test_small_chunks_are_collected_without_loss(audio_format: str, chunk: int) 
 def test_a_file_without_samples_is_empty_or_has_no_audio(audio_format: Any, whole: bool) -> None:
     file = encoder(audio_format, 24_000, whole=whole).finish()
     if audio_format == "flac" or (audio_format == "wav" and not whole):
-        with av.open(io.BytesIO(file)) as container:
+        with av.open(io.BytesIO(file), "r") as container:
             assert sum(frame.samples for frame in container.decode(audio=0)) == 0
             assert container.streams.audio[0].rate == 24_000
     else:

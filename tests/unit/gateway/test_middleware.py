@@ -252,7 +252,7 @@ async def test_a_sane_request_id_is_kept(gateway: Gateway, sent: str) -> None:
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 129, 'a"b', "ä".encode().decode("latin-1")])
 async def test_an_unusable_request_id_is_replaced(gateway: Gateway, sent: str) -> None:
-    answers = [await gateway.http.get("/health", headers={"x-request-id": sent.encode("latin-1")}) for _ in range(2)]
+    answers = [await gateway.http.get("/health", headers={b"x-request-id": sent.encode("latin-1")}) for _ in range(2)]
     ids = {answer.headers["x-request-id"] for answer in answers}
     assert len(ids) == 2
     assert sent not in ids

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -50,7 +50,7 @@ async def client(triton: FakeTriton) -> AsyncIterator[TritonClient]:
         yield client
 
 
-async def begun(client: TritonClient, model: str) -> AsyncIterator[Any]:
+async def begun(client: TritonClient, model: str) -> AsyncGenerator[Any]:
     """Return a stream after its first response."""
     stream = client.stream(model, {}, {}, request_id="", timeout=60)
     await anext(stream)

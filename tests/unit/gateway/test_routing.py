@@ -24,14 +24,12 @@ def answers(call: Call) -> Any:
     return iter([ONE])
 
 
-async def at_capacity(call: Call) -> AsyncIterator[Any]:
+def at_capacity(call: Call) -> AsyncIterator[Any]:
     raise Overloaded("64 requests")
-    yield
 
 
-async def gone(call: Call) -> AsyncIterator[Any]:
+def gone(call: Call) -> AsyncIterator[Any]:
     raise Status(grpc.StatusCode.UNAVAILABLE, "connection reset")
-    yield
 
 
 async def gone_later(call: Call) -> AsyncIterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,14 @@ from gateway.settings import GatewaySettings
 from tritone import VERSION
 from tritone.settings import SHARED
 
+NO_FILE: dict[str, Any] = {"_env_file": None}
+
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", " sk-a ,sk-b,")
     monkeypatch.setenv("TRITON_GRPC_URL", "one:8001, dns:///two:8001")
     monkeypatch.setenv("CORS_ORIGINS", "")
-    settings = GatewaySettings(_env_file=None)
+    settings = GatewaySettings(**NO_FILE)
     assert [key.get_secret_value() for key in settings.api_keys] == ["sk-a", "sk-b"]
     assert settings.triton_grpc_url == ("one:8001", "dns:///two:8001")
     assert settings.cors_origins == ()

@@ -421,4 +421,5 @@ async def test_an_error_of_the_sdk_has_the_whole_envelope(gateway: Gateway) -> N
         await gateway.openai.audio.speech.create(**{**HELLO, "input": ""})
     assert caught.value.request_id
     assert json.loads(caught.value.response.content).keys() == {"error"}
+    assert isinstance(caught.value.body, dict)
     assert caught.value.body.keys() == {"message", "type", "param", "code"}

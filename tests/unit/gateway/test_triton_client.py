@@ -19,6 +19,7 @@ from gateway.core.triton_client import TritonClient
 from tests.fake_triton import Call, FakeTriton, Handler, Status
 from tests.unit.gateway.servers import follow
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, TritoneError
+from tritone.options import Value
 
 INPUTS = {
     "audio": np.linspace(-1, 1, 5, dtype=np.float32).reshape(1, 5),
@@ -57,7 +58,7 @@ async def serve(client: TritonClient, triton: FakeTriton, **handlers: Handler) -
 
 async def test_tensors_and_parameters_arrive_unchanged(client: TritonClient, triton: FakeTriton) -> None:
     await serve(client, triton, echo=lambda call: iter([call.inputs]))
-    parameters = {"flag": True, "count": 3, "ratio": 0.5, "word": "ö"}
+    parameters: dict[str, Value] = {"flag": True, "count": 3, "ratio": 0.5, "word": "ö"}
     answer = await client.infer("echo", INPUTS, parameters, request_id="r1", priority=2, timeout=5)
     call = triton.calls[0]
     assert (call.request_id, call.parameters, call.timeout) == ("r1", {**parameters, "priority": 2}, 5)
@@ -126,7 +127,6 @@ async def test_a_failure_becomes_an_error_without_internal_details(
 ) -> None:
     def fails(call: Call) -> Iterator[Any]:
         raise raised
-        yield
 
     await serve(client, triton, m=fails)
     request = (
@@ -214,7 +214,6 @@ async def test_the_event_loop_keeps_turning_through_20000_short_failing_and_canc
 
     def rejects(call: Call) -> Iterator[Any]:
         raise InvalidInput("text", "is empty")
-        yield
 
     await serve(client, triton, short=at_once, failing=rejects, cancelled=endless)
     numbers = iter(range(CALLS))

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import triton_python_backend_utils as pb_utils
 
 from adapters.companions.document_watch import EMPTY, DocumentFile, DocumentWatch
 from tests.unit.adapters.clock import ManualClock
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.served import ServedDocument, ServedModel
 
 PATIENCE = 20

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 
 from adapters.companions.long_transcription import MAX_RECORDINGS, TritonPythonModel
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.served import ServedDocument, ServedModel

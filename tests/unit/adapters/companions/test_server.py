@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import triton_python_backend_utils as pb_utils
 
 from adapters.companions.server import TritonPythonModel
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.served import ServedDocument
 
 DOCUMENT = ServedDocument("serving", (), version=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from tritone.errors import InvalidInput
 OPTIONS = ("voice", "language", "speed")
 
 
-class ToneNetwork:
+class ToneNetwork(KokoroNetwork):
     """Stand in for the network: a tone of three frames for each phoneme, at a given loudness."""
 
     def __init__(self, loudness: float = 0.3) -> None:
@@ -28,7 +29,7 @@ class ToneNetwork:
     def tokens(self, phonemes: str) -> list[int]:
         return [ord(phoneme) for phoneme in phonemes]
 
-    def synthesize(self, tokens: list[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+    def synthesize(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
         assert len(tokens) <= MAX_TOKENS
         return self.loudness * np.sin(np.arange(int(len(tokens) * 3 * FRAME / speed)) / 20, dtype=np.float32)
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from adapters.speech.engine import PartByPartEngine
@@ -16,6 +15,7 @@ from adapters.triton.metrics import Metrics
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.clock import ManualClock
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
 

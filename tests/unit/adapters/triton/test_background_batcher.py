@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import triton_python_backend_utils as pb_utils
-
 from adapters.triton.background_batcher import MAX_BATCH, BackgroundBatcher
+from tests.unit.adapters.stand_in import pb_utils
 
 
 def test_batch_that_raises_is_logged_and_later_batches_are_processed() -> None:

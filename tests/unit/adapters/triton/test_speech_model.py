@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
@@ -18,6 +18,7 @@ from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_model import SpeechModel
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.clock import ManualClock
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
 from tritone.errors import Cancelled, DeadlinePassed, Overloaded
 
@@ -123,7 +124,7 @@ def test_last_response_has_the_seconds_from_arrival_to_start_first_and_last_audi
 
 
 def test_request_reaches_the_engine_in_the_models_own_terms(model: ScriptedModel) -> None:
-    parameters = {"voice": "BEA", "language": "French", "speed": 1.5}
+    parameters: dict[str, Any] = {"voice": "BEA", "language": "French", "speed": 1.5}
     send(model, "Grüße", **parameters)
     expected = SpeechRequest(text="Grüße", voice="Bea", language="fr", speed=1.5, options=SpeechOptions(**parameters))
     assert model.engine.requests == [expected]
@@ -156,7 +157,7 @@ def test_timeout_reaches_the_engine_in_seconds(model: ScriptedModel) -> None:
     ],
 )
 def test_invalid_value_is_rejected_with_its_name_and_the_allowed_values(
-    model: ScriptedModel, text: str | bytes, parameters: dict[str, object], message: str
+    model: ScriptedModel, text: str | bytes, parameters: dict[str, Any], message: str
 ) -> None:
     sender = send(model, text, **parameters)
     assert last_error(sender).message() == message

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
-import triton_python_backend_utils as pb_utils
 
 from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcription_model import TranscriptionModel
+from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import TranscriptionDescription
 from tritone.errors import InvalidInput
 from tritone.transcript import Segment, Transcript
@@ -69,7 +69,7 @@ class ScriptedModel(TranscriptionModel):
 
     def responses(self, *requests):
         """Return the one response of each request, which had the final flag."""
-        assert self.execute(requests) is None
+        assert self.execute(requests) is None  # type: ignore[func-returns-value]  # as Triton requires
         assert all(request.sender.ended.wait(PATIENCE) for request in requests)
         return [response for request in requests for [response] in [request.sender.sent]]
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from adapters.triton.transcriber import Transcriber, WindowRequest
 from adapters.whisper import checkpoint, hugging_face
 from adapters.whisper.model import TritonPythonModel
 from adapters.whisper.self_test import self_test
 from tests.unit.adapters.whisper.conftest import instance_of
+from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.transcript import Segment, Transcript
 
 
@@ -59,7 +62,12 @@ def test_self_test_passes_with_the_real_weights(transcriber):
 @pytest.mark.parametrize("text", ["", " The quick brown box jumps over the lazy dog."])
 def test_self_test_fails_with_a_runtime_that_returns_no_text_or_other_words(text):
     class BrokenTranscriber:
-        def transcribe(self, windows):
+        description, parallel_calls = TranscriptionDescription((), (), ()), 1
+
+        def check(self, options: TranscriptionOptions) -> None:
+            pass
+
+        def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
             return [Transcript("en", 1.0, (Segment(0.0, 1.0, text, (), 0.0, -0.1, 1.0, 0.0),))]
 
     with pytest.raises(RuntimeError, match=f"the transcript is '{text}' instead of 'the quick"):
@@ -80,7 +88,7 @@ def test_config_may_name_another_folder(folder, whisper):
 
 @pytest.mark.parametrize(("parameters", "tests"), [({}, 1), ({"known_sentence": "skip"}, 0)])
 def test_self_test_runs_at_load_unless_the_config_skips_it(folder, whisper, parameters, tests):
-    tested = []
+    tested: list[Transcriber] = []
     model = TritonPythonModel(lambda *_: whisper, tested.append)
     model.load(instance_of(folder, **parameters))
     assert len(tested) == tests

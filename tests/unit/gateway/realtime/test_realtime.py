@@ -76,7 +76,8 @@ async def session(gateway: Gateway, **query: str) -> AsyncIterator[AsyncRealtime
 
 async def updated(connection: AsyncRealtimeConnection, **settings: Any) -> Any:
     """Return the session's configuration after a change of `audio.input`."""
-    await connection.session.update(session={"type": "transcription", "audio": {"input": settings}})
+    change: Any = {"type": "transcription", "audio": {"input": settings}}
+    await connection.session.update(session=change)
     (event,) = await until(connection, "session.updated")
     return event.session
 
@@ -199,6 +200,7 @@ async def test_logprobs_are_sent_on_request(gateway: Gateway, model: FakeWhisper
 @pytest.mark.parametrize(("name", "codec"), [("audio/pcmu", "pcm_mulaw"), ("audio/pcma", "pcm_alaw")])
 async def test_telephone_audio_is_transcribed(gateway: Gateway, model: FakeWhisper, name: str, codec: str) -> None:
     encoder = av.AudioCodecContext.create(codec, "w")
+    assert isinstance(encoder, av.AudioCodecContext)
     encoder.sample_rate, encoder.layout, encoder.format = 8000, "mono", "s16"
     samples = np.frombuffer(pcm((1, 5), (1, None), rate=8000), "<i2")
     frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "mono")

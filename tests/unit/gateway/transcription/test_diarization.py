@@ -166,7 +166,8 @@ async def test_wrong_known_speakers_are_rejected(
 
 
 async def test_known_speakers_need_the_diarized_format(gateway: Gateway, people: TwoPeople) -> None:
-    refused = await post(gateway, **{"known_speaker_names[]": ["a"], "known_speaker_references[]": [GOOD]})
+    fields: dict[str, Any] = {"known_speaker_names[]": ["a"], "known_speaker_references[]": [GOOD]}
+    refused = await post(gateway, **fields)
     assert error_of(refused)["param"] == "known_speaker_names[]"
     translated = await post(gateway, "/v1/audio/translations", response_format="diarized_json")
     assert error_of(translated)["param"] == "response_format"

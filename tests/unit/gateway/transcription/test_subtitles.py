@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.openai.transcription import subtitles
-from gateway.openai.transcription.subtitles import Cue, columns, cues
+from gateway.openai.transcription.subtitle_units import columns
+from gateway.openai.transcription.subtitles import Cue, cues
 from tritone.transcript import Segment, Word
 
 

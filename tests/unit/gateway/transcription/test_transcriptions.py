@@ -221,6 +221,7 @@ async def test_a_client_that_disconnects_cancels_every_window(
             await whisper.arrived[4].wait()
             if stream:
                 answer = await request
+                assert isinstance(answer, openai.AsyncStream)
                 await answer.close()
             request.cancel()
             for part in (1, 2, 3, 4):
