@@ -125,3 +125,26 @@ async def test_a_call_that_ends_within_the_grace_period_is_complete(triton: Fake
         await follow(client, triton)
         over.set()
         assert [tensors["n"].item() async for tensors in stream] == [1]
+
+
+async def test_a_call_whose_process_is_dead_ends_without_a_grace_period(triton: FakeTriton) -> None:
+    async with connected(triton, LONG) as client:
+        lost, kept = await begun(client, "silent"), await begun(client, "other")
+        waiting = asyncio.create_task(anext(kept))
+        triton.overrides["silent"] = {"state": "loading", "lost_loads": 1}
+        await follow(client, triton)
+        with pytest.raises(ModelUnavailable):
+            await asyncio.wait_for(anext(lost), 20)
+        assert not waiting.done()
+        waiting.cancel()
+
+
+async def test_a_call_begun_after_the_reload_outlives_an_earlier_loss(triton: FakeTriton) -> None:
+    async with connected(triton, LONG) as client:
+        triton.overrides["silent"] = {"loads": 2, "lost_loads": 1}
+        await follow(client, triton)
+        kept = await begun(client, "silent")
+        waiting = asyncio.create_task(anext(kept))
+        await follow(client, triton)
+        assert not waiting.done()
+        waiting.cancel()
