@@ -93,7 +93,7 @@ def test_dictionary_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(jieba, "dt", jieba.Tokenizer())
     phonemes._load_mandarin.cache_clear()
-    assert Phonemizer().mandarin
+    assert callable(Phonemizer().mandarin)
     assert not list(tmp_path.glob("*jieba*"))
 
 
