@@ -54,12 +54,18 @@ class Catalogue:
                     )
                 models[id_] = model
         data = tomllib.loads(preferences.read_text(encoding="utf-8"))
+        aliases = _tuples(data["aliases"])
+        for model in models.values():
+            for alias in model.aliases:
+                if alias in models or alias in aliases:
+                    raise UnknownModelError(f"{model.id}: the alias {alias!r} is already in use")
+                aliases[alias] = (model.id,)
         by_kind = {kind: tuple(map(tuple, sets)) for kind, sets in data["defaults"].pop("cuda").items()}
         return cls(
             families={family.name: family for family in families},
             models={id_: model for id_, model in models.items() if model.kind != "companion"},
             companions=tuple(model for model in models.values() if model.kind == "companion"),
-            aliases=_tuples(data["aliases"]),
+            aliases=aliases,
             defaults={where: _tuples(chosen) for where, chosen in data["defaults"].items()},
             preferences=by_kind,
             all=_tuples(data["all"]),
@@ -84,7 +90,9 @@ class Catalogue:
             if template not in self.models:
                 raise UnknownModelError(f"EXTRA_MODELS: {id_!r} is like {template!r}, which is not a model")
             weights = checkpoints.get(id_, id_)
-            models[id_] = replace(self.models[template], id=id_, names=(), weights=weights, path_settings=())
+            models[id_] = replace(
+                self.models[template], id=id_, names=(), aliases=(), weights=weights, path_settings=()
+            )
         return replace(self, models=models)
 
     def choose(self, tts_modes: Sequence[str], stt_models: Sequence[str], *, model_type: str = "") -> list[Model]:

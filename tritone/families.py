@@ -125,6 +125,8 @@ class Model:
     """A line for the documentation."""
     names: tuple[str, ...] = ()
     """Short names that TTS_MODES or STT_MODELS accept for it."""
+    aliases: tuple[str, ...] = ()
+    """Ids of the model on other servers, which requests may also use."""
     weights: str = ""
     """The folder of its weights: below MODEL_DIR, or absolute for an extra checkpoint; empty: it has none."""
     size: str = ""

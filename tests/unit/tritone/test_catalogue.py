@@ -86,8 +86,8 @@ def test_rank_of_a_model_is_its_place_among_the_models_of_an_alias(id_: str, ali
     assert CATALOGUE.ranks(id_)[alias] == rank
 
 
-def test_model_without_aliases_has_no_ranks() -> None:
-    assert CATALOGUE.ranks("qwen3-tts-1.7b-design") == {}
+def test_model_outside_the_preferences_has_only_its_own_aliases() -> None:
+    assert CATALOGUE.ranks("qwen3-tts-1.7b-design") == {"Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign": 0}
 
 
 def test_targets_of_aliases_are_models() -> None:
@@ -228,3 +228,30 @@ def test_preferences_may_come_from_another_file(tmp_path: Path) -> None:
     assert [model.id for model in catalogue.choose([], [])] == ["whisper-small"]
     assert [model.id for model in catalogue.choose(["all"], ["none"])] == ["kokoro-82m"]
     assert catalogue.preferences == {"tts": (("kokoro-82m",),), "stt": (("whisper-base",),)}
+
+
+@pytest.mark.parametrize(
+    ("alias", "id_"),
+    [
+        ("kokoro", "kokoro-82m"),
+        ("Qwen/Qwen3-TTS-12Hz-1.7B-VoiceDesign", "qwen3-tts-1.7b-design"),
+        ("Qwen/Qwen3-TTS-12Hz-0.6B-Base", "qwen3-tts-0.6b-clone"),
+        ("openai/whisper-large-v3", "whisper-large-v3"),
+        ("Systran/faster-whisper-base", "whisper-base"),
+    ],
+)
+def test_a_model_answers_to_its_ids_on_other_servers(alias: str, id_: str) -> None:
+    assert CATALOGUE.aliases[alias] == (id_,)
+    assert CATALOGUE.ranks(id_)[alias] == 0
+
+
+@pytest.mark.parametrize("dated", ["tts-1-1106", "gpt-4o-mini-tts-2025-12-15", "gpt-4o-mini-transcribe-2025-12-15"])
+def test_a_dated_id_of_openai_stands_for_the_models_of_the_undated_one(dated: str) -> None:
+    undated = {name for name in CATALOGUE.aliases if name != dated and dated.startswith(name)}
+    assert CATALOGUE.aliases[dated] == CATALOGUE.aliases[max(undated, key=len)]
+
+
+def test_an_extra_checkpoint_does_not_answer_to_the_published_ones_ids() -> None:
+    extended = CATALOGUE.with_extra({"minsu": "qwen3-tts-1.7b"}, {})
+    assert extended.models["minsu"].aliases == ()
+    assert extended.ranks("minsu") == {}
