@@ -15,7 +15,13 @@ from starlette.middleware import Middleware
 from gateway import errors
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
-from gateway.middleware import AdmissionMiddleware, ApiKeyMiddleware, BodyLimitMiddleware, ErrorMiddleware
+from gateway.middleware import (
+    AdmissionMiddleware,
+    ApiKeyMiddleware,
+    BodyLimitMiddleware,
+    ErrorMiddleware,
+    HeadMiddleware,
+)
 from gateway.settings import GatewaySettings
 from gateway.surfaces import SurfaceTable, load_surfaces
 from gateway.telemetry import TelemetryMiddleware
@@ -84,4 +90,5 @@ def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timin
         stack.append(Middleware(ApiKeyMiddleware, keys=keys, surfaces=surfaces, public_lists=settings.public_lists))
     stack.append(Middleware(AdmissionMiddleware, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
     stack.append(Middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes))
+    stack.append(Middleware(HeadMiddleware))
     return stack

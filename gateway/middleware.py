@@ -226,3 +226,22 @@ class BodyLimitMiddleware:
             await send(message)
 
         await self.app(scope, receive_counted, send_guarded)
+
+
+class HeadMiddleware:
+    """Answers HEAD as GET; the server below sends the headers without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+        # A copy, because the server reads the method of its own.
+        as_get = {**scope, "method": "GET"}
+        try:
+            await self.app(as_get, receive, send)
+        finally:
+            scope["route"] = as_get.get("route")  # for the telemetry

@@ -17,6 +17,7 @@ LIST_PATHS: Final = frozenset({"/v1/models", "/v1/models/", "/v1/audio/models", 
 
 
 @router.get("/models")
+@router.get("/models/", include_in_schema=False)
 async def list_models(services: GatewayServices) -> ModelList:
     """List the chosen models by id."""
     return model_list(services.triton.served)

@@ -19,7 +19,13 @@ async def test_the_sdk_lists_the_chosen_models(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "id_"), [("kokoro-82m", "kokoro-82m"), ("tts-1", "kokoro-82m"), ("whisper-1", "whisper-base")]
+    ("name", "id_"),
+    [
+        ("kokoro-82m", "kokoro-82m"),
+        ("tts-1", "kokoro-82m"),
+        ("hexgrad/Kokoro-82M", "kokoro-82m"),
+        ("whisper-1", "whisper-base"),
+    ],
 )
 async def test_a_model_is_found_by_id_and_by_alias(gateway: Gateway, name: str, id_: str) -> None:
     assert (await gateway.openai.models.retrieve(name)).id == id_
@@ -76,3 +82,22 @@ async def test_the_models_own_voices_are_listed_for_open_webui(gateway: Gateway,
 async def test_voices_of_a_transcription_model_are_a_404(gateway: Gateway) -> None:
     answer = await gateway.http.get("/v1/audio/voices?model=whisper-base")
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")
+
+
+async def test_a_trailing_slash_lists_the_models_too(gateway: Gateway) -> None:
+    assert (await gateway.http.get("/v1/models/")).json() == (await gateway.http.get("/v1/models")).json()
+
+
+HEADED = ["/health", "/ready", "/metrics", "/openapi.json", "/v1/models", "/v1/models/kokoro", "/v1/audio/voices"]
+
+
+@pytest.mark.parametrize("path", HEADED)
+async def test_head_has_the_headers_of_get_and_no_body(gateway: Gateway, path: str) -> None:
+    head, get = await gateway.http.head(path), await gateway.http.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert (await gateway.http.get("/health")).json() == {"status": "ok"}, "the connection goes on"
+
+
+async def test_head_is_not_allowed_where_get_is_not(gateway: Gateway) -> None:
+    assert (await gateway.http.head("/v1/audio/speech")).status_code == 405
