@@ -44,7 +44,7 @@ def test_death_of_a_models_process_ends_its_streams_and_the_model_is_loaded_agai
                 list(pieces)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
             assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
-        assert "the process of kokoro-82m died: loading the model again" in server.log.read_text()
+        assert "the process of kokoro-82m died (SIGKILL), loading the model again now" in server.log.read_text()
         assert server.stop() == 0
 
 

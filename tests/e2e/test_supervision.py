@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import numpy as np
 import psutil
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import serialize_byte_tensor
 
-from tests.e2e.server import NO_NETWORK, ROOT, descendants
+from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
 from tests.ports import free_ports
 from tritone.served import MODEL, ServedDocument, ServedModel
 
@@ -211,3 +212,34 @@ def test_a_server_serves_and_stops_after_its_model_died_with_open_streams(tmp_pa
     prefix = Path(folder.partition("=")[2]).parent.name
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))
     assert json.loads((Path(folder.partition("=")[2]).parent / "served.json").read_text())["state"] == "stopping"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+def test_a_dead_or_stopped_gateway_is_started_again_and_triton_is_kept(
+    tmp_path: Path, signal_number: signal.Signals
+) -> None:
+    with serve(tmp_path / "log", **{**TOYS, "GATEWAY": "true", "DRAIN_TIMEOUT": "5"}) as server:
+        deadline = time.monotonic() + PATIENCE
+        while "serving at" not in server.log.read_text():  # before that, a death ends the start
+            assert time.monotonic() < deadline, server.log.read_text()
+            time.sleep(0.1)
+        before = {child.pid: child for child in descendants(server.process.pid)}
+        (gateway,) = [child for child in before.values() if child.cmdline()[-2:] == ["-m", "gateway"]]
+        os.kill(gateway.pid, signal_number)
+        psutil.wait_procs([gateway], timeout=PATIENCE)
+        assert not gateway.is_running()
+        while not _is_ready(server):
+            assert server.process.poll() is None, server.log.read_text()
+            assert time.monotonic() < deadline, server.log.read_text()
+            time.sleep(0.1)
+        after = {child.pid for child in descendants(server.process.pid)}
+        assert before.keys() - {gateway.pid} <= after, "Triton and its models went on"
+        assert "gateway died (" in server.log.read_text()
+        assert server.stop() == 0, server.log.read_text()
+
+
+def _is_ready(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/ready", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
