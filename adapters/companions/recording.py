@@ -13,6 +13,7 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from adapters.companions.remote_transcriber import TranscribeRemotely
+from adapters.triton.errors import client_left
 from adapters.triton.responses import response_of, send_error, send_final
 from tritone.contract import (
     LISTEN_RATE,
@@ -21,7 +22,7 @@ from tritone.contract import (
     LongTranscriptionOptions,
     TranscriptionOptions,
 )
-from tritone.errors import Cancelled, InvalidInput
+from tritone.errors import InvalidInput
 from tritone.options import Value
 from tritone.samples import check_samples
 from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, iter_windows, next_prompt, transcribe_windows
@@ -65,7 +66,7 @@ class Recording:
         async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
             nonlocal previous
             if self._sender.is_cancelled():
-                raise Cancelled("the client has left")
+                raise client_left()
             prompt = (self.options.prompt + previous)[-PROMPT_CHARS:]
             options = replace(for_model, language=language, prompt=prompt, background=background)
             transcript = await asyncio.to_thread(transcribe, model, window.samples, options, self._id)

@@ -12,13 +12,12 @@ from typing import Generic
 from adapters.speech.joins import prepare_join
 from adapters.speech.pipeline import P, SpeechPipeline
 from adapters.speech.playback_clock import PlaybackClock
-from adapters.triton.errors import shutting_down
+from adapters.triton.errors import client_left, shutting_down
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
-from tritone.errors import Cancelled
 
 
 @dataclass(eq=False)
@@ -70,7 +69,7 @@ class PartByPartEngine(Generic[P]):
         while self._wait_for_work():
             for request in self._snapshot():
                 if request.stream.is_cancelled():
-                    self._fail(request, Cancelled("the client has left"))
+                    self._fail(request, client_left())
             now = self._clock()
             if waiting := self._snapshot():
                 self._step(min(waiting, key=lambda request: request.playback.buffered_seconds(now)))

@@ -6,7 +6,7 @@ import traceback
 
 import triton_python_backend_utils as pb_utils
 
-from tritone.errors import WIRE_ERRORS, Overloaded
+from tritone.errors import WIRE_ERRORS, Cancelled, Overloaded
 
 
 def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
@@ -25,3 +25,8 @@ def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
 def shutting_down() -> Overloaded:
     """Return the error of a request to a model that is being unloaded."""
     return Overloaded("the model is shutting down; try another server")
+
+
+def client_left() -> Cancelled:
+    """Return the error of a request that its client has cancelled."""
+    return Cancelled("the client has left")

@@ -20,6 +20,7 @@ from gateway.settings import GatewaySettings
 from supervisor.environments import ROOT
 from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings
+from tritone import VERSION
 from tritone.catalogue import Catalogue
 
 TOOLS = Path(sys.executable).parent
@@ -282,3 +283,10 @@ def test_the_gpus_are_reserved_except_with_the_cpu_file() -> None:
     without = service("triton", *COMPOSITIONS[1])
     assert "deploy" not in without
     assert without["environment"]["DEVICE"] == "cpu"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_has_the_version_of_the_code(name: str) -> None:
+    image = service(name)["image"]
+    assert image.endswith(f":{VERSION}")
+    assert image in (ROOT / "docs" / "containers.md").read_text()

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import torch
 import triton_python_backend_utils as pb_utils
 
-from adapters.qwen3_tts.errors import shutting_down
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.device.cuda_streams import is_usable, synchronize_stream, use_own_stream
 from adapters.qwen3_tts.inflight.io.collector import AudioCollector
@@ -28,6 +27,7 @@ from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
+from adapters.triton.errors import shutting_down
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription

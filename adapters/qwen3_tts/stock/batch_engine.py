@@ -6,9 +6,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from adapters.qwen3_tts.errors import client_cancelled, shutting_down
 from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
+from adapters.triton.errors import client_left, shutting_down
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
@@ -120,7 +120,7 @@ class StaticBatchEngine:
         self._drop_cancelled()
         cancelled = [job.reply.is_cancelled() for job in batch]
         if all(cancelled):
-            raise client_cancelled()
+            raise client_left()
         return cancelled
 
     def _drop_cancelled(self) -> None:
@@ -128,7 +128,7 @@ class StaticBatchEngine:
             dropped = [job for job in self._waiting if job.reply.is_cancelled()]
             self._waiting = [job for job in self._waiting if job not in dropped]
         for job in dropped:
-            job.reply.fail(client_cancelled())
+            job.reply.fail(client_left())
 
 
 def _batch_key(options: SpeechOptions) -> tuple[object, ...]:
@@ -138,7 +138,7 @@ def _batch_key(options: SpeechOptions) -> tuple[object, ...]:
 def _send_result(job: _Job, result: SpeechResult) -> None:
     try:
         if job.reply.is_cancelled():
-            raise client_cancelled()
+            raise client_left()
         audio = to_int16(result.audio)
         for start in range(0, len(audio), SPEECH_RATE):  # one second each: the gateway encodes while the rest is sent
             job.reply.audio(audio[start : start + SPEECH_RATE])

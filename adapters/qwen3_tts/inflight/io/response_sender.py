@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.qwen3_tts.errors import client_cancelled
+from adapters.triton.errors import client_left
 from adapters.triton.response_stream import FinishReason, ResponseStream
 from adapters.triton.samples import to_int16
 
@@ -105,7 +105,7 @@ class SendingThread:
     def _poll(self) -> None:
         cancelled = [sink for sink in self._open if _is_cancelled(sink)]
         for sink in cancelled:
-            self._close_with(sink, client_cancelled())
+            self._close_with(sink, client_left())
 
     def _close_with(self, sink: ResponseSink, error: BaseException) -> None:
         sink.closed = True

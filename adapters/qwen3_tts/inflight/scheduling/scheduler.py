@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from adapters.qwen3_tts.errors import shutting_down
 from adapters.qwen3_tts.frames import FRAME_SECONDS
 from adapters.qwen3_tts.inflight.io.input_processor import PreparedInput
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
+from adapters.triton.errors import shutting_down
 from tritone.errors import InvalidInput, Overloaded
 
 _LONGEST_HINT = 60
