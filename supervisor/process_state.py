@@ -20,7 +20,7 @@ class ProcessState:
     cpu_seconds: float
     """CPU time of all its threads since its start."""
     wait_status: int
-    """Of a dead process: its exit as `waitpid` reports it."""
+    """The exit of a dead process, as `waitpid` reports it."""
 
     @classmethod
     def read(cls, pid: int) -> ProcessState | None:
