@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway import untrusted_json
 from gateway.core.transcribe import TranscriptionRequest
 from gateway.openai.field_names import FIELD_NAMES
 from tritone import languages
@@ -156,10 +156,7 @@ class TranscriptionForm(RecordingForm):
     @classmethod
     def _strategy(cls, strategy: Any) -> Any:
         if isinstance(strategy, str) and strategy.startswith("{"):
-            try:
-                strategy = json.loads(strategy)
-            except ValueError:
-                raise ValueError("it is not JSON") from None
+            strategy = untrusted_json.parse_object(strategy)
         if isinstance(strategy, dict):
             # Validated separately: a union's errors name every branch that did not fit.
             return ServerVad.model_validate(strategy)

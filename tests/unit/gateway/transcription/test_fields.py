@@ -122,6 +122,7 @@ async def test_auto_is_a_chunking_strategy(gateway: Gateway) -> None:
         ({"include[]": ["logprobs"], "response_format": "text"}, "include[]"),
         ({"chunking_strategy": "sometimes"}, "chunking_strategy"),
         ({"chunking_strategy": "{"}, "chunking_strategy"),
+        ({"chunking_strategy": '{"type":' * 10_000}, "chunking_strategy"),
         ({"chunking_strategy": '{"type": "client_vad"}'}, "chunking_strategy"),
         ({"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "2"}, "chunking_strategy"),
         ({"chunking_strategy[type]": "server_vad", "chunking_strategy[prefix_padding_ms]": "-1"}, "chunking_strategy"),
