@@ -77,14 +77,14 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     ends with an empty final response, as those of Triton's decoupled models do.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], *, port: int = 0) -> None:
+    def __init__(self, handlers: Mapping[str, Handler], *, host: str = "127.0.0.1", port: int = 0) -> None:
         self.handlers = dict(handlers)
         self.states: dict[str, ModelState] = {}
         self.overrides: dict[str, dict[str, Any]] = {}
         self.state: ServerState = "serving"
         self.calls: list[Call] = []
         self.address = ""
-        self._port = port
+        self._host, self._port = host, port
         self._server = grpc.aio.server()
         self._stopped = False
         self._document = ServedDocument("starting", ())
@@ -92,7 +92,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     async def __aenter__(self) -> Self:
         service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port(f'127.0.0.1:{self._port}')}"
+        self.address = f"{self._host}:{self._server.add_insecure_port(f'{self._host}:{self._port}')}"
         await self.publish()
         await self._server.start()
         return self

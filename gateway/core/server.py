@@ -38,6 +38,8 @@ CHANNEL_OPTIONS: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A server that came back with another address is found at once: gRPC's own pause between look-ups is 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 500),
 ]
 WAIT_SECONDS: Final = 20.0
 """The longest wait of one poll for a change of the document."""

@@ -16,7 +16,7 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the addresses, `host:port`, of the servers that a name, `name:port`, stands for; raises OSError."""
 
 _DNS: Final = "dns:///"
-_RESOLVE_SECONDS: Final = 5.0
+_RESOLVE_SECONDS: Final = 1.0
 """Between two look-ups of a name; a connection that fails causes one at once."""
 _LEAST_SECONDS: Final = 0.5
 """Between two look-ups, also where connections fail at once."""
