@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from gateway.core.clustering import average_linkage
 from gateway.core.speaker_encoder import SHORTEST, SpeakerEmbedding, SpeakerEncoder
 from tritone.contract import LISTEN_RATE
 from tritone.transcribe_windows import WindowTranscript
@@ -119,16 +120,7 @@ def _encoded(piece: Segment, samples: Samples, encoder: SpeakerEncoder) -> Speak
 
 def _clusters(embeddings: Sequence[SpeakerEmbedding]) -> list[list[SpeakerEmbedding]]:
     """Return `embeddings` in groups, in the order of their first ones."""
-    if len(embeddings) < 2:
-        return [[embedding] for embedding in embeddings]
-    # 22 MB, which a gateway without diarization requests does not need.
-    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415
-
-    labels = fcluster(linkage(np.stack(embeddings), "average", "cosine"), 1 - _ALIKE, "distance")
-    groups: dict[int, list[SpeakerEmbedding]] = {}
-    for label, embedding in zip(labels.tolist(), embeddings, strict=True):
-        groups.setdefault(label, []).append(embedding)
-    return list(groups.values())
+    return [[embeddings[index] for index in group] for group in average_linkage(embeddings, 1 - _ALIKE)]
 
 
 def _cosine(one: SpeakerEmbedding, other: SpeakerEmbedding) -> float:
