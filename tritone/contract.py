@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tritone.descriptions import SpeechDescription, TranscriptionDescription, Voice
+from tritone.descriptions import WINDOW_SECONDS, SpeechDescription, TranscriptionDescription, Voice
 from tritone.errors import InvalidInput
 from tritone.options import Options, check_range, option
 
@@ -52,8 +52,6 @@ SPEECH_RATE = 24_000
 """Hz; the output rate of every speech model here, and of OpenAI's pcm format."""
 LISTEN_RATE = 16_000
 """Hz; the input rate of transcription models."""
-WINDOW_SECONDS = 30
-"""The longest audio of one transcription request."""
 LONG_SECONDS = 4 * 3600
 """The longest recording of one request to `transcription-long`."""
 REFERENCE_SECONDS = 1, 30
@@ -171,10 +169,11 @@ class TranscriptionOptions(Options):
     task: str = option("transcribe", doc="`transcribe`, or `translate` into English.")
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")
     hotwords: str = option("", doc="Words to expect, such as names, in any order.")
-    temperature: float = option(
-        0.0,
+    temperature: float | None = option(
+        None,
         unit="0-1",
-        doc="Sampling temperature. At 0 the model decodes by beam search, and falls back to higher ones.",
+        doc="Sampling temperature. At 0, and where it is not set, Whisper decodes by beam search, and falls back to "
+        "higher ones.",
     )
     word_timestamps: bool = option(False, doc="Also return the `word_*` outputs.")
     logprobs: bool = option(False, doc="Also return `token_logprobs` and `token_text`.")
@@ -277,7 +276,8 @@ TRANSCRIPTION = Interface(
             "FP32",
             (-1,),
             "samples",
-            f"Mono, {LISTEN_RATE} Hz, -1 to 1, at most {WINDOW_SECONDS} s ({WINDOW_SECONDS * LISTEN_RATE} samples).",
+            f"Mono, {LISTEN_RATE} Hz, -1 to 1, at most the model's `window_seconds` (see `describe`), usually "
+            f"{WINDOW_SECONDS} s ({WINDOW_SECONDS * LISTEN_RATE} samples).",
         ),
     ),
     options=TranscriptionOptions,

@@ -6,7 +6,10 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+WINDOW_SECONDS: Final = 30
+"""The longest audio of one transcription request, for a model whose description names no other."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class TranscriptionDescription:
     """`transcribe`, `translate`."""
     options: tuple[str, ...]
     """The request options that the model supports; it rejects a request that sets another."""
+    window_seconds: int = WINDOW_SECONDS
+    """The longest audio of one request."""
 
     def to_json(self) -> str:
         """Return the text of the `description` tensor."""
@@ -75,4 +80,9 @@ class TranscriptionDescription:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TranscriptionDescription:
         """Build it from parsed JSON."""
-        return cls(**{f.name: tuple(data[f.name]) for f in dataclasses.fields(cls)})
+        return cls(
+            languages=tuple(data["languages"]),
+            tasks=tuple(data["tasks"]),
+            options=tuple(data["options"]),
+            window_seconds=data.get("window_seconds", WINDOW_SECONDS),
+        )

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iter
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tritone.contract import WINDOW_SECONDS
 from tritone.transcript import Segment, Transcript
 from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_at_silence
 
@@ -56,14 +57,17 @@ async def iter_windows(
     detect: SpeechDetector,
     options: VadOptions = DEFAULT_VAD,
     *,
+    window_seconds: int = WINDOW_SECONDS,
     stop: Callable[[], None] | None = None,
 ) -> AsyncGenerator[Window]:
     """Yield the windows of the recording in `blocks`; each is read and cut in a worker thread, when it is wanted.
 
+    `window_seconds` as in `split_at_silence`.
+
     Once the generator is closed, no thread reads `blocks` any more: closing calls `stop`, which may end `blocks` early,
     waits for a step that is still running, and closes `blocks` if it is a generator.
     """
-    windows = split_at_silence(blocks, detect, options)
+    windows = split_at_silence(blocks, detect, options, window_seconds)
     step: asyncio.Future[Window | None] | None = None
     try:
         while True:

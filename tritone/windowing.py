@@ -23,6 +23,7 @@ SpeechDetector = Callable[[Samples], NDArray[np.float32]]
 FRAME: Final = 512
 """Samples in a frame, which has one speech probability: 32 ms."""
 MAX_SAMPLES: Final = WINDOW_SECONDS * LISTEN_RATE
+"""The length of a usual window."""
 
 _HYSTERESIS = 0.15
 """Speech that has begun lasts until its probability falls this far below the threshold."""
@@ -32,7 +33,6 @@ def _frames(seconds: float) -> int:
     return int(seconds * LISTEN_RATE / FRAME)
 
 
-_MAX_FRAMES = MAX_SAMPLES // FRAME
 _PAD_SECONDS = 0.4
 """Audio that is kept on both sides of speech, because detectors miss soft consonants."""
 _PAD = _frames(_PAD_SECONDS)
@@ -44,7 +44,7 @@ _LAST_RESORT = _frames(5.0)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A piece of a recording, at most `WINDOW_SECONDS` long."""
+    """A piece of a recording, at most a window long."""
 
     start: int
     """Samples from the recording's start."""
@@ -82,15 +82,20 @@ DEFAULT_VAD: Final = VadOptions()
 
 
 def split_at_silence(
-    blocks: Iterable[Samples], detect: SpeechDetector, options: VadOptions = DEFAULT_VAD
+    blocks: Iterable[Samples],
+    detect: SpeechDetector,
+    options: VadOptions = DEFAULT_VAD,
+    window_seconds: int = WINDOW_SECONDS,
 ) -> Generator[Window]:
     """Yield the windows of the recording that arrives in `blocks` of any sizes, in order and without overlap.
+
+    A window is at most `window_seconds` long, 1 or more.
 
     Each frame of speech is in exactly one window. A recording that fits one window stays whole, less the silence around
     it. A longer one is cut at the first long silence within a window's greatest length, else at the longest pause in
     the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
     """
-    pending = _PendingAudio(detect, options)
+    pending = _PendingAudio(detect, options, window_seconds * LISTEN_RATE)
     for block in blocks:
         pending.extend(block)
         yield from pending.full_windows()
@@ -102,7 +107,8 @@ def split_at_silence(
 class _PendingAudio:
     """The audio that is not yet in a window; it begins at speech, or at most `pad_before` seconds earlier."""
 
-    def __init__(self, detect: SpeechDetector, options: VadOptions) -> None:
+    def __init__(self, detect: SpeechDetector, options: VadOptions, max_samples: int) -> None:
+        self._max_samples = max_samples
         self._detect = detect
         self._threshold, self._release = options.threshold, options.release_threshold
         self._pad_before = _frames(options.pad_before)
@@ -128,8 +134,8 @@ class _PendingAudio:
 
     def full_windows(self) -> Iterator[Window]:
         """Yield the windows that later audio cannot change."""
-        while len(self._pcm) > MAX_SAMPLES:
-            yield self._take(split_point(self._probability, self._speech, self._pause))
+        while len(self._pcm) > self._max_samples:
+            yield self._take(split_point(self._probability, self._speech, self._pause, self._max_samples))
 
     def rest(self) -> Iterator[Window]:
         """Yield one window with the remaining audio, if there is speech in it."""
@@ -169,22 +175,25 @@ class _PendingAudio:
         self._speech = self._speech[frames:]
 
 
-def split_point(probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float) -> int:
+def split_point(
+    probability: NDArray[np.float32], speech: NDArray[np.bool_], pause: float, max_samples: int = MAX_SAMPLES
+) -> int:
     """Return the frame at which a window ends where there is more audio than fits one.
 
     `probability` and `speech` [n], n at least a window's length: for each frame the probability of speech, and whether
-    it counts as speech. `pause`: the shortest silence to cut at, in seconds.
+    it counts as speech. `pause`: the shortest silence to cut at, in seconds. `max_samples`: a window's length.
     """
-    pauses = _pauses(speech[:_MAX_FRAMES], max(1, _frames(pause)))
+    most = max_samples // FRAME
+    pauses = _pauses(speech[:most], max(1, _frames(pause)))
     for start, end in pauses:
         if end - start >= _LONG_SILENCE:
             return (start + end) // 2
-    late = [gap for gap in pauses if sum(gap) // 2 >= _MAX_FRAMES * 2 // 3]
+    late = [gap for gap in pauses if sum(gap) // 2 >= most * 2 // 3]
     if pauses:
         start, end = max(late or pauses, key=lambda gap: (gap[1] - gap[0], gap[0]))
         return (start + end) // 2
-    first = _MAX_FRAMES - _LAST_RESORT
-    smooth = np.convolve(probability[first - 2 : _MAX_FRAMES + 2], np.full(5, 0.2), "valid")
+    first = most - min(_LAST_RESORT, most // 3)
+    smooth = np.convolve(probability[first - 2 : most + 2], np.full(5, 0.2), "valid")
     return first + int(smooth.argmin())
 
 

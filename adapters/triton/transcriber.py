@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tritone.contract import LISTEN_RATE, WINDOW_SECONDS, TranscriptionDescription, TranscriptionOptions
+from tritone.contract import LISTEN_RATE, TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.samples import check_samples
 from tritone.transcript import Transcript
@@ -20,7 +20,7 @@ _MIN_SECONDS = 0.01
 
 @dataclass(frozen=True, eq=False)
 class WindowRequest:
-    """One client's audio of at most 30 s, and its options."""
+    """One client's audio, at most a window long, and its options."""
 
     audio: NDArray[np.float32]
     """Mono samples (n,) at `LISTEN_RATE`, -1 to 1."""
@@ -31,12 +31,12 @@ class WindowRequest:
         """The length of `audio`."""
         return len(self.audio) / LISTEN_RATE
 
-    def check(self) -> None:
-        """Raise `InvalidInput` for audio that no model can transcribe."""
+    def check(self, window_seconds: int) -> None:
+        """Raise `InvalidInput` for audio that a model with windows of this length cannot transcribe."""
         if self.seconds < _MIN_SECONDS:
             raise InvalidInput("audio", f"{len(self.audio)} samples are too few; a window is at least {_MIN_SECONDS} s")
-        if self.seconds > WINDOW_SECONDS:
-            raise InvalidInput("audio", f"{self.seconds:.1f} s is too long; a window is at most {WINDOW_SECONDS} s")
+        if self.seconds > window_seconds:
+            raise InvalidInput("audio", f"{self.seconds:.1f} s is too long; a window is at most {window_seconds} s")
         check_samples("audio", self.audio)
 
 

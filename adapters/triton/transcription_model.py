@@ -85,7 +85,7 @@ class TranscriptionModel(ABC):
             if audio.shape[0] != 1:
                 raise InvalidInput("audio", f"{audio.shape[0]} rows in one request; send one window a request")
             window = WindowRequest(audio[0], options)
-            window.check()
+            window.check(self._transcriber.description.window_seconds)
             check_supported(options, self._supported_for(options))
             self._transcriber.check(options)
         except Exception as error:

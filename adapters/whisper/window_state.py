@@ -72,7 +72,7 @@ class WindowState:
         # faster-whisper allows so many tokens for each of hotwords and context, and may leave none for the text.
         room = MAX_CONTEXT - len(self._hotwords)
         before = [*self._hotwords, *self._context[max(0, len(self._context) - room) :]]
-        temperature = self._options.temperature
+        temperature = self._options.temperature or 0.0
         return DecodeTask(
             encoded=self.encoded,
             prompt=[*([tokenizer.sot_prev] if before else []), *before, *tokenizer.sot_sequence],

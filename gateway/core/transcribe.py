@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
@@ -16,7 +16,7 @@ from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
-from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.contract import LISTEN_RATE, WINDOW_SECONDS, TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import InvalidInput
 from tritone.served import ServedModel
@@ -25,7 +25,10 @@ from tritone.transcript import Transcript
 from tritone.windowing import DEFAULT_VAD, VadOptions, Window
 
 _NEEDED: Final = ("task", "word_timestamps")
-"""Options without which a request makes no sense; a model that lacks one rejects it. Others have no effect there."""
+"""Options without which a request makes no sense; a model that lacks one rejects it. Others have no effect there.
+
+`TranscriptionRequest.optional` names exceptions.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class TranscriptionRequest:
     known_speaker_names: tuple[str, ...] = ()
     known_speaker_references: tuple[str, ...] = ()
     """A recording of each known speaker, as a data URL."""
+    window_seconds: int | None = None
+    """The longest window that the recording is cut into, 1 or more; at most the model's, which None stands for."""
+    optional: tuple[str, ...] = ()
+    """Options that the request can do without, for example the words of subtitles, which also come from segments."""
 
 
 @dataclass
@@ -75,8 +82,11 @@ class SupportedOptions:
     ignored: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: ServedModel, options: TranscriptionOptions) -> SupportedOptions:
-        """Divide `options`. Raises `InvalidInput` for one that cannot be left out, and for an unknown language."""
+    def of(cls, model: ServedModel, options: TranscriptionOptions, optional: Container[str] = ()) -> SupportedOptions:
+        """Divide `options`. Raises `InvalidInput` for an unknown language, and for an option that cannot be left out.
+
+        `optional`: those that can, and are not reported.
+        """
         described = model.description
         if not isinstance(described, TranscriptionDescription):
             return cls(options, frozenset(options.types()), ())
@@ -86,12 +96,15 @@ class SupportedOptions:
         given = options.to_parameters()
         if len(described.languages) == 1:
             given.pop("language", None)  # it is the model's only one
+        if "temperature" not in described.options and not options.temperature:
+            given.pop("temperature", None)  # it asks for the most probable text, as such a model gives
         missing = [name for name in given if name not in described.options]
         for name in missing:
-            if name in _NEEDED:
+            if name in _NEEDED and name not in optional:
                 raise InvalidInput(name, f"{model.id} does not support the option {name}")
         defaults = {name: getattr(TranscriptionOptions(), name) for name in missing}
-        return cls(replace(options, **defaults), frozenset(described.options), tuple(missing))
+        ignored = tuple(name for name in missing if name not in optional)
+        return cls(replace(options, **defaults), frozenset(described.options), ignored)
 
 
 async def transcribe(
@@ -104,7 +117,7 @@ async def transcribe(
     """
     model = services.triton.served.resolve(request.model, "transcription")
     telemetry.model = model.id
-    supported = SupportedOptions.of(model, request.options)
+    supported = SupportedOptions.of(model, request.options, request.optional)
     ignored = supported.ignored
     if request.condition_on_previous_text and "prompt" not in supported.supported:
         ignored += ("condition_on_previous_text",)
@@ -122,7 +135,13 @@ async def transcribe(
     )
     conditioned = request.condition_on_previous_text and "prompt" in supported.supported
     transcribe_one = _window_transcriber(client, result, services.speaker_encoder if speakers else None, conditioned)
-    cuts = iter_windows(audio.clean_blocks(), services.detectors.new(), request.vad, stop=audio.stop)
+    cuts = iter_windows(
+        audio.clean_blocks(),
+        services.detectors.new(),
+        request.vad,
+        window_seconds=_window_seconds(model, request.window_seconds),
+        stop=audio.stop,
+    )
     transcripts = transcribe_windows(
         cuts, transcribe_one, supported.options.language, in_flight=1 if conditioned else IN_FLIGHT
     )
@@ -169,6 +188,17 @@ async def _speakers(services: Services, request: TranscriptionRequest) -> Speake
         raise InvalidInput("diarize", f"speakers cannot be distinguished here: {problem}")
     names, references = request.known_speaker_names, request.known_speaker_references
     return Speakers(await asyncio.to_thread(encode_known_speakers, names, references, services.speaker_encoder))
+
+
+def _window_seconds(model: ServedModel, wanted: int | None) -> int:
+    """Return the length of the longest window."""
+    described = model.description
+    most = described.window_seconds if isinstance(described, TranscriptionDescription) else WINDOW_SECONDS
+    if wanted is None:
+        return most
+    if wanted < 1:
+        raise InvalidInput("window_seconds", f"{wanted} is out of range; choose 1 or more")
+    return min(wanted, most)
 
 
 def _check_language(model: str, language: str, described: TranscriptionDescription) -> None:

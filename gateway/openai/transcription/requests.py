@@ -33,8 +33,10 @@ MOST_KEYWORDS: Final = 200
 MOST_LANGUAGES: Final = 20
 MOST_SPEAKERS: Final = 4
 
-_BY_WORDS: Final = frozenset({"srt", "vtt", "diarized_json"})
-"""Formats that cut the text between words."""
+_SUBTITLES: Final = frozenset({"srt", "vtt"})
+"""Formats that cut the text between words; of a model without words, within segments."""
+_BY_WORDS: Final = _SUBTITLES | {"diarized_json"}
+"""Formats that use the words' times."""
 _BRACKETED: Final = re.compile(r"chunking_strategy\[(\w+)]")
 
 
@@ -66,7 +68,7 @@ class RecordingForm(BaseModel):
     file: UploadFile = Field(description="The recording, in any common audio or video container.")
     model: str = Field(description="A transcription model's id or alias; `GET /v1/models` lists the ids.")
     prompt: str = Field("", description="Text that guides spelling and style, as if it came before the recording.")
-    temperature: float = Field(0.0, ge=0.0, le=1.0, allow_inf_nan=False)
+    temperature: float | None = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
 
     @field_validator("file", mode="before")
     @classmethod
@@ -100,7 +102,7 @@ class TranslationForm(RecordingForm):
             temperature=self.temperature,
             word_timestamps=self.response_format in _BY_WORDS,
         )
-        return TranscriptionRequest(self.model, options)
+        return TranscriptionRequest(self.model, options, optional=_optional(self.response_format))
 
     def client_field_name(self, name: str) -> str:
         """Return the field of this form that became the option or field `name` of the use case."""
@@ -227,6 +229,7 @@ class TranscriptionForm(RecordingForm):
             vad=DEFAULT_VAD if self.chunking_strategy == "auto" else self.chunking_strategy.options(),
             condition_on_previous_text=self.condition_on_previous_text,
             diarize=self.response_format == "diarized_json",
+            optional=_optional(self.response_format),
             known_speaker_names=tuple(self.known_speaker_names),
             known_speaker_references=tuple(self.known_speaker_references),
         )
@@ -240,6 +243,10 @@ class TranscriptionForm(RecordingForm):
             **FIELD_NAMES,
         }
         return names.get(name, name)
+
+
+def _optional(response_format: ResponseFormat) -> tuple[str, ...]:
+    return ("word_timestamps",) if response_format in _SUBTITLES else ()
 
 
 def known_code(language: str) -> str:

@@ -102,5 +102,10 @@ def test_speech_description_survives_json(options: tuple[str, ...]) -> None:
 
 
 def test_transcription_description_survives_json() -> None:
-    description = TranscriptionDescription(("en", "de"), ("transcribe",), ("language", "prompt"))
+    description = TranscriptionDescription(("en", "de"), ("transcribe",), ("language", "prompt"), window_seconds=60)
     assert TranscriptionDescription.from_json(description.to_json()) == description
+
+
+def test_transcription_description_of_an_older_server_has_windows_of_30_s() -> None:
+    text = '{"languages": ["en"], "tasks": ["transcribe"], "options": []}'
+    assert TranscriptionDescription.from_json(text) == TranscriptionDescription(("en",), ("transcribe",), ())

@@ -92,6 +92,14 @@ def test_recording_that_fits_one_window_stays_whole(samples: int) -> None:
     np.testing.assert_array_equal(window.samples, pcm)
 
 
+@pytest.mark.parametrize("seconds", [1, 10, 60])
+@given(pcm=recordings)
+def test_windows_have_the_length_that_is_asked_for(seconds: int, pcm: Samples) -> None:
+    found = list(split_at_silence([pcm], read_off, window_seconds=seconds))
+    assert all(0 < len(window.samples) <= seconds * RATE for window in found)
+    assert sum((window.samples > 0.5).sum() for window in found) == (pcm > 0.5).sum()
+
+
 def test_recording_with_one_sample_too_many_is_cut() -> None:
     found = list(split_at_silence([np.full(MAX_SAMPLES + 1, SPEECH, np.float32)], read_off))
     assert sum(len(window.samples) for window in found) == MAX_SAMPLES + 1

@@ -25,10 +25,10 @@ def window_of(audio):
 )
 def test_unusable_audio_is_rejected_with_the_tensors_name(audio, problem):
     with pytest.raises(InvalidInput, match=problem) as caught:
-        window_of(audio).check()
+        window_of(audio).check(30)
     assert caught.value.field == "audio"
 
 
 @pytest.mark.parametrize("audio", [np.zeros(160), np.zeros(30 * 16_000), np.full(500, 1.3)])
 def test_audio_from_10_ms_to_30_s_is_accepted_even_if_it_overshoots(audio):
-    window_of(audio).check()
+    window_of(audio).check(30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tests.unit.gateway.transcription.test_transcriptions import LONG, error_of, post
+from tritone.contract import LISTEN_RATE
 from tritone.descriptions import TranscriptionDescription
+from tritone.transcript import Segment, Transcript
 
 PLAIN = TranscriptionDescription(languages=("en", "de"), tasks=("transcribe",), options=())
 """A model that supports no option at all."""
@@ -54,6 +57,32 @@ async def test_an_option_that_the_model_lacks_is_reported(
     assert whisper.calls[0].parameters == {"priority": 1}
 
 
+@pytest.mark.parametrize("response_format", ["srt", "vtt"])
+async def test_subtitles_come_from_segments_where_the_model_has_no_words(
+    plain: Gateway, whisper: FakeWhisper, response_format: str
+) -> None:
+    whisper.script[0] = Transcript("en", 1.0, (Segment(0.0, 4.0, " One two three four.", ()),))
+    response = await post(plain, response_format=response_format)
+    assert response.status_code == 200
+    assert "x-tritone-ignored" not in response.headers
+    assert "One two three four." in response.text
+    assert whisper.calls[0].parameters == {"priority": 1}
+
+
+async def test_windows_are_as_long_as_the_model_takes_them(
+    plain: Gateway, whisper: FakeWhisper, triton: FakeTriton
+) -> None:
+    assert (await post(plain, file=("long.flac", LONG))).status_code == 200
+    usual = len(whisper.calls)
+    whisper.calls.clear()
+    whisper.description = replace(PLAIN, window_seconds=60)
+    await plain.follow(triton)
+    assert (await post(plain, file=("long.flac", LONG))).status_code == 200
+    longest = max(call.inputs["audio"].shape[1] for call in whisper.calls.values()) / LISTEN_RATE
+    assert 30 < longest <= 60
+    assert len(whisper.calls) < usual
+
+
 async def test_the_only_language_of_a_model_counts_as_followed(
     gateway: Gateway, triton: FakeTriton, whisper: FakeWhisper
 ) -> None:
@@ -67,8 +96,6 @@ async def test_the_only_language_of_a_model_counts_as_followed(
 @pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
-        ({"response_format": "srt"}, "response_format", "whisper-base does not support the option word_timestamps"),
-        ({"response_format": "vtt"}, "response_format", "whisper-base does not support the option word_timestamps"),
         (
             {"response_format": "diarized_json"},
             "response_format",
