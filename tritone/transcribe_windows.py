@@ -108,8 +108,8 @@ async def transcribe_windows(
 
     With `auto` or several candidates, windows are sent one at a time until the language is known, and the rest with
     that language; with an `in_flight` of 1 all are sent one at a time. The first window does not wait behind other
-    recordings, the later ones may. When a window fails, or the generator is closed, the open calls are cancelled and
-    `windows` is closed.
+    recordings, the later ones may. However slow the caller is, either every window comes, or an error. When a window
+    fails, or the generator is closed, the open calls are cancelled and `windows` is closed.
     """
     known = _Language(language)
     background = False
@@ -118,23 +118,26 @@ async def transcribe_windows(
     exhausted = False
     try:
         while True:
-            if not fetching and not exhausted and len(calls) < (in_flight if known.is_fixed else 1):
-                fetching = asyncio.create_task(_next(windows))
-            unfinished = [task for task in (fetching, *calls) if task and not task.done()]
-            if not unfinished:
-                return
-            done, _ = await asyncio.wait(unfinished, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-            if fetching and fetching.done():
+            # Any of them may have finished while the caller was busy with the last transcript.
+            for task in filter(None, (fetching, *calls)):
+                if task.done():
+                    task.result()
+            if calls and calls[0].done():
+                yield calls.popleft().result()
+            elif fetching and fetching.done():
                 window, fetching = fetching.result(), None
                 if window is None:
                     exhausted = True
                 else:
                     calls.append(asyncio.create_task(_transcribed(window, transcribe, known, background)))
                     background = True
-            while calls and calls[0].done():
-                yield calls.popleft().result()
+            else:
+                if not fetching and not exhausted and len(calls) < (in_flight if known.is_fixed else 1):
+                    fetching = asyncio.create_task(_next(windows))
+                unfinished = [task for task in (fetching, *calls) if task and not task.done()]
+                if not unfinished:
+                    return
+                await asyncio.wait(unfinished, return_when=asyncio.FIRST_COMPLETED)
     finally:
         tasks = [task for task in (fetching, *calls) if task]
         for task in tasks:

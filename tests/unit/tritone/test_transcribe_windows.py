@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tritone.contract import LISTEN_RATE as RATE
-from tritone.transcribe_windows import IN_FLIGHT, WindowTranscript, next_prompt, transcribe_windows
+from tritone.transcribe_windows import IN_FLIGHT, TranscribeWindow, WindowTranscript, next_prompt, transcribe_windows
 from tritone.transcript import Segment, Transcript, Word
 from tritone.windowing import Window
 
@@ -82,6 +82,12 @@ class Reader:
         return self.read
 
 
+async def everything_else() -> None:
+    """Let the other tasks run until nothing is left for them to do."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
 def model() -> Model:
     return Model()
@@ -93,8 +99,7 @@ async def test_transcripts_are_in_order_whichever_window_finishes_first(model: M
     for name in (3, 1, 2, 0):
         assert reader.read == []
         model.answer(name)
-        for _ in range(20):  # A transcript that may be read now is read within these turns of the loop.
-            await asyncio.sleep(0)
+        await everything_else()  # A transcript that may be read now is read meanwhile.
     assert await reader.task == [" 0", " 1", " 2", " 3"]
 
 
@@ -190,6 +195,58 @@ async def test_closing_cancels_the_open_calls(model: Model) -> None:
     with pytest.raises(asyncio.CancelledError):
         await reader.task
     assert model.cancelled == {0, 1, 2, 3}
+
+
+class SlowReader:
+    """Reads a transcript, lets the next window be found, and is busy until all tasks have nothing left to do."""
+
+    def __init__(self, count: int, fails: int | None = None) -> None:
+        """The window `fails` cannot be read."""
+        self.read: list[str] = []
+        self._count, self._fails = count, fails
+        self._busy = asyncio.Semaphore(1)
+
+    async def run(self, transcribe: TranscribeWindow, in_flight: int = IN_FLIGHT) -> list[str]:
+        async for transcript in transcribe_windows(self._windows(), transcribe, "en", in_flight=in_flight):
+            self.read += [segment.text for segment in transcript.segments]
+            self._busy.release()
+            await everything_else()
+        return self.read
+
+    async def _windows(self) -> AsyncGenerator[Window]:
+        for i in range(self._count):
+            await self._busy.acquire()
+            if i == self._fails:
+                raise OSError("disk")
+            yield Window(i * RATE, np.zeros(RATE, np.float32))
+
+
+async def name_window(window: Window, language: str, background: bool) -> Transcript:
+    return Transcript("en", 1.0, (segment(f" {window.start // RATE}"),))
+
+
+async def test_slow_reader_gets_every_window() -> None:
+    assert await SlowReader(5).run(name_window) == [f" {i}" for i in range(5)]
+
+
+async def test_slow_reader_gets_the_error_of_the_recording() -> None:
+    reader = SlowReader(5, fails=3)
+    with pytest.raises(OSError, match="disk"):
+        await reader.run(name_window)
+    assert reader.read == [" 0", " 1", " 2"]
+
+
+@pytest.mark.parametrize("in_flight", [1, IN_FLIGHT])
+async def test_slow_reader_gets_the_error_of_a_window(in_flight: int) -> None:
+    async def transcribe(window: Window, language: str, background: bool) -> Transcript:
+        if window.start == 3 * RATE:
+            raise ModelError
+        return await name_window(window, language, background)
+
+    reader = SlowReader(5)
+    with pytest.raises(ModelError):
+        await reader.run(transcribe, in_flight)
+    assert reader.read == [" 0", " 1", " 2"]
 
 
 async def test_times_are_from_the_start_of_the_recording_and_end_with_the_window() -> None:
