@@ -83,6 +83,9 @@ checkpoint."""
 _DESCRIPTION_INTRODUCTION = """\
 With the parameter `describe`, the response holds `description`: a JSON object with the model's abilities."""
 
+_SPEECH_DESCRIPTION = """\
+With `mixes_voices`, the parameter `voice` may be a mix: `af_bella+af_sky`, or `af_bella(2)+af_sky(1)` with weights."""
+
 _TRANSCRIPTION_DESCRIPTION = """\
 Send any audio with it, for example 1600 samples of silence, and request only the output `description`."""
 
@@ -133,9 +136,14 @@ _EXAMPLE: Final = ServedDocument(
             owner="hexgrad",
             state="ready",
             aliases={"tts-1": 2},
-            voice_aliases={"alloy": "af_alloy"},
+            voice_aliases={"alloy": "af_heart"},
             description=SpeechDescription(
-                (Voice("af_alloy", "Alloy", "en"),), ("en",), "af_alloy", (0.7, 1.3), ("voice", "language", "speed")
+                (Voice("af_heart", "Heart", "en"),),
+                ("en",),
+                "af_heart",
+                (0.7, 1.3),
+                ("voice", "language", "speed"),
+                mixes_voices=True,
             ),
             created=1790000000,
             loads=1,
@@ -157,7 +165,13 @@ def page() -> str:
     return "\n".join(
         [
             _INTRODUCTION,
-            _section("Speech", SPEECH, _supporting(catalogue, "speech"), _DESCRIPTION_INTRODUCTION, described),
+            _section(
+                "Speech",
+                SPEECH,
+                _supporting(catalogue, "speech"),
+                f"{_DESCRIPTION_INTRODUCTION}\n{_SPEECH_DESCRIPTION}",
+                described,
+            ),
             _voice_clone(),
             _section(
                 "Transcription",

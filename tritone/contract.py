@@ -94,7 +94,9 @@ class Interface:
 class SpeechOptions(Options):
     """The request parameters of a speech model. A model rejects an option that it does not support, by its name."""
 
-    voice: str = option("", doc="A voice of the model, in any case. Empty: the model's default for the language.")
+    voice: str = option(
+        "", doc="A voice of the model, or a mix (see `describe`), in any case. Empty: the default for the language."
+    )
     language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: the voice's language, or the text's.")
     speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
     instruct: str = option("", doc="The manner of speaking; for VoiceDesign, which needs it, the voice itself.")

@@ -32,6 +32,8 @@ class SpeechDescription:
     """The least and the greatest speed that the model supports by itself; the gateway covers the rest."""
     options: tuple[str, ...] = ("voice", "language", "speed")
     """The request options that the model supports; it rejects a request that sets another."""
+    mixes_voices: bool = False
+    """Whether `voice` may be a mix: see `tritone.voice_mix`."""
 
     def to_json(self) -> str:
         """Return the text of the `description` tensor."""
@@ -52,6 +54,7 @@ class SpeechDescription:
             default_voice=data["default_voice"],
             speed_range=(low, high),
             options=tuple(data["options"]),
+            mixes_voices=data.get("mixes_voices", False),
         )
 
 

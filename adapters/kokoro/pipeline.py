@@ -50,6 +50,7 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
             default_voice=DEFAULT_VOICE,
             speed_range=SPEED_RANGE,
             options=tuple(options),
+            mixes_voices=True,
         )
 
     def pieces(self, request: SpeechRequest) -> list[PhonemePiece]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tritone.contract import Voice
 from tritone.errors import InvalidInput
 from tritone.languages import NAMES
+from tritone.voice_mix import shares_of
 
 LANGUAGES = {"a": "en", "b": "en", "e": "es", "f": "fr", "h": "hi", "i": "it", "p": "pt", "z": "zh"}
 """A voice name's first letter -> its language. Japanese (`j`) is left out: there is no phonemizer for it here."""
@@ -31,6 +32,7 @@ class VoiceSelection:
     """The voice and the language of a text."""
 
     voice: str
+    """A voice, or a mix; the first voice of a mix gives the accent."""
     language: str
     """ISO 639-1."""
 
@@ -58,9 +60,11 @@ class VoiceStyles:
         )
 
     def style(self, voice: str, tokens: int) -> NDArray[np.float32]:
-        """Return the voice's style for a piece of `tokens` phonemes, shape [1, 256]."""
-        rows = self._styles[voice]
-        style: NDArray[np.float32] = rows[min(tokens, len(rows) - 1)]
+        """Return the style of a voice, or of a mix of voices, for a piece of `tokens` phonemes, shape [1, 256]."""
+        style = np.zeros((1, _STYLE_WIDTH), np.float32)
+        for name, share in shares_of(voice).items():
+            rows = self._styles[name]
+            style += np.float32(share) * rows[min(tokens, len(rows) - 1)]
         return style
 
     def select(self, text: str, voice: str, language: str) -> VoiceSelection:

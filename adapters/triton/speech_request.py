@@ -16,6 +16,7 @@ from tritone.contract import SpeechDescription, SpeechOptions
 from tritone.errors import InvalidInput
 from tritone.languages import code_of
 from tritone.samples import check_ref_audio
+from tritone.voice_mix import is_mix, rename
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class SpeechRequest:
 
     text: str
     voice: str
-    """The id of a voice of the model, or empty for the model's choice."""
+    """The id of a voice of the model, a mix of ids if the model mixes voices, or empty for the model's choice."""
     language: str
     """The code of a language of the model, or `auto`."""
     speed: float
@@ -104,10 +105,15 @@ def _text(raw: bytes, max_chars: int) -> str:
 
 def _voice(name: str, model: SpeechDescription) -> str:
     ids = {voice.id.lower(): voice.id for voice in model.voices}
-    wanted = name.strip().lower()
-    if wanted and wanted not in ids:
-        raise InvalidInput("voice", f"{name!r} is unknown; choose from: {', '.join(ids.values())}")
-    return ids.get(wanted, "")
+
+    def find(wanted: str) -> str:
+        if wanted.strip().lower() not in ids:
+            raise InvalidInput("voice", f"{wanted!r} is unknown; choose from: {', '.join(ids.values())}")
+        return ids[wanted.strip().lower()]
+
+    if not name.strip():
+        return ""
+    return rename(name, find) if model.mixes_voices and is_mix(name) else find(name)
 
 
 def _language(name: str, model: SpeechDescription) -> str:

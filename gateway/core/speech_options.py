@@ -14,6 +14,7 @@ from tritone.errors import InvalidInput
 from tritone.families import Mode
 from tritone.options import Value
 from tritone.served import ServedModel
+from tritone.voice_mix import is_mix, rename
 
 _CLONES: Final[tuple[Mode, ...]] = ("voice_clone",)
 _NAMED_VOICES: Final[tuple[Mode, ...]] = ("custom_voice", "voice")
@@ -27,7 +28,7 @@ class SynthesisRequest:
     model: str
     """A speech model's id or alias."""
     voice: str = ""
-    """A voice of the model, or one of OpenAI's names, in any case; empty: the model's default."""
+    """A voice of the model, one of OpenAI's names, or a mix of them, in any case; empty: the model's default."""
     speed: float = 1.0
     """Times the voice's own speed."""
     options: Mapping[str, Value] = field(default_factory=dict)
@@ -92,16 +93,20 @@ def _other_mode(field: str, problem: str, modes: Collection[Mode], served: Itera
 
 
 def _voice(name: str, model: ServedModel, description: SpeechDescription) -> str:
-    """Return the model's own id of the voice that a client calls `name`.
+    """Return the model's own id of the voice that a client calls `name`, or its mix of such ids.
 
     Empty for a name of OpenAI's if this checkpoint lacks the voice for it, as a fine-tuned one does: the model then
     uses its own voice. Raises `InvalidInput` for an unknown name.
     """
     own = {voice.id.lower(): voice.id for voice in description.voices}
-    key = name.strip().lower()
-    if key in own:
-        return own[key]
-    if key in model.voice_aliases:
-        return own.get(model.voice_aliases[key].lower(), "")
-    known = ", ".join([*own.values(), *model.voice_aliases])
-    raise InvalidInput("voice", f"{model.id} has no voice {name[:64]!r}; choose from: {known}")
+
+    def find(name: str) -> str:
+        key = name.strip().lower()
+        if key in own:
+            return own[key]
+        if key in model.voice_aliases:
+            return own.get(model.voice_aliases[key].lower(), "")
+        known = ", ".join([*own.values(), *model.voice_aliases])
+        raise InvalidInput("voice", f"{model.id} has no voice {name[:64]!r}; choose from: {known}")
+
+    return rename(name, find) if description.mixes_voices and is_mix(name) else find(name)

@@ -65,6 +65,13 @@ def test_synthesized_speech_is_streamed_and_transcribes_to_its_text(direct: trit
     assert "".join(word.text for segment in transcript.segments for word in segment.words).strip() == text.strip()
 
 
+def test_mix_of_voices_is_synthesized_and_its_errors_name_the_voice(direct: triton.InferenceServerClient) -> None:
+    [*_, last] = synthesize(direct, "Good morning.", voice="af_bella(2)+af_sky(1)")
+    assert last["finish_reason"].tolist() == [b"stop"]
+    with pytest.raises(InferenceServerException, match="voice: 'bogus' is unknown"):
+        synthesize(direct, "Good morning.", voice="af_bella+bogus")
+
+
 def test_speech_model_describes_its_voices_and_languages(direct: triton.InferenceServerClient) -> None:
     [response] = synthesize(direct, "?", describe=True)
     description = SpeechDescription.from_json(response["description"][0])

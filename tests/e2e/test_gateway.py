@@ -149,6 +149,18 @@ def test_lists_have_the_models_and_the_voices(client: openai.OpenAI, server: Ser
     assert {"id": "kokoro-82m"}.items() <= httpx.get(f"{server.url}/v1/audio/models").json()["models"][0].items()
 
 
+def test_mix_of_voices_says_the_text_and_sounds_like_neither_voice(client: openai.OpenAI) -> None:
+    bella, mix, sky = (
+        client.audio.speech.create(model="kokoro-82m", voice=voice, input=TEXT, response_format="wav").content
+        for voice in ("af_bella", "af_bella(2)+af_sky(1)", "af_sky")
+    )
+    text = client.audio.transcriptions.create(model="whisper-1", file=("mix.wav", mix), language="en").text
+    assert word_error_rate([TEXT], [text]) <= 0.1, text
+    assert len({bella, mix, sky}) == 3
+    with pytest.raises(openai.BadRequestError, match="no voice 'nobody'"):
+        client.audio.speech.create(model="kokoro-82m", voice="af_bella+nobody", input=TEXT)
+
+
 def test_unknown_voice_is_rejected_with_the_fields_name(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as rejected:
         client.audio.speech.create(model="tts-1", voice="nobody", input=TEXT)

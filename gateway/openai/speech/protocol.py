@@ -29,7 +29,9 @@ class OpenAISpeechBody(BaseModel):
     input: Text = Field(description="The text to synthesize, at most MAX_INPUT_CHARS characters.")
     model: Text = Field(max_length=256, description="A speech model's id or alias; `GET /v1/models` lists the ids.")
     voice: OptionalText | VoiceId = Field(
-        None, description="A voice of the model, or one of OpenAI's names. None: the model's default."
+        None,
+        description="A voice of the model, one of OpenAI's names, or, if the model mixes voices, a mix such as "
+        "`af_bella(2)+af_sky(1)`. None: the model's default.",
     )
     instructions: OptionalText = Field(
         None, max_length=4096, description="The manner of speaking; for VoiceDesign models, the voice itself."

@@ -39,6 +39,7 @@ DESCRIPTION = SpeechDescription(
     languages=("en",),
     default_voice="af_heart",
     speed_range=(0.5, 2.0),
+    mixes_voices=True,
 )
 
 _SAMPLING = (

@@ -90,6 +90,12 @@ async def test_both_names_of_the_instruction_together_are_rejected(qwen_gateway:
     assert "instructions" in error["message"]
 
 
+async def test_a_mix_is_no_voice_of_a_model_that_mixes_none(qwen_gateway: Gateway) -> None:
+    error = await rejection(qwen_gateway, model=CUSTOM, voice="vivian+ryan")
+    assert error["param"] == "voice"
+    assert "has no voice 'vivian+ryan'" in error["message"]
+
+
 @pytest.mark.parametrize("empty", ["", " \n", None])
 async def test_an_empty_field_counts_as_not_given(qwen_gateway: Gateway, triton: FakeTriton, empty: str | None) -> None:
     names = ("voice", "instructions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")

@@ -158,6 +158,33 @@ async def test_a_voice_is_the_models_own_or_the_one_for_openais_name(
     assert triton.calls[-1].parameters.get("voice") == sent
 
 
+@pytest.mark.parametrize(
+    ("mix", "sent"),
+    [
+        ("af_bella+bf_emma", "af_bella(0.500000)+bf_emma(0.500000)"),
+        ("AF_Bella(2)+af_heart(1)", "af_bella(0.666667)+af_heart(0.333333)"),
+        ({"id": "coral + bf_emma(3)"}, "af_bella(0.250000)+bf_emma(0.750000)"),
+        ("af_bella(2)", "af_bella"),
+    ],
+)
+async def test_a_mix_of_voices_is_sent_with_the_models_own_names(
+    gateway: Gateway, triton: FakeTriton, mix: Any, sent: str
+) -> None:
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "voice": mix})
+    assert answer.status_code == 200
+    assert triton.calls[-1].parameters["voice"] == sent
+
+
+@pytest.mark.parametrize(
+    ("mix", "problem"),
+    [("af_bella+bogus", "no voice 'bogus'"), ("af_bella(x)+af_heart", "name(weight)"), ("af_bella+", "is not a name")],
+)
+async def test_the_error_for_a_wrong_mix_names_the_part(gateway: Gateway, mix: str, problem: str) -> None:
+    status, error = await error_of(gateway, voice=mix)
+    assert (status, error["param"]) == (400, "voice")
+    assert problem in error["message"]
+
+
 async def test_the_error_for_an_unknown_voice_lists_the_known_ones(gateway: Gateway) -> None:
     status, error = await error_of(gateway, voice="bogus")
     assert (status, error["param"], error["type"]) == (400, "voice", "invalid_request_error")

@@ -20,6 +20,7 @@ speech = st.builds(
     default_voice=names,
     speed_range=st.tuples(st.floats(0.25, 1), st.floats(1, 4)),
     options=words,
+    mixes_voices=st.booleans(),
 )
 transcription = st.builds(TranscriptionDescription, languages=words, tasks=words, options=words)
 

@@ -54,6 +54,18 @@ def test_voice_and_accent_follow_from_text_voice_and_language(
     assert (selection.voice, selection.accent) == (selected, accent)
 
 
+def test_mix_is_the_weighted_mean_of_the_styles(voices: VoiceStyles) -> None:
+    mean = (2 * voices.style("am_puck", 20) + voices.style("ef_dora", 20)) / 3
+    np.testing.assert_allclose(voices.style("am_puck(2)+ef_dora(1)", 20), mean, rtol=1e-6)
+    equal = (voices.style("am_puck", 600) + voices.style("ef_dora", 600)) / 2
+    np.testing.assert_allclose(voices.style("am_puck+ef_dora", 600), equal, rtol=1e-6)
+
+
+def test_first_voice_of_a_mix_sets_language_and_accent(voices: VoiceStyles) -> None:
+    selection = voices.select("1234!", "bf_emma+ef_dora", "auto")
+    assert (selection.voice, selection.accent) == ("bf_emma+ef_dora", "en-gb")
+
+
 @pytest.mark.parametrize("text", ["안녕하세요", "ありがとう", "今日は良い天気ですね", "Привет", "مرحبا", "สวัสดี"])
 @pytest.mark.parametrize("language", ["auto", "en"])
 def test_unsupported_script_is_rejected_with_the_supported_languages(

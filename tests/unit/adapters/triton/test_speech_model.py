@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.clock import ManualClock
 from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
-from tritone.errors import Cancelled, DeadlinePassed, Overloaded
+from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
 
 ARGS = {
     "model_name": "test-voice",
@@ -105,6 +106,21 @@ def test_audio_is_sent_piece_by_piece_and_the_last_response_has_the_counts(model
     assert sender.finals == 1
 
 
+@pytest.mark.parametrize(
+    ("voice", "read"),
+    [("ANN + bea(3)", "Ann(0.250000)+Bea(0.750000)"), ("ann", "Ann"), ("bea(2)", "Bea"), ("", "")],
+)
+def test_mix_is_read_with_the_ids_of_a_model_that_mixes_voices(voice: str, read: str) -> None:
+    mixing = replace(DESCRIPTION, mixes_voices=True)
+    assert SpeechRequest.read(b"Hi.", SpeechOptions(voice=voice), mixing, 10).voice == read
+
+
+def test_mix_with_an_unknown_voice_is_rejected_with_its_name() -> None:
+    mixing = replace(DESCRIPTION, mixes_voices=True)
+    with pytest.raises(InvalidInput, match="voice: 'cal' is unknown; choose from: Ann, Bea"):
+        SpeechRequest.read(b"Hi.", SpeechOptions(voice="ann+cal"), mixing, 10)
+
+
 def test_last_response_has_the_seconds_from_arrival_to_start_first_and_last_audio(model: ScriptedModel) -> None:
     sender, clock = pb_utils.ResponseSender(), ManualClock()
     metrics = Metrics("test-voice")
@@ -150,6 +166,7 @@ def test_timeout_reaches_the_engine_in_seconds(model: ScriptedModel) -> None:
         (b"\xff\xfe", {}, "text: not valid UTF-8"),
         ("x" * 4097, {}, "text: has 4097 characters; the limit is 4096 (MAX_INPUT_CHARS)"),
         ("Hi.", {"voice": "cal"}, "voice: 'cal' is unknown; choose from: Ann, Bea"),
+        ("Hi.", {"voice": "ann+bea"}, "voice: 'ann+bea' is unknown; choose from: Ann, Bea"),
         ("Hi.", {"language": "klingon"}, "language: 'klingon' is not supported; choose auto or one of: en, fr"),
         ("Hi.", {"language": "ko"}, "language: 'ko' is not supported; choose auto or one of: en, fr"),
         ("Hi.", {"speed": 9.0}, "speed: 9 is out of range; choose 0.5 to 2"),
