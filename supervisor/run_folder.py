@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system of POSIX shared memory on Linux
+NETWORK = Path("/proc/self/ns/net")
 _LOCK = "lock"
 _PORT = "grpc_port"
 
@@ -45,13 +47,19 @@ def _clear_dead(parent: Path) -> None:
 
 def record_port(folder: Path, port: int) -> None:
     """Record the gRPC port of a run's Triton, for `find_run`."""
-    (folder / _PORT).write_text(str(port), encoding="utf-8")
+    (folder / _PORT).write_text(_endpoint(port), encoding="utf-8")
 
 
 def find_run(parent: Path, port: int) -> Path | None:
-    """Return the folder of the newest run below `parent` with a Triton on this gRPC port, or None."""
+    """Return the folder of the newest run below `parent` with a Triton on this gRPC port of this network, or None."""
     recorded = sorted(parent.glob(f"*/{_PORT}"), key=lambda path: path.stat().st_mtime)
-    return next((path.parent for path in reversed(recorded) if path.read_text(encoding="utf-8") == str(port)), None)
+    wanted = _endpoint(port)
+    return next((path.parent for path in reversed(recorded) if path.read_text(encoding="utf-8") == wanted), None)
+
+
+def _endpoint(port: int) -> str:
+    """Return a name of the port that no other container has: several may share the cache, each with a Triton."""
+    return f"{port} {socket.gethostname()} {NETWORK.stat().st_ino}"
 
 
 def shared_memory_prefix(folder: Path) -> str:

@@ -61,7 +61,7 @@ def only(dockerfile: str, name: str) -> str:
 def environments() -> list[str]:
     """The environments that Triton's image builds."""
     (build,) = (step.words for step in steps("Dockerfile.triton") if "--build" in step.words)
-    words = build.partition("--build")[2].split()
+    words = build.partition("--build")[2].partition("&&")[0].split()
     return [name for word in words for name in (names(ROOT, word) if word in GROUPS else [word])]
 
 
@@ -290,3 +290,21 @@ def test_an_image_has_the_version_of_the_code(name: str) -> None:
     image = service(name)["image"]
     assert image.endswith(f":{VERSION}")
     assert image in (ROOT / "docs" / "containers.md").read_text()
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_the_version_of_python_stands_in_the_base_image_alone(dockerfile: str) -> None:
+    """Another base image, with another Python, needs no other change."""
+    assert not [step for step in steps(dockerfile) if step.name != "FROM" and re.search(r"\b3\.\d\d", step.words)]
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_builders_older_than_docker_25_read_the_dockerfile(dockerfile: str) -> None:
+    assert "--start-interval" not in only(dockerfile, "HEALTHCHECK")
+
+
+@pytest.mark.parametrize("files", COMPOSITIONS, ids="+".join)
+def test_the_values_of_a_compositions_variables_are_strings(files: tuple[str, ...]) -> None:
+    """Podman's composer rejects numbers."""
+    values = [value for name in SERVICES for value in service(name, *files)["environment"].values()]
+    assert {type(value) for value in values} <= {str, type(None)}

@@ -53,3 +53,12 @@ def test_the_newest_run_of_a_port_is_found(tmp_path: Path) -> None:
         os.utime(first / "grpc_port", (1, 1))
         assert find_run(tmp_path / "runs", 8001) == second
         assert find_run(tmp_path / "runs", 18001) is None
+
+
+def test_the_run_of_another_container_on_the_same_port_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_folder(tmp_path / "runs") as folder:
+        record_port(folder, 8001)
+        monkeypatch.setattr(module, "NETWORK", tmp_path)
+        assert find_run(tmp_path / "runs", 8001) is None

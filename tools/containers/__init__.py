@@ -1,0 +1,1 @@
+"""A rehearsal of the containers: both images and the composition, run for real and checked."""
