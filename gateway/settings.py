@@ -64,7 +64,10 @@ class GatewaySettings(BaseSettings):
         default=32, ge=1, description="Live transcription sessions at once; others are answered with 429."
     )
     realtime_idle_timeout: float = Field(
-        default=60.0, gt=0, description="Seconds after which a live session without client events is closed."
+        default=0.0,
+        ge=0,
+        description="Seconds after which a live session without client events is closed; 0: never, because WebSocket "
+        "pings show whether its client is there.",
     )
     realtime_session_timeout: float = Field(
         default=3600.0, gt=0, description="Seconds after which a live session is closed."

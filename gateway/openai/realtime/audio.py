@@ -25,7 +25,7 @@ _CODECS: Final[dict[Encoding, tuple[str, int]]] = {
 
 
 class LiveDecoder:
-    """Decodes the base64 pieces of one client to samples at `LISTEN_RATE`."""
+    """Decodes one client's audio to samples at `LISTEN_RATE`."""
 
     def __init__(self, encoding: Encoding) -> None:
         name, self._rate = _CODECS[encoding]
@@ -38,19 +38,26 @@ class LiveDecoder:
         self._resampler = av.AudioResampler("flt", "mono", LISTEN_RATE)
         self._position = 0
 
-    def decode(self, audio: Any) -> Samples:
-        """Return the samples of one piece. Raises `InvalidInput` if it is not base64 of whole samples."""
+    def blocks(self, audio: Any) -> list[bytes]:
+        """Return the encoded audio of one event, in blocks of at most a second.
+
+        Raises `InvalidInput` if it is not base64 of whole samples.
+        """
         try:
             data = base64.b64decode(audio, validate=True)
         except (ValueError, TypeError):
             raise InvalidInput(FIELD, "it is not base64") from None
         if len(data) % self._bytes:
             raise InvalidInput(FIELD, "it does not end with a whole sample of 16 bits")
+        second = self._rate * self._bytes
+        return [data[start : start + second] for start in range(0, len(data), second)]
+
+    def decode(self, block: bytes) -> Samples:
+        """Return the samples of a block that is not empty."""
         pieces = [np.empty(0, np.float32)]
-        if data:
-            for decoded in self._codec.decode(av.Packet(data)):
-                samples = samples_of(decoded)
-                given = frame(samples, self._rate, self._position)
-                self._position += len(samples)
-                pieces += [resampled.to_ndarray()[0] for resampled in self._resampler.resample(given)]
+        for decoded in self._codec.decode(av.Packet(block)):
+            samples = samples_of(decoded)
+            given = frame(samples, self._rate, self._position)
+            self._position += len(samples)
+            pieces += [resampled.to_ndarray()[0] for resampled in self._resampler.resample(given)]
         return np.concatenate(pieces)

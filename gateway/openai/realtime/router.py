@@ -1,4 +1,4 @@
-"""`/v1/realtime?intent=transcription`: speech in over a WebSocket, its text out while the client speaks."""
+"""`/v1/realtime`: speech in over a WebSocket, its text out while the client speaks."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gateway.openai.realtime.serving import open_session, run_session
 from gateway.request_context import GatewayServices, Telemetry
 from tritone.errors import InvalidInput
 
+_INTENT: Final = "transcription"
 _DEFAULT_MODEL: Final = "whisper-1"
 _SUBPROTOCOL: Final = "realtime"
 """Browsers offer it beside their API key."""
@@ -25,11 +26,11 @@ async def transcribe_live(
     websocket: WebSocket,
     services: GatewayServices,
     telemetry: Telemetry,
-    intent: str = "",
+    intent: str = _INTENT,
     model: str = _DEFAULT_MODEL,
 ) -> None:
     """Serve a transcription session until the client disconnects or a deadline passes."""
-    if intent != "transcription":
+    if intent != _INTENT:
         raise InvalidInput("intent", "only sessions with intent=transcription are served")
 
     async def send(event: Event) -> None:
@@ -38,7 +39,8 @@ async def transcribe_live(
             with suppress(WebSocketDisconnect):
                 await websocket.send_json(event)
 
-    session = await open_session(services, model, send, telemetry)
+    beta_events = "realtime=v1" in websocket.headers.get("openai-beta", "")
+    session = await open_session(services, model, send, telemetry, beta_events=beta_events)
     offered = websocket.scope.get("subprotocols", [])
     await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
     try:

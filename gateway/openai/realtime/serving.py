@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 
 from fastapi import WebSocket
-from starlette.websockets import WebSocketDisconnect
 
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions
 from gateway.core.window_client import WindowClient
 from gateway.errors import GatewayTimeout, HttpError
-from gateway.openai.realtime.protocol import (
-    Audio,
-    AudioInput,
-    Event,
-    SessionConfig,
-    TranscriptionSettings,
-    error_event,
-    new_id,
-)
+from gateway.openai.realtime.inbox import Inbox
+from gateway.openai.realtime.protocol import Event, error_event, new_id
 from gateway.openai.realtime.session import RealtimeSession
+from gateway.openai.realtime.session_config import SessionConfig
 from tritone.contract import TranscriptionOptions
 
 
 async def open_session(
-    services: Services, model: str, send: Callable[[Event], Awaitable[None]], telemetry: WorkTelemetry
+    services: Services,
+    model: str,
+    send: Callable[[Event], Awaitable[None]],
+    telemetry: WorkTelemetry,
+    *,
+    beta_events: bool,
 ) -> RealtimeSession:
     """Return a new session. Raises `ModelNotFound` and `ModelUnavailable`."""
 
@@ -46,46 +46,49 @@ async def open_session(
 
     client_of(model, TranscriptionOptions())
     await services.detectors.load()
-    config = SessionConfig(
-        id=new_id("sess"),
-        expires_at=int(time.time() + services.settings.realtime_session_timeout),
-        audio=Audio(input=AudioInput(transcription=TranscriptionSettings(model=model))),
-    )
+    config = SessionConfig.new(new_id("sess"), int(time.time() + services.settings.realtime_session_timeout), model)
     return RealtimeSession(
-        config, send, client_of, services.detectors.new, partial_interval=services.timing.partial_interval
+        config,
+        send,
+        client_of,
+        services.detectors.new,
+        partial_interval=services.timing.partial_interval,
+        beta_events=beta_events,
     )
 
 
 async def run_session(services: Services, websocket: WebSocket, session: RealtimeSession) -> None:
-    """Handle the client's events until a deadline passes; report that before the connection is closed."""
-    settings, timeout = services.settings, services.timing.timeout
-    error: HttpError | None = None
+    """Handle the client's events until it disconnects or a deadline passes, which it is told."""
+    inbox = Inbox(websocket)
     await session.begin()
+    reading = asyncio.create_task(inbox.read())
+    handling = asyncio.create_task(_handle_events(services, inbox, session))
+    try:
+        await asyncio.wait({reading, handling}, return_when=asyncio.FIRST_COMPLETED)
+        if handling.done():
+            error = handling.result()
+            await websocket.send_json(error_event(error, None))
+            await websocket.close(1000, error.code)
+    finally:
+        for task in (reading, handling):
+            task.cancel()
+        await asyncio.gather(reading, handling, return_exceptions=True)
+
+
+async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSession) -> HttpError:
+    """Handle events until a deadline passes; return its error."""
+    settings, timeout = services.settings, services.timing.timeout
+    idle = settings.realtime_idle_timeout
     try:
         async with timeout(settings.realtime_session_timeout) as whole:
-            while error is None:
-                try:
-                    async with timeout(settings.realtime_idle_timeout):
-                        message = await _receive(websocket)
-                except TimeoutError:
-                    if whole.expired():
-                        raise
-                    error = _expired(f"no event for {settings.realtime_idle_timeout:g} s", "idle_timeout")
-                else:
-                    await session.handle(message)
+            while True:
+                async with timeout(idle) if idle else nullcontext():
+                    message = await inbox.next()
+                await session.handle(message)
     except TimeoutError:
-        error = _expired(f"it was open for {settings.realtime_session_timeout:g} s", "session_expired")
-    assert error is not None
-    await websocket.send_json(error_event(error, None))
-    await websocket.close(1000, error.code)
-
-
-async def _receive(websocket: WebSocket) -> str | bytes:
-    message = await websocket.receive()
-    if message["type"] == "websocket.disconnect":
-        raise WebSocketDisconnect(message["code"])
-    content: str | bytes = message.get("text") or message.get("bytes") or b""
-    return content
+        if whole.expired():
+            return _expired(f"it was open for {settings.realtime_session_timeout:g} s", "session_expired")
+        return _expired(f"no event for {idle:g} s", "idle_timeout")
 
 
 def _expired(problem: str, code: str) -> HttpError:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from gateway.core.errors import ServiceError
 from gateway.core.window_client import WindowClient
-from gateway.errors import BadRequest, HttpError, http_error
+from gateway.errors import BadRequest, http_error
+from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD, LiveDecoder
-from gateway.openai.realtime.protocol import LOGPROBS, Event, SessionConfig, error_event, event, new_id
+from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
+from gateway.openai.realtime.protocol import MESSAGE_BYTES, Event, error_event, event, new_id
+from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig
 from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
-from gateway.openai.realtime.turn_transcriber import TurnTranscriber
+from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
+from gateway.untrusted_json import MalformedJson, parse_object
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples, SpeechDetector
@@ -22,6 +25,8 @@ from tritone.windowing import Samples, SpeechDetector
 TURNS: Final = 4
 """Turns of one session that are transcribed at once; a client that sends faster waits."""
 
+_LARGE: Final = 2**16
+"""Events of so many bytes are parsed in a worker thread."""
 _FIELD_NAMES: Final[Mapping[str, str]] = {}
 """An event has no field `file`: its audio is called `audio`, as in the contract."""
 
@@ -39,9 +44,11 @@ class RealtimeSession:
         new_detector: Callable[[], SpeechDetector],
         *,
         partial_interval: float,
+        beta_events: bool = False,
     ) -> None:
         """`client_of` returns a client of the model with a name, and raises `ModelNotFound`.
 
+        `beta_events`: the client expects the events of the API's beta.
         `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
         """
         self._config = config
@@ -55,27 +62,32 @@ class RealtimeSession:
         self._item: str | None = None
         self._turn: TurnTranscriber | None = None
         self._following: asyncio.Task[None] | None = None
+        self._committed_turn = CommittedTurn(new_detector())
+        """The speech since the last commit, in a session without turn detection."""
         self._finishing: set[asyncio.Task[None]] = set()
         self._last_item: str | None = None
+        self._before_last_item: str | None = None
+        self._beta = beta_events
         self.seconds = 0.0
         """Seconds of audio received."""
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
-        await self._send(event("session.created", session=self._config.model_dump()))
+        await self._send_config("created", [])
 
     async def handle(self, message: str | bytes) -> None:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
         id_ = None
         try:
-            given = json.loads(message) if len(message) < 1 << 16 else await asyncio.to_thread(json.loads, message)
-            if not isinstance(given, dict):
-                raise BadRequest("the event is not a JSON object")
+            if len(message) < _LARGE:
+                given = parse_object(message, max_bytes=MESSAGE_BYTES)
+            else:
+                given = await asyncio.to_thread(parse_object, message, max_bytes=MESSAGE_BYTES)
             id_ = given["event_id"] if isinstance(given.get("event_id"), str) else None
             await self._act(given)
-        except ValueError:
-            await self._send(error_event(BadRequest("the event is not JSON"), id_))
-        except (HttpError, InvalidInput, ServiceError) as error:
+        except MalformedJson as error:
+            await self._send(error_event(BadRequest(f"the event: {error}"), id_))
+        except Exception as error:
             await self._send(error_event(http_error(error, _FIELD_NAMES), id_))
 
     async def close(self) -> None:
@@ -87,12 +99,13 @@ class RealtimeSession:
 
     async def _act(self, given: dict[str, Any]) -> None:
         match given.get("type"):
-            case "session.update":
-                await self._update(given.get("session"))
+            case "session.update" | beta.UPDATE as type_:
+                self._beta |= type_ == beta.UPDATE
+                await self._update(beta.nested(given.get("session")))
             case "input_audio_buffer.append":
                 await self._append(given.get(FIELD))
             case "input_audio_buffer.commit":
-                await self._end(self._detector.commit(), detected=False)
+                await self._commit()
             case "input_audio_buffer.clear":
                 self._detector.clear()
                 await self._forget()
@@ -101,26 +114,56 @@ class RealtimeSession:
                 raise InvalidInput("type", f"{str(other)[:100]!r} is no event of a transcription session")
 
     async def _update(self, changes: Any) -> None:
-        config = self._config.updated(changes)
+        config, warnings = self._config.updated(changes)
         if config.input.transcription:
             self._client_of(config.input.transcription.model, config.input.transcription.options(logprobs=False))
         if config.input.format.type != self._config.input.format.type:
             self._decoder = LiveDecoder(config.input.format.type)
         if self._detector.detection is None and config.input.turn_detection:
             self._detector.clear()  # no turns were detected in it
+            await self._forget()
         self._detector.detection = config.input.turn_detection
         self._config = config
-        await self._send(event("session.updated", session=config.model_dump()))
+        for warning in warnings:
+            logger.info("%s: %s", config.id, warning)
+        await self._send_config("updated", warnings)
+
+    async def _send_config(self, change: str, warnings: list[str]) -> None:
+        fields = {"warnings": warnings} if warnings else {}
+        if self._beta:
+            await self._send(event(f"transcription_session.{change}", session=beta.flat(self._config), **fields))
+        else:
+            await self._send(event(f"session.{change}", session=self._config.model_dump(), **fields))
 
     async def _append(self, audio: Any) -> None:
-        samples = await asyncio.to_thread(self._decoder.decode, audio)
+        if isinstance(audio, str) and len(audio) >= _LARGE:
+            blocks = await asyncio.to_thread(self._decoder.blocks, audio)
+        else:
+            blocks = self._decoder.blocks(audio)
+        for block in blocks:
+            for turn in await asyncio.to_thread(self._feed, block):
+                match turn:
+                    case TurnStarted():
+                        await self._start(turn)
+                    case TurnEnded():
+                        await self._end(turn, detected=True)
+            if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
+                self._follow_turn(new_id("item"), self._committed_turn)
+
+    def _feed(self, block: bytes) -> list[TurnStarted | TurnEnded]:
+        """Decode audio and detect turns in it. Runs in a worker thread."""
+        samples = self._decoder.decode(block)
         self.seconds += len(samples) / LISTEN_RATE
-        for turn in await asyncio.to_thread(lambda: list(self._detector.feed(samples))):
-            match turn:
-                case TurnStarted():
-                    await self._start(turn)
-                case TurnEnded():
-                    await self._end(turn, detected=True)
+        if self._detector.detection is None and self._config.input.transcription:
+            self._committed_turn.feed(samples)
+        return list(self._detector.feed(samples))
+
+    async def _commit(self) -> None:
+        """End the turn here; if the last turn has just ended, confirm that one again, as clients commit it too."""
+        if self._last_item and not self._detector.has_turn:
+            await self._send_committed(self._last_item, self._before_last_item)
+        else:
+            await self._end(self._detector.commit(), detected=False)
 
     async def _start(self, started: TurnStarted) -> None:
         """Give a new turn its id, and transcribe it as it grows."""
@@ -128,9 +171,14 @@ class RealtimeSession:
         await self._send(
             event("input_audio_buffer.speech_started", audio_start_ms=started.start_ms, item_id=self._item)
         )
-        self._turn = self._new_turn(self._item)
+        self._follow_turn(self._item, DetectedTurn(self._detector))
+
+    def _follow_turn(self, item_id: str, growing: GrowingTurn) -> None:
+        """Transcribe the turn as it grows."""
+        self._item = item_id
+        self._turn = self._new_turn(item_id)
         if self._turn:
-            self._following = asyncio.create_task(self._follow(self._turn))
+            self._following = asyncio.create_task(self._follow(self._turn, growing))
 
     async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
         """Make an item of a turn that is over, and transcribe it."""
@@ -139,8 +187,8 @@ class RealtimeSession:
         await self._forget()
         if detected:
             await self._send(event("input_audio_buffer.speech_stopped", audio_end_ms=ended.end_ms, item_id=item_id))
-        previous, self._last_item = self._last_item, item_id
-        await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))
+        self._before_last_item, self._last_item = self._last_item, item_id
+        await self._send_committed(item_id, self._before_last_item)
         item = {
             "id": item_id,
             "object": "realtime.item",
@@ -149,14 +197,17 @@ class RealtimeSession:
             "role": "user",
             "content": [{"type": "input_audio", "transcript": None}],
         }
-        for type_ in ("conversation.item.added", "conversation.item.done"):
-            await self._send(event(type_, previous_item_id=previous, item=item))
+        for change in ("created",) if self._beta else ("added", "done"):
+            await self._send(event(f"conversation.item.{change}", previous_item_id=self._before_last_item, item=item))
         if turn:
             while len(self._finishing) >= TURNS:
                 await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
             task = asyncio.create_task(self._finish(turn, ended.samples, None if detected else self._new_detector()))
             self._finishing.add(task)
             task.add_done_callback(self._finishing.discard)
+
+    async def _send_committed(self, item_id: str, previous: str | None) -> None:
+        await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))
 
     def _new_turn(self, item_id: str) -> TurnTranscriber | None:
         """Return the transcriber of a turn; None if turns are not transcribed."""
@@ -167,16 +218,17 @@ class RealtimeSession:
         return TurnTranscriber(item_id, client, self._send, self._partial_interval)
 
     async def _forget(self) -> None:
-        """Stop the partial transcription of the open turn."""
+        """Stop the partial transcription of the open turn; what follows belongs to another."""
         self._item = self._turn = None
+        self._committed_turn = CommittedTurn(self._new_detector())
         if self._following:
             self._following.cancel()
             await asyncio.gather(self._following, return_exceptions=True)
             self._following = None
 
-    async def _follow(self, turn: TurnTranscriber) -> None:
+    async def _follow(self, turn: TurnTranscriber, growing: GrowingTurn) -> None:
         try:
-            await turn.follow(lambda: self._detector.samples)
+            await turn.follow(growing)
         except (ServiceError, InvalidInput) as error:
             # If the whole turn fails too, the client gets that error.
             logger.warning("partial transcription failed: %s", error)

@@ -9,14 +9,12 @@ from typing import Final
 import numpy as np
 
 from gateway.errors import BadRequest
-from gateway.openai.realtime.audio import FIELD
-from gateway.openai.realtime.protocol import TurnDetection
+from gateway.openai.realtime.session_config import TurnDetection
 from tritone.contract import LISTEN_RATE
-from tritone.errors import InvalidInput
 from tritone.windowing import DEFAULT_VAD, FRAME, MAX_SAMPLES, Samples, SpeechDetector, VadOptions, split_point
 
 BUFFER_SECONDS: Final = 300
-"""The longest audio that a client without turn detection may leave uncommitted."""
+"""The longest audio that is kept for a client without turn detection; beyond it the oldest goes."""
 
 _LEAST_SAMPLES: Final = LISTEN_RATE // 10
 """The shortest turn that may be committed."""
@@ -59,14 +57,17 @@ class TurnDetector:
         """The samples in the buffer."""
         return np.concatenate([np.empty(0, np.float32), *self._frames])
 
+    @property
+    def has_turn(self) -> bool:
+        """Whether a commit would end a turn: one is open, or the buffer holds at least 100 ms that may be speech."""
+        length = sum(map(len, self._frames)) + len(self._partial)
+        return length >= _LEAST_SAMPLES and (self.in_turn or self.detection is None)
+
     def feed(self, samples: Samples) -> Iterator[TurnStarted | TurnEnded]:
         """Add `samples`, and yield the turns that begin and end in them.
 
-        Raises `InvalidInput` if the buffer is full, which then stays unchanged. Runs a network: call it in a thread.
+        Runs a network: call it in a thread.
         """
-        held = sum(map(len, self._frames)) + len(self._partial)
-        if self.detection is None and held + len(samples) > BUFFER_SECONDS * LISTEN_RATE:
-            raise InvalidInput(FIELD, f"the buffer holds {BUFFER_SECONDS} s; commit or clear it")
         joined = np.concatenate([self._partial, samples])
         whole = len(joined) // FRAME * FRAME
         self._partial = joined[whole:]
@@ -76,6 +77,7 @@ class TurnDetector:
         if self.detection is None:
             self._frames.append(joined[:whole])
             self._received += whole
+            self._limit()
             return
         for frame, probability in zip(frames, self._detect(frames).tolist(), strict=True):
             self._frames.append(frame)
@@ -136,6 +138,17 @@ class TurnDetector:
         self._drop(frames)
         self.in_turn = any(probability >= release for probability in self._probability)
         return TurnEnded(self._start_ms, samples)
+
+    def _limit(self) -> None:
+        """Discard the oldest audio beyond `BUFFER_SECONDS`."""
+        excess = sum(map(len, self._frames)) - BUFFER_SECONDS * LISTEN_RATE
+        while excess > 0:
+            oldest = self._frames[0]
+            if len(oldest) <= excess:
+                del self._frames[0]
+            else:
+                self._frames[0] = oldest[excess:]
+            excess -= len(oldest)
 
     def _drop(self, frames: int) -> None:
         del self._frames[:frames], self._probability[:frames]

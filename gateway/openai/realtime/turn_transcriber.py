@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
@@ -27,6 +27,17 @@ _SHORTEST_PARTIAL: Final = 0.5
 """Seconds of a turn before its first partial transcription."""
 
 
+class GrowingTurn(Protocol):
+    """The speech of a turn that is not over."""
+
+    @property
+    def samples(self) -> Samples:
+        """The latest piece so far, at most a window of the model."""
+
+    def take_ended(self) -> list[Samples]:
+        """Return the pieces before it that have ended since the last call."""
+
+
 class TurnTranscriber:
     """Sends the text of one turn as events.
 
@@ -41,22 +52,26 @@ class TurnTranscriber:
         self._send = send
         self._partial_interval = partial_interval
         self._sent = ""
+        self._before = ""
+        """The text of the pieces that have ended inside the turn."""
 
-    async def follow(self, turn: Callable[[], Samples]) -> None:
-        """Send text as the turn grows, until cancelled; `turn` returns its samples so far."""
+    async def follow(self, growing: GrowingTurn) -> None:
+        """Send text as the turn grows, until cancelled."""
         earlier, transcribed, wait = "", 0, self._partial_interval
         while True:
             await asyncio.sleep(wait)
-            samples = turn()
+            for samples in growing.take_ended():
+                self._before += await self._text_of(samples)
+                await self._send_delta(self._before.strip())
+                earlier, transcribed = "", 0
+            samples = growing.samples
             if len(samples) == transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
                 continue
             transcribed = len(samples)
             began = time.monotonic()
-            options = self._client.options
-            transcript = await self._client.transcribe(Window(0, samples), options.language, options.prompt)
+            text = await self._text_of(samples)
             wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
-            text = "".join(segment.text for segment in transcript.segments).strip()
-            await self._send_delta(stable_prefix(earlier, text))
+            await self._send_delta((self._before + stable_prefix(earlier, text)).strip())
             earlier = text
 
     async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
@@ -86,6 +101,12 @@ class TurnTranscriber:
                 **fields,
             )
         )
+
+    async def _text_of(self, samples: Samples) -> str:
+        """Return the text of at most a window; it begins with a space in languages that use them."""
+        options = self._client.options
+        transcript = await self._client.transcribe(Window(0, samples), options.language, options.prompt)
+        return "".join(segment.text for segment in transcript.segments)
 
     async def _send_delta(self, text: str) -> None:
         """Send the new part of `text`, if it continues the text that was sent."""

@@ -170,6 +170,48 @@ async def test_a_client_may_commit_turns_itself(gateway: Gateway, model: FakeWhi
     assert set(model.calls) == {1, 2}
 
 
+async def test_partial_text_of_a_turn_that_the_client_commits(
+    serve: Serve, triton: FakeTriton, whisper: FakeWhisper
+) -> None:
+    """Text comes before the commit: of each piece of speech, but not of silence."""
+    triton.handlers["whisper-base"] = whisper
+    query = {"model": "gpt-realtime-whisper"}
+    async with serve(clocks={"partial_interval": 0.01}) as gateway, session(gateway, **query) as connection:
+        await send(connection, pcm((1, None), (1, 1), (1, None)))
+        (first,) = await until(connection, f"{TRANSCRIPTION}.delta")
+        await send(connection, pcm((1, 2), (1, None)))
+        (second,) = await until(connection, f"{TRANSCRIPTION}.delta")
+        assert (first.delta, second.delta) == ("part 1", " part 2")
+        await connection.input_audio_buffer.commit()
+        committed, *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+        assert committed.type == "input_audio_buffer.committed"
+        assert {first.item_id, second.item_id, completed.item_id} == {committed.item_id}
+        await send(connection, pcm((1, 3)))
+        await connection.input_audio_buffer.commit()
+        *_, next_turn = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert next_turn.item_id != completed.item_id
+    assert next_turn.transcript == "part 3"
+
+
+@pytest.mark.parametrize("query", [{}, {"model": "gpt-live-transcribe"}])
+async def test_a_second_commit_confirms_the_turn_again(
+    gateway: Gateway, model: FakeWhisper, query: dict[str, str]
+) -> None:
+    async with session(gateway, **query) as connection:
+        await send(connection, pcm((1, 1), (0.3, None)))
+        await connection.input_audio_buffer.commit()
+        events = await until(connection, f"{TRANSCRIPTION}.completed")
+        await send(connection, pcm((0.05, None)))
+        await connection.input_audio_buffer.commit()
+        (again,) = await until(connection, "input_audio_buffer.committed")
+        await send(connection, pcm((1, 2)))
+        await connection.input_audio_buffer.commit()
+        *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+    (first,) = [event for event in events if event.type == "input_audio_buffer.committed"]
+    assert (again.item_id, again.previous_item_id) == (first.item_id, first.previous_item_id)
+    assert completed.transcript == "part 2"
+
+
 async def test_the_model_gets_the_sessions_options(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway, model="gpt-4o-transcribe") as connection:
         settings = {"model": "whisper-1", "language": "German", "prompt": "Ort", "keywords": ["Triton"]}
@@ -264,6 +306,10 @@ async def next_event(connection: Any) -> Event:
     ("event", "param"),
     [
         ("{", None),
+        ("[" * 100_000, None),
+        ('{"type": "session.update", "session": ' + '{"a": ' * 100_000, None),
+        ('{"type": "input_audio_buffer.clear", "event_id": "\\ud800"}', None),
+        ('{"type": "session.update", "session": {"threshold": NaN}}', None),
         ("[]", None),
         (b"\xff\x00", None),
         ({"type": "response.create"}, "type"),
@@ -301,26 +347,36 @@ async def test_a_wrong_event_is_reported_and_the_session_continues(
         assert (await next_event(connection))["session"] == created["session"]
 
 
-async def test_a_full_buffer_rejects_audio(gateway: Gateway, model: FakeWhisper) -> None:
-    async with plain(gateway) as connection:
-        await next_event(connection)
-        manual = {"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}
-        await connection.send(json.dumps(manual))
-        await next_event(connection)
-        minute = base64.b64encode(bytes(60 * RATE * 2)).decode()
-        for _ in range(6):
-            await connection.send(json.dumps({"type": "input_audio_buffer.append", "audio": minute}))
-        assert (await next_event(connection))["error"]["param"] == "audio"
+async def test_a_full_buffer_loses_its_oldest_audio(gateway: Gateway, model: FakeWhisper) -> None:
+    async with session(gateway) as connection:
+        await updated(connection, turn_detection=None)
+        minute = base64.b64encode(pcm((1, 1), (59, None))).decode()
+        await connection.input_audio_buffer.append(audio=minute)
+        silence = base64.b64encode(pcm((60, None))).decode()
+        for _ in range(5):
+            await connection.input_audio_buffer.append(audio=silence)
+        await send(connection, pcm((1, 2)))
+        await connection.input_audio_buffer.commit()
+        *_, completed = await until(connection, f"{TRANSCRIPTION}.completed")
+    assert completed.transcript == "part 2"
+    assert completed.usage.seconds == pytest.approx(300, abs=0.2)
 
 
-@pytest.mark.parametrize("query", ["", "?intent=conversation", "?intent=transcription&model=kokoro-82m"])
+@pytest.mark.parametrize("query", ["?intent=conversation", "?intent=transcription&model=kokoro-82m", "?model=gpt-x"])
 async def test_a_session_of_another_kind_is_rejected(gateway: Gateway, query: str) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with plain(gateway, query):
             pass
-    assert refused.value.response.status_code == (404 if "kokoro" in query else 400)
+    assert refused.value.response.status_code == (404 if "model" in query else 400)
     error = json.loads(refused.value.response.body or b"")["error"]
     assert set(error) == {"message", "type", "param", "code"}
+
+
+async def test_a_session_without_intent_is_one_of_transcription(gateway: Gateway, model: FakeWhisper) -> None:
+    async with gateway.openai.realtime.connect(model="gpt-4o-transcribe") as connection:
+        (created,) = await until(connection, "session.created")
+    assert created.session.type == "transcription"
+    assert created.session.audio.input.transcription.model == "gpt-4o-transcribe"
 
 
 async def test_a_key_comes_in_a_header_or_among_the_subprotocols(serve: Serve, model: FakeWhisper) -> None:

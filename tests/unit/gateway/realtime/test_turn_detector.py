@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gateway.openai.realtime.protocol import TurnDetection
+from gateway.openai.realtime.session_config import TurnDetection
 from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
 from tritone.contract import LISTEN_RATE
 from tritone.windowing import MAX_SAMPLES, Samples, VadOptions

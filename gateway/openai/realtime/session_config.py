@@ -1,0 +1,239 @@
+"""The configuration of a Realtime transcription session, and its changes by the client."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from gateway.errors import BadRequest, HttpError
+from gateway.openai.realtime.audio import Encoding
+from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, known_code
+from tritone.contract import PROMPT_CHARS, TranscriptionOptions
+from tritone.errors import InvalidInput
+
+LOGPROBS: Final = "item.input_audio_transcription.logprobs"
+
+_CLIENT_COMMITS: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
+"""Models of OpenAI without turn detection: their clients commit each turn."""
+_SILENCE_MS: Final = {"low": 1200, "medium": 800, "auto": 800, "high": 400}
+"""`eagerness` of `semantic_vad` -> the silence that ends a turn."""
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "audio.input.noise_reduction",  # models transcribe noisy speech better than cleaned speech
+        "audio.input.transcription.delay",
+        "audio.input.turn_detection.create_response",
+        "audio.input.turn_detection.idle_timeout_ms",
+        "audio.input.turn_detection.interrupt_response",
+    }
+)
+"""OpenAI's fields that have no effect here."""
+
+_OBJECTS: Final = ("audio", "audio.input", "audio.input.format")
+
+
+class _Settings(BaseModel):
+    """Settings in which null means the default, unless null is a value of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_default(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        fields = cls.model_fields
+        return {
+            name: value
+            for name, value in given.items()
+            if value is not None or name not in fields or _nullable(fields[name])
+        }
+
+
+def _nullable(field: Any) -> bool:
+    return type(None) in getattr(field.annotation, "__args__", ())
+
+
+class InputFormat(_Settings):
+    """The encoding of the client's audio: PCM of 16 bits, little-endian, at 24 kHz, or G.711 at 8 kHz; mono."""
+
+    type: Encoding = "audio/pcm"
+    rate: Literal[24000] | None = None
+
+
+class TranscriptionSettings(_Settings):
+    """The model that transcribes the turns, and its options."""
+
+    model: str
+    language: str | None = None
+    languages: list[str] = Field(default=[], max_length=MOST_LANGUAGES)
+    keywords: list[Words] = Field(default=[], max_length=MOST_KEYWORDS)
+    prompt: str = Field(default="", max_length=PROMPT_CHARS)
+
+    @field_validator("language")
+    @classmethod
+    def _code(cls, language: str | None) -> str | None:
+        return None if language in (None, "", "auto") else known_code(language or "")
+
+    @field_validator("languages")
+    @classmethod
+    def _codes(cls, candidates: list[str]) -> list[str]:
+        return list(dict.fromkeys(map(known_code, candidates)))
+
+    def options(self, *, logprobs: bool) -> TranscriptionOptions:
+        """Return the options of the model."""
+        return TranscriptionOptions(
+            language=self.language or ",".join(self.languages) or "auto",
+            prompt=self.prompt,
+            hotwords=", ".join(self.keywords),
+            logprobs=logprobs,
+        )
+
+
+class TurnDetection(_Settings):
+    """The detection of a turn's begin and end."""
+
+    type: Literal["server_vad", "semantic_vad"] = "server_vad"
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+    prefix_padding_ms: int = Field(default=300, ge=0, le=5000)
+    silence_duration_ms: int = Field(default=500, ge=50, le=10_000)
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+
+    @model_validator(mode="after")
+    def _silence_by_eagerness(self) -> TurnDetection:
+        if self.type == "semantic_vad":
+            self.eagerness = self.eagerness or "auto"
+            self.silence_duration_ms = _SILENCE_MS[self.eagerness]
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_null(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class AudioInput(_Settings):
+    """The settings of the client's audio."""
+
+    format: InputFormat = InputFormat()
+    transcription: TranscriptionSettings | None
+    """None: turns are detected, but not transcribed."""
+    turn_detection: TurnDetection | None = TurnDetection()
+    """None: the client commits each turn."""
+    noise_reduction: None = None
+
+
+class Audio(_Settings):
+    """The settings of audio; a transcription session has no output."""
+
+    input: AudioInput
+
+
+class SessionConfig(_Settings):
+    """The configuration of a session; `updated` returns a changed one."""
+
+    type: Literal["transcription"] = "transcription"
+    id: str
+    object: Literal["realtime.transcription_session"] = "realtime.transcription_session"
+    expires_at: int
+    """Unix time."""
+    audio: Audio
+    include: list[Literal["item.input_audio_transcription.logprobs"]] = []
+
+    _detection_chosen: bool = PrivateAttr(default=False)
+    """Whether the client has set `turn_detection`; else the model decides."""
+
+    @classmethod
+    def new(cls, id_: str, expires_at: int, model: str) -> SessionConfig:
+        """Return the configuration of a session before the client changes it."""
+        settings = TranscriptionSettings(model=model)
+        audio = Audio(input=AudioInput(transcription=settings, turn_detection=_default_detection(settings)))
+        return cls(id=id_, expires_at=expires_at, audio=audio)
+
+    @property
+    def input(self) -> AudioInput:
+        """The settings of the client's audio."""
+        return self.audio.input
+
+    def updated(self, changes: Any) -> tuple[SessionConfig, list[str]]:
+        """Return the configuration after a `session.update`, and a warning for each setting that is not as asked.
+
+        Raises `InvalidInput` or `BadRequest` with the field's path.
+        """
+        if not isinstance(changes, dict) or (changes.get("type") or "transcription") != "transcription":
+            raise InvalidInput("session.type", "only sessions of type transcription are served")
+        changes, ignored = _split(changes, "")
+        fixed = {"id": self.id, "object": self.object, "expires_at": self.expires_at}
+        try:
+            config = SessionConfig.model_validate(_merged(self.model_dump(), {**changes, **fixed}))
+        except ValidationError as error:
+            raise _field_error(error) from None
+        config._detection_chosen = self._detection_chosen or "turn_detection" in changes.get("audio", {}).get(
+            "input", {}
+        )
+        if not config._detection_chosen:
+            config.input.turn_detection = _default_detection(config.input.transcription)
+        warnings = [f"session.{name} has no effect" for name in ignored]
+        detection = config.input.turn_detection
+        if detection and detection.type == "semantic_vad":
+            warnings.append(
+                f"session.audio.input.turn_detection: eagerness {detection.eagerness} of semantic_vad ends a turn "
+                f"after {detection.silence_duration_ms} ms of silence; what was said does not count"
+            )
+        elif detection and detection.eagerness:
+            detection.eagerness = None
+            warnings.append("session.audio.input.turn_detection.eagerness has no effect with server_vad")
+        return config, warnings
+
+
+def _default_detection(transcription: TranscriptionSettings | None) -> TurnDetection | None:
+    return None if transcription and transcription.model in _CLIENT_COMMITS else TurnDetection()
+
+
+def _split(fields: dict[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
+    """Return `fields` without those that have no effect, and the paths of the latter that have a value.
+
+    Objects that are null are left out too.
+    """
+    kept: dict[str, Any] = {}
+    ignored: list[str] = []
+    for name, value in fields.items():
+        path = prefix + name
+        if path in _WITHOUT_EFFECT:
+            if value is not None:
+                ignored.append(path)
+        elif path in _OBJECTS and value is None:
+            continue
+        elif isinstance(value, dict):
+            kept[name], below = _split(value, f"{path}.")
+            ignored += below
+        else:
+            kept[name] = value
+    return kept, ignored
+
+
+def _merged(old: Any, new: Any) -> Any:
+    """Return `new`, with the keys that it lacks taken from `old`, unless both are objects of different types."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    if (new.get("type") or old.get("type")) != old.get("type"):
+        return new
+    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
+
+
+def _field_error(error: ValidationError) -> HttpError | InvalidInput:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = ".".join(("session", *map(str, first["loc"])))
+    if first["type"] == "extra_forbidden":
+        return BadRequest(f"unknown parameter: {path!r}", param=path, code="unknown_parameter")
+    return InvalidInput(path, first["msg"].removeprefix("Value error, "))

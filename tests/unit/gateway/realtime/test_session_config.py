@@ -1,0 +1,142 @@
+"""The configuration of a session: OpenAI's fields, unknown ones, and the form of the API's beta."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gateway.openai.realtime.protocol import Event
+from tests.unit.gateway.conftest import Gateway
+from tests.unit.gateway.realtime.test_realtime import model, next_event, plain
+from tests.unit.gateway.transcription.conftest import FakeWhisper, whisper
+
+__all__ = ["model", "whisper"]
+
+BETA_HEADER = {"OpenAI-Beta": "realtime=v1"}
+
+
+async def answer(connection: Any, type_: str, session: Any) -> Event:
+    await connection.send(json.dumps({"type": type_, "session": session}))
+    return await next_event(connection)
+
+
+async def update(connection: Any, **input_: Any) -> Event:
+    """Send a change of `audio.input`, and return the response."""
+    return await answer(connection, "session.update", {"type": "transcription", "audio": {"input": input_}})
+
+
+@pytest.mark.parametrize(("eagerness", "silence"), [("low", 1200), ("medium", 800), ("high", 400), (None, 800)])
+async def test_semantic_vad_is_served_by_the_silence_detector_with_a_warning(
+    gateway: Gateway, model: FakeWhisper, eagerness: str | None, silence: int
+) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        asked = {"type": "semantic_vad", "eagerness": eagerness, "create_response": None}
+        changed = await update(connection, turn_detection=asked)
+        detection = changed["session"]["audio"]["input"]["turn_detection"]
+        assert (detection["type"], detection["eagerness"]) == ("semantic_vad", eagerness or "auto")
+        assert detection["silence_duration_ms"] == silence
+        (warning,) = changed["warnings"]
+        assert f"{silence} ms of silence" in warning
+        back = await update(connection, turn_detection={"type": "server_vad"})
+    assert back["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
+    assert "eagerness" not in back["session"]["audio"]["input"]["turn_detection"]
+    assert "warnings" not in back
+
+
+@pytest.mark.parametrize("id_", ["gpt-realtime-whisper", "gpt-live-transcribe"])
+async def test_models_whose_turns_the_client_commits_have_no_detector_by_default(
+    gateway: Gateway, model: FakeWhisper, id_: str
+) -> None:
+    async with plain(gateway, f"?model={id_}") as connection:
+        created = await next_event(connection)
+        assert created["session"]["audio"]["input"]["turn_detection"] is None
+        other = await update(connection, transcription={"model": "whisper-1"})
+        assert other["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
+        again = await update(connection, transcription={"model": id_, "language": "en", "delay": "low"})
+        assert again["session"]["audio"]["input"]["turn_detection"] is None
+        assert again["warnings"] == ["session.audio.input.transcription.delay has no effect"]
+        chosen = await update(connection, turn_detection={"type": "server_vad"})
+        assert chosen["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
+        kept = await update(connection, transcription={"model": id_, "language": "de"})
+    assert kept["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"typo": 1}, "session.typo"),
+        ({"audio": {"output": {"voice": "alloy"}}}, "session.audio.output"),
+        ({"audio": {"input": {"turn_detection": {"silence": 3}}}}, "session.audio.input.turn_detection.silence"),
+        ({"audio": {"input": {"transcription": {"langauge": "de"}}}}, "session.audio.input.transcription.langauge"),
+    ],
+)
+async def test_an_unknown_field_is_named_and_nothing_changes(
+    gateway: Gateway, model: FakeWhisper, session: Any, param: str
+) -> None:
+    async with plain(gateway) as connection:
+        created = await next_event(connection)
+        error = (await answer(connection, "session.update", session))["error"]
+        assert (error["param"], error["code"]) == (param, "unknown_parameter")
+        assert param in error["message"]
+        assert (await answer(connection, "session.update", {}))["session"] == created["session"]
+
+
+async def test_null_means_the_default(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        created = await next_event(connection)
+        await update(connection, transcription={"model": "whisper-1", "prompt": "Ort", "language": "de"})
+        nothing = {"model": "whisper-1", "prompt": None, "language": None, "keywords": None, "languages": None}
+        changed = await update(connection, transcription=nothing, noise_reduction=None, format=None)
+        session = {"type": None, "audio": None, "include": None}
+        assert changed["session"] == (await answer(connection, "session.update", session))["session"]
+    assert changed["session"] == created["session"]
+    assert "warnings" not in changed
+
+
+async def test_a_client_may_send_the_whole_session_back(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        created = await next_event(connection)
+        changed = await answer(connection, "session.update", created["session"])
+    assert changed["session"] == created["session"]
+
+
+FLAT = {
+    "input_audio_format": "g711_ulaw",
+    "input_audio_transcription": {"model": "gpt-4o-transcribe", "language": "de"},
+    "turn_detection": None,
+    "input_audio_noise_reduction": {"type": "near_field"},
+}
+
+
+async def test_flat_fields_are_followed(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        changed = await answer(connection, "session.update", FLAT)
+    input_ = changed["session"]["audio"]["input"]
+    assert changed["type"] == "session.updated"
+    assert input_["format"]["type"] == "audio/pcmu"
+    assert (input_["transcription"]["model"], input_["transcription"]["language"]) == ("gpt-4o-transcribe", "de")
+    assert input_["turn_detection"] is None
+    assert changed["warnings"] == ["session.audio.input.noise_reduction has no effect"]
+
+
+async def test_the_betas_update_is_answered_in_its_form(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway, additional_headers=BETA_HEADER) as connection:
+        created = await next_event(connection)
+        assert created["type"] == "transcription_session.created"
+        assert created["session"]["input_audio_format"] == "pcm16"
+        changed = await answer(connection, "transcription_session.update", FLAT)
+    assert changed["type"] == "transcription_session.updated"
+    assert changed["session"]["input_audio_format"] == "g711_ulaw"
+    assert changed["session"]["input_audio_transcription"]["language"] == "de"
+    assert changed["session"]["turn_detection"] is None
+
+
+async def test_a_wrong_flat_format_is_named(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        changed = await answer(connection, "transcription_session.update", {"input_audio_format": "mp3"})
+    assert changed["error"]["param"] == "session.input_audio_format"
