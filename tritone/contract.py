@@ -97,7 +97,9 @@ class SpeechOptions(Options):
     voice: str = option(
         "", doc="A voice of the model, or a mix (see `describe`), in any case. Empty: the default for the language."
     )
-    language: str = option("auto", doc="ISO 639-1 code or English name. `auto`: the voice's language, or the text's.")
+    language: str = option(
+        "auto", doc="ISO 639 code, BCP-47 tag or English name. `auto`: the voice's language, or the text's."
+    )
     speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
     instruct: str = option("", doc="The manner of speaking; for VoiceDesign, which needs it, the voice itself.")
     ref_text: str = option("", doc="The words of `ref_audio`, needed unless `x_vector_only` is set.")
@@ -165,8 +167,8 @@ class TranscriptionOptions(Options):
 
     language: str = option(
         "auto",
-        doc="ISO 639-1 code or English name. `auto`: detected from the audio; several, separated by commas: the most "
-        "probable of these.",
+        doc="ISO 639 code, BCP-47 tag or English name. `auto`: detected from the audio; several, separated by commas: "
+        "the most probable of these.",
     )
     task: str = option("transcribe", doc="`transcribe`, or `translate` into English.")
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 NAMES = {
     "af": "afrikaans",
     "am": "amharic",
@@ -106,11 +109,19 @@ NAMES = {
 }
 """ISO 639-1 code (`haw`, `yue`: 639-3; `jw`: Whisper's own code for Javanese) -> English name."""
 
-_CODES = {name: code for code, name in NAMES.items()} | {
+_CODES = {
+    **{code: code for code in NAMES},
+    **{
+        other: code
+        for code, others in tomllib.loads(Path(__file__).with_name("language_codes.toml").read_text()).items()
+        for other in others.split()
+    },
+    **{name: code for code, name in NAMES.items()},
     "mandarin": "zh",
     "castilian": "es",
     "burmese": "my",
-    "jv": "jw",
+    "farsi": "fa",
+    "filipino": "tl",
     "flemish": "nl",
     "haitian": "ht",
     "letzeburgesch": "lb",
@@ -122,16 +133,23 @@ _CODES = {name: code for code, name in NAMES.items()} | {
 }
 
 
+def is_auto(language: str | None) -> bool:
+    """Return whether `language` leaves the choice to the model: absent, empty, or `auto` in any case."""
+    return language is None or language.strip().lower() in ("", "auto")
+
+
 def code_of(language: str) -> str | None:
-    """Return the code of `language`: a code, a BCP-47 tag such as `pt-BR` or an English name; None for other words."""
+    """Return the code in `NAMES` of a language; None for other words.
+
+    `language` is an ISO 639-1, -2 or -3 code (`nb`, `eng`), a BCP-47 tag (`pt-BR`, `zh-cmn-Hans`), a locale (`de_DE`)
+    or an English name, in any case.
+    """
     word = language.strip().lower()
-    primary = word.replace("_", "-").split("-")[0]
-    for candidate in (word, primary):
-        if candidate in NAMES:
-            return candidate
-        if candidate in _CODES:
-            return _CODES[candidate]
-    return None
+    primary, _, rest = word.replace("_", "-").partition("-")
+    # BCP 47: a subtag of three letters in the second place is a language that the first one includes.
+    extended = rest.partition("-")[0]
+    candidates = (word, extended if len(extended) == 3 else "", primary)
+    return next((_CODES[candidate] for candidate in candidates if candidate in _CODES), None)
 
 
 def candidates_of(languages: str) -> tuple[str, ...]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tritone.contract import WINDOW_SECONDS
+from tritone.languages import is_auto
 from tritone.transcript import Segment, Transcript
 from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_at_silence
 
 IN_FLIGHT: Final = 4
 """The most windows of one recording at the model at once, so that a long recording does not block the others."""
-AUTO: Final = "auto"
 
 _CONFIDENT: Final = 0.5
 """A language detected with this probability is taken as the recording's."""
@@ -156,7 +156,7 @@ class _Language:
     @property
     def is_fixed(self) -> bool:
         """True for one language; False for `auto` and for several candidates."""
-        return self.name != AUTO and "," not in self.name
+        return not is_auto(self.name) and "," not in self.name
 
     def learn(self, transcript: Transcript) -> None:
         """Fix the language of `transcript` if it is confident, or after some doubtful ones the most probable."""

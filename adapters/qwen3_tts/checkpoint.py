@@ -14,7 +14,7 @@ from adapters.triton.instance import Instance
 from tritone.checkpoints import UnusableCheckpointError, by_setting, template_of
 from tritone.contract import SpeechDescription, Voice
 from tritone.families import Mode, Model
-from tritone.languages import code_of
+from tritone.languages import code_of, is_auto
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Checkpoint:
 
     def default_language(self, setting: str) -> str:
         """Return the language code of DEFAULT_LANGUAGE, or `auto`; raises `ValueError` for an unknown one."""
-        if setting.lower() in ("", "auto"):
+        if is_auto(setting):
             return "auto"
         code = code_of(setting)
         if code is None or code not in self.languages:

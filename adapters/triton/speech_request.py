@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adapters.triton.options_check import check_supported
 from tritone.contract import SpeechDescription, SpeechOptions
 from tritone.errors import InvalidInput
-from tritone.languages import code_of
+from tritone.languages import code_of, is_auto
 from tritone.samples import check_ref_audio
 from tritone.voice_mix import is_mix, rename
 
@@ -117,7 +117,7 @@ def _voice(name: str, model: SpeechDescription) -> str:
 
 
 def _language(name: str, model: SpeechDescription) -> str:
-    if name.strip().lower() in ("", "auto"):
+    if is_auto(name):
         return "auto"
     code = code_of(name)
     if code not in model.languages:

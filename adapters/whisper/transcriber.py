@@ -13,7 +13,7 @@ from adapters.whisper.decoding import batch, decode
 from adapters.whisper.window_state import WindowState
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
-from tritone.languages import NAMES, candidates_of, code_of
+from tritone.languages import NAMES, candidates_of, code_of, is_auto
 from tritone.transcript import Transcript
 
 MAX_ROUNDS = 10
@@ -41,12 +41,12 @@ class WhisperTranscriber:
 
     def check(self, options: TranscriptionOptions) -> None:
         """Raise `InvalidInput` for a language or a task that this checkpoint does not support."""
-        for name in [] if options.language == "auto" else options.language.split(","):
+        for name in [] if is_auto(options.language) else options.language.split(","):
             code = code_of(name)
             if code is None or not self._knows(code):
                 raise InvalidInput("language", f"{name!r} is unknown; send an ISO 639-1 code, or auto")
         if not self._multilingual:
-            if options.language != "auto" and candidates_of(options.language) != ("en",):
+            if not is_auto(options.language) and candidates_of(options.language) != ("en",):
                 raise InvalidInput("language", f"this checkpoint supports only English, not {options.language!r}")
             if options.task != "transcribe":
                 raise InvalidInput("task", "this checkpoint supports only English and cannot translate")

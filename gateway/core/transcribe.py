@@ -19,6 +19,7 @@ from gateway.core.window_client import WindowClient
 from tritone.contract import LISTEN_RATE, WINDOW_SECONDS, TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import InvalidInput
+from tritone.languages import is_auto
 from tritone.served import ServedModel
 from tritone.transcribe_windows import IN_FLIGHT, TranscribeWindow, WindowTranscript, iter_windows, transcribe_windows
 from tritone.transcript import Transcript
@@ -202,7 +203,7 @@ def _window_seconds(model: ServedModel, wanted: int | None) -> int:
 
 
 def _check_language(model: str, language: str, described: TranscriptionDescription) -> None:
-    if language == "auto" or not described.languages:
+    if is_auto(language) or not described.languages:
         return
     unknown = [code for code in language.split(",") if code not in described.languages]
     if unknown:

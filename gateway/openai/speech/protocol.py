@@ -12,6 +12,7 @@ from gateway.core.speech_options import SynthesisRequest
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.option_fields import OptionalText, Text, with_option_fields
 from tritone.contract import SpeechOptions
+from tritone.languages import is_auto
 from tritone.options import Value
 
 
@@ -109,7 +110,7 @@ class SpeechBody(_WithOptions):
             name: getattr(self, name) for name in SpeechOptions.types() if name not in ("voice", "speed", "describe")
         }
         sent["instruct"] = self.instruct or self.instructions
-        if self.language is not None and self.language.strip().lower() == "auto":
+        if is_auto(self.language):
             sent["language"] = None
         return {name: value for name, value in sent.items() if value not in (None, getattr(default, name))}
 

@@ -169,7 +169,7 @@ class TranscriptionForm(RecordingForm):
     @field_validator("language")
     @classmethod
     def _code(cls, language: str | None) -> str | None:
-        return None if language is None or language == "auto" else known_code(language)
+        return None if language is None or languages.is_auto(language) else known_code(language)
 
     @field_validator("languages")
     @classmethod
@@ -250,7 +250,7 @@ def _optional(response_format: ResponseFormat) -> tuple[str, ...]:
 
 
 def known_code(language: str) -> str:
-    """Return the ISO 639-1 code of a language; raises `ValueError` for an unknown one."""
+    """Return the code of a language; raises `ValueError` for an unknown one."""
     code = languages.code_of(language)
     if code is None:
         raise ValueError(f"{language!r} is unknown; send an ISO 639-1 code such as `en`")

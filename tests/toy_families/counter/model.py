@@ -15,7 +15,7 @@ from adapters.triton.transcription_model import TranscriptionModel
 from tritone.contract import LISTEN_RATE, TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.families import Family
-from tritone.languages import candidates_of
+from tritone.languages import candidates_of, is_auto
 from tritone.transcript import Segment, Transcript
 
 FAMILY: Final = Family.load(Path(__file__).parent)
@@ -35,7 +35,7 @@ class CounterTranscriber:
 
     def check(self, options: TranscriptionOptions) -> None:
         """Raise `InvalidInput` for any language but English."""
-        if options.language != "auto" and candidates_of(options.language) != (LANGUAGE,):
+        if not is_auto(options.language) and candidates_of(options.language) != (LANGUAGE,):
             raise InvalidInput("language", f"{options.language!r} is not supported; send {LANGUAGE}, or auto")
 
     def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
