@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from gateway import errors
+from gateway.browsers import BrowserGuardMiddleware, is_loopback
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.middleware import (
@@ -85,6 +86,16 @@ def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timin
             )
         )
     stack.append(Middleware(ErrorMiddleware, timeout=settings.request_timeout, surfaces=surfaces, timing=timing))
+    keyless = not settings.api_keys
+    stack.append(
+        Middleware(
+            BrowserGuardMiddleware,
+            hosts=[*settings.allowed_hosts, settings.api_host],
+            origins=settings.cors_origins,
+            check_host=bool(settings.allowed_hosts) or (keyless and is_loopback(settings.api_host)),
+            check_origin=bool(settings.cors_origins) or keyless,
+        )
+    )
     if settings.api_keys:
         keys = [key.get_secret_value() for key in settings.api_keys]
         stack.append(Middleware(ApiKeyMiddleware, keys=keys, surfaces=surfaces, public_lists=settings.public_lists))

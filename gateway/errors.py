@@ -3,6 +3,7 @@
 HttpError                    status   type                    code
 |-- BadRequest                  400   invalid_request_error   -
 |-- Unauthorized                401   invalid_request_error   invalid_api_key
+|-- Forbidden                   403   invalid_request_error   forbidden
 |-- NotFound                    404   invalid_request_error   not_found, model_not_found
 |-- MethodNotAllowed            405   invalid_request_error   method_not_allowed
 |-- BodyTooLarge                413   invalid_request_error   payload_too_large
@@ -83,6 +84,13 @@ class Unauthorized(HttpError):
             "a valid API key is needed, sent as `Authorization: Bearer KEY`",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+class Forbidden(HttpError):
+    """The request may come from a web page that is not allowed to use this server."""
+
+    status = 403
+    default_code = "forbidden"
 
 
 class NotFound(HttpError):

@@ -18,6 +18,7 @@ from gateway.errors import (
     BodyTooLarge,
     GatewayTimeout,
     HttpError,
+    NotFound,
     RateLimited,
     Unauthorized,
     Unavailable,
@@ -101,6 +102,9 @@ class ErrorMiddleware:
         async def send_noted(message: Message) -> None:
             nonlocal accepted
             accepted = accepted or message["type"] == "websocket.accept"
+            if message["type"] == "websocket.close" and not accepted:
+                # The router found no route.
+                raise NotFound(f"there is no WebSocket {scope['path']}; the live one is /v1/realtime")
             await send(message)
 
         try:

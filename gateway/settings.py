@@ -80,7 +80,17 @@ class GatewaySettings(BaseSettings):
 
     api_keys: Secrets = Field(default=(), description="API keys; a client must send one of them. Empty: no key needed.")
     public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
-    cors_origins: Names = Field(default=(), description="Origins that browsers may send requests from; `*`: all.")
+    cors_origins: Names = Field(
+        default=(),
+        description="Origins that browsers may send requests from, and open WebSockets from; `*`: all. Without keys, "
+        "WebSockets from loopback and from this server's own pages are accepted too.",
+    )
+    allowed_hosts: Names = Field(
+        default=(),
+        description="Names of this server that the Host header may hold, such as `speech.example.com` or "
+        "`*.example.com`, beside IP addresses, names without a dot and private ones (`.local`, `.internal`); `*`: all. "
+        "Empty: the header is checked only on a loopback `API_HOST` without keys, against DNS rebinding.",
+    )
     extra_surfaces: Names = Field(
         default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )

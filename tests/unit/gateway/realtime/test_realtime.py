@@ -372,6 +372,14 @@ async def test_a_session_of_another_kind_is_rejected(gateway: Gateway, query: st
     assert set(error) == {"message", "type", "param", "code"}
 
 
+async def test_a_websocket_to_another_path_is_a_404(gateway: Gateway) -> None:
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        async with websockets.connect(gateway.url.replace("http", "ws", 1) + "/v1/nowhere"):
+            pass
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body or b"")["error"]["code"] == "not_found"
+
+
 async def test_a_session_without_intent_is_one_of_transcription(gateway: Gateway, model: FakeWhisper) -> None:
     async with gateway.openai.realtime.connect(model="gpt-4o-transcribe") as connection:
         (created,) = await until(connection, "session.created")
