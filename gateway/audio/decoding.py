@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from functools import cache
 from typing import BinaryIO, Final
 
 import av
 import numpy as np
 from av.codec.codec import Codec, UnknownCodecError
-from numpy.typing import NDArray
 
+from gateway.audio.file_parts import FilePart, parts_from, starts
+from gateway.audio.frames import Pcm
+from gateway.audio.limiter import Limiter
+from gateway.audio.mixdown import Mixdown
 from gateway.core.errors import PayloadTooLarge
 from tritone.errors import InvalidInput
-
-Pcm = NDArray[np.float32]
-"""Mono audio of shape [n], -1 to 1."""
 
 _FORMATS: Final = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,wv"
@@ -54,6 +54,8 @@ class AudioFile:
         self._field = field
         self._on_frame = on_frame
         self._stopped = threading.Event()
+        self._decoded = 0
+        """Bytes of decoded frames."""
         self.samples = 0
         """Samples decoded so far, at `rate`."""
 
@@ -67,47 +69,61 @@ class AudioFile:
         self._stopped.set()
 
     def clean_blocks(self) -> Generator[Pcm]:
-        """Yield the PCM in blocks of a second, all values within -1 to 1."""
+        """Yield the PCM in blocks of about a second, all values within -1 to 1; louder parts get a lower level."""
+        limiter = Limiter(self._rate)
         with closing(self.blocks()) as blocks:
             for block in blocks:
-                yield cleaned(block)
+                yield limiter.write(np.nan_to_num(block, posinf=1.0, neginf=-1.0))
+        yield limiter.finish()
 
     def blocks(self) -> Generator[Pcm]:
-        """Yield the PCM in blocks of a second, as it is in the file: values may be beyond -1 to 1, infinite or NaN."""
+        """Yield the PCM in blocks of about a second, as it is in the file: values may be beyond -1 to 1.
+
+        In a mono file they may be infinite or NaN, too.
+        """
         try:
-            for frame in self._mono():
+            for block in self._mono():
                 if self._stopped.is_set():
                     return
-                self.samples += frame.samples
+                self.samples += len(block)
                 if self.seconds > self._max_seconds:
                     raise self._too_long()
-                yield frame.to_ndarray()[0]
+                yield block
         except av.FFmpegError as error:
             raise self._undecodable() from error
         if not self.samples:
             raise self._undecodable()
 
-    def _mono(self) -> Iterator[av.AudioFrame]:
-        """Yield frames of a second each, converted to float, mono, at `rate`."""
-        resampler, layout = None, None
+    def _mono(self) -> Iterator[Pcm]:
+        """Yield blocks of about a second: float, mono, at `rate`."""
+        found = None
+        channels: _Channels | None = None
         for frame in self._frames():
-            found = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if resampler is None or found != layout:
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if channels is None or form != found:
                 # Rate and channels may change within a file.
-                if resampler is not None:
-                    yield from resampler.resample(None)
-                resampler, layout = av.AudioResampler("flt", "mono", self._rate, self._rate), found
-            frame.pts = None
-            yield from resampler.resample(frame)
-        if resampler is not None:
-            yield from resampler.resample(None)
+                if channels is not None:
+                    yield from channels.finish()
+                channels, found = _Channels(frame, self._rate), form
+            yield from channels.write(frame)
+        if channels is not None:
+            yield from channels.finish()
 
     def _frames(self) -> Iterator[av.AudioFrame]:
-        """Yield the frames as they are decoded."""
+        """Yield the frames as they are decoded, from each part of the file with audio."""
+        for start in starts(self._file):
+            for part in parts_from(self._file, start):
+                # Junk behind the audio is no error; that nothing could be decoded is one, in the end.
+                with suppress(av.FFmpegError):
+                    yield from self._frames_of(part)
+            if self._decoded:
+                return
+
+    def _frames_of(self, part: FilePart) -> Iterator[av.AudioFrame]:
+        """Yield the frames of one container."""
         options = {"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
-        decoded = 0
         # Titles are not always in UTF-8; they are not used.
-        with av.open(self._file, "r", container_options=options, metadata_errors="replace") as container:
+        with av.open(part, "r", container_options=options, metadata_errors="replace") as container:
             if not container.streams.audio:
                 raise InvalidInput(self._field, "it holds no audio track")
             for packet in container.demux(container.streams.audio[0]):
@@ -118,8 +134,8 @@ class AudioFile:
                 for frame in frames:
                     if frame.sample_rate not in _RATES or frame.samples > _FRAME_SECONDS * frame.sample_rate:
                         raise self._undecodable()
-                    decoded += frame.samples * frame.layout.nb_channels * frame.format.bytes
-                    if decoded > self._max_seconds * _BYTES_PER_SECOND:
+                    self._decoded += frame.samples * frame.layout.nb_channels * frame.format.bytes
+                    if self._decoded > self._max_seconds * _BYTES_PER_SECOND:
                         raise self._too_long()
                     self._on_frame(frame)
                     yield frame
@@ -132,9 +148,30 @@ class AudioFile:
         return PayloadTooLarge(self._field, f"it decodes to more than {self._max_seconds:g} s of audio")
 
 
-def cleaned(pcm: Pcm) -> Pcm:
-    """Return `pcm` clipped to -1 to 1, with silence in place of NaN."""
-    return np.clip(np.nan_to_num(pcm, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+class _Channels:
+    """Frames of one form, converted to mono at `rate`."""
+
+    def __init__(self, first: av.AudioFrame, rate: int) -> None:
+        self._count = first.layout.nb_channels
+        # Packed: PyAV reads only seven channels of a planar frame.
+        self._resampler = av.AudioResampler("flt", first.layout, rate, rate)
+        self._mixdown = Mixdown(self._count, rate) if self._count > 1 else None
+
+    def write(self, frame: av.AudioFrame) -> Iterator[Pcm]:
+        """Yield the blocks that are complete with `frame`."""
+        frame.pts = None
+        yield from self._mixed(self._resampler.resample(frame))
+
+    def finish(self) -> Iterator[Pcm]:
+        """Yield the rest."""
+        yield from self._mixed(self._resampler.resample(None))
+        if self._mixdown:
+            yield self._mixdown.finish()
+
+    def _mixed(self, frames: Iterable[av.AudioFrame]) -> Iterator[Pcm]:
+        for frame in frames:
+            samples = frame.to_ndarray().reshape(-1, self._count).astype(np.float32, copy=False)
+            yield self._mixdown.write(samples) if self._mixdown else samples[:, 0]
 
 
 @cache

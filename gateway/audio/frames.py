@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
 """Mono audio of shape [n]."""
+Pcm = NDArray[np.float32]
+"""Mono audio of shape [n], -1 to 1."""
 
 
 def frame(samples: Samples, rate: int, position: int) -> av.AudioFrame:

@@ -8,7 +8,8 @@ from typing import Final
 import av
 import numpy as np
 
-from gateway.audio.decoding import AudioFile, Pcm
+from gateway.audio.decoding import AudioFile
+from gateway.audio.frames import Pcm
 from gateway.core.errors import PayloadTooLarge
 from tritone.contract import REFERENCE_SECONDS, SPEECH_RATE
 from tritone.errors import InvalidInput
@@ -35,13 +36,13 @@ def decode_ref_audio(file: bytes) -> Pcm:
         raise ref_audio_error(f"it is longer than {REFERENCE_SECONDS[1]} s; {_WANTED}") from None
     if audio_file.seconds < REFERENCE_SECONDS[0]:
         raise ref_audio_error(f"it is {audio_file.seconds:.2f} s long; {_WANTED}")
-    if not np.isfinite(audio).all():
+    if not levels.finite:
         raise ref_audio_error("it holds NaN or infinite samples")
     if np.sqrt(np.mean(np.square(audio, dtype=np.float64))) < _SILENT:
         raise ref_audio_error(f"it is silent; {_WANTED}")
     if levels.clipped > _CLIPPED_SHARE:
         raise ref_audio_error(f"{levels.clipped:.0%} of it is clipped; record it at a lower level")
-    # Mixing equal channels to mono may exceed full scale.
+    # Floating-point samples and the sum of channels may exceed full scale.
     audio /= max(1.0, np.abs(audio).max())
     return audio
 
@@ -52,10 +53,13 @@ def ref_audio_error(problem: str) -> InvalidInput:
 
 
 class _Levels:
-    """Counts the samples at full scale as they are decoded; resampling would hide them."""
+    """Looks at the samples as they are decoded; mixing and resampling would hide what is wrong with them."""
 
     def __init__(self) -> None:
+        self.finite = True
+        """Whether all samples are finite numbers."""
         self._full = self._all = 0
+        self._form: tuple[str, str, int] | None = None
 
     @property
     def clipped(self) -> float:
@@ -64,9 +68,13 @@ class _Levels:
 
     def add(self, frame: av.AudioFrame) -> None:
         """Count the samples of a frame of any sample type."""
-        samples = frame.to_ndarray()
-        if samples.dtype.kind in "iu":
-            limits = np.iinfo(samples.dtype.str)
-            samples = (samples - (limits.max + limits.min + 1) / 2) / (limits.max - limits.min) * 2
-        self._full += np.count_nonzero(np.abs(samples) >= _FULL_SCALE)
-        self._all += samples.size
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            # Packed: PyAV reads only seven channels of a planar frame.
+            self._packed = av.AudioResampler("flt", frame.layout, frame.sample_rate)
+            self._form = form
+        for packed in self._packed.resample(frame):
+            samples = packed.to_ndarray()
+            self.finite &= bool(np.isfinite(samples).all())
+            self._full += np.count_nonzero(np.abs(samples) >= _FULL_SCALE)
+            self._all += samples.size

@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from gateway.audio.decoding import Pcm
 from gateway.audio.download import download
+from gateway.audio.frames import Pcm
 from gateway.audio.ref_audio import decode_ref_audio, ref_audio_error
 from gateway.settings import GatewaySettings
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.audio.decoding import AudioFile, cleaned
+from gateway.audio.decoding import AudioFile
 from gateway.core.errors import PayloadTooLarge
 from gateway.core.speaker_encoder import SpeakerEmbedding, SpeakerEncoder
 from tritone.contract import LISTEN_RATE
@@ -45,7 +45,7 @@ def _embedding(reference: str, encoder: SpeakerEncoder) -> SpeakerEmbedding:
         raise _error("it is not base64") from None
     file = AudioFile(io.BytesIO(content), LISTEN_RATE, _SECONDS[1] + _TOLERANCE, FIELD)
     try:
-        samples = cleaned(np.concatenate(list(file.blocks())))
+        samples = np.concatenate(list(file.clean_blocks()))
     except PayloadTooLarge:
         raise _error(_LENGTH) from None
     if file.seconds < _SECONDS[0] - _TOLERANCE:

@@ -19,17 +19,28 @@ def tone(seconds: float, rate: int = RATE, hertz: float = 440.0) -> Samples:
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
-def encoded(pcm: Samples, container: str, codec: str, rate: int = RATE, layout: str = "mono", video: str = "") -> bytes:
+def encoded(
+    pcm: Samples,
+    container: str,
+    codec: str,
+    rate: int = RATE,
+    layout: str = "mono",
+    video: str = "",
+    title: str = "",
+) -> bytes:
     """Return a file of mono `pcm` in each channel, with a grey video track if `video` names its codec."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
+        if title:
+            output.metadata["title"] = title
         sound: Any = output.add_stream(codec, rate=rate, layout=layout)
         if video:
             picture: Any = output.add_stream(video, rate=25, width=64, height=64, pix_fmt="yuv420p")
             for _ in range(25):
                 output.mux(picture.encode(av.VideoFrame(64, 64, "yuv420p")))
             output.mux(picture.encode(None))
-        frame = av.AudioFrame.from_ndarray(np.tile(pcm, (sound.channels, 1)), format="fltp", layout=layout)
+        packed = np.repeat(pcm, sound.channels)[np.newaxis]  # PyAV fills only seven channels of a planar frame
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
         frame.rate = rate
         for converted in av.AudioResampler(sound.format, layout, rate).resample(frame):
             output.mux(sound.encode(converted))

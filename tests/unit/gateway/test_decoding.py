@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from gateway.audio.decoding import AudioFile, cleaned
+from gateway.audio.decoding import AudioFile
 from gateway.core.errors import PayloadTooLarge
 from tests.unit.gateway.recordings import RATE, encoded, tone, wav
 from tritone.errors import InvalidInput
@@ -51,6 +51,10 @@ def pitch(pcm: Samples) -> float:
         ("wav", "pcm_s16le", 8_000, "mono", ""),
         ("wav", "pcm_f32le", 96_000, "stereo", ""),
         ("flac", "flac", 44_100, "5.1", ""),
+        ("flac", "flac", 48_000, "7.1", ""),
+        ("ogg", "libopus", 48_000, "7.1", ""),
+        ("matroska", "aac", 48_000, "7.1(wide)", ""),
+        ("wv", "wavpack", 48_000, "7.1.4", ""),
         ("mp3", "libmp3lame", 44_100, "stereo", ""),
         ("ogg", "libopus", 48_000, "mono", ""),
         ("webm", "libopus", 48_000, "stereo", ""),
@@ -75,6 +79,15 @@ def test_a_recording_is_decoded_in_blocks_of_a_second() -> None:
     recording = AudioFile(io.BytesIO(encoded(tone(3.5), "wav", "pcm_s16le")), RATE, 60, "file")
     assert [len(block) for block in recording.blocks()] == [RATE, RATE, RATE, RATE // 2]
     assert recording.seconds == 3.5
+
+
+def test_mixed_channels_above_full_scale_get_a_lower_level() -> None:
+    file = encoded((1.9 * tone(3, 48_000)).astype(np.float32), "wav", "pcm_f32le", 48_000, "5.1")
+    assert np.abs(decoded(file)).max() > 1.5
+    pcm = np.concatenate(list(AudioFile(io.BytesIO(file), RATE, 60, "file").clean_blocks()))
+    assert np.abs(pcm).max() <= 1
+    spectrum = np.abs(np.fft.rfft(pcm))
+    assert np.sort(spectrum)[-20:].sum() > 0.95 * spectrum.sum()  # clipped, it would have harmonics
 
 
 @pytest.mark.parametrize("file", NO_AUDIO.values(), ids=NO_AUDIO)
@@ -135,7 +148,8 @@ def test_an_impossible_rate_is_rejected(rate: int) -> None:
 def test_nan_and_infinite_values_are_cleaned() -> None:
     data = tone(1)
     data[1000:1100], data[2000:2100], data[3000:3100], data[4000:4100] = np.nan, np.inf, -np.inf, 7.0
-    pcm = cleaned(decoded(wav(data.tobytes())))
+    recording = AudioFile(io.BytesIO(wav(data.tobytes())), RATE, 60, "file")
+    pcm = np.concatenate(list(recording.clean_blocks()))
     np.testing.assert_array_equal(pcm[1000:1100], 0)
     assert np.abs(pcm).max() == 1
     np.testing.assert_array_equal(pcm[5000:], data[5000:])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.audio.decoding import AudioFile, cleaned
+from gateway.audio.decoding import AudioFile
 from gateway.core.diarization import Speakers, SpeakerSegment, with_embeddings
 from gateway.core.speaker_encoder import FILE, SpeakerEmbedding, SpeakerEncoder
 from gateway.settings import GatewaySettings
@@ -30,7 +30,7 @@ NATURE = "f5-tts/basic_ref_en.wav"
 def person(name: str, seconds: tuple[float, float]) -> Samples:
     """Return a stretch of one of the test recordings."""
     with (MODEL_DIR / "test-recordings" / name).open("rb") as file:
-        samples = cleaned(np.concatenate(list(AudioFile(file, RATE, 60, "file").blocks())))
+        samples = np.concatenate(list(AudioFile(file, RATE, 60, "file").clean_blocks()))
     return samples[int(seconds[0] * RATE) : int(seconds[1] * RATE)]
 
 
