@@ -20,7 +20,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 
-from supervisor.environments import cache_folder
+from supervisor.cache import cache_folder
 from tritone.catalogue import Catalogue
 from tritone.contract import INTERFACES, LISTEN_RATE
 

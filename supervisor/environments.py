@@ -14,9 +14,7 @@ still parse it.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import importlib.util
 import os
 import platform
 import re
@@ -27,30 +25,33 @@ import sys
 import sysconfig
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor import console, requirements
+from supervisor import console, installer, requirements
+from supervisor.cache import BuildError, cache_folder, locked
+from supervisor.installer import Installer
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete"
 """A file in every complete environment; its modification time is the time of the last use."""
-_BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* MB|\S+ GB)\)")
+_BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* ?Mi?B|\S+ ?Gi?B)\)")
 
 
-class BuildError(Exception):
-    """An environment cannot be built; the message gives the reason and the remedy."""
+_PACKAGES = "lib/python*/site-packages/*.dist-info"
 
 
-def cache_folder() -> Path:
-    """Return the folder of the environments, downloads and run folders of all clones."""
-    if explicit := os.environ.get("TRITONE_CACHE"):
-        return Path(explicit).expanduser().resolve()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").resolve() / "tritone"
+def _package(folder: Path) -> str:
+    """Return the normalized name of the package of a folder `<name>-<version>.dist-info`."""
+    return requirements.normalized(folder.name.partition("-")[0])
+
+
+def _hash(parts: Iterable[str], digits: int) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:digits]
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,34 @@ class Environment:
     def folder(self) -> Path:
         """The venv: the folder `envs/<name>` if an image has a real folder there, else a folder in the cache.
 
-        The folder's name contains a hash of the pinned requirements and the interpreter, so a change of either makes
-        another folder.
+        The folder's name contains a hash of what is asked for and the interpreter, and one of the constraints. An
+        environment that was built with other constraints is used if they were the same for all that is installed.
         """
         if self.link.is_dir() and not self.link.is_symlink():
             return self.link
         interpreter = (platform.python_version(), sysconfig.get_platform(), sys.base_prefix)
         pins = [pin for file in self.files for pin in requirements.pins(file)]
-        identity = "\n".join((*pins, *interpreter))
-        name = f"{self.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+        asked = f"{self.name}-{_hash((*pins, *interpreter), 16)}"
+        folder = cache_folder() / "envs" / f"{asked}-{_hash(sorted(self.constraints.values()), 8)}"
         linked = self.link.resolve()
-        return linked if linked.name == name and linked.is_dir() else cache_folder() / "envs" / name
+        built = (path.parent for path in sorted(folder.parent.glob(f"{asked}-*/{MARKER}")))
+        usable = (path for path in (linked, folder, *built) if path.name.startswith(asked) and self._agrees(path))
+        return next(usable, folder)
+
+    @cached_property
+    def constraints(self) -> dict[str, str]:
+        """The line of each package in the constraints, by the package's normalized name."""
+        return {name: pin for file in self.files for name, pin in requirements.constraints(file).items()}
+
+    def _agrees(self, folder: Path) -> bool:
+        """Return whether `folder` was built with the present constraint of each package that is installed there."""
+        try:
+            then = dict(line.split("\t") for line in (folder / MARKER).read_text(encoding="utf-8").splitlines())
+        except OSError:
+            return False
+        return then == self.constraints or all(
+            then.get(name) == self.constraints.get(name) for name in map(_package, folder.glob(_PACKAGES))
+        )
 
     @property
     def python(self) -> Path:
@@ -124,25 +142,22 @@ class Environment:
                 f"environment {self.name}: {free >> 20} MB are free in {cache_folder()} and "
                 f"{needed >> 20} are needed: free some, or set TRITONE_CACHE to a folder on a larger disk"
             )
-        if importlib.util.find_spec("ensurepip") is None:
-            package = "python{}.{}-venv".format(*sys.version_info)
-            raise BuildError(f"environment {self.name}: this Python cannot create venvs: install {package}")
         console.info(f"environment {self.name}: building")
         started = time.monotonic()
         shutil.rmtree(self.folder, ignore_errors=True)
+        tool = installer.choose(self.root)
         try:
-            self._run(lock, sys.executable, "-m", "venv", self.folder)
+            self._run(lock, tool, tool.create(self.folder))
             for file in self.files:
-                self._run(
-                    lock, self.python, "-m", "pip", "install", "--no-input", *requirements.pip_options(file), "-r", file
-                )
+                self._run(lock, tool, tool.install(self.python, file))
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        (self.folder / MARKER).touch()
+        marker = "".join(f"{name}\t{pin}\n" for name, pin in self.constraints.items())
+        (self.folder / MARKER).write_text(marker, encoding="utf-8")
         console.info(f"environment {self.name}: built in {time.monotonic() - started:.0f} s")
 
-    def _run(self, lock: IO[str], *command: str | Path) -> None:
+    def _run(self, lock: IO[str], tool: Installer, command: Sequence[str | Path]) -> None:
         """Run a step of the build; log its large downloads, and its last lines if it fails.
 
         The step inherits the lock: if this process is killed, the next build waits until the step has ended.
@@ -155,7 +170,7 @@ class Environment:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=clean_environment() | {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"},
+            env=tool.variables(clean_environment()),
             pass_fds=[lock.fileno()],
             process_group=0,
         ) as step:
@@ -180,24 +195,6 @@ class Environment:
             fresh.replace(self.link)
         except OSError as error:
             raise BuildError(f"environment {self.name} could not be linked into the clone: {error}") from None
-
-
-@contextlib.contextmanager
-def locked(folder: Path) -> Iterator[IO[str]]:
-    """Hold the lock of the environment `folder` for a change. Raises `BuildError`."""
-    path = Path(f"{folder}.lock")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise BuildError(f"environment {folder.name}: {error}: set TRITONE_CACHE to a writable folder") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.info(f"environment {folder.name}: waiting for another process to build it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
 
 
 def clean_environment() -> dict[str, str]:
@@ -267,6 +264,8 @@ def _build_together(wanted: Sequence[str]) -> int:
             environment.ensure()
         else:
             missing.append(name)
+    if missing:
+        installer.choose(ROOT)  # once, before the processes that each need it
     builds = [subprocess.Popen([sys.executable, "-m", __spec__.name, "--build", name]) for name in missing]
     try:
         return max((build.wait() for build in builds), default=0)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor import console
-from supervisor.environments import MARKER, cache_folder, locked
+from supervisor.cache import cache_folder, locked
+from supervisor.environments import MARKER
 
 UNUSED_DAYS = 30
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from supervisor import console
+from supervisor.cache import cache_folder
 from supervisor.control import Control, UnreachableError
-from supervisor.environments import cache_folder
 from supervisor.repository import DOCUMENT, REPOSITORY
 from supervisor.run_folder import find_run
 from supervisor.served_document import read_document

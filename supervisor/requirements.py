@@ -18,6 +18,7 @@ DISK_NEEDED = 3 << 29
 _WITHOUT_DEPENDENCIES = "no-deps"
 _SHARED = "constraints"
 """The file of versions that the others include; it is no environment."""
+_NAME_END = re.compile(r"[^A-Za-z0-9._-]")
 _DISK = re.compile(r"^# tritone: needs (\d+) GB of disk$", re.MULTILINE)
 _OPTIONAL = re.compile(r"^# tritone: optional$", re.MULTILINE)
 
@@ -42,12 +43,44 @@ def names(root: Path, group: str = "") -> list[str]:
 
 
 def pins(file: Path) -> Iterator[str]:
-    """Yield the lines that decide the content of an environment, with those of included files."""
+    """Yield the lines that name packages, with those of files that `file` includes, but not those of constraints."""
+    for line in _lines(file):
+        if line.startswith("-r "):
+            yield from pins(file.parent / line[3:].strip())
+        elif not line.startswith("-c "):
+            yield line
+
+
+def constraints(file: Path) -> dict[str, str]:
+    """Return the line of each package in the constraints that `file` includes, by the package's normalized name."""
+    found: dict[str, str] = {}
+    for line in _lines(file):
+        if line.startswith("-r "):
+            found |= constraints(file.parent / line[3:].strip())
+        elif line.startswith("-c "):
+            found |= {normalized(_NAME_END.split(pin)[0]): pin for pin in _lines(file.parent / line[3:].strip())}
+    return found
+
+
+def normalized(name: str) -> str:
+    """Return a package's name as the index compares names."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def version(root: Path, package: str) -> str | None:
+    """Return the version of a package in the shared constraints; None if they do not name it."""
+    for line in _lines(root / FOLDERS[0] / f"{_SHARED}.txt"):
+        name, _, number = line.partition("==")
+        if name == package:
+            return number
+    return None
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Yield the lines of a file without comments and empty ones."""
     for line in file.read_text(encoding="utf-8").splitlines():
         pin = line.split(" #")[0].strip()
-        if pin.startswith(("-r ", "-c ")):
-            yield from pins(file.parent / pin[3:].strip())
-        elif pin and not pin.startswith("#"):
+        if pin and not pin.startswith("#"):
             yield pin
 
 

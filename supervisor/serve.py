@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from supervisor import console
 from supervisor.banner import banner
-from supervisor.environments import cache_folder
+from supervisor.cache import cache_folder
 from supervisor.parts import GatewayPart, TritonPart, start_deadline
 from supervisor.plan import Plan
 from supervisor.repository import DOCUMENT

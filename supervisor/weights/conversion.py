@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from supervisor.environments import ROOT, BuildError, Environment, clean_environment
+from supervisor.cache import BuildError
+from supervisor.environments import ROOT, Environment, clean_environment
 from supervisor.weights import manifest
 from supervisor.weights.errors import FetchError
 from supervisor.weights.progress import Progress

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from supervisor.environments import cache_folder
+from supervisor.cache import cache_folder
 from supervisor.weights import conversion, manifest, packages, web
 from supervisor.weights.errors import AbsentError, FetchError, SourceError, SourceUnreachableError
 from supervisor.weights.manifest import Entry, Kind, Source

@@ -13,15 +13,24 @@ from types import SimpleNamespace
 import pytest
 
 from supervisor import environments, requirements
+from supervisor.cache import BuildError
 from supervisor.environments import ROOT, Environment
 
-SOURCES = ("__init__.py", "console.py", "environments.py", "requirements.py")
+SOURCES = (
+    "__init__.py",
+    "cache.py",
+    "console.py",
+    "environments.py",
+    "installer.py",
+    "pip_settings.py",
+    "requirements.py",
+)
 
 
 BUILD_BACKEND = """
 import zipfile
 
-METADATA = "Metadata-Version: 2.1\\nName: tiny-package\\nVersion: 1.0\\nRequires-Dist: there-is-no-such-package\\n"
+METADATA = "Metadata-Version: 2.1\\nName: tiny-package\\nVersion: 1.0\\n{requires}"
 WHEEL = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
 
 
@@ -34,7 +43,19 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         wheel.writestr("tiny_package-1.0.dist-info/RECORD", "")
     return name
 """
-"""A package with a dependency that does not exist, built without setuptools."""
+"""A package that is built without setuptools."""
+REQUIRES = "Requires-Dist: there-is-no-such-package\\n"
+
+
+def package(folder: Path, requires: str = "") -> Path:
+    """The sources of `tiny-package` in a folder."""
+    sources = folder / "package"
+    sources.mkdir()
+    (sources / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n'
+    )
+    (sources / "build.py").write_text(BUILD_BACKEND.replace("{requires}", requires))
+    return sources
 
 
 class Clone:
@@ -47,7 +68,7 @@ class Clone:
         for name in SOURCES:
             shutil.copy(ROOT / "supervisor" / name, root / "supervisor")
         (root / "requirements").mkdir()
-        (root / "requirements" / "constraints.txt").write_text("attrs==26.1.0\n")
+        (root / "requirements" / "constraints.txt").write_text("attrs==26.1.0\nuv==0.13.9\n")
         (root / "requirements" / "tiny.txt").write_text(requirements)
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -144,17 +165,28 @@ def test_the_callers_python_path_does_not_reach_an_environment(building: Buildin
 
 def test_a_program_of_the_environment_runs_by_its_name(building: Building) -> None:
     clone, _ = building
-    status, said = clone.run("tiny", "pip", "--version")
-    assert status == 0
-    assert str(clone.built[0]) in said
+    (folder,) = clone.built
+    program = folder / "bin" / "where"
+    program.write_text('#!/bin/sh\necho "$0"\n')
+    program.chmod(0o755)
+    assert clone.run("tiny", "where") == (0, f"{program}\n")
 
 
-def test_a_failed_build_shows_the_output_of_pip_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tool", "reason"),
+    [
+        ("uv", "Because there-is-no-such-package was not found in the provided package locations"),
+        ("pip", "No matching distribution found for there-is-no-such-package"),
+    ],
+)
+def test_a_failed_build_shows_the_output_of_the_installer_and_leaves_nothing(
+    tmp_path: Path, tool: str, reason: str
+) -> None:
     clone = Clone(tmp_path / "clone", tmp_path / "cache", "there-is-no-such-package\n")
-    status, said = clone.run("--build", "tiny")
+    status, said = clone.run("--build", "tiny", TRITONE_INSTALLER=tool)
     assert status == 1
     assert "environment tiny could not be built:\n" in said
-    assert "No matching distribution found for there-is-no-such-package" in said
+    assert reason in said
     assert clone.built == []
 
 
@@ -178,10 +210,19 @@ def test_an_unknown_environment_is_answered_with_the_known_ones(tmp_path: Path) 
     assert said.startswith("name an environment: tiny\n")
 
 
-def test_a_changed_constraint_makes_another_environment(environment: Environment) -> None:
-    before = environment.folder
-    (environment.root / "requirements" / "constraints.txt").write_text("attrs==26.2.0\n")
-    assert Environment("tiny", environment.root).folder != before
+def test_an_environment_serves_until_the_constraint_of_one_of_its_packages_changes(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache", f"-c constraints.txt\n{package(tmp_path)}\n")
+    assert clone.run("--build", "tiny")[0] == 0
+    before = clone.built
+    constraints = clone.root / "requirements" / "constraints.txt"
+    constraints.write_text("attrs==26.2.0\nanother==1\n")
+    assert clone.run("--build", "tiny") == (0, "")
+    assert (clone.root / "envs" / "tiny").resolve() == before[0]
+    (clone.root / "envs" / "tiny").unlink()  # as in another clone
+    assert clone.run("--build", "tiny") == (0, "")
+    constraints.write_text("attrs==26.2.0\nTiny_Package==1.0\n")
+    assert clone.run("--build", "tiny")[0] == 0
+    assert len(clone.built) == 2
 
 
 def test_a_package_without_dependencies_is_part_of_the_environments_identity(
@@ -193,18 +234,35 @@ def test_a_package_without_dependencies_is_part_of_the_environments_identity(
     assert Environment("tiny", environment.root).folder != before
 
 
-def test_a_no_deps_package_is_installed_after_the_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_a_no_deps_package_is_built_and_compiled_without_its_dependencies(tmp_path: Path, tool: str) -> None:
     clone = Clone(tmp_path / "clone", tmp_path / "cache")
-    package = tmp_path / "package"
-    package.mkdir()
-    (package / "pyproject.toml").write_text(
-        '[build-system]\nrequires = []\nbuild-backend = "build"\nbackend-path = ["."]\n'
-    )
-    (package / "build.py").write_text(BUILD_BACKEND)
     (clone.root / "requirements" / "no-deps").mkdir()
-    (clone.root / "requirements" / "no-deps" / "tiny.txt").write_text(f"{package}\n")
-    assert clone.run("--build", "tiny")[0] == 0
-    assert clone.run("tiny", "-c", "import tiny_package") == (0, "")
+    (clone.root / "requirements" / "no-deps" / "tiny.txt").write_text(f"{package(tmp_path, REQUIRES)}\n")
+    assert clone.run("--build", "tiny", TRITONE_INSTALLER=tool)[0] == 0
+    compiled = "import pathlib, tiny_package; print(pathlib.Path(tiny_package.__cached__).exists())"
+    assert clone.run("tiny", "-B", "-c", compiled) == (0, "True\n")
+
+
+def test_pip_builds_where_uv_cannot_be_fetched_and_says_so(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache")
+    status, said = clone.run("--build", "tiny", PATH=os.defpath)
+    assert status == 0
+    assert "uv cannot be fetched (ERROR: No matching distribution found for uv==" in said
+    assert "): pip builds the environments, which takes longer\n" in said
+
+
+def test_the_build_fails_where_uv_is_demanded_and_cannot_be_fetched(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache")
+    status, said = clone.run("--build", "tiny", PATH=os.defpath, TRITONE_INSTALLER="uv")
+    assert status == 1
+    assert "TRITONE_INSTALLER=uv, but uv cannot be fetched" in said
+
+
+def test_an_unknown_installer_is_rejected_with_the_known_ones(tmp_path: Path) -> None:
+    status, said = Clone(tmp_path / "clone", tmp_path / "cache").run("--build", "tiny", TRITONE_INSTALLER="conda")
+    assert status == 1
+    assert "TRITONE_INSTALLER=conda must be `uv`, `pip` or `auto`" in said
 
 
 def test_a_changed_comment_makes_no_other_environment(environment: Environment) -> None:
@@ -275,7 +333,7 @@ def test_a_build_does_not_start_without_its_disk_space(
 ) -> None:
     environment.requirements.write_text(f"{comment}-c constraints.txt\n")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free << 30))
-    with pytest.raises(environments.BuildError, match=f"{free << 10} MB are free in .* and {needed} are needed"):
+    with pytest.raises(BuildError, match=f"{free << 10} MB are free in .* and {needed} are needed"):
         environment.ensure()
 
 
