@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 
 from gateway import errors
 from gateway.browsers import BrowserGuardMiddleware, is_loopback
+from gateway.client_secrets import ClientSecrets
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.middleware import (
@@ -38,6 +39,7 @@ def create_app(
     """
     surfaces = load_surfaces(settings.extra_surfaces)
     table = SurfaceTable(surfaces)
+    secrets = ClientSecrets([key.get_secret_value() for key in settings.api_keys])
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -52,12 +54,14 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        middleware=_middleware(settings, table, timing),
+        middleware=_middleware(settings, table, timing, secrets),
         responses={
             "4XX": {"model": errors.ErrorEnvelope, "description": "The request is wrong"},
             "5XX": {"model": errors.ErrorEnvelope, "description": "The server failed, or is at capacity"},
         },
     )
+
+    app.state.client_secrets = secrets
 
     async def respond(request: Request, error: Exception) -> Response:
         return table.at(request.url.path).error_response(errors.framework_error(request, error))
@@ -69,7 +73,9 @@ def create_app(
     return app
 
 
-def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timing) -> Sequence[Middleware]:
+def _middleware(
+    settings: GatewaySettings, surfaces: SurfaceTable, timing: Timing, secrets: ClientSecrets
+) -> Sequence[Middleware]:
     """Return the middleware from the outermost to the innermost.
 
     CORS stands outside the errors, because browsers hide responses without its headers.
@@ -98,7 +104,15 @@ def _middleware(settings: GatewaySettings, surfaces: SurfaceTable, timing: Timin
     )
     if settings.api_keys:
         keys = [key.get_secret_value() for key in settings.api_keys]
-        stack.append(Middleware(ApiKeyMiddleware, keys=keys, surfaces=surfaces, public_lists=settings.public_lists))
+        stack.append(
+            Middleware(
+                ApiKeyMiddleware,
+                keys=keys,
+                secrets=secrets,
+                surfaces=surfaces,
+                public_lists=settings.public_lists,
+            )
+        )
     stack.append(Middleware(AdmissionMiddleware, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
     stack.append(Middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes))
     stack.append(Middleware(HeadMiddleware))

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.client_secrets import ClientSecrets
 from gateway.core.services import Timing
 from gateway.errors import (
     BodyTooLarge,
@@ -24,9 +25,8 @@ from gateway.errors import (
     Unavailable,
     http_error,
 )
+from gateway.request_context import sent_keys
 from gateway.surfaces import SurfaceTable
-
-_KEY_PROTOCOL = "openai-insecure-api-key."
 
 logger = logging.getLogger(__name__)
 
@@ -139,11 +139,14 @@ class ErrorMiddleware:
 
 
 class ApiKeyMiddleware:
-    """Rejects requests without a valid API key, before their body is read."""
+    """Rejects requests without a valid API key, or a client secret where one is enough, before their body is read."""
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str], surfaces: SurfaceTable, public_lists: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: Sequence[str], secrets: ClientSecrets, surfaces: SurfaceTable, public_lists: bool
+    ) -> None:
         self.app = app
         self.keys = [key.encode() for key in keys]
+        self.secrets = secrets
         self.surfaces = surfaces
         self.public_lists = public_lists
 
@@ -163,13 +166,11 @@ class ApiKeyMiddleware:
         return path in lists or any(path.startswith(listed) for listed in lists if listed.endswith("/"))
 
     def _has_key(self, scope: Scope) -> bool:
-        scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
-        candidates = [sent.strip()] if scheme.lower() == "bearer" else []
-        # Browsers cannot set headers on a WebSocket; OpenAI's clients put the key among the subprotocols there.
-        offered = scope.get("subprotocols", [])
-        candidates += [name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)]
+        sent = sent_keys(scope)
+        if scope["path"] in self.surfaces.secret_paths and any(self.secrets.content(key) is not None for key in sent):
+            return True
         # Compare with every key, so that the time reveals nothing.
-        matches = [hmac.compare_digest(sent.encode("latin-1"), key) for key in self.keys for sent in candidates]
+        matches = [hmac.compare_digest(key.encode("latin-1"), known) for known in self.keys for key in sent]
         return any(matches)
 
 

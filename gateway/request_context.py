@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Depends, Request
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.types import Scope
 
 from gateway.core.services import Services
 from gateway.telemetry import RequestRecord
 
 T = TypeVar("T")
+
+_KEY_PROTOCOL: Final = "openai-insecure-api-key."
 
 
 async def services_of(connection: HTTPConnection) -> Services:
@@ -31,6 +35,15 @@ async def record_of(connection: HTTPConnection) -> RequestRecord:
 
 GatewayServices = Annotated[Services, Depends(services_of)]
 Telemetry = Annotated[RequestRecord, Depends(record_of)]
+
+
+def sent_keys(scope: Scope) -> list[str]:
+    """Return the API keys that a client sent."""
+    scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
+    keys = [sent.strip()] if scheme.lower() == "bearer" else []
+    # Browsers cannot set headers on a WebSocket; OpenAI's clients put the key among the subprotocols there.
+    offered = scope.get("subprotocols", [])
+    return keys + [name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)]
 
 
 async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:

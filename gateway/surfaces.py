@@ -28,6 +28,8 @@ class Surface:
     """Paths that need no API key."""
     list_paths: frozenset[str] = frozenset()
     """Paths that need no API key for GET if PUBLIC_LISTS is set; one that ends in a slash stands for all below it."""
+    secret_paths: frozenset[str] = frozenset()
+    """Paths on which a client secret is as good as an API key."""
     prefix: str = ""
     """Errors on paths that begin with it have this surface's form; all others have OpenAI's."""
     exposed_headers: tuple[str, ...] = ()
@@ -55,6 +57,7 @@ class SurfaceTable:
         surfaces = tuple(surfaces)
         self.open_paths = frozenset().union(*(surface.open_paths for surface in surfaces))
         self.list_paths = frozenset().union(*(surface.list_paths for surface in surfaces))
+        self.secret_paths = frozenset().union(*(surface.secret_paths for surface in surfaces))
         self.exposed_headers = tuple(dict.fromkeys(name for surface in surfaces for name in surface.exposed_headers))
         self._longest_first = sorted(surfaces, key=lambda surface: -len(surface.prefix))
 

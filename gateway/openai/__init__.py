@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.models.router import LIST_PATHS
 from gateway.openai.models.router import router as models
+from gateway.openai.realtime.client_secrets import router as client_secrets
+from gateway.openai.realtime.router import PATH
 from gateway.openai.realtime.router import router as realtime
 from gateway.openai.response_headers import IGNORED, MODEL
 from gateway.openai.speech.router import router as speech
@@ -17,12 +19,13 @@ from gateway.openai.transcription.router import router as transcription
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, transcription, realtime, models):
+for _part in (speech, transcription, realtime, client_secrets, models):
     _router.include_router(_part)
 
 SURFACE: Final = Surface(
     _router,
     list_paths=LIST_PATHS,
+    secret_paths=frozenset({PATH}),
     exposed_headers=(MODEL, IGNORED, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
 )

@@ -8,26 +8,28 @@ from typing import Final
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from gateway.openai.realtime.client_secrets import DEFAULT_MODEL, configured, session_of_secret
 from gateway.openai.realtime.protocol import Event
 from gateway.openai.realtime.serving import open_session, run_session
 from gateway.request_context import GatewayServices, Telemetry
 from tritone.errors import InvalidInput
 
 _INTENT: Final = "transcription"
-_DEFAULT_MODEL: Final = "whisper-1"
 _SUBPROTOCOL: Final = "realtime"
 """Browsers offer it beside their API key."""
 
-router = APIRouter(prefix="/v1")
+PATH: Final = "/v1/realtime"
+
+router = APIRouter()
 
 
-@router.websocket("/realtime")
+@router.websocket(PATH)
 async def transcribe_live(
     websocket: WebSocket,
     services: GatewayServices,
     telemetry: Telemetry,
     intent: str = _INTENT,
-    model: str = _DEFAULT_MODEL,
+    model: str = DEFAULT_MODEL,
 ) -> None:
     """Serve a transcription session until the client disconnects or a deadline passes."""
     if intent != _INTENT:
@@ -40,7 +42,8 @@ async def transcribe_live(
                 await websocket.send_json(event)
 
     beta_events = "realtime=v1" in websocket.headers.get("openai-beta", "")
-    session = await open_session(services, model, send, telemetry, beta_events=beta_events)
+    config, _ = configured(services, session_of_secret(websocket), model)
+    session = await open_session(services, config, send, telemetry, beta_events=beta_events)
     offered = websocket.scope.get("subprotocols", [])
     await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 
@@ -15,7 +14,7 @@ from gateway.core.transcribe import SupportedOptions
 from gateway.core.window_client import WindowClient
 from gateway.errors import GatewayTimeout, HttpError
 from gateway.openai.realtime.inbox import Inbox
-from gateway.openai.realtime.protocol import Event, error_event, new_id
+from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.session import RealtimeSession
 from gateway.openai.realtime.session_config import SessionConfig
 from tritone.contract import TranscriptionOptions
@@ -23,13 +22,13 @@ from tritone.contract import TranscriptionOptions
 
 async def open_session(
     services: Services,
-    model: str,
+    config: SessionConfig,
     send: Callable[[Event], Awaitable[None]],
     telemetry: WorkTelemetry,
     *,
     beta_events: bool,
 ) -> RealtimeSession:
-    """Return a new session. Raises `ModelNotFound` and `ModelUnavailable`."""
+    """Return a new session. Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language."""
 
     def client_of(name: str, options: TranscriptionOptions) -> WindowClient:
         served = services.triton.served.resolve(name, "transcription")
@@ -44,9 +43,9 @@ async def open_session(
             services.settings.request_timeout,
         )
 
-    client_of(model, TranscriptionOptions())
+    if config.input.transcription:
+        client_of(config.input.transcription.model, config.input.transcription.options(logprobs=False))
     await services.detectors.load()
-    config = SessionConfig.new(new_id("sess"), int(time.time() + services.settings.realtime_session_timeout), model)
     return RealtimeSession(
         config,
         send,
