@@ -39,6 +39,7 @@ from benchmarks.report import write
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
 
+from adapters.inflight.scheduler import Limits  # noqa: E402
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
@@ -49,7 +50,6 @@ from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams  # 
 from adapters.qwen3_tts.inflight.model.stepper import Frames, FrameStepper  # noqa: E402
 from adapters.qwen3_tts.inflight.model.weights import Weights  # noqa: E402
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES  # noqa: E402
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits  # noqa: E402
 from adapters.qwen3_tts.inflight.settings import EngineSettings  # noqa: E402
 from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
 from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine  # noqa: E402

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
+from adapters.inflight.cuda_streams import disable_cudnn_attention
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.frames import FRAME_SECONDS
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.device.cuda_streams import disable_cudnn_attention
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 import torch
 import triton_python_backend_utils as pb_utils
 
+from adapters.inflight.cuda_streams import is_usable, synchronize_stream, use_own_stream
+from adapters.inflight.scheduler import Limits, Load
+from adapters.inflight.sending import SendingThread
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.device.cuda_streams import is_usable, synchronize_stream, use_own_stream
 from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
-from adapters.qwen3_tts.inflight.io.response_sender import SendingThread
+from adapters.qwen3_tts.inflight.io.response_sender import ResponseSink
 from adapters.qwen3_tts.inflight.io.sink import AudioSink
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
 from adapters.triton.errors import shutting_down
@@ -85,7 +87,7 @@ class InflightEngine:
             pipeline_depth=_PIPELINE_DEPTH if device.type == "cuda" else 0,
             clock=clock,
         )
-        self._sender = SendingThread(self._scheduler.wake)
+        self._sender = SendingThread(self._scheduler.wake, "qwen3-tts-sender")
         self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", use_own_stream, (device,))
         self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", use_own_stream, (device,))
         self._stepping = threading.Thread(target=self._run, name="qwen3-tts-stepping", daemon=True)
@@ -93,7 +95,7 @@ class InflightEngine:
 
     def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
-        sink = self._sender.sink_for(reply)
+        sink = ResponseSink(reply, self._sender.enqueue)
         self.synthesize(self._input_processor.check(request), sink, timeout=request.timeout)
         sink.open()
 
@@ -101,7 +103,7 @@ class InflightEngine:
         """Enqueue a request. Its audio goes to `sink` within `timeout` seconds; raises `Overloaded` when full."""
         now = self._clock()
         stream = Stream(request, sink, now, RunawayDetector(self._runaway_frames), deadline=now + timeout)
-        self._scheduler.enqueue(stream)
+        self._scheduler.submit(stream)
         self._hand_over(self._preparing, self._prepare_if_cached, stream)
 
     def self_test(self, request: SpeechRequest) -> None:

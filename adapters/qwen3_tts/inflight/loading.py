@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 import triton_python_backend_utils as pb_utils
 
+from adapters.inflight.cuda_streams import disable_cudnn_attention
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.device.cuda_streams import disable_cudnn_attention
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts import settings
 from adapters.qwen3_tts.frames import FRAMES_PER_SECOND
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 
 _PREFILL_ON_CPU, _PREFILL_ON_GPU = 32, 256
 """Prompt tokens that take about as long as a frame: on a CPU measured with one thread; on a GPU the largest chunk that

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import synchronize_stream
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import CodecState
-from adapters.qwen3_tts.inflight.device.cuda_streams import synchronize_stream
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.package import core
 from tritone.contract import SPEECH_RATE

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import torch
 
+from adapters.inflight.noise import noise_key
 from adapters.qwen3_tts.inflight.device.async_copy import upload
-from adapters.qwen3_tts.inflight.model.noise import noise_key
 from adapters.qwen3_tts.inflight.model.row_sampler import RowSampler
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.weights import Weights

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from adapters.inflight.attention import attend, causal_mask, keys_and_values
+from adapters.inflight.noise import GumbelNoise
 from adapters.qwen3_tts.inflight.model.batch import Batch
 from adapters.qwen3_tts.inflight.model.code_sampler import CodeSampler
-from adapters.qwen3_tts.inflight.model.layers import Attend, Decoder, attend, causal_mask, keys_and_values
-from adapters.qwen3_tts.inflight.model.noise import GumbelNoise
+from adapters.qwen3_tts.inflight.model.layers import Attend, Decoder
 from adapters.qwen3_tts.inflight.model.row_sampler import penalized
 from adapters.qwen3_tts.inflight.model.talker import PrefillChunk, Talker
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights, Weights

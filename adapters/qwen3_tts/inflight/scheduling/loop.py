@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adapters.inflight.chunked_prefill import plan_prefill
 from adapters.qwen3_tts.frames import FRAME_SECONDS
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.scheduling.audio_decoder import AudioDecoder
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
-from adapters.qwen3_tts.inflight.scheduling.chunked_prefill import plan_prefill
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from tritone.errors import DeadlinePassed, Overloaded, TritoneError

@@ -8,10 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.inflight.repetition import RepetitionDetector
 from adapters.qwen3_tts.frames import SAMPLES_PER_FRAME
 
-_LONGEST_PERIOD = 32
-"""Frames; 2.6 s, a phrase."""
 _SILENCE = 1e-3
 """Root mean square of a frame, -60 dB of full scale. A frame below it is silent."""
 
@@ -25,20 +24,12 @@ class RunawayDetector:
         Sampled speech repeats no sequence of codes for 8 seconds, and no reader pauses for so long.
         """
         self._limit = frames
-        self._codes = np.full(2 * _LONGEST_PERIOD, -1)
-        """The latest codes, twice. From `_latest` on they lie in a row, the latest first, and need not be moved."""
-        self._latest = 0
-        self._repeated = np.zeros(_LONGEST_PERIOD, np.int64)
-        """For each period p: the number of latest codes that each equal the code p frames before."""
+        self._repetition = RepetitionDetector(frames)
         self._silent = 0
 
     def add_code(self, code: int) -> bool:
         """Add the code of codebook 0 of a frame. Return True if a sequence of codes has repeated for too long."""
-        self._repeated += 1
-        self._repeated *= self._codes[self._latest : self._latest + _LONGEST_PERIOD] == code
-        self._latest = (self._latest - 1) % _LONGEST_PERIOD
-        self._codes[[self._latest, self._latest + _LONGEST_PERIOD]] = code
-        return 0 < self._limit <= int(self._repeated.max())
+        return self._repetition.add(code)
 
     def add_audio(self, audio: NDArray[np.float32]) -> bool:
         """Add the samples (frames * 1920,) of a chunk. Return True if the audio has been silent for too long."""

@@ -67,6 +67,21 @@ class Stream:
     """True once the stream holds no resources. Results that arrive afterwards are dropped."""
 
     @property
+    def priority(self) -> int:
+        """All streams are equal."""
+        return 0
+
+    @property
+    def is_prepared(self) -> bool:
+        """True if the stream may get a slot."""
+        return self.prepared is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """True if the audio has no receiver any more."""
+        return self.sink.closed
+
+    @property
     def can_decode(self) -> bool:
         """True if the stream takes part in the next frame."""
         return self.slot >= 0 and not self.unprefilled and self.reason is None and self.issued < self.limit

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
+from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 from adapters.triton.metrics import Metrics
 from adapters.triton.response_stream import ResponseStream
 from tests.unit.adapters.qwen3_tts.requests import request

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adapters.inflight.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.model.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.inflight.model.prompt import Prompt, PromptBuilder
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.inflight.scheduler import Limits, Load
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
@@ -24,7 +25,7 @@ from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
 from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Load, Scheduler
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Runtime
@@ -65,7 +66,7 @@ class SteppedEngine:
         stream = Stream(
             self.input_processor.check(speech), collector, time.monotonic(), RunawayDetector(self.runaway_frames)
         )
-        self.scheduler.enqueue(stream)
+        self.scheduler.submit(stream)
         self.scheduler.mark_ready(stream, self.input_processor.prepare(stream.request))
         return collector
 

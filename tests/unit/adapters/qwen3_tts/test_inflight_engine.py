@@ -12,7 +12,7 @@ import triton_python_backend_utils as pb_utils
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
+from adapters.inflight.scheduler import Limits
 from adapters.triton.metrics import Metrics
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
@@ -127,7 +127,7 @@ def test_requests_beyond_the_reservable_frames_are_rejected() -> None:
     model = Model(Limits(slots=1, positions=100, queue=9, queue_seconds=WAIT), gated=True)
     for frames in (100, 80):
         model.submit(5, max_new_tokens=frames)
-    with pytest.raises(Overloaded, match="at capacity for a text of this length"):
+    with pytest.raises(Overloaded, match="at capacity for a request of this length"):
         model.submit(5, max_new_tokens=21)
     model.submit(5, max_new_tokens=20)
     model.release_steps()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from adapters.inflight.attention import rotation_tables
 from adapters.qwen3_tts.inflight.model.kernels.activation import silu_mul
 from adapters.qwen3_tts.inflight.model.kernels.attention import attend
 from adapters.qwen3_tts.inflight.model.kernels.norm import add_norm
 from adapters.qwen3_tts.inflight.model.kernels.rotary import rotate_and_store
-from adapters.qwen3_tts.inflight.model.layers import rotation_tables
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
 
 
@@ -27,7 +27,10 @@ class FusedDecoder:
         self._eps = weights.eps
         self._heads = weights.heads
         self._dim = weights.head_dim
-        self._cos, self._sin = (table.squeeze(1) for table in rotation_tables(weights, positions))
+        self._cos, self._sin = (
+            table.squeeze(1)
+            for table in rotation_tables(weights.head_dim, weights.rope_theta, positions, like=weights.norm)
+        )
 
     def __call__(self, x: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
         """Return the normed hidden states (rows, hidden) of `x` (rows, hidden), which is not changed.

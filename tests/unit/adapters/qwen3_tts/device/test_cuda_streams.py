@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from adapters.inflight.cuda_streams import disable_cudnn_attention
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
-from adapters.qwen3_tts.inflight.device.cuda_streams import disable_cudnn_attention
 
 
 @pytest.mark.parametrize(("device", "expected"), [("cpu", []), ("cuda:1", [False])])

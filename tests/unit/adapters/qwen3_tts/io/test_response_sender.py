@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from unittest.mock import Mock
 
-from adapters.qwen3_tts.inflight.io.response_sender import SendingThread
+from adapters.inflight.sending import SendingThread
+from adapters.qwen3_tts.inflight.io.response_sender import ResponseSink
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import WAIT, audio_of
 
 
@@ -13,7 +14,7 @@ def test_cancelled_client_is_sent_nothing_more() -> None:
     woken, reply = threading.Event(), Mock()
     reply.is_cancelled.return_value = True
     sender = SendingThread(woken.set)
-    sink = sender.sink_for(reply)
+    sink = ResponseSink(reply, sender.enqueue)
     sink.open()
     assert woken.wait(WAIT)
     sink.audio(audio_of(1, 2))

@@ -7,9 +7,10 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from adapters.inflight.attention import attend, keys_and_values
+from adapters.inflight.noise import GumbelNoise
 from adapters.qwen3_tts.inflight.model.kernels.sampling import FirstCodeRules
-from adapters.qwen3_tts.inflight.model.layers import Decoder, attend, keys_and_values
-from adapters.qwen3_tts.inflight.model.noise import GumbelNoise
+from adapters.qwen3_tts.inflight.model.layers import Decoder
 from adapters.qwen3_tts.inflight.model.row_sampler import DrawPlan, RowSampler, penalized
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
 

@@ -19,14 +19,16 @@ from torch import Tensor
 from triton import language as tl
 from triton.runtime import interpreter
 
+from adapters.inflight.attention import attend as plain_attend
+from adapters.inflight.attention import keys_and_values, rotation_tables
+from adapters.inflight.norm import RmsNorm
 from adapters.qwen3_tts.inflight.model.kernels import available
 from adapters.qwen3_tts.inflight.model.kernels.activation import silu_mul
 from adapters.qwen3_tts.inflight.model.kernels.attention import attend
 from adapters.qwen3_tts.inflight.model.kernels.decoder import FusedDecoder
 from adapters.qwen3_tts.inflight.model.kernels.norm import add_norm
 from adapters.qwen3_tts.inflight.model.kernels.rotary import rotate_and_store
-from adapters.qwen3_tts.inflight.model.layers import Decoder, RmsNorm, keys_and_values, rotation_tables
-from adapters.qwen3_tts.inflight.model.layers import attend as plain_attend
+from adapters.qwen3_tts.inflight.model.layers import Decoder
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights, Weights
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -92,15 +94,10 @@ def rotated(qk: Tensor, weight: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return normed * cos + normed.roll(qk.shape[-1] // 2, -1) * sin
 
 
-def decoder_weights(dim: int, dtype: torch.dtype) -> DecoderWeights:
-    norm = torch.ones(8, device=DEVICE, dtype=dtype)
-    return DecoderWeights(layers=[], norm=norm, heads=6, key_value_heads=2, head_dim=dim, eps=EPS, rope_theta=1e4)
-
-
 @TYPES
 @pytest.mark.parametrize("dim", [128, 12])
 def test_rotate_and_store_equals_the_plain_layers_and_writes_nothing_else(dim: int, dtype: torch.dtype) -> None:
-    cos, sin = rotation_tables(decoder_weights(dim, dtype), 40)
+    cos, sin = rotation_tables(dim, 10_000.0, 40, like=torch.empty(0, device=DEVICE, dtype=dtype))
     slots, positions = (torch.tensor(each, device=DEVICE) for each in ([3, 0, 3, 2], [0, 39, 17, 5]))
     qkv, weight = normal(4, 10, dim, dtype=dtype) * 4, normal(8, dim, seed=1, dtype=dtype) / 4 + 1
     cache = normal(2, 4, 40, 4, dim, seed=2, dtype=dtype)
@@ -166,7 +163,10 @@ def test_cache_offsets_may_exceed_31_bits() -> None:
     small, last, first = cache[2:].clone(), torch.tensor([2], device=DEVICE), torch.tensor([0], device=DEVICE)
     position, queries = torch.tensor([1], device=DEVICE), normal(1, 1, 8, seed=1, dtype=torch.float16)
     assert torch.equal(attend(queries, cache, last, position), attend(queries, small, first, position))
-    cos, sin = (table.squeeze(1) for table in rotation_tables(decoder_weights(8, torch.float16), 2))
+    cos, sin = (
+        table.squeeze(1)
+        for table in rotation_tables(8, 10_000.0, 2, like=torch.empty(0, device=DEVICE, dtype=torch.float16))
+    )
     weight = torch.ones(2, 8, device=DEVICE, dtype=torch.float16)
     for target, slot in ((cache, last), (small, first)):
         rotate_and_store(normal(1, 3, 8, seed=2, dtype=torch.float16), weight, cos, sin, target, slot, position, EPS)

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from adapters.inflight.attention import attend, causal_mask, keys_and_values
+from adapters.inflight.norm import RmsNorm
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.inflight.model.layers import Decoder, RmsNorm, attend, causal_mask, keys_and_values
+from adapters.qwen3_tts.inflight.model.layers import Decoder
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights, Weights
 from adapters.qwen3_tts.package import core
 from adapters.qwen3_tts.runtime import Runtime

@@ -17,7 +17,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from adapters.qwen3_tts.inflight.model.noise import GumbelNoise, noise_key
+from adapters.inflight.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.inflight.model.row_sampler import RowSampler, penalized
 from adapters.qwen3_tts.inflight.model.sampling_params import LogitsParams, SamplingParams
 from adapters.qwen3_tts.package import Qwen3TTSModel

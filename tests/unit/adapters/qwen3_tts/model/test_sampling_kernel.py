@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from adapters.inflight.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.inflight.model.kernels.sampling import FirstCodeRules, FusedRowSampler, _gumbel, _warped
-from adapters.qwen3_tts.inflight.model.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.inflight.model.row_sampler import RowSampler, penalized
 from adapters.qwen3_tts.inflight.model.sampling_params import LogitsParams, SamplingParams
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
 from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits, Scheduler
+from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from tests.unit.adapters.qwen3_tts.requests import request
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import PROMPT, FakeCodec, FakeInputProcessor, FakeStepper
@@ -60,7 +61,7 @@ class Bench:
         self.input_processor.prompts[key] = prompt
         checked = self.input_processor.check(request("w " * frames, seed=key, **options))
         stream = Stream(checked, collector, self.now, RunawayDetector(self.runaway_frames), deadline=self.now + timeout)
-        self.scheduler.enqueue(stream)
+        self.scheduler.submit(stream)
         prepared = self.input_processor.prepare_if_cached(checked)
         assert prepared
         self.scheduler.mark_ready(stream, prepared)

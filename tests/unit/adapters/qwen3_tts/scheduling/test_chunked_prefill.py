@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.qwen3_tts.inflight.scheduling.chunked_prefill import plan_prefill
+from adapters.inflight.chunked_prefill import plan_prefill
 
 
 def test_short_prompts_are_prefilled_together() -> None:

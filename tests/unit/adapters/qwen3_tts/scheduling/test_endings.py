@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
-from adapters.qwen3_tts.inflight.scheduling.scheduler import Limits
 from tests.unit.adapters.qwen3_tts.scheduling.bench import Bench
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import PROMPT, FakeCodec, LateCopy, LostCopy, audio_of
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
