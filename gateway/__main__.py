@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from pathlib import Path
 from typing import NoReturn
 
 import uvicorn
@@ -12,6 +15,7 @@ from gateway.app import create_app
 from gateway.openai.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import GatewaySettings
 from gateway.telemetry import configure_logging
+from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tritone.settings import UnusableSettingError
 
 
@@ -19,6 +23,7 @@ def main() -> None:
     """Serve. A wrong setting is reported in one line, with exit status 2."""
     try:
         settings = GatewaySettings()
+        _check_upload_dir(settings.upload_dir)
         app = create_app(settings)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
@@ -26,12 +31,16 @@ def main() -> None:
     except UnusableSettingError as error:
         _reject(str(error))
     configure_logging(settings.log_level)
+    if settings.upload_dir is not None:
+        tempfile.tempdir = str(settings.upload_dir)
+    limits = ConnectionLimits(header_seconds=settings.header_timeout, send_seconds=settings.send_timeout)
     uvicorn.run(
         app,
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=limited_protocol(limits),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
         log_config=None,
@@ -39,6 +48,11 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.drain_timeout,
     )
+
+
+def _check_upload_dir(folder: Path | None) -> None:
+    if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise UnusableSettingError(f"UPLOAD_DIR: {folder} is not a folder that can be written to")
 
 
 def _reject(problem: str) -> NoReturn:

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from gateway import errors
+from gateway.bodies import BodyMiddleware
 from gateway.browsers import BrowserGuardMiddleware, is_loopback
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
@@ -20,7 +21,6 @@ from gateway.core.speech_detectors import SpeechDetectors
 from gateway.middleware import (
     AdmissionMiddleware,
     ApiKeyMiddleware,
-    BodyLimitMiddleware,
     ErrorMiddleware,
     HeadMiddleware,
 )
@@ -114,6 +114,6 @@ def _middleware(
             )
         )
     stack.append(Middleware(AdmissionMiddleware, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
-    stack.append(Middleware(BodyLimitMiddleware, limit=settings.max_upload_bytes))
+    stack.append(Middleware(BodyMiddleware, settings=settings, timing=timing))
     stack.append(Middleware(HeadMiddleware))
     return stack

@@ -6,16 +6,20 @@ HttpError                    status   type                    code
 |-- Forbidden                   403   invalid_request_error   forbidden
 |-- NotFound                    404   invalid_request_error   not_found, model_not_found
 |-- MethodNotAllowed            405   invalid_request_error   method_not_allowed
+|-- RequestTimeout              408   invalid_request_error   request_timeout
 |-- BodyTooLarge                413   invalid_request_error   payload_too_large
 |-- UnsupportedMedia            415   invalid_request_error   unsupported_media_type
 |-- RateLimited                 429   rate_limit_error        rate_limit_exceeded    Retry-After
+|-- HeadersTooLarge             431   invalid_request_error   headers_too_large
 |-- ServerError                 500   server_error            internal_error
 |-- Unavailable                 503   server_error            unavailable            Retry-After
-`-- GatewayTimeout              504   server_error            timeout
+|-- GatewayTimeout              504   server_error            timeout                Retry-After
+`-- InsufficientStorage         507   server_error            storage_full           Retry-After
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -37,6 +41,9 @@ from tritone.errors import InvalidInput
 
 _RETRY_SECONDS: Final = 1
 """The Retry-After header where no better estimate is known."""
+_STORAGE_RETRY_SECONDS: Final = 30
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +114,13 @@ class MethodNotAllowed(HttpError):
     default_code = "method_not_allowed"
 
 
+class RequestTimeout(HttpError):
+    """The client sends its request too slowly."""
+
+    status = 408
+    default_code = "request_timeout"
+
+
 class BodyTooLarge(HttpError):
     """The body, or the audio in it, is over a limit."""
 
@@ -132,6 +146,13 @@ class RateLimited(HttpError):
         super().__init__(message, headers={"Retry-After": str(_RETRY_SECONDS)})
 
 
+class HeadersTooLarge(HttpError):
+    """The request line and the headers are over the limit."""
+
+    status = 431
+    default_code = "headers_too_large"
+
+
 class ServerError(HttpError):
     """A fault of the server; the client gets a general message, the log the details."""
 
@@ -152,11 +173,28 @@ class Unavailable(HttpError):
 
 
 class GatewayTimeout(HttpError):
-    """A deadline has passed."""
+    """A deadline has passed; `retry_after` is in seconds."""
 
     status = 504
     type = "server_error"
     default_code = "timeout"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int | None = None) -> None:
+        super().__init__(message, code=code, headers={"Retry-After": str(retry_after or _RETRY_SECONDS)})
+
+
+class InsufficientStorage(HttpError):
+    """The disk that uploads are stored on is full."""
+
+    status = 507
+    type = "server_error"
+    default_code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the server has no room for this upload at present; try again",
+            headers={"Retry-After": str(_STORAGE_RETRY_SECONDS)},
+        )
 
 
 class ErrorDetail(BaseModel):
@@ -194,6 +232,9 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             answer = Unavailable(error.message, retry_after=error.retry_after)
         case DeadlineExceeded():
             answer = GatewayTimeout(error.message)
+        case OSError() if error.errno in _NO_ROOM:
+            logger.error("an upload could not be stored: %s", error.strerror)
+            answer = InsufficientStorage()
         case InternalError():
             answer = ServerError(error.message)
         case _:
@@ -216,6 +257,8 @@ def framework_error(request: Request, error: Exception) -> HttpError:
 
 
 def _from_routing(request: Request, error: HTTPException) -> HttpError:
+    if isinstance(error.__cause__, OSError):
+        return http_error(error.__cause__, {})  # FastAPI calls everything that fails while it reads a body a 400
     if error.status_code == 404:
         return NotFound(f"there is no {request.url.path}; /docs lists the routes")
     if error.status_code == 405:

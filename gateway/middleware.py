@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import Timing
 from gateway.errors import (
-    BodyTooLarge,
     GatewayTimeout,
     HttpError,
     NotFound,
@@ -196,41 +195,6 @@ class AdmissionMiddleware:
             await self.app(scope, receive, send)
         finally:
             self.in_flight[kind] -= 1
-
-
-class BodyLimitMiddleware:
-    """Rejects request bodies of more than `limit` bytes, by their declared length or by counting."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self.app = app
-        self.limit = limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and raise `BodyTooLarge` from its `receive` or `send`."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        error = BodyTooLarge(f"the body is over {self.limit} bytes")
-        declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self.limit:
-            raise error
-        received = 0
-
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.limit:
-                raise error
-            return message
-
-        async def send_guarded(message: Message) -> None:
-            # A parser may have taken the error for a malformed body; the response is still this error.
-            if received > self.limit and message["type"] == "http.response.start":
-                raise error
-            await send(message)
-
-        await self.app(scope, receive_counted, send_guarded)
 
 
 class HeadMiddleware:

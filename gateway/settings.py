@@ -47,7 +47,27 @@ class GatewaySettings(BaseSettings):
         default="mp3", description="Audio format of speech for requests without one."
     )
     max_upload_bytes: int = Field(
-        default=100 * 2**20, ge=1, description="Largest request body, and largest `ref_audio` file, in bytes."
+        default=100 * 2**20,
+        ge=1,
+        description="Largest request body with files (up to 4 GB are tested), and largest `ref_audio` file, in bytes.",
+    )
+    max_json_bytes: int = Field(
+        default=16 * 2**20, ge=1, description="Largest request body without files, which memory must hold, in bytes."
+    )
+    upload_dir: Path | None = Field(
+        default=None,
+        description="Folder that uploads over 1 MiB are stored in while they are used; empty: the system's (`TMPDIR`).",
+    )
+    header_timeout: float = Field(
+        default=20.0, gt=0, description="Seconds that a connection may take to send a request's headers."
+    )
+    body_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that a request's body may take, with a second more for every 16 KiB that arrive.",
+    )
+    send_timeout: float = Field(
+        default=60.0, gt=0, description="Seconds without reading after which a client's response is cut."
     )
     max_audio_seconds: float = Field(default=4 * 3600.0, gt=0, description="Longest audio of one upload, in seconds.")
     ref_audio_dir: Path = Field(

@@ -29,6 +29,9 @@ CHANNEL_OPTIONS: Final = [
     # gRPC's own limit is 4 MB.
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", 64 * 2**20),
+    # A stream whose client reads slowly waits in Triton: the window would otherwise grow to megabytes for each.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
     # A proxy of the environment, which Docker sets in every container, does not reach the servers.
     ("grpc.enable_http_proxy", 0),
     # A server that stopped silently is noticed within half a minute, and one that came back within two seconds.

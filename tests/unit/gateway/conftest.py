@@ -22,6 +22,7 @@ from gateway.app import create_app
 from gateway.core.services import Services, Timing
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
+from gateway.transport import ConnectionLimits, limited_protocol
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
@@ -159,6 +160,7 @@ FAR = 86_400.0
 """A timeout of a gateway, in seconds, that passes when `expire` is called."""
 NO_PARTIALS = 600.0
 """A `partial_interval` without partial transcriptions, however slow the machine is."""
+LIMITS = ConnectionLimits()
 TIMING = Timing(partial_interval=NO_PARTIALS)
 
 
@@ -185,6 +187,7 @@ async def _serve(
     *,
     timing: Timing = TIMING,
     detectors: SpeechDetectors | None = None,
+    limits: ConnectionLimits = LIMITS,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     app = create_app(
@@ -193,7 +196,9 @@ async def _serve(
         detectors=detectors or LoudnessDetectors(),
     )
     server = _UvicornServer(
-        uvicorn.Config(app, http="httptools", ws="websockets-sansio", log_config=None, access_log=False, lifespan="on")
+        uvicorn.Config(
+            app, http=limited_protocol(limits), ws="websockets-sansio", log_config=None, access_log=False, lifespan="on"
+        )
     )
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
