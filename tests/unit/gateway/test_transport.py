@@ -43,8 +43,11 @@ def post(content_type: str, length: int, body: bytes = b"", path: str = SPEECH) 
 
 
 async def error_of(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    """Return the status and the error of a response that ends the connection."""
-    head, _, body = (await asyncio.wait_for(reader.read(), 60)).partition(b"\r\n\r\n")
+    """Return the status and the error of a response, also while the client is still sending."""
+    async with asyncio.timeout(60):
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = next(line for line in head.splitlines() if line.startswith(b"content-length:"))
+        body = await reader.readexactly(int(length.split()[1]))
     return int(head.split()[1]), json.loads(body)["error"]
 
 
