@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import uvicorn
 from pydantic import ValidationError
@@ -17,6 +18,9 @@ from gateway.settings import GatewaySettings
 from gateway.telemetry import configure_logging
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tritone.settings import UnusableSettingError
+
+_M_MMAP_THRESHOLD: Final = -3
+"""The parameter's number in malloc.h."""
 
 
 def main() -> None:
@@ -31,6 +35,7 @@ def main() -> None:
     except UnusableSettingError as error:
         _reject(str(error))
     configure_logging(settings.log_level)
+    _return_large_blocks()
     if settings.upload_dir is not None:
         tempfile.tempdir = str(settings.upload_dir)
     limits = ConnectionLimits(header_seconds=settings.header_timeout, send_seconds=settings.send_timeout)
@@ -43,6 +48,10 @@ def main() -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         ws="websockets-sansio",
         ws_max_size=MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # a few bytes could become the largest message
+        # Pings tell whether a live session's client is there; the timeout leaves time to a model that is behind.
+        ws_ping_interval=20,
+        ws_ping_timeout=60,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -53,6 +62,15 @@ def main() -> None:
 def _check_upload_dir(folder: Path | None) -> None:
     if folder is not None and not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         raise UnusableSettingError(f"UPLOAD_DIR: {folder} is not a folder that can be written to")
+
+
+def _return_large_blocks() -> None:
+    """Let the C library return blocks of a MiB and more to the system when they are freed.
+
+    By default it keeps blocks of up to 32 MiB, and large bodies and events leave gigabytes behind.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):  # glibc has it
+        mallopt(_M_MMAP_THRESHOLD, 2**20)
 
 
 def _reject(problem: str) -> NoReturn:

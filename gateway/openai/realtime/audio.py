@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import av
@@ -38,7 +39,7 @@ class LiveDecoder:
         self._resampler = av.AudioResampler("flt", "mono", LISTEN_RATE)
         self._position = 0
 
-    def blocks(self, audio: Any) -> list[bytes]:
+    def blocks(self, audio: Any) -> Iterator[bytes]:
         """Return the encoded audio of one event, in blocks of at most a second.
 
         Raises `InvalidInput` if it is not base64 of whole samples.
@@ -50,7 +51,7 @@ class LiveDecoder:
         if len(data) % self._bytes:
             raise InvalidInput(FIELD, "it does not end with a whole sample of 16 bits")
         second = self._rate * self._bytes
-        return [data[start : start + second] for start in range(0, len(data), second)]
+        return (data[start : start + second] for start in range(0, len(data), second))
 
     def decode(self, block: bytes) -> Samples:
         """Return the samples of a block that is not empty."""

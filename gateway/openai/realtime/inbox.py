@@ -25,13 +25,17 @@ class Inbox:
 
     async def read(self) -> None:
         """Read events until the client disconnects; wait while too many bytes are unhandled."""
-        while (message := await self._websocket.receive())["type"] != "websocket.disconnect":
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._bytes <= _WAITING_BYTES)
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
             content: str | bytes = message.get("text") or message.get("bytes") or b""
             async with self._changed:
                 self._waiting.append(content)
                 self._bytes += len(content)
                 self._changed.notify_all()
-                await self._changed.wait_for(lambda: self._bytes <= _WAITING_BYTES)
 
     async def next(self) -> str | bytes:
         """Return the next event; the one before has been handled."""

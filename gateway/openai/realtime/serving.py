@@ -78,12 +78,15 @@ async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSess
     """Handle events until a deadline passes; return its error."""
     settings, timeout = services.settings, services.timing.timeout
     idle = settings.realtime_idle_timeout
+
+    async def next_event() -> str | bytes:
+        async with timeout(idle) if idle else nullcontext():
+            return await inbox.next()
+
     try:
         async with timeout(settings.realtime_session_timeout) as whole:
             while True:
-                async with timeout(idle) if idle else nullcontext():
-                    message = await inbox.next()
-                await session.handle(message)
+                await session.handle(await next_event())
     except TimeoutError:
         if whole.expired():
             return _expired(f"it was open for {settings.realtime_session_timeout:g} s", "session_expired")

@@ -83,6 +83,7 @@ class RealtimeSession:
                 given = parse_object(message, max_bytes=MESSAGE_BYTES)
             else:
                 given = await asyncio.to_thread(parse_object, message, max_bytes=MESSAGE_BYTES)
+            del message  # it may be large, and acting on it take long
             id_ = given["event_id"] if isinstance(given.get("event_id"), str) else None
             await self._act(given)
         except MalformedJson as error:
@@ -103,7 +104,7 @@ class RealtimeSession:
                 self._beta |= type_ == beta.UPDATE
                 await self._update(beta.nested(given.get("session")))
             case "input_audio_buffer.append":
-                await self._append(given.get(FIELD))
+                await self._append(given)
             case "input_audio_buffer.commit":
                 await self._commit()
             case "input_audio_buffer.clear":
@@ -135,11 +136,13 @@ class RealtimeSession:
         else:
             await self._send(event(f"session.{change}", session=self._config.model_dump(), **fields))
 
-    async def _append(self, audio: Any) -> None:
+    async def _append(self, given: dict[str, Any]) -> None:
+        audio = given.pop(FIELD, None)
         if isinstance(audio, str) and len(audio) >= _LARGE:
             blocks = await asyncio.to_thread(self._decoder.blocks, audio)
         else:
             blocks = self._decoder.blocks(audio)
+        del audio  # it may be large, and the blocks take long
         for block in blocks:
             for turn in await asyncio.to_thread(self._feed, block):
                 match turn:

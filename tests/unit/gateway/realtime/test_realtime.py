@@ -20,7 +20,7 @@ from openai.resources.realtime.realtime import AsyncRealtimeConnection
 from gateway.openai.realtime.protocol import Event
 from gateway.openai.realtime.turn_transcriber import stable_prefix
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
-from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.conftest import FAR, Deadlines, Gateway, Serve
 from tests.unit.gateway.recordings import tone
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment, whisper
 from tritone.transcript import Transcript
@@ -409,6 +409,32 @@ async def test_sessions_are_bounded(serve: Serve, model: FakeWhisper) -> None:
                 pass
     assert refused.value.response.status_code == 429
     assert "retry-after" in refused.value.response.headers
+
+
+async def test_a_client_that_disconnects_frees_its_session_while_turns_wait(serve: Serve, model: FakeWhisper) -> None:
+    """The session is busy: as many turns are in progress as may be, and further audio waits."""
+    async with serve(max_realtime_sessions=1) as gateway, model.holding(1):
+        async with session(gateway) as connection:
+            await send(connection, pcm(*[(0.5, 1), (0.7, None)] * 8))
+            for _ in range(4):
+                await until(connection, "conversation.item.done")
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with plain(gateway):
+                        break
+                except websockets.InvalidStatus:
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_long_silence_does_not_end_a_session(serve: Serve, model: FakeWhisper, deadlines: Deadlines) -> None:
+    """Only the session's own deadline is begun."""
+    async with serve(realtime_session_timeout=FAR) as gateway, plain(gateway) as connection:
+        await next_event(connection)
+        await connection.send('{"type": "input_audio_buffer.clear"}')
+        assert (await next_event(connection))["type"] == "input_audio_buffer.cleared"
+        assert len(deadlines.begun) == 1
+    assert gateway.services.settings.realtime_idle_timeout == 0
 
 
 @pytest.mark.parametrize(
