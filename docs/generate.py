@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from docs import contract_page
 from gateway.settings import GatewaySettings
 from supervisor import model_config
@@ -138,6 +140,8 @@ def _shown(default: Any) -> str:
         return ",".join(map(str, default))
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
     return "" if default is None else str(default)
 
 

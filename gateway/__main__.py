@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.openai.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import GatewaySettings
+from gateway.surface_ports import listen
 from gateway.telemetry import configure_logging
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tritone.settings import UnusableSettingError
@@ -39,10 +40,8 @@ def main() -> None:
     if settings.upload_dir is not None:
         tempfile.tempdir = str(settings.upload_dir)
     limits = ConnectionLimits(header_seconds=settings.header_timeout, send_seconds=settings.send_timeout)
-    uvicorn.run(
+    config = uvicorn.Config(
         app,
-        host=settings.api_host,
-        port=settings.api_port,
         loop="uvloop",
         http=limited_protocol(limits),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -57,6 +56,14 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=settings.drain_timeout,
     )
+    try:
+        sockets = listen(settings.api_host, (settings.api_port, *settings.surface_ports.values()))
+    except UnusableSettingError as error:
+        _reject(str(error))
+    server = uvicorn.Server(config)
+    server.run(sockets)
+    if not server.started:
+        sys.exit(3)
 
 
 def _check_upload_dir(folder: Path | None) -> None:

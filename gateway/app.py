@@ -25,6 +25,7 @@ from gateway.middleware import (
     HeadMiddleware,
 )
 from gateway.settings import GatewaySettings
+from gateway.surface_ports import SurfacePortsMiddleware, prefixes_by_port
 from gateway.surfaces import SurfaceTable, load_surfaces
 from gateway.telemetry import TelemetryMiddleware
 from tritone import VERSION
@@ -35,11 +36,12 @@ def create_app(
 ) -> FastAPI:
     """Return the gateway in front of the Triton servers of `settings`; its lifespan opens and closes the connections.
 
-    Raises `UnusableSettingError` if EXTRA_SURFACES names something that is not a surface.
+    Raises `UnusableSettingError` for EXTRA_SURFACES and SURFACE_PORTS.
     """
     surfaces = load_surfaces(settings.extra_surfaces)
     table = SurfaceTable(surfaces)
     secrets = ClientSecrets([key.get_secret_value() for key in settings.api_keys])
+    ports = prefixes_by_port(settings.surface_ports, surfaces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -54,7 +56,7 @@ def create_app(
         lifespan=lifespan,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
-        middleware=_middleware(settings, table, timing, secrets),
+        middleware=[Middleware(SurfacePortsMiddleware, prefixes=ports), *_middleware(settings, table, timing, secrets)],
         responses={
             "4XX": {"model": errors.ErrorEnvelope, "description": "The request is wrong"},
             "5XX": {"model": errors.ErrorEnvelope, "description": "The server failed, or is at capacity"},

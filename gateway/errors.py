@@ -12,6 +12,8 @@ HttpError                    status   type                    code
 |-- RateLimited                 429   rate_limit_error        rate_limit_exceeded    Retry-After
 |-- HeadersTooLarge             431   invalid_request_error   headers_too_large
 |-- ServerError                 500   server_error            internal_error
+|-- NotSetUp                    501   server_error            not_set_up
+|-- BadGateway                  502   server_error            bad_gateway
 |-- Unavailable                 503   server_error            unavailable            Retry-After
 |-- GatewayTimeout              504   server_error            timeout                Retry-After
 `-- InsufficientStorage         507   server_error            storage_full           Retry-After
@@ -33,6 +35,8 @@ from starlette.requests import Request
 from gateway.core.errors import (
     DeadlineExceeded,
     InternalError,
+    LanguageModelFailed,
+    LanguageModelMissing,
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
@@ -161,6 +165,22 @@ class ServerError(HttpError):
     default_code = "internal_error"
 
 
+class NotSetUp(HttpError):
+    """The operator has not set up what the route needs."""
+
+    status = 501
+    type = "server_error"
+    default_code = "not_set_up"
+
+
+class BadGateway(HttpError):
+    """A service behind this one failed."""
+
+    status = 502
+    type = "server_error"
+    default_code = "bad_gateway"
+
+
 class Unavailable(HttpError):
     """The model is at capacity, loading or out of reach; `retry_after` is in seconds."""
 
@@ -235,6 +255,11 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case OSError() if error.errno in _NO_ROOM:
             logger.error("an upload could not be stored: %s", error.strerror)
             answer = InsufficientStorage()
+        case LanguageModelMissing():
+            answer = NotSetUp(error.message)
+        case LanguageModelFailed():
+            logger.error("%s: %s", error.message, error.detail)
+            answer = BadGateway(error.message)
         case InternalError():
             answer = ServerError(error.message)
         case _:

@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.audio.formats import AudioFormat
+from gateway.core.language_model import LanguageModelOptions
 from tritone.settings import API_HOST, API_PORT, DRAIN_TIMEOUT, MAX_INPUT_CHARS, MODEL_DIR, Setting
 
 
 def _split(value: Any) -> Any:
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+def _pairs(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [word.partition("=") for word in _split(value)]
+    if not all(name.strip() and given.strip() for name, _, given in pairs):
+        raise ValueError("write `name=value`, separated by commas")
+    return {name.strip(): given.strip() for name, _, given in pairs}
 
 
 def _shared(setting: Setting[Any], **limits: Any) -> Any:
@@ -22,6 +32,7 @@ def _shared(setting: Setting[Any], **limits: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Ports = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, BeforeValidator(_pairs)]
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 ENV_FILE: Final = ".env"
@@ -111,7 +122,50 @@ class GatewaySettings(BaseSettings):
         "`*.example.com`, beside IP addresses, names without a dot and private ones (`.local`, `.internal`); `*`: all. "
         "Empty: the header is checked only on a loopback `API_HOST` without keys, against DNS rebinding.",
     )
+    llm_url: str = Field(
+        default="",
+        description="Base address of a language model with OpenAI's API, for `/whisper/transcribe-and-process`: "
+        "`http://localhost:8000/v1`. Empty: there is none.",
+    )
+    llm_model: str = Field(
+        default="",
+        validation_alias=AliasChoices("llm_model", "model_name"),
+        description="Name of the language model; `MODEL_NAME` is read too. Empty: the first that its server lists.",
+    )
+    llm_api: Literal["chat", "completions"] = Field(
+        default="chat", description="Route of the language model: `chat` (`/chat/completions`) or `completions`."
+    )
+    llm_api_key: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("llm_api_key", "openai_api_key"),
+        description="API key of the language model's server; `OPENAI_API_KEY` is read too.",
+    )
+    llm_max_tokens: int = Field(default=2048, ge=1, description="Tokens that the language model may write.")
+    llm_timeout: float = Field(
+        default=120.0,
+        gt=0,
+        description="Seconds that the language model may take for its first token, and for the next.",
+    )
+    whisper_models: Names = Field(
+        default=("whisper-1",), min_length=1, description="Models of `/whisper`: the first that is served is used."
+    )
+    surface_ports: Ports = Field(
+        default={},
+        description="Surfaces that also stand at the root of a port of their own, as the services that they replace "
+        "did: `whisper=8001,omni=5000`.",
+    )
     extra_surfaces: Names = Field(
         default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
+
+    def language_model_options(self) -> LanguageModelOptions:
+        """Return the options of the language model."""
+        return LanguageModelOptions(
+            self.llm_url,
+            self.llm_model,
+            self.llm_api_key.get_secret_value(),
+            self.llm_api,
+            self.llm_max_tokens,
+            self.llm_timeout,
+        )

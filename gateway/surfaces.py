@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from gateway.errors import HttpError, openai_response
 from tritone.settings import UnusableSettingError
 
-BUILT_IN: Final = ("openai", "health")
+BUILT_IN: Final = ("openai", "health", "whisper")
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from supervisor import http_frontend
@@ -80,7 +80,9 @@ class Settings(BaseSettings):
         default={}, description="Instances of a model on each GPU, or on the CPU, if not one: `id=number`."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="Device of the models: `auto` is `cuda` if there is a GPU, else `cpu`."
+        default="auto",
+        validation_alias=AliasChoices("device", "whisper_device"),
+        description="Device of the models: `auto` is `cuda` if there is a GPU, else `cpu`.",
     )
     gateway: bool = Field(default=True, description="Whether to start the gateway; `false` serves only Triton.")
     start_timeout: int = Field(

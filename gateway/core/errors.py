@@ -7,6 +7,8 @@ ServiceError
 |   `-- ServerUnreachable       the connection to its server failed
 |-- DeadlineExceeded            the time of the request, or of a part of it, has passed
 |-- PayloadTooLarge             an upload, or the audio in it, is over a limit
+|-- LanguageModelMissing        no language model is set up
+|-- LanguageModelFailed         the language model is out of reach, or answered with an error
 `-- InternalError               a fault of the server
 """
 
@@ -52,6 +54,14 @@ class PayloadTooLarge(ServiceError):
         super().__init__(f"{field}: {problem}")
         self.field = field
         self.problem = problem
+
+
+class LanguageModelMissing(ServiceError):
+    """No language model is set up; the message names the setting."""
+
+
+class LanguageModelFailed(ServiceError):
+    """The language model is out of reach, or answered with an error."""
 
 
 class InternalError(ServiceError):

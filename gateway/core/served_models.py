@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -65,6 +66,14 @@ class ServedModels:
         if known:
             return min(known, key=lambda model: (model.aliases[name], model.state != "ready", model.id))
         raise ModelNotFound(_not_found(name, kind, models))
+
+    def first(self, names: Iterable[str], kind: Kind) -> ServedModel:
+        """Return the model of the first of these names that is served. Raises as `resolve` does."""
+        *others, last = names
+        for name in others:
+            with suppress(ModelNotFound):
+                return self.resolve(name, kind)
+        return self.resolve(last, kind)
 
 
 def _merged(one: ServedModel, other: ServedModel) -> ServedModel:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
@@ -41,6 +42,7 @@ class Services:
     detectors: SpeechDetectors
     speaker_encoder: SpeakerEncoder
     timing: Timing
+    language_model: LanguageModel
 
 
 @asynccontextmanager
@@ -50,10 +52,12 @@ async def open_services(
     """Connect to the servers of `settings`, and close the connections at the end of the block."""
     triton = TritonClient(settings.triton_grpc_url, unload_grace=timing.unload_grace)
     detectors = detectors or SpeechDetectors(settings.model_dir)
+    language_model = LanguageModel(settings.language_model_options())
     await triton.start()
     try:
         if not detectors.missing:
             await detectors.load()
-        yield Services(settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing)
+        yield Services(settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing, language_model)
     finally:
+        await language_model.close()
         await triton.close()

@@ -10,12 +10,17 @@ import pytest
 from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
 from tests.e2e.words import ENGLISH
 from tests.pages import settings
+from tests.stand_ins.language_model import language_model_thread
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the default models. It starts without network: scripts/test has built and fetched everything."""
-    with serve(tmp_path_factory.mktemp("serve") / "serve.log", **NO_NETWORK) as running:
+    """A server with the default models, and a stand-in for a language model.
+
+    It starts without network: scripts/test has built and fetched everything.
+    """
+    log = tmp_path_factory.mktemp("serve") / "serve.log"
+    with language_model_thread() as llm_url, serve(log, **NO_NETWORK, LLM_URL=llm_url) as running:
         yield running
 
 

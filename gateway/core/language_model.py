@@ -1,0 +1,150 @@
+"""The client of a language model: any server with OpenAI's `/chat/completions` or `/completions`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import httpx2
+
+from gateway.core.errors import DeadlineExceeded, LanguageModelFailed, LanguageModelMissing
+
+Api = Literal["chat", "completions"]
+Role = Literal["system", "user", "assistant"]
+
+_CONNECT_SECONDS: Final = 10.0
+_MOST_ERROR_BYTES: Final = 4096
+_EVENT: Final = "data:"
+_END: Final = "[DONE]"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class LanguageModelOptions:
+    """The address of the server, and what is sent with each request."""
+
+    url: str
+    """The base address, such as `http://localhost:8000/v1`; empty: there is none."""
+    model: str = ""
+    """The model's name; empty: the first that the server lists."""
+    api_key: str = ""
+    api: Api = "chat"
+    max_tokens: int = 2048
+    timeout: float = 120.0
+    """Seconds until the first token, and between two tokens."""
+
+
+class LanguageModel:
+    """A language model. `close` it after its last request; a generator or task that is closed stops the request."""
+
+    def __init__(self, options: LanguageModelOptions) -> None:
+        self._options = options
+        self._model = options.model
+        headers = {"Authorization": f"Bearer {options.api_key}"} if options.api_key else {}
+        self._http = httpx2.AsyncClient(
+            headers=headers, timeout=httpx2.Timeout(options.timeout, connect=_CONNECT_SECONDS)
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    def check(self) -> None:
+        """Raise `LanguageModelMissing` if no address is set."""
+        if not self._options.url:
+            raise LanguageModelMissing("no language model is set up here: LLM_URL is empty")
+
+    async def complete(self, messages: Sequence[Message]) -> str:
+        """Return the whole answer. Raises as `stream` does, and `LanguageModelFailed` for an empty answer."""
+        async with aclosing(self.stream(messages)) as pieces:
+            answer = "".join([piece async for piece in pieces]).strip()
+        if not answer:
+            raise LanguageModelFailed("the language model gave an empty answer")
+        return answer
+
+    async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str]:
+        """Yield the answer in pieces, as the model writes it.
+
+        Raises `LanguageModelMissing`, `LanguageModelFailed` and `DeadlineExceeded`.
+        """
+        self.check()
+        try:
+            async with aclosing(self._pieces(await self._body(messages))) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except (httpx2.TimeoutException, TimeoutError) as error:
+            raise DeadlineExceeded(f"the language model sent nothing for {self._options.timeout:g} s") from error
+        except httpx2.HTTPError as error:
+            raise LanguageModelFailed("the language model is out of reach", detail=repr(error)) from error
+        except (ValueError, LookupError, TypeError) as error:
+            raise LanguageModelFailed("the language model sent something unreadable", detail=repr(error)) from error
+
+    async def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
+        body: dict[str, Any] = {"stream": True, "max_tokens": self._options.max_tokens}
+        body["model"] = self._model = self._model or await self._first_model()
+        if self._options.api == "chat":
+            body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
+        else:
+            body["prompt"] = "\n\n".join(message.content for message in messages) + "\n\n"
+        return body
+
+    async def _first_model(self) -> str:
+        answer = await self._http.get(self._address("models"))
+        await self._check(answer)
+        return str(answer.json()["data"][0]["id"])
+
+    async def _pieces(self, body: dict[str, Any]) -> AsyncGenerator[str]:
+        path = "chat/completions" if self._options.api == "chat" else "completions"
+        async with self._http.stream("POST", self._address(path), json=body) as answer:
+            await self._check(answer)
+            if not answer.headers.get("content-type", "").startswith("text/event-stream"):
+                yield _text_of(json.loads(await answer.aread()))
+                return
+            lines = answer.aiter_lines()
+            while True:
+                try:
+                    async with asyncio.timeout(self._options.timeout):
+                        line = await anext(lines)
+                except StopAsyncIteration:
+                    raise LanguageModelFailed("the language model's answer broke off") from None
+                data = line.removeprefix(_EVENT).strip() if line.startswith(_EVENT) else ""
+                if data == _END:
+                    return
+                if data and (text := _text_of(json.loads(data))):
+                    yield text
+
+    async def _check(self, answer: httpx2.Response) -> None:
+        if answer.is_success:
+            return
+        text = (await answer.aread())[:_MOST_ERROR_BYTES].decode(errors="replace")
+        logger.warning("the language model answered with status %d: %s", answer.status_code, text)
+        raise LanguageModelFailed(f"the language model answered with status {answer.status_code}", detail=text)
+
+    def _address(self, path: str) -> str:
+        return f"{self._options.url.rstrip('/')}/{path}"
+
+
+def _text_of(event: dict[str, Any]) -> str:
+    """Return the text of an event, or of a whole answer. Raises `LanguageModelFailed` for an error or a refusal."""
+    if error := event.get("error"):
+        raise LanguageModelFailed("the language model failed", detail=json.dumps(error))
+    choices = event.get("choices") or [{}]
+    first = choices[0]
+    said = first.get("delta") or first.get("message") or first
+    if refusal := said.get("refusal"):
+        raise LanguageModelFailed(f"the language model refused: {refusal}")
+    return said.get("content") or said.get("text") or ""

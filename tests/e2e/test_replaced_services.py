@@ -1,0 +1,46 @@
+"""The pages for users of the earlier services: each command is run against a real server.
+
+The language model behind `transcribe-and-process` is a stand-in.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.e2e.server import Server
+from tests.pages import Block, blocks, environment
+
+WHISPER = "docs/migration-whisper.md"
+
+
+@pytest.fixture(scope="module")
+def folder(client: openai.OpenAI, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pages' readers, with a recording."""
+    folder = tmp_path_factory.mktemp("reader")
+    speech = client.audio.speech.create(model="kokoro-82m", voice="af_heart", input="Good morning to all of you.")
+    (folder / "speech.mp3").write_bytes(speech.content)
+    return folder
+
+
+def run(block: Block, server: Server, folder: Path) -> str:
+    done = subprocess.run(
+        block.command(server.url), cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", blocks(WHISPER, "sh"), ids=lambda block: block.code.split()[1])
+def test_command_of_the_whisper_page_works(server: Server, folder: Path, block: Block) -> None:
+    answer = json.loads(run(block, server, folder))
+    if "health" in block.code:
+        assert answer == {"status": "ok", "model": "whisper-base", "model_loaded": True}
+        return
+    assert (answer["success"], answer["language"]) == (True, "en")
+    assert "good morning" in answer["text"].lower()
+    assert answer.get("result", "It is done.") == "It is done."

@@ -1,0 +1,110 @@
+"""A stand-in for an OpenAI-compatible language model: it streams scripted words, fails, or stops half-way.
+
+Real models answer through the same two routes; this one proves nothing about what they write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+
+@dataclass
+class LanguageModelServer:
+    """A server on loopback that answers each request with `words`."""
+
+    words: list[str] = field(default_factory=lambda: ["It", " is", " done."])
+    status: int = 200
+    breaks_off: bool = False
+    """Whether an answer ends without its last event."""
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Words after the first wait for it; set from the start."""
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a client leaves before the end."""
+    url: str = ""
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Self]:
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._answer, methods=["POST"]),
+            Route("/v1/completions", self._answer, methods=["POST"]),
+        ]
+        config = uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off")
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve([listener]))
+        try:
+            yield self
+        finally:
+            self.gate.set()
+            server.should_exit = True
+            await running
+            listener.close()
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": "small-model", "object": "model"}]})
+
+    async def _answer(self, request: Request) -> Response:
+        self.requests.append(await request.json())
+        self.keys.append(request.headers.get("authorization", ""))
+        if self.status != 200:
+            return JSONResponse({"error": {"message": "the secret reason"}}, self.status)
+        return StreamingResponse(
+            self._events(chat=request.url.path.endswith("chat/completions")), media_type="text/event-stream"
+        )
+
+    async def _events(self, *, chat: bool) -> AsyncIterator[str]:
+        try:
+            for index, word in enumerate(self.words):
+                if index:
+                    await self.gate.wait()
+                choice = {"delta": {"content": word}} if chat else {"text": word}
+                yield f"data: {json.dumps({'choices': [choice]})}\n\n"
+            if not self.breaks_off:
+                yield "data: [DONE]\n\n"
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+
+
+@contextmanager
+def language_model_thread() -> Iterator[str]:
+    """Run a server in a thread of its own; yield its address."""
+    started = threading.Event()
+    server = LanguageModelServer()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with server.serving():
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert started.wait(60)
+    try:
+        yield server.url
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

@@ -1,0 +1,105 @@
+"""The client of a language model: both routes, streams, and the errors of the server behind it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from gateway.core.errors import DeadlineExceeded, LanguageModelFailed, LanguageModelMissing
+from gateway.core.language_model import LanguageModel, LanguageModelOptions, Message
+from tests.stand_ins.language_model import LanguageModelServer
+
+QUESTION = [Message("system", "Summarize."), Message("user", "A long text.")]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[LanguageModelServer]:
+    async with LanguageModelServer().serving() as server:
+        yield server
+
+
+async def test_the_answer_of_a_chat_is_the_joined_pieces(server: LanguageModelServer) -> None:
+    model = LanguageModel(LanguageModelOptions(server.url, "qwen", "sk-1", max_tokens=7))
+    assert await model.complete(QUESTION) == "It is done."
+    await model.close()
+    (request,) = server.requests
+    assert request["messages"] == [
+        {"role": "system", "content": "Summarize."},
+        {"role": "user", "content": "A long text."},
+    ]
+    assert (request["model"], request["max_tokens"], server.keys) == ("qwen", 7, ["Bearer sk-1"])
+
+
+async def test_completions_get_the_messages_as_one_prompt(server: LanguageModelServer) -> None:
+    model = LanguageModel(LanguageModelOptions(server.url, "qwen", api="completions"))
+    assert await model.complete(QUESTION) == "It is done."
+    await model.close()
+    assert server.requests[0]["prompt"] == "Summarize.\n\nA long text.\n\n"
+
+
+async def test_the_first_model_of_the_server_is_used_without_a_name(server: LanguageModelServer) -> None:
+    model = LanguageModel(LanguageModelOptions(server.url))
+    await model.complete(QUESTION)
+    await model.close()
+    assert server.requests[0]["model"] == "small-model"
+
+
+async def test_pieces_arrive_while_the_model_writes(server: LanguageModelServer) -> None:
+    server.gate.clear()
+    model = LanguageModel(LanguageModelOptions(server.url))
+    async with aclosing(model.stream(QUESTION)) as pieces:
+        assert await anext(pieces) == "It"
+    async with asyncio.timeout(30):
+        await server.left.wait()
+    await model.close()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+async def test_an_error_of_the_server_is_told_without_its_details(server: LanguageModelServer, status: int) -> None:
+    server.status = status
+    model = LanguageModel(LanguageModelOptions(server.url))
+    with pytest.raises(LanguageModelFailed, match=f"status {status}$") as caught:
+        await model.complete(QUESTION)
+    await model.close()
+    assert "secret" in caught.value.detail
+
+
+async def test_an_answer_without_an_end_is_an_error(server: LanguageModelServer) -> None:
+    server.breaks_off = True
+    model = LanguageModel(LanguageModelOptions(server.url))
+    with pytest.raises(LanguageModelFailed, match="broke off"):
+        await model.complete(QUESTION)
+    await model.close()
+
+
+async def test_an_empty_answer_is_an_error(server: LanguageModelServer) -> None:
+    server.words = [" "]
+    model = LanguageModel(LanguageModelOptions(server.url))
+    with pytest.raises(LanguageModelFailed, match="empty"):
+        await model.complete(QUESTION)
+    await model.close()
+
+
+async def test_a_silent_model_is_given_up(server: LanguageModelServer) -> None:
+    server.gate.clear()
+    model = LanguageModel(LanguageModelOptions(server.url, timeout=0.2))
+    with pytest.raises(DeadlineExceeded, match=r"sent nothing for 0\.2 s"):
+        await model.complete(QUESTION)
+    await model.close()
+
+
+async def test_a_server_out_of_reach_is_an_error() -> None:
+    model = LanguageModel(LanguageModelOptions("http://127.0.0.1:9/v1"))
+    with pytest.raises(LanguageModelFailed, match="out of reach"):
+        await model.complete(QUESTION)
+    await model.close()
+
+
+async def test_no_address_is_an_error_that_names_the_setting() -> None:
+    model = LanguageModel(LanguageModelOptions(""))
+    with pytest.raises(LanguageModelMissing, match="LLM_URL"):
+        await model.complete(QUESTION)
+    await model.close()
