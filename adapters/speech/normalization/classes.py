@@ -10,11 +10,13 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from adapters.speech.normalization import dates, identifiers, ordinals
+from adapters.speech.normalization import dates, identifiers, ordinals, symbols
+from adapters.speech.normalization.agreement import agree
 from adapters.speech.normalization.cleaning import RAISED
 from adapters.speech.normalization.language import Language, Noun, find_language
 from adapters.speech.normalization.money import MoneyRules
-from adapters.speech.normalization.numerals import cardinal, ordinal
+from adapters.speech.normalization.numerals import ordinal
+from adapters.speech.normalization.units import UnitRules
 
 _VULGAR = {
     "½": (1, 2), "⅓": (1, 3), "⅔": (2, 3), "¼": (1, 4), "¾": (3, 4), "⅕": (1, 5), "⅖": (2, 5), "⅗": (3, 5),
@@ -32,6 +34,7 @@ _RANGE_END = r"(?![\w/-]|[.,:]\d)"
 def write_out(text: str, language: Language) -> str:
     """Return `text` with the signs of its numbers as words; plain numbers stay digits."""
     rules = _rules(language.code)
+    text = symbols.write_out(text, language.code)
     text = rules.fractions_by_sign(rules.powers(text))
     text = identifiers.write_out(dates.write_out(text, language), language.code)
     text = rules.money.write_out(text)
@@ -39,7 +42,7 @@ def write_out(text: str, language: Language) -> str:
     text = rules.sums(text)
     text = rules.fractions(text)
     text = rules.ranges(text)
-    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,6}", "", rules.units_in(text))
+    text = re.sub(r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]{1,6}", "", rules.units.write_out(text))
     return rules.plain_numbers(rules.signs(text))
 
 
@@ -57,12 +60,8 @@ class _Rules:
         self.language = language
         self.words = language.words
         self.money = MoneyRules(language)
+        self.units = UnitRules(language)
         number = language.number
-        names = "|".join(sorted(map(re.escape, language.units), key=len, reverse=True))
-        self._unit = re.compile(
-            rf"(?<![\w.,$€£])({number})(?:[ -]?)(?:(sq|cu) )?({names})(²|³|2|3| squared| cubed)?(?![\w'’]|\.\w)(?!²|³)"
-            r"(?:\.(?= [a-z(]))?"
-        )
         self._range = re.compile(
             rf"(?<![\w/-])(?<!\d[.,:])({number}%?|\d{{1,2}} (?:am|pm))(?: ?[–—~] ?|-| - )({number})(?=(%)|{_RANGE_END})"
         )
@@ -79,7 +78,7 @@ class _Rules:
 
     def _raised(self, match: re.Match[str]) -> str:
         power = match[1].translate(RAISED)
-        before = re.search(r"(\d ?)?([^\W\d_]{1,30})$", match.string[max(0, match.start() - 34) : match.start()])
+        before = re.search(r"(\d ?|/)?([^\W\d_]{1,30})$", match.string[max(0, match.start() - 34) : match.start()])
         if before and before[2] in self.language.units and before[1]:
             return match[0]  # an area or a volume, read with its unit
         if before and len(before[2]) > 2 and not before[1]:
@@ -106,6 +105,7 @@ class _Rules:
         """1/2, 3/4 and 1 1/2, where both parts are small; 50/50 is left as two numbers."""
         text = re.sub(r"(?<![\w/])(\d{1,2})/(\d{1,3})(?:rds?|ths?)\b", r"\1/\2", text)
         text = _SLASHED.sub(self._slashed, text)
+        text = self._agreed_half(text)
         if self.language.code == "en":
             text = re.sub(r"(?<![\w./])(\d{2,3})/(\d{2,3})(?![\w/]|\.\d)", r"\1 over \2", text)
         return text
@@ -169,37 +169,6 @@ class _Rules:
         text = self._range.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
         return self._ratio.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
 
-    def units_in(self, text: str) -> str:
-        """Units after a number, with their squares and cubes; degrees; feet and inches."""
-        code = self.language.code
-        if code == "en":
-            text = re.sub(r"(?<![\w.,])(\d{1,2})['′](\d{1,2})[\"″”](?!\w)", _feet_and_inches, text)
-            text = re.sub(r"\b(a|an|the) (\d{1,4})([mM]|ft|km|cm|kg|g|oz|lb)\b(?! \d)", r"\1 \2 \3", text)
-        text = self._unit.sub(self._with_unit, text)
-        if code == "en":
-            text = re.sub(r"\b(feet|foot) (\d{1,2}) in\b", r"\1 \2 inches", text)
-            text = re.sub(r"(?<![\w.,])(\d{1,4}(?:\.\d{1,2})?)([kKMB])(?= [a-z]{2,20}s\b)", _large, text)
-        text = re.sub(r"(?<=\d) ?° ?([CF])\b", r"°\1", text)
-        if code == "hi":
-            text = re.sub(r"(?<=\d)°C\b", f" {self.words['degrees']} सेल्सियस", text)
-        return re.sub(r"(?<=\d)°(?! ?[CF]\b)", f" {self.words['degrees']}", text)
-
-    def _with_unit(self, match: re.Match[str]) -> str:
-        language = self.language
-        noun = language.units[match[3]]
-        power = (match[4] or match[2] or "").strip()
-        if power and match[3] not in ("m", "km", "cm", "mm", "ft", "in.", "mi", "yd"):
-            return match[0]
-        if power:
-            frame = self.words["square" if power in ("²", "2", "sq", "squared") else "cubic"]
-            noun = Noun(_framed(frame, noun.one), _framed(frame, noun.many), noun.feminine)
-        number = language.plain(match[1])
-        spoken = language.count(number, noun)
-        if language.code == "en":
-            spoken = f"{match[1]} {noun.one if number == '1' else noun.many}"
-        ends = match[3].endswith(".") and re.match(r"\s*$|\s+[A-Z]", match.string[match.end() : match.end() + 3])
-        return spoken + "." * bool(ends)
-
     def signs(self, text: str) -> str:
         """The minus sign, percent and per mille; the at sign of an address."""
         text = self._sign.sub(f"{self.words['minus']} ", text)
@@ -215,33 +184,11 @@ class _Rules:
         if self.language.code == "en":
             return text
         text = re.sub(r"(?<!\w)['’](?=\d\d(?!\w))", "", text)
-        if self.language.code == "es":
-            text = _SPANISH_ONE.sub(lambda m: _spanish_one(m[1], m[2]), text)
+        text = agree(text, self.language.code)
         return self._grouped.sub(lambda m: self.language.written(self.language.plain(m[0])), text)
 
 
-def _framed(frame: str, name: str) -> str:
-    """Return a square or cubic unit; the adjective follows the name's number."""
-    framed = frame.format(name)
-    return framed if name.endswith(("s", "i")) or "{} " not in frame else framed.removesuffix("s")
-
-
-def _large(match: re.Match[str]) -> str:
-    return f"{match[1]} {({'M': 'million', 'B': 'billion'}).get(match[2], 'thousand')}"
-
-
-def _feet_and_inches(match: re.Match[str]) -> str:
-    inches = "" if match[2] == "0" else f" {match[2]} {'inch' if match[2] == '1' else 'inches'}"
-    return f"{match[1]} {'foot' if match[1] == '1' else 'feet'}{inches}"
-
-
-_SPANISH_ONE = re.compile(r"(?<![\w.,])([2-9]1)(?= [^\W\d_]{2,20}([oea])s(?!\w))")
 _HINDI_YEAR = re.compile(
     r"(?:(?<=सन् )|(?<=जनवरी )|(?<=फ़रवरी )|(?<=मार्च )|(?<=अप्रैल )|(?<=मई )|(?<=जून )|(?<=जुलाई )|(?<=अगस्त )|(?<=सितंबर )|"
-    r"(?<=अक्टूबर )|(?<=नवंबर )|(?<=दिसंबर )|(?<!\S)(?=\d{4} में(?!\w)))(1[1-9])(\d\d)(?![\w,]|\.\d)"
+    r"(?<=अक्टूबर )|(?<=नवंबर )|(?<=दिसंबर )|(?<!\S)(?=\d{4} (?:में|के दशक|ई\.|ईस्वी)(?!\w)))(1[1-9])(\d\d)(?![\w,]|\.\d)"
 )
-
-
-def _spanish_one(number: str, ending: str) -> str:
-    words = cardinal(number, "es").removesuffix("o")
-    return words + "a" if ending == "a" else words.replace("veintiun", "veintiún")

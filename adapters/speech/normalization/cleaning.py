@@ -28,6 +28,8 @@ _WIDE = str.maketrans(
 )
 """Wide and Devanagari digits, and the wide signs beside them."""
 _DIGITS = {code: sign for code, sign in _WIDE.items() if sign.isdigit()} | {0x2011: "-"}
+_NUMERAL_SIGN = re.compile(r"[\u2160-\u217f\u2460-\u249b]")
+"""Roman numerals in one character, and numbers in circles, in parentheses, or with a full stop."""
 _WIDE_NEAR_DIGITS = re.compile(r"[：．％＋－＝／～￥＄，]")
 _ENDS = ".,;:!?…—。！？，；：।"
 _BULLET = re.compile(r"(?:[-•·–—*+]|#{1,6}) +")
@@ -91,7 +93,7 @@ def join_lines(text: str) -> str:
 
 def fold_digits(text: str) -> str:
     """Return `text` with ASCII digits, and with ASCII signs where a digit stands beside a wide one."""
-    text = text.translate(_DIGITS)
+    text = _NUMERAL_SIGN.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text.translate(_DIGITS))
 
     def fold(match: re.Match[str]) -> str:
         before = text[match.start() - 1 : match.start()]

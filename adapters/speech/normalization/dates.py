@@ -25,6 +25,21 @@ _ENGLISH_DAY_FIRST = re.compile(
     r"(?<![\w.,:/-])0?([12]\d|3[01]|[1-9]) (January|February|March|April|June|July|August|September|October|November|"
     r"December|May(?= \d))\b"
 )
+_WEEKDAY = r"(?:Mon|Tue|Tues|Wed|Thu|Thur|Thurs|Fri|Sat|Sun)(?:[a-z]{3,6})?\.?,?"
+_SHORT_DATE = re.compile(
+    rf"(?:\b((?:(?i:on|due|by|until|till|since|before|after|dated|starting)|{_WEEKDAY}) )(?=0?[1-9]/|1[0-2]/)"
+    r"|(?<![\w/.,$-])"
+    r"(?=\d{1,2}/(?:1[3-57-9]|2[1-9]|3[01])(?!\d| (?:of|points|correct|questions|right|people|students)\b))"
+    r"(?<!got )(?<!scored )(?<!score )(?<!scale )(?<!rated ))"
+    r"(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)"
+)
+_BOOKS = (
+    "Genesis|Exodus|Leviticus|Numbers|Deuteronomy|Joshua|Judges|Ruth|Samuel|Kings|Chronicles|Ezra|Nehemiah|Esther|Job|"
+    "Psalms?|Proverbs|Ecclesiastes|Isaiah|Jeremiah|Lamentations|Ezekiel|Daniel|Hosea|Joel|Amos|Jonah|Micah|Habakkuk|"
+    "Zechariah|Malachi|Matthew|Mark|Luke|John|Acts|Romans|Corinthians|Galatians|Ephesians|Philippians|Colossians|"
+    "Thessalonians|Timothy|Titus|Hebrews|James|Peter|Jude|Revelation|Quran|Surah"
+)
+_VERSE = re.compile(rf"\b({_BOOKS}) (\d{{1,3}}):(\d{{1,3}})(?:[-–](\d{{1,3}}))?(?![\w:]|[.,]\d)")
 
 
 _MONTHS = (
@@ -41,11 +56,10 @@ def write_out(text: str, language: Language) -> str:
     if language.code == "en":
         text = _ENGLISH_MONTH.sub(_english_month, text)
         text = _ENGLISH_DAY_FIRST.sub(lambda m: f"the {_english_day(int(m[1]))} of {m[2]}", text)
-        text = re.sub(
-            r"\b([Oo]n|[Dd]ue|[Bb]y) (0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)",
-            lambda m: f"{m[1]} {_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}",
-            text,
-        )
+        text = _SHORT_DATE.sub(lambda m: f"{m[1] or ''}{_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}", text)
+        text = _VERSE.sub(lambda m: f"{m[1]} {m[2]} {m[3]}" + (f" to {m[4]}" if m[4] else ""), text)
+        text = re.sub(r"(?i)(?<=[ap]m) ?[-–] ?(?=noon\b|midnight\b|close\b|late\b)", " to ", text)
+        text = re.sub(r"(?i)\b(noon|midnight) ?[-–] ?(?=\d)", r"\1 to ", text)
         text = re.sub(r"\b((?:ratio|odds|scale)(?: of| is| was)?) (\d{1,4}):(\d{1,4})\b", r"\1 \2 to \3", text)
         text = re.sub(r"\b([Tt]he|[Oo]n the) the (?=\d)", r"\1 ", text)
         text = re.sub(
@@ -57,6 +71,11 @@ def write_out(text: str, language: Language) -> str:
     text = _TIME_AM.sub(lambda m: _with_half_day(m, language), text)
     text = _TIME.sub(lambda m: time_of_day(int(m[1]), int(m[2]), m[3], language), text)
     if language.code in ("fr", "pt", "es", "it"):
+        text = re.sub(
+            r"(?<![\w:])(\d{1,2} ?[hH](?:\d\d)?) ?[-–] ?(?=\d{1,2} ?[hH](?:\d\d)?\b)",
+            rf"\1 {language.words['to']} ",
+            text,
+        )
         text = _HOURS.sub(lambda m: _french_hours(m, language), text)
     if language.code == "hi":
         text = re.sub(r"(?:(बजे)|(मिनट)) बजे", r"\1\2", text)

@@ -72,7 +72,9 @@ _REGNAL = (
     "Ferdinand|Leopold|Otto|Ivan|Robert|John|Alfonso|Albert|Victoria|Christian|Haakon|Harald|Carlos|Xerxes|Darius|"
     "Cleopatra|Thutmose|Amenhotep|Joseph|Max|Maximilian|Wilhelm|Friedrich|Rudolf|Gustav|Oscar|Stephen|Felipe|Juan"
 )
-_KING = re.compile(rf"\b({_REGNAL}) ([IVX]{{2,6}}|[VX]|I(?=[,.;)]|$| (?:of|was|and)\b))\b(?!\.[A-Z])(?!['’])")
+_KING = re.compile(
+    rf"\b({_REGNAL}) ([IVX]{{2,6}}|[VX]|I(?=[,.;)]|$| (?:of|was|and)\b|['’]s\b))\b(?!\.[A-Z])(?!['’](?!s\b))"
+)
 _NUMBERED = re.compile(
     r"(?i:\b(War|chapter|part|volume|vol|book|act|scene|section|article|type|phase|stage|class|level|grade|appendix|"
     r"title|figure|table|Bowl|division|tier|mark|step|unit|lesson|episode|season|round|group|category|schedule|"

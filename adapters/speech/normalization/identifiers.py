@@ -22,13 +22,26 @@ _SEPARATED = re.compile(
     r"|0\d{1,4}-\d{5,8}"
     r"|\d{3} \d{3}-\d{4}"
     r"|\d{3}\.\d{3}\.\d{3}-\d{2}"
-    r"|0\d{1,3} \d{5,8}"
+    r"|0\d{1,4} \d{5,8}"
     r"|[6-9]\d{4}[- ]\d{5}"
     rf"){_AFTER}"
 )
 _PARENTHESIZED = re.compile(rf"(?<![\w.,])\((\d{{2,4}})\) ?(\d{{3,5}})[- ](\d{{3,4}}){_AFTER}")
 _INTERNATIONAL = re.compile(r"(?<![\w+])\+(\d{1,3})((?:[ .-]?\(?\d{1,5}\)?){2,6})(?![\w]|[.,]\d)")
-_SPANISH = re.compile(rf"{_BEFORE}[6789]\d{{2}}(?: \d{{3}}){{2}}{_AFTER}")
+_SPANISH = re.compile(
+    rf"{_BEFORE}(?:[6789]\d{{2}}(?: \d{{3}}){{2}}|[89]\d \d{{3}}(?: \d{{2}}){{2}}|[6789]\d{{2}}(?: \d{{2}}){{3}})"
+    rf"{_AFTER}"
+)
+_BRAZILIAN = re.compile(
+    rf"{_BEFORE}(?:\d{{2}} 9?\d{{4}}-\d{{4}}|9\d{{4}}-\d{{4}}|\d{{5}}-\d{{3}}"
+    rf"|\d{{2}}(?:\.\d{{3}}){{2}}/\d{{4}}-\d{{2}}){_AFTER}"
+)
+_ITALIAN = re.compile(rf"{_BEFORE}3\d{{2}}[ -]\d{{3}}[ -]?\d{{3,4}}{_AFTER}")
+_CALLED = re.compile(
+    r"(?i:\b(tel|teléf|téléphone|teléfono|telefone|telefono|telephone|phone|call|dial|fax|mobile|cell|whatsapp|móvil|"
+    r"celular|cellulare|portable|llame al|llama al|ligue para|ligue|chiamare|chiama|appelez le|appeler le))"
+    rf"(\.?:? )(\d{{2,5}}(?:[ .-]\d{{2,5}}){{1,5}}){_AFTER}"
+)
 _ADDRESS = re.compile(rf"{_BEFORE}(\d{{1,3}}(?:\.\d{{1,3}}){{3}}){_AFTER}")
 _VERSION = re.compile(r"(?<![\d.,:/$€£+-])(\d{1,4}(?:\.\d{1,4}){2,4})(?![\w/]|[.,]\d)")
 _ZEROS = re.compile(rf"{_BEFORE}0\d{{1,{LONGEST_CARDINAL}}}(?![\w/%]|[.,:]\d)")
@@ -54,7 +67,12 @@ def write_out(text: str, code: str) -> str:
     text = _PARENTHESIZED.sub(lambda m: f"{spaced(m[1])}, {spaced(m[2])}, {spaced(m[3])}", text)
     if code == "fr":
         text = _SPACED_THOUSANDS.sub(lambda m: m[0].replace(" ", ""), text)
-        text = re.sub(rf"{_BEFORE}0[1-9](?: \d{{2}}){{4}}{_AFTER}", lambda m: _pairs(m[0]), text)
+        text = re.sub(rf"{_BEFORE}0[1-9]([ .-])\d\d(?:\1\d\d){{3}}{_AFTER}", lambda m: _pairs(m[0]), text)
+    if code == "pt":
+        text = _BRAZILIAN.sub(lambda m: grouped(m[0]), text)
+    if code == "it":
+        text = _ITALIAN.sub(lambda m: grouped(m[0]), text)
+    text = _CALLED.sub(lambda m: f"{m[1]}{m[2]}{grouped(m[3])}" if _is_phone(m[3]) else m[0], text)
     text = _SEPARATED.sub(lambda m: grouped(m[0]) if _is_separated(m[0], m.string, m.start()) else m[0], text)
     if code in ("es", "it", "pt"):
         text = _SPANISH.sub(lambda m: grouped(m[0]), text)
@@ -93,7 +111,7 @@ def _is_separated(text: str, whole: str, start: int) -> bool:
 
 def _pairs(number: str) -> str:
     """Return a French telephone number in its pairs."""
-    return ", ".join(spaced(pair) if pair[0] == "0" else pair for pair in number.split())
+    return ", ".join(spaced(pair) if pair[0] == "0" else pair for pair in re.split("[ .-]", number))
 
 
 def _short(number: str) -> str:

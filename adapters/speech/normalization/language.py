@@ -37,6 +37,8 @@ class Language:
     money: dict[str, tuple[Noun, Noun]]
     """Sign or code of a currency -> its unit and the hundredth of it."""
     units: dict[str, Noun]
+    rates: dict[str, str]
+    """What follows a slash after a unit or an amount, besides units: a day, a person."""
     fractions: dict[int, Noun]
     number: str
     """Pattern of a number as the language writes it, without a sign; every repetition in it is bounded."""
@@ -56,7 +58,19 @@ class Language:
     def count(self, number: str, noun: Noun) -> str:
         """Return `number` (of `plain`) with the noun in its form."""
         name = noun.one if self._is_singular(number) else noun.many
-        return f"{self.agreed(number, noun.feminine)} {name}"
+        return f"{self.agreed(number, noun.feminine)} {self._of_million(number, name)}{name}"
+
+    def _of_million(self, number: str, name: str) -> str:
+        """Return the "of" between whole millions and the thing counted, where the language has one."""
+        if not self.words["of"] or not number.isdigit() or int(number) % 1_000_000 or not int(number):
+            return ""
+        return self.of(name)
+
+    def of(self, name: str) -> str:
+        """Return the "of" before a name, with its space: de, d', di; empty where the language has none."""
+        if self.code == "fr" and name[0] in "aeiouhéè":
+            return "d'"
+        return f"{self.words['of']} " if self.words["of"] else ""
 
     def agreed(self, number: str, feminine: bool = False) -> str:
         """Return a number (of `plain`) before a noun: its digits, or its word where it has a gender."""
@@ -107,6 +121,7 @@ def find_language(code: str) -> Language | None:
         magnitudes=tuple(entry.pop("million")),
         money=money,
         units={symbol: Noun.of(text) for symbol, text in entry.pop("units").items()},
+        rates=entry.pop("rates"),
         fractions={int(n): Noun.of(text) for n, text in entry.pop("fractions").items()},
         words=entry,
         number=f"(?:{_NUMBERS.get(code, _COMMAS)})",

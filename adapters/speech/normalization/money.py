@@ -8,7 +8,10 @@ import re
 
 from adapters.speech.normalization.language import Language, Noun
 
-_CODES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "BRL": "R$", "INR": "₹"}
+_CODES = {
+    "USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "BRL": "R$", "INR": "₹", "CAD": "C$", "AUD": "A$", "KRW": "₩",
+    "MXN": "MX$", "CNY": "CNY", "RMB": "CNY", "RUB": "₽",
+}  # fmt: skip
 _SHORT_MAGNITUDES = {
     "k": 0,
     "K": 0,
@@ -47,7 +50,7 @@ class MoneyRules:
         long = _LONG_MAGNITUDES[language.code]
         short = "|".join(sorted(_SHORT_MAGNITUDES, key=len, reverse=True))
         number = rf"({language.number}|\.\d{{1,2}})"
-        large = rf"(?:(?: ?({long})(?!\w))|(?: ?({short})(?![\w-])))?"
+        large = rf"(?:(?:[ -]?({long})(?!\w))|(?: ?({short})(?![\w-])))?"
         until = rf"(?: ?[-–] ?(?:{signs})?({language.number}){large})?"
         end = r"(?!\w|[.,]\d)"
         self._before = re.compile(rf"(?<![\w$€£])(-|−)?({signs}) ?(-|−)?{number}{large}{until}{end}")
@@ -114,8 +117,7 @@ class MoneyRules:
         language = self._language
         unit, cent = currency
         if large:
-            of = f"{language.words['of']} " if language.words["of"] and large not in ("mil", "mille", "mila") else ""
-            of = "d'" if of == "de " and language.code == "fr" and unit.many[0] in "aeiou" else of
+            of = "" if large in ("mil", "mille", "mila") else language.of(unit.many)
             return f"{self._number(number, large)} {of}{unit.many}"
         plain = language.plain(number)
         whole, _, decimals = plain.partition(".")
