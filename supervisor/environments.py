@@ -32,7 +32,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn
 
-from supervisor import console, installer, requirements
+from supervisor import console, installer, interpreter, requirements
 from supervisor.cache import BuildError, cache_folder, locked
 from supervisor.installer import Installer
 
@@ -203,27 +203,8 @@ def clean_environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in foreign} | {"PYTHONNOUSERSITE": "1"}
 
 
-def find_python() -> str | None:
-    """Return a supported Python on PATH, or None."""
-    for name in ("python3.12", "python3.11"):
-        check = [name, "-c", "import ensurepip, sys; print(sys.executable)"]
-        with contextlib.suppress(OSError):
-            found = subprocess.run(check, capture_output=True, text=True, check=False)
-            if found.returncode == 0:
-                return found.stdout.strip()
-    return None
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; return only from `--build` and after a failure."""
-    if not (3, 11) <= sys.version_info < (3, 13):  # numpy 1.26 has no wheels for later ones
-        python = find_python()
-        if python is None:
-            have = platform.python_version()
-            return _fail(
-                f"Tritone needs Python 3.11 or 3.12, and this is {have}: install one, or set PYTHON to its path"
-            )
-        os.execv(python, [python, "-m", "supervisor.environments", *arguments])  # noqa: S606 - our own list
     known = sorted(requirements.names(ROOT))
     building = arguments[:1] == ["--build"]
     wanted = arguments[1:] if building else arguments[:1]
@@ -233,6 +214,9 @@ def main(arguments: Sequence[str]) -> int:
     for signal_ in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_, _interrupt)
     try:
+        if python := interpreter.replacement(ROOT):
+            variables = {**os.environ, "PYTHON": python}
+            os.execve(python, [python, "-m", "supervisor.environments", *arguments], variables)  # noqa: S606 - our list
         if len(expanded) > 1:
             return _build_together(expanded)
         environment = Environment(expanded[0])

@@ -66,6 +66,10 @@ class Installer:
         return {**defaults, **own, **pip_settings.uv_variables(pip_settings.read(environ), environ)}
 
 
+class NoUvError(Exception):
+    """uv cannot be had; the message gives the reason."""
+
+
 def choose(root: Path) -> Installer:
     """Return the installer for the clone `root`; fetch uv if it is missing. Raises `BuildError`."""
     wanted = os.environ.get(SETTING) or "auto"
@@ -74,8 +78,8 @@ def choose(root: Path) -> Installer:
     if wanted == "pip":
         return Installer(None)
     try:
-        return Installer(_find_uv(requirements.version(root, "uv")))
-    except _NoUvError as error:
+        return Installer(find_uv(root))
+    except NoUvError as error:
         if wanted == "uv":
             raise BuildError(f"{SETTING}=uv, but {error}") from None
         console.info(f"{error}: pip builds the environments, which takes longer")
@@ -83,13 +87,11 @@ def choose(root: Path) -> Installer:
         return Installer(None)
 
 
-class _NoUvError(Exception):
-    """uv cannot be had; the message gives the reason."""
-
-
-def _find_uv(version: str | None) -> Path:
+def find_uv(root: Path) -> Path:
+    """Return uv in the version that the clone `root` names; fetch it if it is missing. Raises `NoUvError`."""
+    version = requirements.version(root, "uv")
     if version is None:
-        raise _NoUvError("requirements/constraints.txt names no version of uv")
+        raise NoUvError("requirements/constraints.txt names no version of uv")
     folder = cache_folder() / f"uv-{version}"
     program = folder / "bin" / "uv"
     if program.exists():
@@ -98,7 +100,7 @@ def _find_uv(version: str | None) -> Path:
         if not program.exists():  # another process may have fetched it meanwhile
             try:
                 _fetch(version, folder)
-            except _NoUvError:
+            except NoUvError:
                 if installed := shutil.which("uv"):
                     return Path(installed)
                 raise
@@ -123,7 +125,7 @@ def _pip(folder: Path) -> list[str]:
     if importlib.util.find_spec("pip"):
         return [sys.executable, "-m", "pip"]
     if importlib.util.find_spec("ensurepip") is None:
-        raise _NoUvError(f"uv cannot be fetched without pip (install uv, or {VENV_PACKAGE})")
+        raise NoUvError(f"uv cannot be fetched without pip (install uv, or {VENV_PACKAGE})")
     _run([sys.executable, "-m", "venv", str(folder)])
     return [str(folder / "bin" / "python"), "-m", "pip"]
 
@@ -135,7 +137,7 @@ def _run(command: Sequence[str]) -> None:
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
     except OSError as error:
-        raise _NoUvError(f"uv does not run here ({error})") from None
+        raise NoUvError(f"uv does not run here ({error})") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
-        raise _NoUvError(f"uv cannot be fetched ({' '.join(lines[-1:]) or done.returncode})")
+        raise NoUvError(f"uv cannot be fetched ({' '.join(lines[-1:]) or done.returncode})")

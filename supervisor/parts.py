@@ -13,6 +13,7 @@ import httpx2
 
 from supervisor import console, http_frontend, triton
 from supervisor.errors import StartError
+from supervisor.interpreter import find_libpython
 from supervisor.loading import ModelLoader, kill_when_silent, until
 from supervisor.log import Log
 from supervisor.plan import Plan
@@ -29,7 +30,7 @@ class TritonPart:
     """Triton and the models that it serves."""
 
     def __init__(self, plan: Plan, folder: Path, document: DocumentWriter) -> None:
-        libpython = triton.find_libpython()
+        libpython = find_libpython()
         assert libpython, "preflight requires it"
         secret = triton.new_secret()
         home = triton.lay_out(folder, libpython, plan.settings.installed_triton)

@@ -78,7 +78,7 @@ def uv_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dic
         found["UV_PRERELEASE"] = "allow"
     if settings.get("keyring-provider") == "subprocess":
         found["UV_KEYRING_PROVIDER"] = "subprocess"
-    own = {name: value for name, value in found.items() if not {name, _OLDER_NAMES.get(name)} & environ.keys()}
+    own = {name: value for name, value in found.items() if not {name, _OLDER_NAMES.get(name, name)} & environ.keys()}
     if proxy := settings.get("proxy"):
         url = proxy if "://" in proxy else f"http://{proxy}"
         own |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), url)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.http_frontend import exposure
+from supervisor.interpreter import LIBPYTHON, find_libpython
 from supervisor.plan import Plan
 from supervisor.run_folder import SHARED_MEMORY
 from supervisor.settings import Settings, inherited
-from supervisor.triton import LIBPYTHON, find_libpython
 from tritone.settings import SHARED, Setting, UnusableSettingError
 
 GLIBC_NEEDED = (2, 34)

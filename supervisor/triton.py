@@ -5,19 +5,16 @@ from __future__ import annotations
 import re
 import secrets
 import sys
-import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.control import KEY
 from supervisor.environments import Environment
+from supervisor.interpreter import LIBPYTHON
 from supervisor.plan import Plan
 from supervisor.settings import Settings
 from tritone.contract import PING_SECONDS
-
-LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
-"""The library that the Python backend's stub is linked to."""
 
 _RESTRICTED = "model-repository,shared-memory,logging,trace"
 _ALARM = re.compile(r"[EW]\d{4} ")
@@ -38,13 +35,6 @@ class Home:
         """Return the environment variables of the server."""
         search = [str(self.libraries), *filter(None, [base.get("LD_LIBRARY_PATH")])]
         return {**base, "LD_LIBRARY_PATH": ":".join(search)}
-
-
-def find_libpython() -> Path | None:
-    """Return the shared library of this interpreter, which every environment uses; None if it has none."""
-    folders = [sysconfig.get_config_var("LIBDIR"), Path(sys.base_prefix) / "lib"]
-    candidates = [Path(folder) / LIBPYTHON for folder in folders if folder]
-    return next((path for path in candidates if path.exists()), None)
 
 
 def lay_out(folder: Path, libpython: Path, installed: Path | None) -> Home:

@@ -22,6 +22,7 @@ SOURCES = (
     "console.py",
     "environments.py",
     "installer.py",
+    "interpreter.py",
     "pip_settings.py",
     "requirements.py",
 )
@@ -291,40 +292,6 @@ def test_an_environment_without_its_interpreter_is_not_complete(environment: Env
     (environment.folder / "complete").touch()
     environment.python.symlink_to("/there/is/no/python")
     assert not environment.is_complete
-
-
-@pytest.mark.parametrize("version", [(3, 10, 12), (3, 13, 0)])
-def test_an_unsupported_python_without_an_alternative_is_one_line_of_error(
-    version: tuple[int, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "version_info", version)
-    monkeypatch.setenv("PATH", "/nowhere")
-    assert environments.main(["tiny"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Tritone needs Python 3.11 or 3.12, and this is ")
-    assert said.count("\n") == 1
-
-
-def test_a_supported_python_on_the_path_replaces_an_unsupported_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class TakenOver(Exception):
-        pass
-
-    def take_over(program: str, arguments: list[str]) -> None:
-        raise TakenOver(program, arguments)
-
-    (tmp_path / "python3.12").write_text("#!/bin/sh\nexit 127\n")
-    (tmp_path / "python3.11").write_text("#!/bin/sh\necho /usr/bin/python3.11\n")
-    for name in ("python3.12", "python3.11"):
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(sys, "version_info", (3, 10, 12))
-    monkeypatch.setattr(os, "execv", take_over)
-    with pytest.raises(TakenOver) as taken:
-        environments.main(["tiny", "-c", "pass"])
-    python = "/usr/bin/python3.11"
-    assert taken.value.args == (python, [python, "-m", "supervisor.environments", "tiny", "-c", "pass"])
 
 
 @pytest.mark.parametrize(("comment", "free", "needed"), [("", 1, 1536), ("# tritone: needs 8 GB of disk\n", 4, 8192)])
