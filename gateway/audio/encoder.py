@@ -39,11 +39,11 @@ CODECS: Mapping[AudioFormat, Codec] = {
     "wav": Codec("pcm_s16le", "wav", options={"fflags": "+bitexact"}),
 }
 
-_WAV_BYTES = 2**30
-"""The data size in a WAV header that is sent before the length is known: 6 hours at 24 kHz.
+_UNKNOWN = 0xFFFFFFFF
+"""The sizes in a WAV header that is sent before the length is known, as FFmpeg writes them to a pipe.
 
-Readers return the audio that they find before the end. With 0 for "unknown", `wave` rejects the file and soundfile
-reads nothing; some readers take 0xFFFFFFFF for a negative or an endless size. This is a plain size.
+Readers return the audio that they find before the end; strict ones take only this value for "unknown", and a larger
+size than the file's for a cut file. With 0, `wave` rejects the file and soundfile reads nothing.
 """
 
 
@@ -116,9 +116,9 @@ class WavEncoder:
     def __init__(self, rate: int) -> None:
         self._header = struct.pack(
             "<4sI4s4sIHHIIHH4sI",
-            *(b"RIFF", _WAV_BYTES + 36, b"WAVE"),
+            *(b"RIFF", _UNKNOWN, b"WAVE"),
             *(b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16),
-            *(b"data", _WAV_BYTES),
+            *(b"data", _UNKNOWN),
         )
 
     def write(self, samples: Samples) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import stat
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Final
 
 from gateway.audio.download import download
 from gateway.audio.frames import Pcm
+from gateway.audio.inline import from_base64, from_data_url, is_data_url
 from gateway.audio.ref_audio import decode_ref_audio, ref_audio_error
 from gateway.settings import GatewaySettings
 
@@ -27,36 +27,28 @@ async def load_ref_audio(source: str, settings: GatewaySettings) -> Pcm:
 
     Raises `InvalidInput`.
     """
-    start = source[:8].lower()
-    if start.startswith(_URLS):
+    if source[:8].lower().startswith(_URLS):
         if not settings.allow_ref_audio_urls:
             raise ref_audio_error("addresses are not fetched here (ALLOW_REF_AUDIO_URLS); send the recording in base64")
         file = await download(source, settings.max_upload_bytes, settings.ref_audio_hosts)
         return await asyncio.to_thread(decode_ref_audio, file)
-    return await asyncio.to_thread(_read, source, start.startswith("data:"), settings)
+    return await asyncio.to_thread(_read, source, settings)
 
 
-def _read(source: str, data_url: bool, settings: GatewaySettings) -> Pcm:
-    if data_url:
-        return decode_ref_audio(_from_data_url(source))
-    if "." in source:
-        return decode_ref_audio(_from_folder(source, settings.ref_audio_dir, settings.max_upload_bytes))
-    return decode_ref_audio(_from_base64(source))
+def _read(source: str, settings: GatewaySettings) -> Pcm:
+    return decode_ref_audio(_content(source, settings))
 
 
-def _from_data_url(url: str) -> bytes:
-    form, _, data = url.partition(",")
-    if not form.lower().endswith(";base64"):
-        raise ref_audio_error("a data URL must be in base64, as `data:audio/wav;base64,...`")
-    return _from_base64(data)
-
-
-def _from_base64(text: str) -> bytes:
+def _content(source: str, settings: GatewaySettings) -> bytes:
+    if "." in source and not is_data_url(source):
+        return _from_folder(source, settings.ref_audio_dir, settings.max_upload_bytes)
     try:
-        packed = text.encode("ascii").translate(None, b" \t\r\n")  # many tools write it in lines
-        return base64.b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
+        return from_data_url(source) if is_data_url(source) else from_base64(source)
     except ValueError:
-        raise ref_audio_error("it is neither base64 nor the name of a file (with a dot) nor an address") from None
+        raise ref_audio_error(
+            "it is neither base64 nor a data URL (`data:audio/wav;base64,...`) nor the name of a file (with a dot) "
+            "nor an address"
+        ) from None
 
 
 def _from_folder(name: str, folder: Path, max_bytes: int) -> bytes:

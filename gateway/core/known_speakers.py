@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from gateway.audio.decoding import AudioFile
+from gateway.audio.inline import from_data_url
 from gateway.core.errors import PayloadTooLarge
 from gateway.core.speaker_encoder import SpeakerEmbedding, SpeakerEncoder
 from tritone.contract import LISTEN_RATE
@@ -36,13 +36,10 @@ def encode_known_speakers(
 
 
 def _embedding(reference: str, encoder: SpeakerEncoder) -> SpeakerEmbedding:
-    header, _, data = reference.partition(",")
-    if not (header.startswith("data:") and header.endswith(";base64")):
-        raise _error("send data URLs in base64, as `data:audio/wav;base64,...`")
     try:
-        content = base64.b64decode(data, validate=True)
+        content = from_data_url(reference)
     except ValueError:
-        raise _error("it is not base64") from None
+        raise _error("send data URLs in base64, as `data:audio/wav;base64,...`") from None
     file = AudioFile(io.BytesIO(content), LISTEN_RATE, _SECONDS[1] + _TOLERANCE, FIELD)
     try:
         samples = np.concatenate(list(file.clean_blocks()))

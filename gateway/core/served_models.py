@@ -10,9 +10,11 @@ from typing import Final
 from gateway.core.errors import ModelNotFound, ModelUnavailable
 from gateway.core.server import Server
 from tritone.errors import InvalidInput
-from tritone.families import Kind
+from tritone.families import Kind, Mode
 from tritone.served import ModelState, ServedModel
 
+_NEED_A_VOICE: Final[tuple[Mode, ...]] = ("voice_clone", "voice_design")
+"""Modes of models that cannot serve a request with a text alone."""
 _BEST_FIRST: Final[tuple[ModelState, ...]] = ("ready", "loading", "unloaded", "failed")
 
 
@@ -49,23 +51,27 @@ class ServedModels:
         """Return the models of one kind."""
         return [model for model in self.models if model.kind == kind]
 
-    def resolve(self, name: str, kind: Kind | None = None) -> ServedModel:
+    def resolve(self, name: str | None, kind: Kind | None = None) -> ServedModel:
         """Return the model with this id or alias, in whatever state.
 
-        For an alias it is the model with the lowest rank; among equals, one that is ready. Raises `ModelNotFound` with
-        the names that are served, `InvalidInput` for an empty name, and `ModelUnavailable` if no server was reached.
+        For an alias it is the model with the lowest rank; among equals, one that is ready. For None it is the first
+        that is ready, and needs no voice of the request's own. Raises `ModelNotFound` with the names that are served,
+        `InvalidInput` for an empty name, and `ModelUnavailable` if no server was reached.
         """
-        if not name:
-            raise InvalidInput("model", "a model's name is needed")
+        if name is not None and not name.strip():
+            raise InvalidInput("model", "it is empty; send a model's name, or leave it out")
         self.check_reached()
         models = self.of_kind(kind) if kind else list(self.models)
+        if name is None and models:
+            return min(models, key=lambda model: (model.mode in _NEED_A_VOICE, model.state != "ready"))
+        wanted = name or ""
         for model in models:
-            if model.id == name:
+            if model.id == wanted:
                 return model
-        known = [model for model in models if name in model.aliases]
+        known = [model for model in models if wanted in model.aliases]
         if known:
-            return min(known, key=lambda model: (model.aliases[name], model.state != "ready", model.id))
-        raise ModelNotFound(_not_found(name, kind, models))
+            return min(known, key=lambda model: (model.aliases[wanted], model.state != "ready", model.id))
+        raise ModelNotFound(_not_found(wanted, kind, models))
 
     def first(self, names: Iterable[str], kind: Kind) -> ServedModel:
         """Return the model of the first of these names that is served. Raises as `resolve` does."""

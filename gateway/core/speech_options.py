@@ -25,8 +25,8 @@ class SynthesisRequest:
     """The parameters of one text."""
 
     text: str
-    model: str
-    """A speech model's id or alias."""
+    model: str | None
+    """A speech model's id or alias; None: the default one."""
     voice: str = ""
     """A voice of the model, one of OpenAI's names, or a mix of them, in any case; empty: the model's default."""
     speed: float = 1.0

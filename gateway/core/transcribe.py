@@ -36,8 +36,8 @@ _NEEDED: Final = ("task", "word_timestamps")
 class TranscriptionRequest:
     """The parameters of one recording."""
 
-    model: str
-    """A transcription model's id or alias."""
+    model: str | None
+    """A transcription model's id or alias; None: the default one."""
     options: TranscriptionOptions
     """`prompt` is the text before the recording."""
     vad: VadOptions = DEFAULT_VAD

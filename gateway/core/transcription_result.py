@@ -33,12 +33,16 @@ class TranscriptionResult:
         return "".join(segment.text for segment in self.segments).lstrip()
 
     @property
+    def language_code(self) -> str | None:
+        """The code of the text's language; None if there is no text."""
+        # Later windows are transcribed in the language of the earlier ones; a window without words has none.
+        code = next((window.language for window in reversed(self.windows) if window.segments), None)
+        return "en" if code and self.task == "translate" else code
+
+    @property
     def language(self) -> str:
         """The English name of the text's language; `unknown` if there is no text."""
-        if self.task == "translate":
-            return "english"
-        # Later windows are transcribed in the language of the earlier ones; a window without words has none.
-        code = next((window.language for window in reversed(self.windows) if window.segments), "")
+        code = "en" if self.task == "translate" else self.language_code or ""
         return languages.NAMES.get(code, "unknown")
 
     @property

@@ -14,7 +14,7 @@ from gateway.openai.realtime.router import PATH
 from gateway.openai.realtime.router import router as realtime
 from gateway.openai.response_headers import IGNORED, MODEL
 from gateway.openai.speech.router import router as speech
-from gateway.openai.speech.serving import SUMMARY_HEADERS
+from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS
 from gateway.openai.transcription.router import router as transcription
 from gateway.surfaces import Surface
 
@@ -26,6 +26,6 @@ SURFACE: Final = Surface(
     _router,
     list_paths=LIST_PATHS,
     secret_paths=frozenset({PATH}),
-    exposed_headers=(MODEL, IGNORED, *SUMMARY_HEADERS),
+    exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,14 +11,17 @@ MODEL: Final = "x-tritone-model"
 IGNORED: Final = "x-tritone-ignored"
 _MOST_IGNORED: Final = 16
 """The header lists at most so many fields."""
+_MOST_CHARS: Final = 64
+_CUT_ESCAPE: Final = re.compile(r"%.?$")
 
 
 def model_headers(model: str, ignored: Sequence[str]) -> dict[str, str]:
-    """Return the headers; field names are percent-encoded, and cut to 64 characters."""
+    """Return the headers; field names are percent-encoded, and long ones are cut."""
     headers = {MODEL: model}
     if ignored:
-        names = (quote(name[:64], safe="/[]", errors="replace") for name in ignored[:_MOST_IGNORED])
-        headers[IGNORED] = ", ".join(names)
+        names = (quote(name[:_MOST_CHARS], safe="/[]", errors="replace") for name in ignored[:_MOST_IGNORED])
+        # Three characters for a byte: a cut must not leave a part of an escape.
+        headers[IGNORED] = ", ".join(_CUT_ESCAPE.sub("", name[: 2 * _MOST_CHARS]) for name in names)
     return headers
 
 

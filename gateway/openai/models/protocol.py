@@ -19,9 +19,9 @@ class ModelObject(BaseModel):
     owned_by: str
 
     @classmethod
-    def of(cls, model: ServedModel) -> Self:
-        """Return the object of a served model."""
-        return cls(id=model.id, created=model.created, owned_by=model.owner)
+    def of(cls, model: ServedModel, name: str | None = None) -> Self:
+        """Return the object of a served model, under the alias `name` if the client asked for that."""
+        return cls(id=name or model.id, created=model.created, owned_by=model.owner)
 
 
 class ModelList(BaseModel):

@@ -26,7 +26,7 @@ async def list_models(services: GatewayServices) -> ModelList:
 @router.get("/models/{name:path}")
 async def get_model(name: str, services: GatewayServices) -> ModelObject:
     """Return the model with this id or alias."""
-    return ModelObject.of(services.triton.served.resolve(name))
+    return ModelObject.of(services.triton.served.resolve(name), name)
 
 
 @router.get("/audio/models")

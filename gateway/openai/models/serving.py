@@ -12,7 +12,8 @@ from gateway.openai.models.protocol import (
     VoiceList,
     VoiceObject,
 )
-from tritone.descriptions import SpeechDescription
+from tritone import languages
+from tritone.descriptions import SpeechDescription, Voice
 
 
 def model_list(served: ServedModels) -> ModelList:
@@ -39,5 +40,11 @@ def voice_list(served: ServedModels, model: str | None) -> VoiceList:
         known = (each.description for each in served.of_kind("speech"))
         descriptions = [description for description in known if isinstance(description, SpeechDescription)]
     # Models of one family share their voices.
-    voices = {voice.id: voice.name for description in descriptions for voice in description.voices}
-    return VoiceList(voices=[VoiceObject(id=id_, name=name) for id_, name in voices.items()])
+    voices = {voice.id: voice for description in descriptions for voice in description.voices}
+    return VoiceList(voices=[VoiceObject(id=voice.id, name=_name(voice)) for voice in voices.values()])
+
+
+def _name(voice: Voice) -> str:
+    """Return the name of a voice with its language: the same name may be a voice in several."""
+    language = languages.NAMES.get(voice.language)
+    return f"{voice.name} ({language.title()})" if language else voice.name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.audio.formats import AudioFormat
 from gateway.core.speech_options import SynthesisRequest
@@ -22,13 +22,21 @@ class VoiceId(BaseModel):
     id: Text
 
 
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 class OpenAISpeechBody(BaseModel):
     """The fields of OpenAI's speech request, and of other servers' that are no options of the models."""
 
     model_config = ConfigDict(extra="allow")
 
     input: Text = Field(description="The text to synthesize, at most MAX_INPUT_CHARS characters.")
-    model: Text = Field(max_length=256, description="A speech model's id or alias; `GET /v1/models` lists the ids.")
+    model: Text | None = Field(
+        None,
+        max_length=256,
+        description="A speech model's id or alias; `GET /v1/models` lists the ids. None: the first of them.",
+    )
     voice: OptionalText | VoiceId = Field(
         None,
         description="A voice of the model, one of OpenAI's names, or, if the model mixes voices, a mix such as "
@@ -48,6 +56,14 @@ class OpenAISpeechBody(BaseModel):
         description="The voice to clone, 1 to 30 s of speech: base64, a data URL, a file below REF_AUDIO_DIR, "
         "or its address if ALLOW_REF_AUDIO_URLS is set.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, fields: Any) -> Any:
+        """Take null and blank fields for absent ones; but a blank text or model is a mistake."""
+        if not isinstance(fields, dict):
+            return fields
+        return {name: value for name, value in fields.items() if name in ("input", "model") or not _is_blank(value)}
 
     @field_validator("stream")
     @classmethod

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody
-from gateway.openai.speech.serving import SUMMARY_HEADERS, respond
+from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from gateway.streaming import StreamedResponse
 
@@ -19,7 +19,10 @@ router = APIRouter(tags=["speech"])
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The audio file, or its parts as events, as it is synthesized; with `stream: false` at its end.",
-        "headers": documented({name: header.description for name, header in SUMMARY_HEADERS.items()}),
+        "headers": documented(
+            {SAMPLE_RATE: "Of pcm: samples a second."}
+            | {name: header.description for name, header in SUMMARY_HEADERS.items()}
+        ),
         "content": {
             **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
             "text/event-stream": {"schema": {"anyOf": [AudioDelta.model_json_schema(), AudioDone.model_json_schema()]}},

@@ -16,6 +16,7 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.openai.response_headers import model_headers
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
 from gateway.streaming import EventStream, StreamedResponse, WholeResponse
+from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 
 
@@ -45,6 +46,7 @@ SUMMARY_HEADERS: Final = {
     ),
 }
 """The summary of a whole response; the names are those of sglang-omni."""
+SAMPLE_RATE: Final = "x-sample-rate"
 
 
 async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> StreamedResponse:
@@ -56,6 +58,8 @@ async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry
     ignored = [*map(body.client_field_name, stream.ignored), *body.unknown_fields]
     headers = model_headers(stream.model, ignored)
     media_type = MEDIA_TYPES[stream.audio_format]
+    if stream.audio_format == "pcm":
+        headers[SAMPLE_RATE] = str(SPEECH_RATE)
     if stream.whole:
         content = b"".join([piece async for piece in stream.encoded()])
         summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}

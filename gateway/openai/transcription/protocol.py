@@ -91,6 +91,8 @@ class TranscriptionVerbose(BaseModel):
     task: Task
     language: str
     """Its English name; `unknown` if there is no speech."""
+    language_code: str | None
+    """Its ISO 639 code; absent if there is no speech. Not in OpenAI's API."""
     duration: float
     """The recording's length in seconds."""
     text: str

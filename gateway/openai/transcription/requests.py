@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import UploadFile
@@ -66,9 +67,19 @@ class RecordingForm(BaseModel):
     """The fields that transcriptions and translations share."""
 
     file: UploadFile = Field(description="The recording, in any common audio or video container.")
-    model: str = Field(description="A transcription model's id or alias; `GET /v1/models` lists the ids.")
+    model: str | None = Field(
+        None,
+        description="A transcription model's id or alias; `GET /v1/models` lists the ids. None: the first of them.",
+    )
+    language: str | None = Field(
+        None, description="The language that is spoken: ISO 639 code, BCP-47 tag or English name. None: detected."
+    )
     prompt: str = Field("", description="Text that guides spelling and style, as if it came before the recording.")
     temperature: float | None = Field(None, ge=0.0, le=1.0, allow_inf_nan=False)
+    response_format: ResponseFormat = "json"
+    stream: bool = Field(
+        False, description="Respond with events as text is transcribed; for the formats json, text and diarized_json."
+    )
 
     @field_validator("file", mode="before")
     @classmethod
@@ -77,16 +88,46 @@ class RecordingForm(BaseModel):
             raise ValueError("send it as a file, with a filename")
         return value
 
+    @field_validator("language")
+    @classmethod
+    def _code(cls, language: str | None) -> str | None:
+        return None if language is None or languages.is_auto(language) else known_code(language)
+
+    @field_validator("stream")
+    @classmethod
+    def _has_events(cls, stream: bool, info: ValidationInfo) -> bool:
+        if stream and info.data.get("response_format") not in ("json", "text", "diarized_json"):
+            raise ValueError("choose response_format json, text or diarized_json for events, or do not stream")
+        return stream
+
     def fields_without_effect(self, sent: Iterable[str], ignored: Iterable[str]) -> list[str]:
-        """Return the names among `sent`, as they were sent, of OpenAI's fields that have no effect.
+        """Return the names among `sent` of the fields that are unknown, or have no effect.
 
         `ignored` are the options of the use case that have none with the model.
         """
         without = {field for option in ignored for field in _FIELDS_OF.get(option, (option,))}
-        own = {"file", *type(self).model_fields} - without
-        return [
-            name for name in sent if (bare := name.partition("[")[0]) in _OPENAI_FIELDS | without and bare not in own
-        ]
+        if self.response_format != "verbose_json":
+            without.add("timestamp_granularities")
+        own = type(self).model_fields.keys() - without
+        return [name for name in sent if not _is_own(name, own)]
+
+    @property
+    def granularities(self) -> Sequence[Granularity]:
+        """The units that verbose_json has times of."""
+        return ["segment"]
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the response has log probabilities, if the model has them."""
+        return False
+
+    @abstractmethod
+    def request(self) -> TranscriptionRequest:
+        """Return the request of the use case."""
+
+    @abstractmethod
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this form that became the option or field `name` of the use case."""
 
 
 class TranslationForm(RecordingForm):
@@ -98,6 +139,7 @@ class TranslationForm(RecordingForm):
         """Return the request of the use case."""
         options = TranscriptionOptions(
             task="translate",
+            language=self.language or "auto",
             prompt=self.prompt,
             temperature=self.temperature,
             word_timestamps=self.response_format in _BY_WORDS,
@@ -112,8 +154,6 @@ class TranslationForm(RecordingForm):
 class TranscriptionForm(RecordingForm):
     """The fields of `/v1/audio/transcriptions`."""
 
-    response_format: ResponseFormat = "json"
-    language: str | None = Field(None, description="ISO 639-1 code, BCP-47 tag or English name. None: detected.")
     languages: list[str] = list_field(
         "languages", "Languages that the recording may be in; one is detected.", MOST_LANGUAGES
     )
@@ -129,9 +169,6 @@ class TranscriptionForm(RecordingForm):
     )
     include: list[Literal["logprobs"]] = list_field(
         "include", "`logprobs`: the log probability of each token (json).", 1
-    )
-    stream: bool = Field(
-        False, description="Respond with events as text is transcribed; for the formats json, text and diarized_json."
     )
     timestamp_granularities: list[Granularity] = Field(
         ["segment"],
@@ -166,24 +203,13 @@ class TranscriptionForm(RecordingForm):
             raise ValueError("choose `auto`, or an object of type `server_vad`")
         return strategy
 
-    @field_validator("language")
-    @classmethod
-    def _code(cls, language: str | None) -> str | None:
-        return None if language is None or languages.is_auto(language) else known_code(language)
-
     @field_validator("languages")
     @classmethod
     def _codes(cls, candidates: list[str], info: ValidationInfo) -> list[str]:
+        candidates = [name for name in candidates if not languages.is_auto(name)]
         if candidates and info.data.get("language"):
             raise ValueError("send either `language` or these")
         return list(dict.fromkeys(map(known_code, candidates)))
-
-    @field_validator("stream")
-    @classmethod
-    def _has_events(cls, stream: bool, info: ValidationInfo) -> bool:
-        if stream and info.data.get("response_format") not in ("json", "text", "diarized_json"):
-            raise ValueError("choose response_format json, text or diarized_json for events, or do not stream")
-        return stream
 
     @field_validator("timestamp_granularities")
     @classmethod
@@ -212,6 +238,16 @@ class TranscriptionForm(RecordingForm):
         if len(set(names)) < len(names):
             raise ValueError("two speakers have the same name")
         return names
+
+    @property
+    def granularities(self) -> Sequence[Granularity]:
+        """The units that verbose_json has times of."""
+        return self.timestamp_granularities
+
+    @property
+    def wants_logprobs(self) -> bool:
+        """Whether the response has log probabilities, if the model has them."""
+        return bool(self.include)
 
     def request(self) -> TranscriptionRequest:
         """Return the request of the use case."""
@@ -249,11 +285,17 @@ def _optional(response_format: ResponseFormat) -> tuple[str, ...]:
     return ("word_timestamps",) if response_format in _SUBTITLES else ()
 
 
+def _is_own(name: str, fields: Collection[str]) -> bool:
+    """Return whether the form reads `name`: a field, a list with empty brackets, or a key of the chunking strategy."""
+    bare, _, key = name.partition("[")
+    return bare in fields and (key in ("", "]") or (bare == "chunking_strategy" and key[:-1] in ServerVad.model_fields))
+
+
 def known_code(language: str) -> str:
     """Return the code of a language; raises `ValueError` for an unknown one."""
     code = languages.code_of(language)
     if code is None:
-        raise ValueError(f"{language!r} is unknown; send an ISO 639-1 code such as `en`")
+        raise ValueError(f"{language!r} is unknown; send an ISO 639 code such as `en`")
     return code
 
 
@@ -263,5 +305,3 @@ _FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "logprobs": ("include",),
 }
 """Option of the use case -> the fields that it is made from, where they have other names."""
-_OPENAI_FIELDS: Final = frozenset(TranscriptionForm.model_fields) - {"hotwords", "condition_on_previous_text"}
-"""OpenAI's fields, which translations accept without effect."""

@@ -29,7 +29,7 @@ MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
     "verbose_json": "application/json",
     "diarized_json": "application/json",
     "text": "text/plain; charset=utf-8",
-    "srt": "application/x-subrip; charset=utf-8",
+    "srt": "text/plain; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
 }
 

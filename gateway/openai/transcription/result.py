@@ -54,6 +54,7 @@ def verbose_json(result: TranscriptionResult, granularities: Collection[Granular
     return TranscriptionVerbose(
         task=result.task,
         language=result.language,
+        language_code=result.language_code,
         duration=round(result.seconds, 3),
         text=result.text,
         segments=list(_verbose_segments(result)) if "segment" in granularities else None,

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
-from gateway.errors import UnsupportedMedia
 from gateway.openai.response_headers import documented
+from gateway.openai.transcription.form_reader import FORM, JSON_BODY, FormRoute
 from gateway.openai.transcription.protocol import TranscriptionDiarized, TranscriptionJson, TranscriptionVerbose
 from gateway.openai.transcription.requests import TranscriptionForm, TranslationForm
 from gateway.openai.transcription.responses import MEDIA_TYPES
-from gateway.openai.transcription.serving import respond_transcription, respond_translation
+from gateway.openai.transcription.serving import respond
 from gateway.request_context import GatewayServices, Telemetry
-
-_FORM: Final = "multipart/form-data"
-
-
-async def require_multipart(request: Request) -> None:
-    """Dependency: raises `UnsupportedMedia` for a body that cannot hold a file."""
-    sent = request.headers.get("content-type", "none")
-    if sent.partition(";")[0].strip().lower() != _FORM:
-        raise UnsupportedMedia(f"content type {sent!r} is not supported; send {_FORM}")
-
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -38,26 +28,26 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-router = APIRouter(prefix="/v1/audio", tags=["transcription"], dependencies=[Depends(require_multipart)])
+router = APIRouter(prefix="/v1/audio", tags=["transcription"], route_class=FormRoute)
 
 
-@router.post("/transcriptions", response_class=Response, responses=_RESPONSES)
+@router.post("/transcriptions", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
 async def create_transcription(
     request: Request,
-    form: Annotated[TranscriptionForm, Form(media_type=_FORM)],
+    form: Annotated[TranscriptionForm, Form(media_type=FORM)],
     services: GatewayServices,
     telemetry: Telemetry,
 ) -> Response:
     """Transcribe `file` in the language that is spoken. A client that disconnects stops the model."""
-    return await respond_transcription(services, request, form, telemetry)
+    return await respond(services, request, form, telemetry)
 
 
-@router.post("/translations", response_class=Response, responses=_RESPONSES)
+@router.post("/translations", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
 async def create_translation(
     request: Request,
-    form: Annotated[TranslationForm, Form(media_type=_FORM)],
+    form: Annotated[TranslationForm, Form(media_type=FORM)],
     services: GatewayServices,
     telemetry: Telemetry,
 ) -> Response:
     """Translate the speech in `file`, in any language, into English. A client that disconnects stops the model."""
-    return await respond_translation(services, request, form, telemetry)
+    return await respond(services, request, form, telemetry)

@@ -11,19 +11,17 @@ from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import TranscriptionStream, transcribe
 from gateway.openai.response_headers import model_headers
-from gateway.openai.transcription.requests import TranscriptionForm, TranslationForm
+from gateway.openai.transcription.requests import RecordingForm
 from gateway.openai.transcription.responses import events, whole_response
 from gateway.request_context import until_disconnect
 from gateway.streaming import EventStream
 from tritone.errors import InvalidInput
 
 
-async def respond_transcription(
-    services: Services, request: Request, form: TranscriptionForm, telemetry: WorkTelemetry
-) -> Response:
-    """Return the transcription of the form's file: events, or one piece at the end."""
+async def respond(services: Services, request: Request, form: RecordingForm, telemetry: WorkTelemetry) -> Response:
+    """Return the text of the form's file: events, or one piece at the end."""
     stream, headers = await _begin(services, form, telemetry, await _sent_fields(request))
-    with_logprobs = bool(form.include) and "logprobs" not in stream.ignored
+    with_logprobs = form.wants_logprobs and "logprobs" not in stream.ignored
     if form.stream:
         diarized = form.response_format == "diarized_json"
         response = EventStream(events(stream, diarized=diarized, with_logprobs=with_logprobs), headers)
@@ -33,27 +31,18 @@ async def respond_transcription(
         await until_disconnect(request, stream.read_all()),
         form.response_format,
         headers,
-        granularities=form.timestamp_granularities,
+        granularities=form.granularities,
         with_logprobs=with_logprobs,
     )
 
 
-async def respond_translation(
-    services: Services, request: Request, form: TranslationForm, telemetry: WorkTelemetry
-) -> Response:
-    """Return the translation of the form's file in one piece."""
-    stream, headers = await _begin(services, form, telemetry, await _sent_fields(request))
-    result = await until_disconnect(request, stream.read_all())
-    return await whole_response(result, form.response_format, headers, granularities=["segment"])
-
-
 async def _sent_fields(request: Request) -> list[str]:
-    """Return the names of the form's fields as the client sent them."""
+    """Return the names of the form's fields, without repetitions."""
     return list(dict.fromkeys(await request.form()))
 
 
 async def _begin(
-    services: Services, form: TranscriptionForm | TranslationForm, telemetry: WorkTelemetry, sent: Sequence[str]
+    services: Services, form: RecordingForm, telemetry: WorkTelemetry, sent: Sequence[str]
 ) -> tuple[TranscriptionStream, dict[str, str]]:
     """Return the prepared transcription of the form's file, and the headers of its response."""
     try:

@@ -130,6 +130,11 @@ def test_a_wav_ends_with_its_last_sample() -> None:
     assert len(b"".join(encode(bursts(1.0, 24_000), "wav", 24_000, 7000))) == 44 + 2 * 24_000
 
 
+def test_a_streamed_wav_declares_an_unknown_size() -> None:
+    header = encode(bursts(1.0, 24_000), "wav", 24_000, 7000)[0][:44]
+    assert (header[4:8], header[40:44]) == (b"\xff" * 4, b"\xff" * 4)
+
+
 def _with_wave(file: Any) -> np.ndarray:
     with wave.open(file) as reader:
         return np.frombuffer(reader.readframes(reader.getnframes()), "<i2")

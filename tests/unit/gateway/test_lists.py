@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import openai
 import pytest
 
 from tests.fake_triton import CREATED, FakeTriton
-from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
+from tritone.descriptions import Voice
 
 
 async def test_the_sdk_lists_the_chosen_models(gateway: Gateway) -> None:
@@ -19,16 +22,17 @@ async def test_the_sdk_lists_the_chosen_models(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "id_"),
+    ("name", "owner"),
     [
-        ("kokoro-82m", "kokoro-82m"),
-        ("tts-1", "kokoro-82m"),
-        ("hexgrad/Kokoro-82M", "kokoro-82m"),
-        ("whisper-1", "whisper-base"),
+        ("kokoro-82m", "hexgrad"),
+        ("tts-1", "hexgrad"),
+        ("hexgrad/Kokoro-82M", "hexgrad"),
+        ("whisper-1", "openai"),
     ],
 )
-async def test_a_model_is_found_by_id_and_by_alias(gateway: Gateway, name: str, id_: str) -> None:
-    assert (await gateway.openai.models.retrieve(name)).id == id_
+async def test_a_model_is_found_by_id_and_by_alias(gateway: Gateway, name: str, owner: str) -> None:
+    model = await gateway.openai.models.retrieve(name)
+    assert (model.id, model.owned_by) == (name, owner)
 
 
 @pytest.mark.parametrize("name", ["qwen3-tts-0.6b", "hub/model"])
@@ -75,8 +79,18 @@ async def test_the_speech_models_are_listed_for_open_webui(gateway: Gateway) -> 
 async def test_the_models_own_voices_are_listed_for_open_webui(gateway: Gateway, query: str) -> None:
     answer = await gateway.http.get(f"/v1/audio/voices{query}")
     voices = answer.json()["voices"]
-    assert voices[0] == {"id": "af_heart", "name": "Heart"}
+    assert voices[0] == {"id": "af_heart", "name": "Heart (English)"}
     assert [voice["id"] for voice in voices] == ["af_heart", "af_alloy", "af_bella", "bf_emma"]
+
+
+async def test_voices_of_one_name_differ_by_their_language(
+    gateway: Gateway, kokoro: FakeSpeech, triton: FakeTriton
+) -> None:
+    voices = Voice("am_santa", "Santa", "en"), Voice("em_santa", "Santa", "es"), Voice("vivian", "Vivian")
+    kokoro.description = replace(kokoro.description, voices=voices)
+    await gateway.follow(triton)
+    names = [voice["name"] for voice in (await gateway.http.get("/v1/audio/voices")).json()["voices"]]
+    assert names == ["Santa (English)", "Santa (Spanish)", "Vivian"]
 
 
 async def test_voices_of_a_transcription_model_are_a_404(gateway: Gateway) -> None:

@@ -212,7 +212,6 @@ async def test_an_unknown_speech_model_is_a_404_that_lists_the_known_ones(gatewa
         ({"input": " \n"}, "input"),
         ({"input": 5}, "input"),
         ({"input": "x" * 4097}, "input"),
-        ({"model": None}, "model"),
         ({"model": ""}, "model"),
         ({"model": "x" * 257}, "model"),
         ({"voice": 3}, "voice"),
@@ -239,6 +238,40 @@ async def test_a_bad_field_is_a_400_that_names_it(gateway: Gateway, fields: dict
 async def test_a_json_value_that_cannot_be_sent_on_is_a_400(gateway: Gateway, raw: bytes, param: str) -> None:
     answer = await gateway.http.post(SPEECH, content=raw, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+NULLS = ("model", "voice", "speed", "stream_format", "stream", "response_format", "instructions", "seed", "user")
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+async def test_null_and_blank_fields_count_as_absent(gateway: Gateway, triton: FakeTriton, blank: str | None) -> None:
+    names = [name for name in NULLS if blank is None or name != "model"]
+    answer = await gateway.http.post(SPEECH, json={**HELLO, **dict.fromkeys(names, blank)})
+    assert (answer.status_code, answer.headers["x-tritone-model"]) == (200, "kokoro-82m")
+    assert "x-tritone-ignored" not in answer.headers
+    assert triton.calls[-1].parameters == {}
+
+
+async def test_speech_without_a_model_comes_from_the_first(gateway: Gateway) -> None:
+    answer = await gateway.http.post(SPEECH, json={"input": "Hello."})
+    assert answer.headers["x-tritone-model"] == "kokoro-82m"
+
+
+@pytest.mark.parametrize("blank", [None, "", " "])
+async def test_a_blank_text_is_named(gateway: Gateway, blank: str | None) -> None:
+    status, error = await error_of(gateway, input=blank)
+    assert (status, error["param"]) == (400, "input")
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+async def test_a_blank_model_is_named(gateway: Gateway, blank: str) -> None:
+    status, error = await error_of(gateway, model=blank)
+    assert (status, error["param"]) == (400, "model")
+
+
+async def test_pcm_has_its_rate_in_a_header(gateway: Gateway) -> None:
+    answer = await gateway.openai.audio.speech.with_raw_response.create(**HELLO, response_format="pcm")
+    assert answer.headers["x-sample-rate"] == "24000"
 
 
 async def test_fields_without_effect_are_named_in_a_header(gateway: Gateway) -> None:

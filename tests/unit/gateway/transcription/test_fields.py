@@ -115,6 +115,7 @@ async def test_auto_is_a_chunking_strategy(gateway: Gateway) -> None:
     [
         ({"languages[]": ["klingon"]}, "languages[]"),
         ({"languages": "klingon"}, "languages"),
+        ({"languages[1]": "klingon"}, "languages[]"),
         ({"languages[]": ["de"], "language": "de"}, "languages[]"),
         ({"keywords[]": ["x" * 1000]}, "keywords[]"),
         ({"keywords[]": ["x"] * 300}, "keywords[]"),

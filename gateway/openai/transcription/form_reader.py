@@ -1,0 +1,131 @@
+"""Read the form of a recording, in the spellings of many clients: as multipart, or as JSON with the audio in base64."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Final
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.datastructures import FormData, UploadFile
+
+from gateway import untrusted_json
+from gateway.audio.inline import from_base64, from_data_url, is_data_url
+from gateway.errors import BadRequest, UnsupportedMedia
+from gateway.request_context import services_of
+
+FORM: Final = "multipart/form-data"
+_JSON: Final = "application/json"
+_MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
+"""Largest text field: 10 s of uncompressed stereo, 32 bits at 96 kHz, in base64 (`known_speaker_references`)."""
+_ITEM: Final = re.compile(r"\[\d*]$")
+
+JSON_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "content": {
+            _JSON: {
+                "schema": {
+                    "type": "object",
+                    "description": "The fields of the form, with `input_audio` in place of `file`.",
+                    "required": ["input_audio"],
+                    "properties": {
+                        "input_audio": {
+                            "type": "object",
+                            "required": ["data"],
+                            "properties": {
+                                "data": {"type": "string", "description": "The recording in base64."},
+                                "format": {"type": "string", "description": "Its container; found out from the data."},
+                            },
+                        }
+                    },
+                    "additionalProperties": True,
+                }
+            }
+        }
+    }
+}
+"""The body as OpenRouter defines it, and as Open WebUI can send it, in OpenAPI's words."""
+
+
+class FormRoute(APIRoute):
+    """A route whose form may come as JSON, with lists in any spelling; blank fields count as absent."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of the route."""
+        handle = super().get_route_handler()
+
+        async def read_and_handle(request: Request) -> Response:
+            form_request = _FormRequest(request.scope, request.receive)
+            await form_request.read()
+            return await handle(form_request)
+
+        return read_and_handle
+
+
+class _FormRequest(Request):
+    """A request with the form that was read."""
+
+    async def read(self) -> None:
+        """Read the form. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
+        sent = self.headers.get("content-type", "none")
+        kind = sent.partition(";")[0].strip().lower()
+        if kind == FORM:
+            form = await self.form(max_part_size=_MAX_TEXT_BYTES)
+        elif kind == _JSON:
+            limit = (await services_of(self)).settings.max_upload_bytes
+            form = FormData(await asyncio.to_thread(_items, await self.body(), limit))
+        else:
+            raise UnsupportedMedia(f"content type {sent!r} is not supported; send {FORM}")
+        try:
+            self._form = FormData(list(_normalized(form.multi_items())))
+        except BadRequest:
+            await form.close()
+            raise
+
+
+def _items(body: bytes, max_bytes: int) -> list[tuple[str, UploadFile | str]]:
+    """Return the form that a JSON body stands for."""
+    try:
+        fields = untrusted_json.parse_object(body, max_bytes=max_bytes)
+    except untrusted_json.MalformedJson as error:
+        raise BadRequest(f"body: {error}") from None
+    items: list[tuple[str, UploadFile | str]] = [("file", _recording(fields.pop("input_audio", None)))]
+    for name, value in fields.items():
+        if isinstance(value, list):
+            items += [(f"{_ITEM.sub('', name)}[]", _text(item)) for item in value]
+        else:
+            items.append((name, _text(value)))
+    return items
+
+
+def _recording(audio: Any) -> UploadFile:
+    data = audio.get("data") if isinstance(audio, dict) else None
+    if not isinstance(data, str):
+        raise BadRequest('input_audio: send {"data": the recording in base64}', param="input_audio")
+    try:
+        content = from_data_url(data) if is_data_url(data) else from_base64(data)
+    except ValueError:
+        raise BadRequest("input_audio: `data` is not base64", param="input_audio") from None
+    return UploadFile(io.BytesIO(content), size=len(content), filename="input_audio")
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _normalized(items: Iterable[tuple[str, UploadFile | str]]) -> Iterator[tuple[str, UploadFile | str]]:
+    """Yield the fields that are not blank, the items of a list all under the name with empty brackets."""
+    items = [(_ITEM.sub("[]", name), value) for name, value in items]
+    lists = {name for name, _ in items if name.endswith("[]")}
+    for name, value in items:
+        if isinstance(value, str) and not value.strip():
+            if name == "model":
+                raise BadRequest("model: it is empty; send a model's name, or leave it out", param="model")
+            continue
+        yield (f"{name}[]" if f"{name}[]" in lists else name), value
