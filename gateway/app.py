@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,7 @@ from gateway.middleware import (
     ErrorMiddleware,
     HeadMiddleware,
 )
+from gateway.openapi import document, error_responses
 from gateway.settings import GatewaySettings
 from gateway.surface_ports import SurfacePortsMiddleware, prefixes_by_port
 from gateway.surfaces import SurfaceTable, load_surfaces
@@ -52,15 +54,14 @@ def create_app(
     app = FastAPI(
         title="Tritone",
         version=VERSION,
-        description="Speech to text and text to speech on NVIDIA Triton, behind OpenAI's audio API.",
+        description="\n\n".join(
+            ["Speech to text and text to speech on NVIDIA Triton.", *filter(None, (each.notes for each in surfaces))]
+        ),
         lifespan=lifespan,
+        docs_url=None,  # `gateway.pages` has a page that needs no network
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         middleware=[Middleware(SurfacePortsMiddleware, prefixes=ports), *_middleware(settings, table, timing, secrets)],
-        responses={
-            "4XX": {"model": errors.ErrorEnvelope, "description": "The request is wrong"},
-            "5XX": {"model": errors.ErrorEnvelope, "description": "The server failed, or is at capacity"},
-        },
     )
 
     app.state.client_secrets = secrets
@@ -71,7 +72,10 @@ def create_app(
     app.add_exception_handler(HTTPException, respond)
     app.add_exception_handler(RequestValidationError, respond)
     for surface in surfaces:
-        app.include_router(surface.router)
+        app.include_router(surface.router, responses=error_responses(surface.error_model))
+    app.openapi = partial(  # type: ignore[method-assign]
+        document, app, table.open_paths, needs_key=bool(settings.api_keys)
+    )
     return app
 
 

@@ -56,4 +56,4 @@ async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") 
     return Response(encode(REGISTRY), media_type=content_type)
 
 
-SURFACE: Final = Surface(router, open_paths=frozenset({"/health", "/ready", "/metrics", "/docs", "/openapi.json"}))
+SURFACE: Final = Surface(router, open_paths=frozenset({"/health", "/ready", "/metrics"}))

@@ -16,6 +16,8 @@ from gateway.telemetry import RequestRecord
 
 T = TypeVar("T")
 
+_KEY_HEADERS: Final = "x-api-key", "api-key"
+"""Headers of clients that were made for other servers."""
 _KEY_PROTOCOL: Final = "openai-insecure-api-key."
 
 
@@ -39,8 +41,10 @@ Telemetry = Annotated[RequestRecord, Depends(record_of)]
 
 def sent_keys(scope: Scope) -> list[str]:
     """Return the API keys that a client sent."""
-    scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
+    headers = Headers(scope=scope)
+    scheme, _, sent = headers.get("authorization", "").partition(" ")
     keys = [sent.strip()] if scheme.lower() == "bearer" else []
+    keys += [headers[name].strip() for name in _KEY_HEADERS if name in headers]
     # Browsers cannot set headers on a WebSocket; OpenAI's clients put the key among the subprotocols there.
     offered = scope.get("subprotocols", [])
     return keys + [name.removeprefix(_KEY_PROTOCOL) for name in offered if name.startswith(_KEY_PROTOCOL)]

@@ -11,11 +11,12 @@ from typing import Final
 
 from fastapi import APIRouter
 from fastapi.responses import Response
+from pydantic import BaseModel
 
-from gateway.errors import HttpError, openai_response
+from gateway.errors import ErrorEnvelope, HttpError, openai_response
 from tritone.settings import UnusableSettingError
 
-BUILT_IN: Final = ("openai", "health", "whisper")
+BUILT_IN: Final = ("openai", "health", "pages", "whisper")
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 
@@ -35,6 +36,10 @@ class Surface:
     exposed_headers: tuple[str, ...] = ()
     """Response headers that scripts in browsers may read (CORS)."""
     error_response: Callable[[HttpError], Response] = openai_response
+    error_model: type[BaseModel] = ErrorEnvelope
+    """The form of the bodies of `error_response`, for the OpenAPI document."""
+    notes: str = ""
+    """What the OpenAPI document cannot list, such as WebSockets, in Markdown."""
     field_names: Mapping[str, str] = field(default_factory=dict)
     """The fields of the use cases and models that have another name in this surface's requests -> that name."""
 

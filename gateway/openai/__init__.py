@@ -28,4 +28,6 @@ SURFACE: Final = Surface(
     secret_paths=frozenset({PATH}),
     exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
+    notes="`/v1/realtime` is a WebSocket: live transcription in the events of OpenAI's Realtime API, with the query "
+    "parameter `model`. A browser sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
 )

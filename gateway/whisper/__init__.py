@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.surfaces import Surface
-from gateway.whisper.protocol import error_response
+from gateway.whisper.protocol import Failure, error_response
 from gateway.whisper.router import PREFIX, router
 
 SURFACE: Final = Surface(
@@ -13,5 +13,6 @@ SURFACE: Final = Surface(
     open_paths=frozenset({f"{PREFIX}/health"}),
     prefix=f"{PREFIX}/",
     error_response=error_response,
+    error_model=Failure,
     field_names={"audio": "file"},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
@@ -14,19 +14,14 @@ from gateway.core.transcribe import TranscriptionRequest, transcribe
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.openai.response_headers import model_headers
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
-from gateway.whisper.protocol import Failure, Health, ProcessedTranscription, Transcription
+from gateway.whisper.protocol import Health, ProcessedTranscription, Transcription
 from tritone import languages
 from tritone.contract import TranscriptionOptions
 from tritone.errors import InvalidInput
 
 PREFIX: Final = "/whisper"
 _MOST_CHARACTERS: Final = 32_768
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": Failure, "description": text}
-    for status, text in {"4XX": "The request is wrong", "5XX": "The server failed, or is at capacity"}.items()
-}
-
-router = APIRouter(prefix=PREFIX, tags=["whisper"], responses=_ERRORS)
+router = APIRouter(prefix=PREFIX, tags=["whisper"])
 
 Recording = Annotated[UploadFile, File(description="The recording, in any container that FFmpeg reads.")]
 Language = Annotated[str, Form(description="Language of the recording, such as `ko`; empty or `auto`: detected.")]

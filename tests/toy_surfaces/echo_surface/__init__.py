@@ -45,9 +45,21 @@ async def about() -> dict[str, str]:
     return {"surface": "echo"}
 
 
+class Problem(BaseModel):
+    """An error."""
+
+    problem: str
+
+
 def error_response(error: HttpError) -> JSONResponse:
     """Return an error in this surface's form."""
     return JSONResponse({"problem": error.message}, error.status, error.headers)
 
 
-SURFACE: Final = Surface(router, open_paths=frozenset({"/toy/about"}), prefix="/toy/", error_response=error_response)
+SURFACE: Final = Surface(
+    router,
+    open_paths=frozenset({"/toy/about"}),
+    prefix="/toy/",
+    error_response=error_response,
+    error_model=Problem,
+)

@@ -99,11 +99,10 @@ async def test_the_schema_has_the_real_bodies_options_and_errors(gateway: Gatewa
     assert {"temperature", "seed"} <= options.keys()
     assert all(fields[name]["description"].startswith(doc) for name, doc in options.items())
     assert {"audio/mpeg", "audio/ogg", "text/event-stream"} <= speech["responses"]["200"]["content"].keys()
-    for path in schema["paths"].values():
-        for operation in path.values():
+    for name, path in schema["paths"].items():
+        for operation in path.values() if name.startswith("/v1/") else ():
             assert operation["responses"]["4XX"]["content"]["application/json"]["schema"]["$ref"].endswith(
                 "/ErrorEnvelope"
             )
             assert "422" not in operation["responses"]
     assert "HTTPValidationError" not in schema["components"]["schemas"]
-    assert (await gateway.http.get("/docs")).status_code == 200

@@ -88,6 +88,13 @@ async def test_a_request_with_any_of_the_keys_is_accepted(serve: Serve, key: str
         assert (await client.models.list()).data
 
 
+@pytest.mark.parametrize("header", ["x-api-key", "api-key"])
+async def test_a_key_may_be_in_the_headers_of_other_servers_clients(serve: Serve, header: str) -> None:
+    async with serve(**KEYS) as gateway:
+        assert (await gateway.http.get("/v1/models", headers={header: "sk-two"})).status_code == 200
+        assert (await gateway.http.get("/v1/models", headers={header: "sk-three"})).status_code == 401
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -117,10 +124,10 @@ async def test_a_wrong_key_is_an_authentication_error_of_the_sdk(serve: Serve) -
             await gateway.openai.models.list()
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics", "/", "/docs", "/favicon.ico", "/openapi.json"])
 async def test_probes_metrics_and_docs_need_no_key(serve: Serve, path: str) -> None:
     async with serve(**KEYS) as gateway:
-        assert (await gateway.http.get(path)).status_code == 200
+        assert (await gateway.http.get(path, follow_redirects=True)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tts-1", "/v1/audio/models", "/v1/audio/voices"])
