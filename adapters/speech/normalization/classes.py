@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from adapters.speech.normalization import dates, identifiers, ordinals, symbols
+from adapters.speech.normalization import calendar_names, dates, identifiers, ordinals, symbols
 from adapters.speech.normalization.agreement import agree
 from adapters.speech.normalization.cleaning import RAISED
 from adapters.speech.normalization.language import Language, Noun, find_language
@@ -25,6 +25,13 @@ _VULGAR = {
 }  # fmt: skip
 _VULGAR_SIGN = re.compile(rf"(?:(?<!\w)(\d{{1,9}}) ?)?([{''.join(_VULGAR)}])")
 _SLASHED = re.compile(r"(?<![\w./])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3})(?![\w/]|\.\d)")
+_SCORED = re.compile(
+    r"\b((?i:scored?|scores|rated?|rating(?: of| is)?|graded?|mark of|score (?:of|is|was)|note(?: de)?|"
+    r"nota(?: de| di)?|puntuación de|voto(?: di)?)(?: an?| un)? )(\d{1,3}(?:[.,]\d)?)/(\d{1,3})(?![\w/]|[.,]\d)"
+)
+_OF_TEN = re.compile(r"(?<![\w./])(?<!\d[ ,])([4-9](?:[.,]5)?)/(10)(?![\w/]|[.,]\d| (?:of|de|di|inch|miles?|cups?)\b)")
+_OF_TWENTY = re.compile(r"(?<![\w./])(?<!\d[ ,])((?:[2-9]|1\d)(?:,5)?)/(20)(?![\w/]|,\d| (?:de|d'))")
+_BARE_DECIMAL = re.compile(r"(?<![\w.,)$€£¥₹])\.(?=\d{1,12}(?![\w.]))")
 _RAISED = re.compile(r"(?<=[\w)])([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6})(?!\w)")
 _CARET = re.compile(r"(?<=\w)\^(-?\d{1,6})\b")
 _LOWERED = re.compile(r"(?<=[A-Za-z)])([₀-₉]{1,4})")
@@ -34,9 +41,10 @@ _RANGE_END = r"(?![\w/-]|[.,:]\d)"
 def write_out(text: str, language: Language) -> str:
     """Return `text` with the signs of its numbers as words; plain numbers stay digits."""
     rules = _rules(language.code)
-    text = symbols.write_out(text, language.code)
+    text = _BARE_DECIMAL.sub(language.written("0."), symbols.write_out(text, language.code))
     text = rules.fractions_by_sign(rules.powers(text))
-    text = identifiers.write_out(dates.write_out(text, language), language.code)
+    text = dates.write_out(calendar_names.write_out(text, language), language)
+    text = identifiers.write_out(text, language.code)
     text = rules.money.write_out(text)
     text = ordinals.write_out(text, language)
     text = rules.sums(text)
@@ -65,7 +73,7 @@ class _Rules:
         self._range = re.compile(
             rf"(?<![\w/-])(?<!\d[.,:])({number}%?|\d{{1,2}} (?:am|pm))(?: ?[–—~] ?|-| - )({number})(?=(%)|{_RANGE_END})"
         )
-        self._ratio = re.compile(r"(?<![\w.,:/])(\d{1,4}):(\d{1,4})(?![\w:/]|[.,]\d)")
+        self._ratio = re.compile(r"(?<![\w.,:/])(\d{1,4}):(\d{1,3}(?:[.,]\d{3}){1,2}(?!\d)|\d{1,4})(?![\w:/]|[.,]\d)")
         self._sign = re.compile(rf"(?<![\w)\]%.,])(?<!\d )[-−–](?={number}(?![\w-])|[.,]?\d|[$€£¥₹])")
         self._grouped = re.compile(rf"(?<![\w])(?<!\d[.,]){number}(?![\w]|[.,]\d)")
 
@@ -104,6 +112,9 @@ class _Rules:
     def fractions(self, text: str) -> str:
         """1/2, 3/4 and 1 1/2, where both parts are small; 50/50 is left as two numbers."""
         text = re.sub(r"(?<![\w/])(\d{1,2})/(\d{1,3})(?:rds?|ths?)\b", r"\1/\2", text)
+        text = _SCORED.sub(lambda m: f"{m[1]}{m[2]} {self.words['out_of']} {m[3]}", text)
+        twentieths = _OF_TWENTY if self.language.code == "fr" else _OF_TEN
+        text = twentieths.sub(lambda m: f"{m[1]} {self.words['out_of']} {m[2]}", text)
         text = _SLASHED.sub(self._slashed, text)
         text = self._agreed_half(text)
         if self.language.code == "en":
@@ -166,6 +177,8 @@ class _Rules:
 
     def ranges(self, text: str) -> str:
         """10-15, 5–10 %, 3-2 and 16:9."""
+        if self.language.code == "en":
+            text = re.sub(r"(?<![\w.,/-])(\d{1,3})-(\d{1,3})-(?=[a-z]{3,12}\b)", r"\1 to \2 ", text)
         text = self._range.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
         return self._ratio.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from adapters.speech.normalization.numerals import cardinal
 from adapters.speech.normalization.roman import number_of
 
 _STARTERS = (
@@ -53,6 +54,9 @@ _SPAN = re.compile(r"(?<![\w.,$€£-])(1\d)(\d\d) ?[-–] ?(1\d|20)(\d\d)(?![\w
 _SEASON = re.compile(r"(?<![\w.,/])(1[89]|20)(\d\d)/(\d\d)(?![\w/])")
 _SINGLE = re.compile(r"\((1\d)(\d\d)\)|(?<=\bthe )(1[1-9])(\d\d)(?= (?!of|or|and)[a-z]{4,20}\b(?<!s)|$|[,.;] )")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|['’])?(\d0)['’]?s\b")
+_POSSESSIVE = re.compile(r"(?<![\w.,$€£-])(1[1-9])(\d\d)(?=['’]s\b)")
+_PLURAL = re.compile(r"\b([A-Z]{1,3}-?)(\d{1,3})s\b")
+"""The plural of a name such as B-52."""
 _SHORT_YEAR = re.compile(r"(?<![\w'’])['’](\d\d)(?!\w)(?!['’\"])")
 _TENS = (
     "hundreds",
@@ -100,6 +104,7 @@ def before_classes(text: str) -> str:
 
 def after_classes(text: str) -> str:
     """Apply the rules of years to what the dates have left."""
+    text = _PLURAL.sub(lambda m: f"{m[1]}{_plural(cardinal(m[2], 'en'))}", text)
     return _AFTER_MONTH.sub(lambda m: m[1] + year(m[2], m[3]), text)
 
 
@@ -129,7 +134,9 @@ def _years(text: str) -> str:
     text = _LIKELY_YEAR.sub(lambda m: f"{m[1]} {year(m[2], m[3])}", text)
     text = _SINGLE.sub(lambda m: f"({year(m[1], m[2])})" if m[1] else year(m[3], m[4]), text)
     text = re.sub(r"\b(est\.?|established) (1\d)(\d\d)\b", lambda m: f"established {year(m[2], m[3])}", text)
+    text = re.sub(r"(?<=\d0s)[-–](?=\d{0,2}\d0s)", " to ", text)
     text = _DECADE.sub(_decade, text)
+    text = _POSSESSIVE.sub(lambda m: year(m[1], m[2]), text)
     return _SHORT_YEAR.sub(r"\1", text)
 
 
@@ -146,6 +153,13 @@ def _romans(text: str) -> str:
     for pattern in (_NUMBERED, _GENERIC):
         text = pattern.sub(lambda m: f"{m[1]} {number_of(m[2].upper())}" if number_of(m[2].upper()) else m[0], text)
     return text
+
+
+def _plural(number: str) -> str:
+    """Return the plural of a number's words: fifty twos, sixes, forties."""
+    if number.endswith("y"):
+        return number[:-1] + "ies"
+    return number + ("es" if number.endswith("x") else "s")
 
 
 def _english_ordinal(number: int) -> str:

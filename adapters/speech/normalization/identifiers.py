@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from adapters.speech.normalization.numerals import LONGEST_CARDINAL
+from adapters.speech.normalization.us_states import US_STATES
 
 _AFTER = r"(?![\w/]|[.,:]\d|-\d)"
 _BEFORE = r"(?<![\w.,:/$€£+-])"
@@ -50,6 +51,7 @@ _CODE = re.compile(
     r"(?i:\b(code|pin|id|call|dial|extension|zip|code is|pin is|number is|phone|tel|ligue|disque|llame al|appelez le|"
     r"chiamare|chiama|कॉल))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
 )
+_ZIP = re.compile(rf"(, | )({'|'.join(US_STATES)}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w-]|[.,]\d)")
 _SPACED_THOUSANDS = re.compile(r"(?<![\w.,+])(?<!\d )[1-9]\d{0,2}(?: \d{3}){1,4}(?!\d| \d)")
 _MOBILE = re.compile(r"(?<![\w.,/$€£₹-])([6-9]\d{9})(?![\w,/-]|\.\d)")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:[.,]\d{3}){5,}(?!\d)")
@@ -79,6 +81,7 @@ def write_out(text: str, code: str) -> str:
     text = _ADDRESS.sub(lambda m: f" {point} ".join(map(_short, m[1].split("."))), text)
     text = _VERSION.sub(lambda m: _version(m[1], point, code), text)
     if code == "en":
+        text = _ZIP.sub(_zip, text)
         text = re.sub(r"(?<![\w.,:/$€£+-])911(?![\w/%]|[.,:-]\d| [a-z]{3,20}s\b)", "9 1 1", text)
     text = _CODE.sub(lambda m: f"{m[1]}{m[2]}{spaced(m[3])}", text)
     if code == "hi":
@@ -96,6 +99,11 @@ def spaced(number: str) -> str:
 def grouped(number: str) -> str:
     """Return the digits of each group of `number` with spaces between them, and commas between the groups."""
     return ", ".join(spaced(group) for group in re.split(r"[^\dX]{1,3}", number) if group)
+
+
+def _zip(match: re.Match[str]) -> str:
+    before, state, code, rest = match.groups()
+    return f"{before}{US_STATES[state]} {spaced(code)}" + (f", {spaced(rest)}" if rest else "")
 
 
 def _is_phone(text: str) -> bool:

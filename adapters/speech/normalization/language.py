@@ -32,6 +32,10 @@ class Language:
     code: str
     words: dict[str, str]
     months: tuple[str, ...]
+    short_months: dict[str, int]
+    """Abbreviation of a month, without its full stop -> its number."""
+    days: dict[str, str]
+    """Abbreviation of a weekday, without its full stop -> its name."""
     magnitudes: tuple[str, ...]
     """Thousand, million, billion and trillion, after a number."""
     money: dict[str, tuple[Noun, Noun]]
@@ -118,6 +122,8 @@ def find_language(code: str) -> Language | None:
     return Language(
         code=code,
         months=tuple(entry.pop("months")),
+        short_months=entry.pop("short_months"),
+        days=entry.pop("days"),
         magnitudes=tuple(entry.pop("million")),
         money=money,
         units={symbol: Noun.of(text) for symbol, text in entry.pop("units").items()},

@@ -35,7 +35,7 @@ _SHORT_MAGNITUDES = {
 _LONG_MAGNITUDES = {
     "en": "thousand|million|billion|trillion|lakh|crore", "es": "mil|mill[oó]n|millones|mil millones|billones",
     "fr": "mille|millions?|milliards?", "pt": "mil|milhão|milhões|bilhão|bilhões|trilhões",
-    "it": "mila|milione|milioni|miliardo|miliardi", "hi": "हज़ार|लाख|करोड़|अरब",
+    "it": "mila|milione|milioni|miliardo|miliardi", "hi": "हज़ार|हजार|लाख|करोड़|अरब|मिलियन|बिलियन",
 }  # fmt: skip
 _BILLS = "bill|note|coin|fee|fine|gift|coupon|ticket|deal|check|cheque|donation|question|word|tip|discount|prize|bonus"
 
@@ -56,12 +56,16 @@ class MoneyRules:
         self._before = re.compile(rf"(?<![\w$€£])(-|−)?({signs}) ?(-|−)?{number}{large}{until}{end}")
         after_signs = "|".join(map(re.escape, (sign for sign in language.money if not sign[0].isalpha())))
         self._after = re.compile(
-            rf"(?<![\w.,])(-|−)?{number}(?: ?({long})(?!\w))? ?({short})?({after_signs})(?![\w\d])"
+            rf"(?<![\w.,])(-|−)?{number}(?: ?({long})(?!\w)(?: (?:de|di|of)(?= ))?)? ?({short})?({after_signs})(?!\w)"
         )
         self._code_before = re.compile(rf"\b({codes}) ?(?={number})")
         self._code_after = re.compile(rf"(?<![\w.,]){number} ?({codes}|CHF)\b")
         self._bill = re.compile(rf"\$(\d{{1,6}})[ -](?=(?:{_BILLS})\b)")
-        self._per = re.compile(r"/(month|mo|year|yr|week|day|hour|hr|person|night|minute|user|GB|kg|lb)\b")
+        nouns = {form for pair in language.money.values() for noun in pair for form in (noun.one, noun.many)}
+        named = "|".join(sorted(map(re.escape, nouns), key=len, reverse=True))
+        each = "|".join(sorted(map(re.escape, [*language.rates, *language.units]), key=len, reverse=True))
+        each += "|[a-z]{3,12}" if language.code == "en" else ""
+        self._per = re.compile(rf"(?<!\w)({named})( \d{{1,2}})?/({each})(?![\w/])")
 
     def write_out(self, text: str) -> str:
         """Return `text` with its amounts as a number and the name of the currency."""
@@ -75,9 +79,17 @@ class MoneyRules:
             text = re.sub(r"(?<![\w.])(\d{1,4})¢", lambda m: f"{m[1]} {'cent' if m[1] == '1' else 'cents'}", text)
         text = self._before.sub(self._prefixed, text)
         text = self._after.sub(self._suffixed, text)
+        return self._per.sub(self._rated, text)
+
+    def _rated(self, match: re.Match[str]) -> str:
+        """Return a price for each of something, such as dollars a month."""
+        language = self._language
+        each = match[3]
+        name = language.rates.get(each) or (language.units[each].one if each in language.units else each)
+        spoken = f"{match[1]}{match[2] or ''}"
         if language.code == "en":
-            text = self._per.sub(_per, text)
-        return text
+            return f"{spoken} {'an' if name[0] in 'aeiou' or name == 'hour' else 'a'} {name}"
+        return f"{spoken} {language.words['per'].format(name)}"
 
     def _sign(self, code: str, written: str) -> str:
         return _CODES[code] if _CODES[code] in self._language.money else written
@@ -147,10 +159,3 @@ class MoneyRules:
             return f" {self._language.words['and']} {self._language.count(str(cents), cent)}"
         join = self._language.words["cents_join"] if code != "en" else ""
         return f" {join} {cents}" if join else f" {cents}"
-
-
-def _per(match: re.Match[str]) -> str:
-    name = {"mo": "month", "yr": "year", "hr": "hour", "GB": "gigabyte", "kg": "kilogram", "lb": "pound"}.get(
-        match[1], match[1]
-    )
-    return f" {'an' if name == 'hour' else 'a'} {name}"

@@ -25,7 +25,7 @@ _ROMAN = {
     ),
     "it": re.compile(
         r"\b((?:Luigi|Enrico|Carlo|Paolo|Giovanni|Pio|Leone|Vittorio Emanuele|Umberto|Federico|Elisabetta|Filippo|"
-        r"Benedetto|[Cc]apitolo|[Aa]tto)) ([IVXLC]{1,8})\b|\b([IVX]{1,6})(?= secolo\b)"
+        r"Benedetto|[Cc]apitolo|[Ss]ecolo|[Aa]tto)) ([IVXLC]{1,8})\b|\b([IVX]{1,6})(?= secolo\b)"
     ),
     "fr": re.compile(
         r"\b((?:Louis|Henri|Charles|François|Napoléon|Philippe|Jean-Paul|Élisabeth|Elizabeth|Pie|Benoît|Léopold|"

@@ -28,14 +28,13 @@ class UnitRules:
         number = language.number
         names = "|".join(sorted(map(re.escape, language.units), key=len, reverse=True))
         self._unit = re.compile(
-            rf"(?<![\w.,$€£])({number})(?:[ -]?)(?:(sq|cu) )?({names})(²|³|2|3| squared| cubed)?(?![\w'’]|\.\w)(?!²|³)"
-            r"(?:\.(?= [a-z(]))?"
+            rf"(?<![\w.,$€£])(?<![A-Z]-)({number})(?:[ -]?)(?:(sq|cu) )?({names})(²|³|2|3| squared| cubed)?"
+            r"(?![\w'’]|\.\w)(?!²|³)(?:\.(?= [a-z(]))?"
         )
         per = "|".join(sorted(map(re.escape, [*language.units, *language.rates]), key=len, reverse=True))
         self._rate = re.compile(
             rf"(?<![\w.,$€£])({number})[ -]?({names})(²|³|2|3)?/(?:(1) ?)?({per})(²|³|2|3)?(?![\w/])(?!²|³)"
         )
-        self._per = re.compile(rf"(?<=[a-zA-Zà-ÿ\u0900-\u097f])/({per})(?![\w/])")
 
     def write_out(self, text: str) -> str:
         """Units after a number, with their squares and cubes; degrees; feet and inches."""
@@ -103,7 +102,9 @@ class UnitRules:
 def _framed(frame: str, name: str) -> str:
     """Return a square or cubic unit; the adjective follows the name's number."""
     framed = frame.format(name)
-    return framed if name.endswith(("s", "i")) or "{} " not in frame else framed.removesuffix("s")
+    if name.endswith(("s", "i")) or "{} " not in frame:
+        return framed
+    return framed[:-1] + "o" if framed.endswith("i") else framed.removesuffix("s")
 
 
 def _large(match: re.Match[str]) -> str:
