@@ -19,6 +19,7 @@ from supervisor.served_document import DocumentWriter
 from supervisor.silence import silence
 from supervisor.steps import logged
 from supervisor.stubs import Stub, stubs_of
+from supervisor.stuck_load import load_unless_stuck
 from tritone.families import Model
 
 _POLL = 0.05
@@ -35,14 +36,14 @@ class ModelLoader:
         self._secret = secret
         self._document = document
 
-    async def load_all(self) -> None:
+    async def load_all(self, server: Process) -> None:
         """Wait for the server, and load all models at once. Raises `StartError`."""
         async with self._control() as control:
             await until(partial(_server_ready, control))
             try:
                 async with asyncio.TaskGroup() as loads:
                     for model in self._models.values():
-                        loads.create_task(self._load(control, model))
+                        loads.create_task(self._load(control, server, model))
             except ExceptionGroup as failed:
                 raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
 
@@ -82,7 +83,7 @@ class ModelLoader:
         while True:
             try:
                 await control.unload(model.id)
-                await self._load(control, model)
+                await self._load(control, server, model)
                 return
             except LoadError as error:
                 await _unless_dead(server)
@@ -92,10 +93,10 @@ class ModelLoader:
                 console.error(f"{model.id} could not be loaded again: {error}; next try in {pause:g} s")
                 await asyncio.sleep(pause)
 
-    async def _load(self, control: Control, model: Model) -> None:
+    async def _load(self, control: Control, server: Process, model: Model) -> None:
         try:
             async with logged(f"loading {model.id}"):
-                await control.load(model.id)
+                await load_unless_stuck(partial(control.load, model.id), server.pid, model.id)
                 await until(partial(control.model_ready, model.id))
                 description = None if model.kind == "companion" else await control.describe(model)
         except LoadError:

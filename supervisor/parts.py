@@ -65,7 +65,7 @@ class TritonPart:
             ) as server:
                 record_port(self._folder, settings.triton_grpc_port)
                 async with start_deadline(settings.start_timeout):
-                    await server.during(self._loader.load_all())
+                    await server.during(self._loader.load_all(server))
                 server.grace = settings.drain_timeout + IDLE_GRACE
                 self._document.set_server("serving")
                 self._served = True

@@ -15,6 +15,8 @@ _LOOK_SECONDS = 5.0
 _STOPPED_LOOKS = 2
 _SILENT_LOOKS = 6
 """30 seconds: the longest silence of a healthy process on a machine that is five times slower and busy."""
+_IDLE_LOOKS = 12
+"""A minute: longer than a load waits for a compiler or a disk."""
 _BUSY_LOOKS = 120
 """Ten minutes: as long as the longest request."""
 _LEAST_CPU = 0.01
@@ -57,6 +59,15 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
     finally:
         if answer:
             answer.cancel()
+
+
+async def idleness(pids: Sequence[int]) -> None:
+    """Wait until none of these processes has used the CPU, or waited for a device, for a minute."""
+    progress = [_Progress(pid) for pid in pids]
+    while not all(each.idle_looks >= _IDLE_LOOKS for each in progress):
+        await asyncio.sleep(_LOOK_SECONDS)
+        for each in progress:
+            each.look()
 
 
 def _no_answer(looks: int) -> str:

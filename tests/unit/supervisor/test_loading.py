@@ -116,14 +116,17 @@ def served(path: Path) -> ServedModel:
     return model
 
 
+THIS: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None, has_ended=False)
+"""This process in place of Triton: the stubs are its children."""
+
+
 async def keep(loader: ModelLoader) -> None:
-    server: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None, has_ended=False)
-    await loader.keep(server)
+    await loader.keep(THIS)
 
 
 async def begin_to_keep(loader: ModelLoader, triton: Triton) -> asyncio.Task[None]:
     """Load the models, and begin to watch their stubs; return the watching task."""
-    await loader.load_all()
+    await loader.load_all(THIS)
     assert await triton.called.get() == MODEL
     task = asyncio.create_task(keep(loader))
     while await triton.called.get() != MODEL:
@@ -140,7 +143,7 @@ async def stop(task: asyncio.Task[None]) -> None:
 async def test_every_model_and_companion_is_loaded_and_models_are_described(
     loader: ModelLoader, triton: Triton, path: Path
 ) -> None:
-    await loader.load_all()
+    await loader.load_all(THIS)
     assert triton.loaded == {MODEL, "tritone", "transcription-long"}
     assert [request.model_name for request in triton.requests] == [MODEL]
     assert (served(path).state, served(path).description) == ("ready", DESCRIPTION)
@@ -149,14 +152,14 @@ async def test_every_model_and_companion_is_loaded_and_models_are_described(
 async def test_a_model_that_cannot_be_loaded_fails_the_start(loader: ModelLoader, triton: Triton, path: Path) -> None:
     triton.damaged = {MODEL}
     with pytest.raises(StartError, match="not started: weights are damaged"):
-        await loader.load_all()
+        await loader.load_all(THIS)
     assert served(path).state == "failed"
 
 
 async def test_a_model_without_a_description_fails_the_start(loader: ModelLoader, triton: Triton, path: Path) -> None:
     triton.outputs = {}
     with pytest.raises(StartError, match="whisper-base does not describe itself"):
-        await loader.load_all()
+        await loader.load_all(THIS)
     assert served(path).state == "failed"
 
 

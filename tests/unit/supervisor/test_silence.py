@@ -134,3 +134,10 @@ async def test_one_process_of_several_without_progress_is_silent(monkeypatch: py
     monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
     async with asyncio.timeout(60):
         assert await silence(never, [1, 2], may_be_busy=True) == "no answer for 0.006 s"
+
+
+async def test_a_process_that_uses_no_cpu_for_twelve_looks_is_idle(process: Process) -> None:
+    process.looks = itertools.chain([("R", 1.0)] * 20, itertools.repeat(("S", 0.0)))
+    async with asyncio.timeout(60):
+        await module.idleness([PID])
+    assert process.count - 1 == 32
