@@ -17,6 +17,8 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
+SHARED_SERVERS = ("server", "qwen")
+"""The fixtures of tests/e2e that start a server for many files."""
 MODEL_DIR = Path(os.environ.get("MODEL_DIR") or TESTS.parent / "models").resolve()
 
 
@@ -30,10 +32,16 @@ def weights() -> Path:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest applies -m
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test `unit` or `e2e` by its folder, and `weights` by its fixtures."""
+    """Mark each test `unit` or `e2e` by its folder, and `weights` by its fixtures.
+
+    With pytest-xdist, the tests of a file run in one process, and so do all that share a server.
+    """
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
         if folder in ("unit", "e2e"):
             item.add_marker(folder)
-        if "weights" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "weights" in fixtures:
             item.add_marker("weights")
+        shared = next((name for name in SHARED_SERVERS if name in fixtures), None)
+        item.add_marker(pytest.mark.xdist_group(shared or str(item.path.relative_to(TESTS))))
