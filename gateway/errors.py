@@ -41,6 +41,7 @@ from gateway.core.errors import (
     ModelUnavailable,
     PayloadTooLarge,
 )
+from gateway.untrusted_json import MalformedJson
 from tritone.errors import InvalidInput
 
 _RETRY_SECONDS: Final = 1
@@ -284,6 +285,8 @@ def framework_error(request: Request, error: Exception) -> HttpError:
 def _from_routing(request: Request, error: HTTPException) -> HttpError:
     if isinstance(error.__cause__, OSError):
         return http_error(error.__cause__, {})  # FastAPI calls everything that fails while it reads a body a 400
+    if isinstance(error.__cause__, MalformedJson):
+        return BadRequest(f"body: {error.__cause__}")
     if error.status_code == 404:
         return NotFound(f"there is no {request.url.path}; /docs lists the routes")
     if error.status_code == 405:

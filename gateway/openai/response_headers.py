@@ -16,13 +16,17 @@ _CUT_ESCAPE: Final = re.compile(r"%.?$")
 
 
 def model_headers(model: str, ignored: Sequence[str]) -> dict[str, str]:
-    """Return the headers; field names are percent-encoded, and long ones are cut."""
-    headers = {MODEL: model}
-    if ignored:
-        names = (quote(name[:_MOST_CHARS], safe="/[]", errors="replace") for name in ignored[:_MOST_IGNORED])
-        # Three characters for a byte: a cut must not leave a part of an escape.
-        headers[IGNORED] = ", ".join(_CUT_ESCAPE.sub("", name[: 2 * _MOST_CHARS]) for name in names)
-    return headers
+    """Return the headers of a response that a model made."""
+    return {MODEL: model, **ignored_header(ignored)}
+
+
+def ignored_header(names: Sequence[str]) -> dict[str, str]:
+    """Return the header with the names of fields without effect, percent-encoded, long ones cut; none without names."""
+    if not names:
+        return {}
+    encoded = (quote(name[:_MOST_CHARS], safe="/[]", errors="replace") for name in names[:_MOST_IGNORED])
+    # Three characters for a byte: a cut must not leave a part of an escape.
+    return {IGNORED: ", ".join(_CUT_ESCAPE.sub("", name[: 2 * _MOST_CHARS]) for name in encoded)}
 
 
 def documented(headers: dict[str, str]) -> dict[str, Any]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.openai.models.protocol import ModelList, ModelObject, SpeechModelList, VoiceList
 from gateway.openai.models.serving import model_list, speech_model_list, voice_list
+from gateway.openai.response_headers import ignored_header
 from gateway.request_context import GatewayServices
 
-router = APIRouter(prefix="/v1", tags=["lists"])
+
+async def name_ignored(request: Request, response: Response) -> None:
+    """Dependency: name the query parameters that the route does not read."""
+    own = {param.name for param in request.scope["route"].dependant.query_params}
+    response.headers.update(ignored_header([name for name in request.query_params if name not in own]))
+
+
+router = APIRouter(prefix="/v1", tags=["lists"], dependencies=[Depends(name_ignored)])
 
 LIST_PATHS: Final = frozenset({"/v1/models", "/v1/models/", "/v1/audio/models", "/v1/audio/voices"})
 """The paths that PUBLIC_LISTS opens; one that ends in a slash stands for all below it."""

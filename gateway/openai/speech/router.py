@@ -8,13 +8,14 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.audio.formats import MEDIA_TYPES
+from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from gateway.streaming import StreamedResponse
 
-router = APIRouter(tags=["speech"])
+router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {

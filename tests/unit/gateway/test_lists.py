@@ -98,6 +98,13 @@ async def test_voices_of_a_transcription_model_are_a_404(gateway: Gateway) -> No
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, "model")
 
 
+async def test_query_parameters_without_effect_are_named(gateway: Gateway) -> None:
+    assert "x-tritone-ignored" not in (await gateway.http.get("/v1/audio/voices?model=tts-1")).headers
+    answer = await gateway.http.get("/v1/audio/voices?model=tts-1&legacy=true&a%0D%0Ab=1")
+    assert (answer.status_code, answer.headers["x-tritone-ignored"]) == (200, "legacy, a%0D%0Ab")
+    assert (await gateway.http.get("/v1/models?after=x")).headers["x-tritone-ignored"] == "after"
+
+
 async def test_a_trailing_slash_lists_the_models_too(gateway: Gateway) -> None:
     assert (await gateway.http.get("/v1/models/")).json() == (await gateway.http.get("/v1/models")).json()
 
