@@ -15,6 +15,7 @@ from tritone.contract import (
     LONG_TRANSCRIPTION,
     SERVER,
     SPEECH,
+    STREAMED_TRANSCRIPTION,
     TRANSCRIPTION,
     VOICE_CLONE,
     Interface,
@@ -49,7 +50,8 @@ Triton's batches. Numbers and booleans may be sent as text.
 - **Set a deadline.** A busy model answers late, and Triton does not end a call by itself. A call is cancelled when its
   deadline passes, and its work is dropped. If your client cannot set a deadline, send Triton's request parameter
   `timeout` (int64, microseconds from the request's arrival to its last response) to Qwen3-TTS: when the time is over, a
-  waiting request is rejected as overloaded, and a running one ends with `deadline: ...`. Other models ignore `timeout`.
+  waiting request is rejected as overloaded, and a running one ends with `deadline: ...`. Qwen2.5-Omni heeds it too;
+  other models ignore `timeout`.
 - **Cancel work that you no longer need**: cancel the gRPC call. The model checks for it before each piece of work.
 - **Avoid two faults of Triton 2.51**, the embedded server. Each can crash it, with all its models. (1) Never open a
   stream with the metadata `triton_grpc_error: true`: an error that a model sends at once ends the process. (2) A unary
@@ -100,6 +102,11 @@ model to another have no priority in Triton 2.51; it would matter only where mor
 client cancels, no further window is started.
 
 The recording passes through shared memory, 230 MB for each hour: give a container enough /dev/shm."""
+
+_STREAMED_INTRODUCTION = """\
+Some models schedule their windows themselves and are decoupled: call `ModelStreamInfer`. Their last response is that of
+a transcription; with `partial_text` the text comes before it, piece by piece. They heed `timeout`. Their windows may be
+longer, see `window_seconds` in the description."""
 
 _SERVER_INTRODUCTION = """\
 The model `tritone` reports the models of its server and their states. It is loaded on every server, as soon as Triton
@@ -180,6 +187,7 @@ def page() -> str:
                 f"{_DESCRIPTION_INTRODUCTION}\n{_TRANSCRIPTION_DESCRIPTION}",
                 _TRANSCRIPTION_EXAMPLE,
             ),
+            _streamed_transcription(catalogue),
             _long_transcription(),
             _server(),
         ]
@@ -232,6 +240,13 @@ def _section(
 def _voice_clone() -> str:
     more = [tensor for tensor in VOICE_CLONE.inputs if tensor not in SPEECH.inputs]
     return "\n\n".join(["## Voice clone", "As speech, with one more input:", _tensors(more)]) + "\n"
+
+
+def _streamed_transcription(catalogue: Catalogue) -> str:
+    models = [f"`{id_}`" for id_, model in catalogue.models.items() if model.interface == "streamed_transcription"]
+    parts = ["## Transcription with the text as it is decoded", _STREAMED_INTRODUCTION, f"Models: {', '.join(models)}."]
+    parts += ["### Outputs", "Those of a transcription, and:", _tensors(STREAMED_TRANSCRIPTION.outputs)]
+    return "\n\n".join(parts) + "\n"
 
 
 def _long_transcription() -> str:

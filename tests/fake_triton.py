@@ -36,7 +36,7 @@ CREATED = 1_790_000_000
 TRANSCRIPTION = TranscriptionDescription(
     tuple(NAMES),
     ("transcribe", "translate"),
-    tuple(name for name in TranscriptionOptions.types() if name != "describe"),
+    tuple(name for name in TranscriptionOptions.types() if name not in ("describe", "partial_text")),
 )
 """A transcription model that supports everything."""
 

@@ -1,10 +1,10 @@
 """The contract between the models inside Triton and their gRPC clients.
 
-Five interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording
-of the voice), `TRANSCRIPTION` (speech to text; one window in, one response out), `LONG_TRANSCRIPTION` (the same for a
-recording of any length; decoupled, one response for each window) and `SERVER` (the models of a server). Inputs that
-every request has are tensors. Optional values travel as request parameters, because an optional tensor that only some
-requests carry splits Triton's batches.
+Six interfaces: `SPEECH` (text to speech; decoupled, a stream of responses), `VOICE_CLONE` (the same with a recording of
+the voice), `TRANSCRIPTION` (speech to text; one window in, one response out), `STREAMED_TRANSCRIPTION` (the same with
+the text as it is decoded; decoupled), `LONG_TRANSCRIPTION` (the same for a recording of any length; decoupled, one
+response for each window) and `SERVER` (the models of a server). Inputs that every request has are tensors. Optional
+values travel as request parameters, because an optional tensor that only some requests carry splits Triton's batches.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ __all__ = [
     "SERVER",
     "SPEECH",
     "SPEECH_RATE",
+    "STREAMED_TRANSCRIPTION",
     "TRANSCRIPTION",
     "VOICE_CLONE",
     "WINDOW_SECONDS",
@@ -181,6 +182,16 @@ class TranscriptionOptions(Options):
     )
     word_timestamps: bool = option(False, doc="Also return the `word_*` outputs.")
     logprobs: bool = option(False, doc="Also return `token_logprobs` and `token_text`.")
+    repetition_penalty: float | None = option(
+        None, unit="0.5-2", doc="Above 1, tokens that were already used, in the prompt too, become less probable."
+    )
+    max_new_tokens: int | None = option(None, unit="tokens", doc="End the text of a window after this many tokens.")
+    seed: int | None = option(
+        None, doc="Of sampling. Not set: random. The same seed and request give the same text on the same machine."
+    )
+    partial_text: bool = option(
+        False, doc="Also send each piece of the text as it is decoded, in `text_delta` of responses of its own."
+    )
     background: bool = option(
         False,
         doc="For the windows of a recording after its first: they are transcribed in batches of their own, beside the "
@@ -189,10 +200,13 @@ class TranscriptionOptions(Options):
     describe: bool = option(False, doc="Answer with `description` alone and transcribe nothing.")
 
     def check(self) -> None:
-        """Raise `InvalidInput` for an unknown task or a temperature outside 0-1."""
+        """Raise `InvalidInput` for an unknown task or a number out of range."""
         if self.task not in ("transcribe", "translate"):
             raise InvalidInput("task", f"{self.task!r} is unknown; choose transcribe or translate")
         check_range("temperature", self.temperature, 0, 1)
+        check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
+        check_range("max_new_tokens", self.max_new_tokens, 1)
+        check_range("seed", self.seed, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +300,7 @@ TRANSCRIPTION = Interface(
     ),
     options=TranscriptionOptions,
     outputs=(
-        Tensor("language", "BYTES", (1,), "ISO 639-1", "The language given, or the one detected."),
+        Tensor("language", "BYTES", (1,), "ISO 639-1", "The language given, or the one detected; empty if none was."),
         Tensor(
             "language_probability",
             "FP32",
@@ -341,6 +355,21 @@ TRANSCRIPTION = Interface(
     decoupled=False,
 )
 
+STREAMED_TRANSCRIPTION = dataclasses.replace(
+    TRANSCRIPTION,
+    outputs=(
+        Tensor(
+            "text_delta",
+            "BYTES",
+            (1,),
+            "UTF-8",
+            "Only for `partial_text`: the next piece of the text. All pieces together are the text of all segments.",
+        ),
+    ),
+    final_outputs=TRANSCRIPTION.outputs,
+    decoupled=True,
+)
+
 LONG_TRANSCRIPTION = Interface(
     inputs=(
         Tensor(
@@ -365,11 +394,14 @@ SERVER = Interface(
     outputs=(Tensor("document", "BYTES", (1,), "JSON", "The models of this server and their states."),),
 )
 
-InterfaceName = Literal["speech", "voice_clone", "transcription", "long_transcription", "server"]
+InterfaceName = Literal[
+    "speech", "voice_clone", "transcription", "streamed_transcription", "long_transcription", "server"
+]
 INTERFACES: Mapping[InterfaceName, Interface] = {
     "speech": SPEECH,
     "voice_clone": VOICE_CLONE,
     "transcription": TRANSCRIPTION,
+    "streamed_transcription": STREAMED_TRANSCRIPTION,
     "long_transcription": LONG_TRANSCRIPTION,
     "server": SERVER,
 }

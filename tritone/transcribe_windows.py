@@ -152,15 +152,19 @@ class _Language:
     def __init__(self, given: str) -> None:
         self.name = given
         self._doubtful: list[tuple[float, str]] = []
+        self._undetected = False
 
     @property
     def is_fixed(self) -> bool:
-        """True for one language; False for `auto` and for several candidates."""
-        return not is_auto(self.name) and "," not in self.name
+        """True for one language, and where the model detects none; else False for `auto` and several candidates."""
+        return self._undetected or (not is_auto(self.name) and "," not in self.name)
 
     def learn(self, transcript: Transcript) -> None:
         """Fix the language of `transcript` if it is confident, or after some doubtful ones the most probable."""
         if self.is_fixed or not transcript.segments:
+            return
+        if not transcript.language:
+            self._undetected = True
             return
         self._doubtful.append((transcript.language_probability, transcript.language))
         probability, most_probable = max(self._doubtful)

@@ -47,6 +47,8 @@ class Recording:
         self.options = LongTranscriptionOptions.from_parameters(json.loads(self._request.parameters() or "{}"))
         if self.options.describe:
             raise InvalidInput("describe", "not supported by this model; call a transcription model")
+        if self.options.partial_text:
+            raise InvalidInput("partial_text", "not supported by this model, which answers by windows; leave it out")
         self._audio: NDArray[np.float32] = pb_utils.get_input_tensor_by_name(self._request, "audio").as_numpy()
         seconds = len(self._audio) / LISTEN_RATE
         if seconds > LONG_SECONDS:

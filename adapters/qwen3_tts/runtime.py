@@ -7,16 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-import torch
-
+from adapters.inflight.precision import AMPERE, choose_dtype, device_of
 from adapters.qwen3_tts.settings import ATTN_IMPLEMENTATION, DTYPE
 from adapters.triton.instance import Instance
-
-_VOLTA, _AMPERE = (7, 0), (8, 0)
-
-
-class UnusableRuntimeError(Exception):
-    """The settings need something that this machine cannot do. The message names what it can do."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +27,7 @@ class Hardware:
     def of(cls, instance: Instance) -> Hardware:
         """Query torch; raises `UnusableRuntimeError` for a GPU that torch does not see."""
         flash_attention = find_spec("flash_attn") is not None
-        if instance.device == "cpu":
-            return cls("cpu", None, flash_attention)
-        if instance.device_index >= torch.cuda.device_count():
-            raise UnusableRuntimeError(
-                f"torch {torch.__version__} does not see GPU {instance.device_index}: check the driver, or DEVICE=cpu"
-            )
-        return cls(
-            f"cuda:{instance.device_index}", torch.cuda.get_device_capability(instance.device_index), flash_attention
-        )
+        return cls(*device_of(instance), flash_attention)
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ class Runtime:
         flash_attention_2 is accepted on any hardware and replaced by sdpa where it cannot run: it means the fastest
         attention.
         """
-        dtype = _dtype(hardware.capability, DTYPE.read(environ))
+        dtype = choose_dtype(hardware.capability, DTYPE.name, DTYPE.read(environ))
         requested = ATTN_IMPLEMENTATION.read(environ)
         reason = _reason_unfit(hardware, dtype)
         attention = requested or "flash_attention_2"
@@ -76,22 +61,9 @@ class Runtime:
         return f"{self.device}, {self.dtype}, {self.attention}" + (f" ({self.note})" if self.note else "")
 
 
-def _dtype(capability: tuple[int, int] | None, requested: str) -> str:
-    if capability is None:
-        if requested == "float16":
-            raise UnusableRuntimeError("DTYPE=float16 needs a GPU; on a CPU choose float32 or bfloat16")
-        return requested or "float32"
-    if capability < _VOLTA:
-        generation = ".".join(map(str, capability))
-        raise UnusableRuntimeError(f"GPUs of compute capability {generation} are too old (7.0 is needed): DEVICE=cpu")
-    if capability < _AMPERE and requested == "bfloat16":
-        raise UnusableRuntimeError("DTYPE=bfloat16 needs a GPU from Ampere on; choose float16")
-    return requested or ("bfloat16" if capability >= _AMPERE else "float16")
-
-
 def _reason_unfit(hardware: Hardware, dtype: str) -> str:
     """Return the reason why flash attention cannot run; empty if it can."""
-    if hardware.capability is None or hardware.capability < _AMPERE:
+    if hardware.capability is None or hardware.capability < AMPERE:
         return "it needs a GPU from Ampere on"
     if dtype == "float32":
         return "it needs 16 bits"

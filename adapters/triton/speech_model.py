@@ -5,13 +5,13 @@ A family gives a `SpeechEngine`; its `TritonPythonModel` is a `SpeechModel` that
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
+from adapters.triton.open_streams import OpenStreams
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_request import SpeechRequest, options_of
@@ -35,8 +35,7 @@ class SpeechModel(ABC):
         """Load the model."""
         instance = Instance.from_args(args)
         self._max_chars = MAX_INPUT_CHARS.read()
-        self._open: set[ResponseStream] = set()
-        self._lock = threading.Lock()
+        self._open: OpenStreams[ResponseStream] = OpenStreams()
         self._engine = self.load(instance)
         self._metrics = Metrics(instance.model)
 
@@ -44,22 +43,18 @@ class SpeechModel(ABC):
         """Submit every request to the engine; responses leave through the requests' response senders."""
         for request in requests:
             stream = ResponseStream(
-                request.get_response_sender(), self._metrics, request.request_id(), on_end=self._forget
+                request.get_response_sender(), self._metrics, request.request_id(), on_end=self._open.discard
             )
-            with self._lock:
-                self._open.add(stream)
+            self._open.add(stream)
             try:
                 self._submit(request, stream)
             except Exception as error:
                 stream.fail(error)
 
     def finalize(self) -> None:
-        """Stop the engine. A stream that it left open is ended here: otherwise client and server wait for ever."""
+        """Stop the engine."""
         self._engine.close()
-        with self._lock:
-            open_streams = list(self._open)
-        for stream in open_streams:
-            stream.fail(RuntimeError("the engine closed without ending this request"))
+        self._open.fail_all()
         self._metrics.close()
 
     def _submit(self, request: Any, stream: ResponseStream) -> None:
@@ -69,7 +64,3 @@ class SpeechModel(ABC):
             stream.describe(description)
         else:
             self._engine.submit(SpeechRequest.from_triton(request, options, description, self._max_chars), stream)
-
-    def _forget(self, stream: ResponseStream) -> None:
-        with self._lock:
-            self._open.discard(stream)

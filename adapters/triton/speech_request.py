@@ -69,7 +69,7 @@ class SpeechRequest:
         text = _input(request, "text")
         assert text is not None, "Triton rejects a request without it"
         return cls.read(
-            text[0], options, model, max_chars, ref_audio=_input(request, "ref_audio"), timeout=_timeout(request)
+            text[0], options, model, max_chars, ref_audio=_input(request, "ref_audio"), timeout=timeout_of(request)
         )
 
 
@@ -78,7 +78,7 @@ def options_of(request: Any) -> SpeechOptions:
     return SpeechOptions.from_parameters(json.loads(request.parameters() or "{}"))
 
 
-def _timeout(request: Any) -> float:
+def timeout_of(request: Any) -> float:
     """Return the request's `timeout` in seconds. Triton leaves it to the model; 0 there means none."""
     return request.timeout() / 1e6 or math.inf
 

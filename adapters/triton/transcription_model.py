@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
 from adapters.triton.background_batcher import BackgroundBatcher
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
-from adapters.triton.options_check import check_supported
 from adapters.triton.responses import response_of, send_error, send_final
 from adapters.triton.transcriber import Transcriber, WindowRequest
-from tritone.contract import TranscriptionDescription, TranscriptionOptions
-from tritone.errors import Cancelled, InvalidInput
-from tritone.languages import candidates_of
+from adapters.triton.window_reader import read_window, transcription_options
+from tritone.contract import TranscriptionDescription
+from tritone.errors import Cancelled
 from tritone.transcript import Transcript
 
 Outcome = Transcript | Exception
-
-_OWN_OPTIONS: Final = ("background",)
-"""Options that this base class serves, whatever the family supports."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +50,6 @@ class TranscriptionModel(ABC):
         """Load the model; Triton calls this once an instance."""
         instance = Instance.from_args(args)
         self._transcriber = self.load(instance)
-        self._supported = (*self._transcriber.description.options, *_OWN_OPTIONS)
         self._metrics = Metrics(instance.model)
         self._parts = ThreadPoolExecutor(self._transcriber.parallel_calls, "part")
         self._background = BackgroundBatcher(self._process)
@@ -77,26 +71,15 @@ class TranscriptionModel(ABC):
     def _read(self, request: Any) -> _PendingWindow | None:
         """Return the request's window. None: the request has had its response, a description or an error."""
         try:
-            options = TranscriptionOptions.from_parameters(json.loads(request.parameters() or "{}"))
+            options = transcription_options(request)
             if options.describe:
                 self._respond(request, self._transcriber.description)
                 return None
-            audio = pb_utils.get_input_tensor_by_name(request, "audio").as_numpy()
-            if audio.shape[0] != 1:
-                raise InvalidInput("audio", f"{audio.shape[0]} rows in one request; send one window a request")
-            window = WindowRequest(audio[0], options)
-            window.check(self._transcriber.description.window_seconds)
-            check_supported(options, self._supported_for(options))
-            self._transcriber.check(options)
+            window = read_window(request, options, self._transcriber.description, self._transcriber.check)
         except Exception as error:
             self._respond(request, error)
             return None
         return _PendingWindow(request, window)
-
-    def _supported_for(self, options: TranscriptionOptions) -> tuple[str, ...]:
-        """Return the supported options; a model of one language accepts it, as clients send a detected language."""
-        only_language = candidates_of(options.language) == self._transcriber.description.languages
-        return (*self._supported, "language") if only_language else self._supported
 
     def _process(self, pending: Sequence[_PendingWindow]) -> None:
         """Transcribe the windows as one batch, without those of cancelled requests, and respond to each request."""

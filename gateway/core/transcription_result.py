@@ -34,21 +34,21 @@ class TranscriptionResult:
 
     @property
     def language_code(self) -> str | None:
-        """The code of the text's language; None if there is no text."""
+        """The code of the text's language; None if there is no text, or the model detects no language."""
         # Later windows are transcribed in the language of the earlier ones; a window without words has none.
         code = next((window.language for window in reversed(self.windows) if window.segments), None)
-        return "en" if code and self.task == "translate" else code
+        return "en" if code and self.task == "translate" else code or None
 
     @property
     def language(self) -> str:
-        """The English name of the text's language; `unknown` if there is no text."""
+        """The English name of the text's language; `unknown` if there is no text, or the model detects no language."""
         code = "en" if self.task == "translate" else self.language_code or ""
         return languages.NAMES.get(code, "unknown")
 
     @property
     def language_codes(self) -> list[str]:
-        """The ISO 639-1 codes of the languages that were spoken, in order."""
-        return list(dict.fromkeys(window.language for window in self.windows if window.segments))
+        """The ISO 639-1 codes of the languages that were spoken, in order; none if the model detects none."""
+        return list(dict.fromkeys(window.language for window in self.windows if window.segments and window.language))
 
     def next_prompt(self) -> str:
         """Return the prompt for the audio that follows: the text so far, less what the model was unsure of."""

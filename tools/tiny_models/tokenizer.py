@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _CORPUS = (
 )
 _ROLES = ("assistant", "user", "system")
 """The package slices the tokens of a turn by number: each of these must be one token, and so must a newline."""
-_SPECIAL = (
+SPEECH_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
@@ -33,6 +34,7 @@ _SPECIAL = (
     "<tts_text_bos_single>",
     "<|audio_pad|>",
 )
+"""The special tokens of Qwen3-TTS; the first pads, the third ends a turn."""
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -49,7 +51,9 @@ class TextTokenizer:
     size: int
 
 
-def write_tokenizer(folder: Path) -> TextTokenizer:
+def write_tokenizer(
+    folder: Path, special_tokens: Sequence[str] = SPEECH_TOKENS, processor: str = "Qwen3TTSProcessor"
+) -> TextTokenizer:
     """Train the tokenizer on a few sentences and write its files into `folder`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -63,15 +67,15 @@ def write_tokenizer(folder: Path) -> TextTokenizer:
     turns = [f"{role}\n" for role in _ROLES for _ in range(100)]  # often enough to become tokens of their own
     tokenizer.train_from_iterator([*_CORPUS, *turns], trainer)
     model = json.loads(tokenizer.to_str())["model"]
-    special = {token: len(model["vocab"]) + i for i, token in enumerate(_SPECIAL)}
+    special = {token: len(model["vocab"]) + i for i, token in enumerate(special_tokens)}
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False), encoding="utf-8")
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
-    (folder / "tokenizer_config.json").write_text(json.dumps(_config(special), indent=2), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps(_config(special, processor), indent=2), encoding="utf-8")
     return TextTokenizer({**special, "assistant": model["vocab"]["assistant"]}, len(model["vocab"]) + len(special))
 
 
-def _config(special: dict[str, int]) -> dict[str, object]:
+def _config(special: dict[str, int], processor: str) -> dict[str, object]:
     flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
     return {
         "add_prefix_space": False,
@@ -83,7 +87,7 @@ def _config(special: dict[str, int]) -> dict[str, object]:
         "errors": "replace",
         "model_max_length": 131_072,
         "pad_token": "<|endoftext|>",
-        "processor_class": "Qwen3TTSProcessor",
+        "processor_class": processor,
         "split_special_tokens": False,
         "tokenizer_class": "Qwen2Tokenizer",
         "unk_token": None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-import triton_python_backend_utils as pb_utils
 
 from adapters.inflight.cuda_streams import is_usable, synchronize_stream, use_own_stream
 from adapters.inflight.scheduler import Limits, Load
 from adapters.inflight.sending import SendingThread
+from adapters.inflight.stepping import SteppingThread
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
@@ -29,11 +28,9 @@ from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
-from adapters.triton.errors import shutting_down
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
-from tritone.errors import Overloaded
 
 _CPU = torch.device("cpu")
 _PIPELINE_DEPTH = 1
@@ -75,8 +72,6 @@ class InflightEngine:
         self._runaway_frames = runaway_frames
         self._device = device
         self._clock = clock
-        self._is_usable = is_usable
-        self._exit_process = exit_process
         self._scheduler = Scheduler(limits, clock)
         self._loop = FrameLoop(
             self._scheduler,
@@ -90,8 +85,16 @@ class InflightEngine:
         self._sender = SendingThread(self._scheduler.wake, "qwen3-tts-sender")
         self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", use_own_stream, (device,))
         self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", use_own_stream, (device,))
-        self._stepping = threading.Thread(target=self._run, name="qwen3-tts-stepping", daemon=True)
-        self._stepping.start()
+        self._stepping = SteppingThread(
+            self._scheduler,
+            self._loop,
+            device,
+            "qwen3-tts-stepping",
+            end_stream=lambda stream, error: stream.sink.fail(error),
+            before_exit=self._sender.close,
+            is_usable=is_usable,
+            exit_process=exit_process,
+        )
 
     def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
@@ -153,31 +156,3 @@ class InflightEngine:
     def _hand_over(self, executor: ThreadPoolExecutor, work: Callable[[Stream], None], stream: Stream) -> None:
         with suppress(RuntimeError):  # the executor was shut down; the stream is then ended with all others
             executor.submit(work, stream)
-
-    def _run(self) -> None:
-        use_own_stream(self._device, urgent=True)  # audio, prompts and voices can wait; all streams wait for frames
-        faults = 0
-        while self._scheduler.wait_for_work():
-            try:
-                with torch.inference_mode():
-                    self._loop.step()
-            except Exception as error:  # the loop handles the errors of single streams and batches itself
-                self._end_all(error)
-            if self._loop.faults > faults and not self._is_usable(self._device):
-                return self._exit()
-            faults = self._loop.faults
-        self._end_all(shutting_down())
-
-    def _exit(self) -> None:
-        """Exit the process: only a new process can use the GPU again. The supervisor then reloads the model."""
-        self._end_all(Overloaded("the GPU has failed; the model is being reloaded"))
-        self._sender.close()
-        pb_utils.Logger.log_error("CUDA device lost, exiting")
-        self._exit_process(1)
-
-    def _end_all(self, error: BaseException) -> None:
-        for stream in self._scheduler.open_streams():
-            try:
-                self._loop.fail(stream, error)
-            except Exception as second:
-                stream.sink.fail(second)

@@ -121,6 +121,18 @@ async def test_windows_are_sent_one_at_a_time_with_one_in_flight(model: Model) -
     assert await reader.task == [" 0", " 1", " 2"]
 
 
+async def test_windows_of_a_model_that_detects_no_language_are_sent_at_once(model: Model) -> None:
+    reader = Reader(transcribe_windows(windows(4), model.transcribe, "auto"))
+    await model.wait_for_calls(1)
+    assert model.called == [0]
+    model.answer(0, "", 0.0)
+    await model.wait_for_calls(4)
+    assert model.languages == ["auto"] * 4
+    for name in (1, 2, 3):
+        model.answer(name, "", 0.0)
+    assert await reader.task == [" 0", " 1", " 2", " 3"]
+
+
 async def test_candidates_are_sent_until_one_of_them_is_detected(model: Model) -> None:
     reader = Reader(transcribe_windows(windows(3), model.transcribe, "en,fr"))
     await model.wait_for_calls(1)

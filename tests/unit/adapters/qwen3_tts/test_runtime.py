@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.qwen3_tts.runtime import Hardware, Runtime, UnusableRuntimeError
+from adapters.inflight.precision import UnusableRuntimeError
+from adapters.qwen3_tts.runtime import Hardware, Runtime
 from tritone.settings import UnusableSettingError
 
 CPU = Hardware("cpu", None, flash_attention=False)

@@ -1,0 +1,93 @@
+"""The stepping thread: the only thread that uses the model."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+import triton_python_backend_utils as pb_utils
+
+from adapters.inflight.cuda_streams import is_usable, use_own_stream
+from adapters.inflight.scheduler import Schedulable, Scheduler
+from adapters.triton.errors import shutting_down
+from tritone.errors import Overloaded
+
+S = TypeVar("S", bound=Schedulable)
+S_contra = TypeVar("S_contra", bound=Schedulable, contravariant=True)
+
+
+class Loop(Protocol[S_contra]):
+    """What a step does."""
+
+    faults: int
+    """Streams that ended by an internal error."""
+
+    def step(self) -> None:
+        """Advance all streams; handles the errors of single streams and batches itself."""
+
+    def fail(self, stream: S_contra, error: BaseException) -> None:
+        """End a stream with an error, and free what it holds."""
+
+
+class SteppingThread(Generic[S]):
+    """Steps while there is work, and ends all streams when the engine closes.
+
+    If the GPU is lost, which only a new process can use again, the process exits; the supervisor reloads the model.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler[S],
+        loop: Loop[S],
+        device: torch.device,
+        name: str,
+        *,
+        end_stream: Callable[[S, BaseException], object],
+        before_exit: Callable[[], object],
+        is_usable: Callable[[torch.device], bool] = is_usable,
+        exit_process: Callable[[int], object] = os._exit,
+    ) -> None:
+        """`end_stream` ends a stream that the loop itself fails to end; `before_exit`: sends the last responses."""
+        self._scheduler = scheduler
+        self._loop = loop
+        self._device = device
+        self._end_stream = end_stream
+        self._before_exit = before_exit
+        self._is_usable = is_usable
+        self._exit_process = exit_process
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Return when the thread has ended; the scheduler must be closed."""
+        self._thread.join()
+
+    def _run(self) -> Any:
+        use_own_stream(self._device, urgent=True)  # preparing can wait; all streams wait for a step
+        faults = 0
+        while self._scheduler.wait_for_work():
+            try:
+                with torch.inference_mode():
+                    self._loop.step()
+            except Exception as error:
+                self._end_all(error)
+            if self._loop.faults > faults and not self._is_usable(self._device):
+                return self._exit()
+            faults = self._loop.faults
+        self._end_all(shutting_down())
+
+    def _exit(self) -> None:
+        self._end_all(Overloaded("the GPU has failed; the model is being reloaded"))
+        self._before_exit()
+        pb_utils.Logger.log_error("CUDA device lost, exiting")
+        self._exit_process(1)
+
+    def _end_all(self, error: BaseException) -> None:
+        for stream in self._scheduler.open_streams():
+            try:
+                self._loop.fail(stream, error)
+            except Exception as second:
+                self._end_stream(stream, second)
