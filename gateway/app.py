@@ -19,8 +19,8 @@ from gateway.browsers import BrowserGuardMiddleware, is_loopback
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
+from gateway.fairness import FairnessMiddleware
 from gateway.middleware import (
-    AdmissionMiddleware,
     ApiKeyMiddleware,
     ErrorMiddleware,
     HeadMiddleware,
@@ -119,7 +119,7 @@ def _middleware(
                 public_lists=settings.public_lists,
             )
         )
-    stack.append(Middleware(AdmissionMiddleware, limit=settings.max_requests, sessions=settings.max_realtime_sessions))
+    stack.append(Middleware(FairnessMiddleware, settings=settings))
     stack.append(Middleware(BodyMiddleware, settings=settings, timing=timing))
     stack.append(Middleware(HeadMiddleware))
     return stack

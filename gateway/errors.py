@@ -40,6 +40,7 @@ from gateway.core.errors import (
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
+    TooManyRequests,
 )
 from gateway.untrusted_json import MalformedJson
 from tritone.errors import InvalidInput
@@ -141,14 +142,14 @@ class UnsupportedMedia(HttpError):
 
 
 class RateLimited(HttpError):
-    """This gateway is at capacity."""
+    """This gateway is at capacity, or the caller has its share of it; `retry_after` is in seconds."""
 
     status = 429
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, headers={"Retry-After": str(_RETRY_SECONDS)})
+    def __init__(self, message: str, *, retry_after: int = _RETRY_SECONDS) -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
 class HeadersTooLarge(HttpError):
@@ -251,6 +252,8 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             answer = NotFound(error.message, param="model", code="model_not_found")
         case ModelUnavailable():
             answer = Unavailable(error.message, retry_after=error.retry_after)
+        case TooManyRequests():
+            answer = RateLimited(error.message, retry_after=error.retry_after)
         case DeadlineExceeded():
             answer = GatewayTimeout(error.message)
         case OSError() if error.errno in _NO_ROOM:

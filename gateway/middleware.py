@@ -1,4 +1,4 @@
-"""The middleware before every route: errors in one form, API keys, admission, and the limit on the body."""
+"""The middleware before every route: errors in one form, API keys, and HEAD."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from gateway.errors import (
     GatewayTimeout,
     HttpError,
     NotFound,
-    RateLimited,
     Unauthorized,
     Unavailable,
     http_error,
@@ -171,30 +170,6 @@ class ApiKeyMiddleware:
         # Compare with every key, so that the time reveals nothing.
         matches = [hmac.compare_digest(key.encode("latin-1"), known) for known in self.keys for key in sent]
         return any(matches)
-
-
-class AdmissionMiddleware:
-    """Rejects POST requests, which make a model work, beyond `limit` at once, and WebSockets beyond `sessions`."""
-
-    def __init__(self, app: ASGIApp, limit: int, sessions: int) -> None:
-        self.app = app
-        self.limits = {"http": limit, "websocket": sessions}
-        self.in_flight = {"http": 0, "websocket": 0}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or raise `RateLimited`."""
-        kind = scope["type"]
-        if kind not in self.limits or (kind == "http" and scope["method"] != "POST"):
-            await self.app(scope, receive, send)
-            return
-        if self.in_flight[kind] >= self.limits[kind]:
-            noun = "requests" if kind == "http" else "live sessions"
-            raise RateLimited(f"this server is at capacity ({self.limits[kind]} {noun}); try again")
-        self.in_flight[kind] += 1
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self.in_flight[kind] -= 1
 
 
 class HeadMiddleware:

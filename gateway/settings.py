@@ -90,7 +90,34 @@ class GatewaySettings(BaseSettings):
     ref_audio_hosts: Names = Field(
         default=(), description="Internal hosts that such an address may also name: `host` or `host:port`."
     )
-    max_requests: int = Field(default=64, ge=1, description="Requests served at once; others are answered with 429.")
+    max_requests: int = Field(
+        default=64, ge=1, description="Requests in work at once, from the end of their bodies; others get a 429."
+    )
+    max_waiting_bodies: int = Field(
+        default=256, ge=1, description="Requests whose bodies may be arriving at once; others get a 429."
+    )
+    max_deliveries: int = Field(
+        default=64,
+        ge=1,
+        description="Responses to slow readers, beside the requests in work; beyond it, the oldest one is cut.",
+    )
+    max_wait: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds that a request may probably wait for its first result; beyond it, it gets a 503 at once.",
+    )
+    caller_share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of the places, and of MAX_WAIT, that one caller may take: a key, or without keys an "
+        "address. Behind a proxy, set FORWARDED_ALLOW_IPS to its address, or this to 1.",
+    )
+    caller_audio_seconds: float = Field(
+        default=28_800.0,
+        ge=0,
+        description="Seconds of audio in work of one caller beyond which its next request gets a 429; 0: no limit.",
+    )
     max_realtime_sessions: int = Field(
         default=32, ge=1, description="Live transcription sessions at once; others are answered with 429."
     )

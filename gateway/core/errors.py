@@ -4,7 +4,9 @@ InvalidInput (tritone.errors)   a field of the request is wrong
 ServiceError
 |-- ModelNotFound               no server is configured to serve the model
 |-- ModelUnavailable            the model is at capacity, loading or out of reach; try again later
+|   |-- ModelAtCapacity         the model itself accepts no more requests
 |   `-- ServerUnreachable       the connection to its server failed
+|-- TooManyRequests             this caller has its share of the model already
 |-- DeadlineExceeded            the time of the request, or of a part of it, has passed
 |-- PayloadTooLarge             an upload, or the audio in it, is over a limit
 |-- LanguageModelMissing        no language model is set up
@@ -39,8 +41,20 @@ class ModelUnavailable(ServiceError):
         self.retry_after = retry_after
 
 
+class ModelAtCapacity(ModelUnavailable):
+    """The model itself accepts no more requests at present."""
+
+
 class ServerUnreachable(ModelUnavailable):
     """The connection to the model's server failed."""
+
+
+class TooManyRequests(ServiceError):
+    """This caller has its share of the model already; `retry_after`: estimated seconds until it may have more."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = max(1, round(retry_after))
 
 
 class DeadlineExceeded(ServiceError):

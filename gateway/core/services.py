@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core.admission import Admission
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
@@ -43,6 +44,7 @@ class Services:
     speaker_encoder: SpeakerEncoder
     timing: Timing
     language_model: LanguageModel
+    admission: Admission
 
 
 @asynccontextmanager
@@ -57,7 +59,12 @@ async def open_services(
     try:
         if not detectors.missing:
             await detectors.load()
-        yield Services(settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing, language_model)
+        admission = Admission(
+            min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share
+        )
+        yield Services(
+            settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing, language_model, admission
+        )
     finally:
         await language_model.close()
         await triton.close()

@@ -110,3 +110,9 @@ def _voice(name: str, model: ServedModel, description: SpeechDescription) -> str
         raise InvalidInput("voice", f"{model.id} has no voice {name[:64]!r}; choose from: {known}")
 
     return rename(name, find) if description.mixes_voices and is_mix(name) else find(name)
+
+
+def expected_seconds(text: str) -> float:
+    """Return an estimate of the length of the speech: 15 letters a second, or 4 characters of East Asia."""
+    wide = sum(character >= "\u2e80" for character in text)
+    return wide / 4 + (len(text) - wide) / 15

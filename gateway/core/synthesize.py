@@ -13,8 +13,8 @@ from gateway.audio.frames import Samples
 from gateway.audio.ref_audio_source import load_ref_audio
 from gateway.audio.renderer import Renderer
 from gateway.core.errors import DeadlineExceeded
-from gateway.core.services import Services, Timing
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode
+from gateway.core.services import Services
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode, expected_seconds
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.wire import Tensors
 from tritone.errors import InvalidInput
@@ -106,9 +106,10 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         request_id=telemetry.request_id,
         timeout=settings.request_timeout,
     )
+    telemetry.expected_seconds = expected_seconds(request.text) / request.speed
     return SpeechStream(
         model.id,
-        _with_first_audio_timeout(responses, settings.first_audio_timeout, model.id, services.timing),
+        _admitted(services, responses, telemetry, model.id),
         request.audio_format or settings.default_response_format,
         resolved,
         telemetry,
@@ -116,16 +117,23 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     )
 
 
-async def _with_first_audio_timeout(
-    responses: AsyncGenerator[Tensors], seconds: float, model: str, timing: Timing
+async def _admitted(
+    services: Services, responses: AsyncGenerator[Tensors], telemetry: WorkTelemetry, model: str
 ) -> AsyncGenerator[Tensors]:
-    """Yield `responses`; the first must arrive within `seconds`. Raises `DeadlineExceeded`."""
+    """Yield `responses` if the model can give them in time; the first must arrive within FIRST_AUDIO_TIMEOUT.
+
+    Raises `ModelUnavailable`, `TooManyRequests` and `DeadlineExceeded`.
+    """
+    seconds = services.settings.first_audio_timeout
     async with aclosing(responses):
-        try:
-            async with timing.timeout(seconds):
-                first = await anext(responses)
-        except TimeoutError:
-            raise DeadlineExceeded(f"model {model!r} gave no audio within {seconds:g} s") from None
-        yield first
-        async for tensors in responses:
-            yield tensors
+        with await services.admission.admit(model, telemetry.caller, telemetry.expected_seconds) as work:
+            try:
+                async with services.timing.timeout(seconds):
+                    tensors: Tensors | None = await anext(responses)
+            except TimeoutError:
+                raise DeadlineExceeded(f"model {model!r} gave no audio within {seconds:g} s") from None
+            while tensors is not None:
+                work.progress(tensors["audio"].size / int(tensors["sample_rate"].item()))
+                with work.paused():
+                    yield tensors
+                tensors = await anext(responses, None)

@@ -15,3 +15,12 @@ class WorkTelemetry:
     """The id of the model that does the work."""
     audio_seconds: float = 0.0
     """Seconds of audio synthesized or transcribed so far."""
+    caller: str = ""
+    """The caller's address, or a digest of its key."""
+    expected_seconds: float = 0.0
+    """Estimated seconds of audio of the whole work, where they are known before it."""
+
+    @property
+    def work_seconds(self) -> float:
+        """Seconds of audio that the work holds, as far as they are known."""
+        return max(self.expected_seconds, self.audio_seconds)

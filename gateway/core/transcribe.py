@@ -147,7 +147,7 @@ async def transcribe(
         cuts, transcribe_one, supported.options.language, in_flight=1 if conditioned else IN_FLIGHT
     )
     windows = _collected(transcripts, audio, result, speakers, telemetry)
-    return TranscriptionStream(model.id, ignored, windows, result)
+    return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result)
 
 
 def _window_transcriber(
@@ -176,9 +176,25 @@ async def _collected(
         async with aclosing(transcripts):
             async for transcript in transcripts:
                 result.windows.append(speakers.assign(transcript) if speakers else transcript)
+                telemetry.audio_seconds = audio.seconds
                 yield result.windows[-1]
     finally:
         result.seconds = telemetry.audio_seconds = audio.seconds
+
+
+async def _admitted(
+    services: Services, windows: AsyncGenerator[WindowTranscript], telemetry: WorkTelemetry, model: str
+) -> AsyncGenerator[WindowTranscript]:
+    """Yield `windows` if the model can give the first of them in time.
+
+    Raises `ModelUnavailable` and `TooManyRequests`.
+    """
+    async with aclosing(windows):
+        with await services.admission.admit(model, telemetry.caller) as work:
+            async for window in windows:
+                work.progress()
+                yield window
+            work.progress()  # a recording without speech has no window
 
 
 async def _speakers(services: Services, request: TranscriptionRequest) -> Speakers | None:

@@ -18,7 +18,14 @@ from tritonclient.utils import (
     triton_to_np_dtype,
 )
 
-from gateway.core.errors import DeadlineExceeded, InternalError, ModelUnavailable, ServerUnreachable, ServiceError
+from gateway.core.errors import (
+    DeadlineExceeded,
+    InternalError,
+    ModelAtCapacity,
+    ModelUnavailable,
+    ServerUnreachable,
+    ServiceError,
+)
 from tritone.contract import INTERFACES
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
 from tritone.options import Value
@@ -78,7 +85,7 @@ def error_from_text(text: str, model: str) -> ServiceError | InvalidInput:
         return error
     if isinstance(error, Overloaded):
         message = f"model {model!r} is at capacity; try again"
-        return ModelUnavailable(message, retry_after=error.retry_after, detail=text)
+        return ModelAtCapacity(message, retry_after=error.retry_after, detail=text)
     if isinstance(error, DeadlinePassed):
         return DeadlineExceeded(f"model {model!r} did not finish in time", detail=text)
     if text.startswith(_NOT_LOADED):

@@ -1,0 +1,179 @@
+"""Admission to the models: whether a request can be in time is estimated from the pace of recent work."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Self
+
+from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyRequests
+
+_PROBES: Final = 4
+"""Requests that a model gets at once whatever its pace, which they show; others wait until it is known."""
+_HALF_LIFE: Final = 30.0
+"""Seconds of work after which an observation counts half."""
+_REMEMBERED: Final = 60.0
+"""Seconds for which a model that was full is taken for one that others want, too."""
+_CAUTION: Final = 0.5
+"""The share of a request's time within which all work before it should be done: an estimate may be wrong."""
+
+
+class Admission:
+    """Keeps the work of each model, and rejects what would be too late."""
+
+    def __init__(self, max_wait: float, work_timeout: float, share: float) -> None:
+        """`max_wait`: seconds until the first result; `work_timeout`: until the last; `share`: of one caller."""
+        self.max_wait = max_wait
+        self.work_timeout = work_timeout
+        self.share = share
+        self._models: dict[str, ModelLoad] = {}
+
+    async def admit(self, model: str, caller: str, seconds: float = 0.0) -> Work:
+        """Return the place of a request at `model` that makes `seconds` of audio (0: unknown). `close` it.
+
+        Raises `ModelUnavailable` if it would be too late, and `TooManyRequests` if the caller has too many there.
+        """
+        load = self._models.setdefault(model, ModelLoad(model))
+        await load.known(self.max_wait)
+        load.check(self, caller, seconds)
+        return Work(load, caller, seconds)
+
+
+class ModelLoad:
+    """The open requests of one model, and their pace."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.first = _Pace()
+        """In requests that wait for their first result."""
+        self.audio = _Pace()
+        """In seconds of audio."""
+        self.waiting: Counter[str] = Counter()
+        """By caller."""
+        self.open: Counter[str] = Counter()
+        """By caller; those that wait, and those with results."""
+        self._full_at = -math.inf
+        self._capacity = 0
+        self._changed = asyncio.Event()
+
+    async def known(self, seconds: float) -> None:
+        """Wait, at most so many seconds, until the pace is known or the model has few requests."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.first.seconds(1) is None and self.first.outstanding >= _PROBES:
+                    await self._changed.wait()
+                return
+        raise ModelUnavailable(f"model {self.model!r} is busy; try again", retry_after=math.ceil(seconds))
+
+    def check(self, limits: Admission, caller: str, seconds: float) -> None:
+        """Raise an error if a request with `seconds` of audio cannot be in time, or is beyond the caller's share."""
+        wait = self.first.seconds(1) or 0.0
+        if self.first.outstanding >= _PROBES:
+            if wait > limits.max_wait:
+                self._too_late(wait - limits.max_wait * _CAUTION)
+            own = wait * (self.waiting[caller] + 1) / (self.first.outstanding + 1)
+            if own > limits.max_wait * limits.share:
+                raise TooManyRequests(f"{self.waiting[caller]} of your requests wait for {self.model!r} already", own)
+        work = (self.audio.seconds(seconds) or 0.0) if seconds else 0.0
+        if self.audio.outstanding and work > limits.work_timeout * _CAUTION:
+            self._too_late(work - limits.work_timeout * _CAUTION)
+        recent = time.monotonic() - self._full_at < _REMEMBERED
+        if recent and self.open[caller] >= max(_PROBES, math.ceil(self._capacity * limits.share)):
+            raise TooManyRequests(f"{self.open[caller]} of your requests are at {self.model!r} already", 1.0)
+
+    def full(self) -> None:
+        """Note that the model has just rejected one of the open requests."""
+        self._full_at = time.monotonic()
+        self._capacity = self.open.total() - 1
+
+    def change(self) -> None:
+        """Wake the requests that wait for the pace."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _too_late(self, seconds: float) -> None:
+        retry = max(1, math.ceil(seconds))
+        raise ModelUnavailable(f"model {self.model!r} has too much to do; try again in {retry} s", retry_after=retry)
+
+
+class Work:
+    """One request's place at a model; a context manager, which closes it."""
+
+    def __init__(self, load: ModelLoad, caller: str, seconds: float) -> None:
+        self._load = load
+        self._caller = caller
+        self._seconds = seconds
+        self._waits = True
+        load.first.add(1)
+        load.waiting[caller] += 1
+        load.open[caller] += 1
+        load.audio.add(seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ModelAtCapacity):
+            self._load.full()
+        self._end_wait(answered=False)
+        self._load.audio.remove(self._seconds, done=False)
+        self._load.open -= Counter([self._caller])
+        self._load.change()
+
+    def progress(self, seconds: float = 0.0) -> None:
+        """Note a result, with so many seconds of audio."""
+        self._end_wait(answered=True)
+        done = min(seconds, self._seconds)
+        self._load.audio.remove(done, done=True)
+        self._seconds -= done
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave this work out while its client, and not the model, is waited for."""
+        self._load.audio.remove(self._seconds, done=False)
+        try:
+            yield
+        finally:
+            self._load.audio.add(self._seconds)
+
+    def _end_wait(self, *, answered: bool) -> None:
+        if self._waits:
+            self._waits = False
+            self._load.first.remove(1, done=answered)
+            self._load.waiting -= Counter([self._caller])
+            self._load.change()
+
+
+class _Pace:
+    """Work that is to be done, in any unit, and the units that were done in a second of the recent time with work."""
+
+    def __init__(self) -> None:
+        self.outstanding = 0.0
+        self._busy = self._done = 0.0
+        self._at = time.monotonic()
+
+    def add(self, units: float) -> None:
+        self._advance()
+        self.outstanding += units
+
+    def remove(self, units: float, *, done: bool) -> None:
+        self._advance()
+        self.outstanding = max(0.0, self.outstanding - units)
+        self._done += units if done else 0.0
+
+    def seconds(self, units: float) -> float | None:
+        """Return the seconds until the outstanding work and `units` more are done; None if nothing was done yet."""
+        self._advance()
+        return (self.outstanding + units) * self._busy / self._done if self._done else None
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        if self.outstanding > 1e-6:
+            kept = 0.5 ** ((now - self._at) / _HALF_LIFE)
+            self._busy = self._busy * kept + now - self._at
+            self._done *= kept
+        self._at = now

@@ -1,0 +1,190 @@
+"""The places of requests: in work, waiting for their bodies and delivering to slow readers; each caller has a share."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import HttpError, RateLimited
+from gateway.request_context import sent_keys
+from gateway.settings import GatewaySettings
+from gateway.telemetry import RequestRecord
+
+_SLOW_SECONDS: Final = 1.0
+"""A client that takes longer to read what lies ready is a slow reader."""
+
+
+class FairnessMiddleware:
+    """Gives each POST request, which makes a model work, and each WebSocket a place, or raises `RateLimited`.
+
+    A request waits for its body in a place of its own kind, then takes one of the places for work, and moves to a place
+    for deliveries when its client reads slowly. A caller, an API key or without keys an address, has a share of each.
+    """
+
+    def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
+        self.app = app
+        self.keyed = bool(settings.api_keys)
+        self.audio_seconds = settings.caller_audio_seconds
+        share = settings.caller_share
+        self.bodies = _Places(settings.max_waiting_bodies, share, "requests whose bodies are still arriving")
+        self.work = _Places(settings.max_requests, share, "requests")
+        self.deliveries = _Places(settings.max_deliveries, 1.0, "slow readers")
+        self.sessions = _Places(settings.max_realtime_sessions, share, "live sessions")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and raise an `HttpError` here or from its `receive` or `send`."""
+        if scope["type"] != "websocket" and (scope["type"] != "http" or scope["method"] != "POST"):
+            await self.app(scope, receive, send)
+            return
+        record: RequestRecord = scope["state"]["record"]
+        record.caller = self._caller(scope)
+        visit = _Visit(record)
+        try:
+            if scope["type"] == "websocket":
+                visit.move(self.sessions)
+                await self.app(scope, receive, send)
+            else:
+                await self._serve(visit, scope, receive, send)
+        finally:
+            visit.leave()
+
+    async def _serve(self, visit: _Visit, scope: Scope, receive: Receive, send: Send) -> None:
+        self._check_work(visit)  # before a body is sent in vain
+        headers = Headers(scope=scope)
+        has_body = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+        visit.move(self.bodies if has_body else self.work)
+        failure: HttpError | None = None
+
+        async def receive_placed() -> Message:
+            nonlocal failure
+            message = await receive()
+            if visit.place is self.bodies and message["type"] == "http.request" and not message.get("more_body"):
+                try:
+                    self._check_work(visit)
+                    visit.move(self.work)
+                except HttpError as error:
+                    failure = error
+                    raise
+            return message
+
+        async def send_placed(message: Message) -> None:
+            # A parser may have taken the error for a malformed body; the response is still this error.
+            if failure and message["type"] == "http.response.start":
+                raise failure
+            with self._moving_slow_reader(visit):
+                await visit.send(send, message)
+
+        await self.app(scope, receive_placed, send_placed)
+
+    def _check_work(self, visit: _Visit) -> None:
+        """Raise `RateLimited` if there is no place for work, or the caller's others are too much work already."""
+        self.work.check(visit.caller)
+        if not self.audio_seconds:
+            return
+        seconds = sum(other.record.work_seconds for other in self.work.visits if other.caller == visit.caller)
+        if seconds > self.audio_seconds:
+            raise RateLimited(f"your other requests hold {seconds:.0f} s of audio; wait until they are done")
+
+    @contextmanager
+    def _moving_slow_reader(self, visit: _Visit) -> Iterator[None]:
+        if visit.place is not self.work:
+            yield
+            return
+        timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._deliver, visit)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _deliver(self, visit: _Visit) -> None:
+        """Move a slow reader out of its place for work; it takes that of the caller with the most, if all are taken."""
+        if len(self.deliveries.visits) >= self.deliveries.limit:
+            caller, _ = self.deliveries.held.most_common(1)[0]
+            next(other for other in self.deliveries.visits if other.caller == caller).evict()
+        visit.move(self.deliveries)
+
+    def _caller(self, scope: Scope) -> str:
+        """Return a name of the caller that reveals no key."""
+        if self.keyed and (keys := sent_keys(scope)):
+            return hashlib.sha256(keys[0].encode("latin-1")).hexdigest()
+        host = scope["client"][0] if scope.get("client") else ""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return host
+        # A host chooses freely among the addresses of its network of 64 bits.
+        return str(int(address) >> 64) if isinstance(address, IPv6Address) else host
+
+
+class _Places:
+    """At most `limit` visits, and `share` of them, rounded up, of one caller."""
+
+    def __init__(self, limit: int, share: float, noun: str) -> None:
+        self.limit = limit
+        self.share = max(1, math.ceil(limit * share))
+        self.noun = noun
+        self.visits: dict[_Visit, None] = {}
+        """The oldest first."""
+        self.held: Counter[str] = Counter()
+
+    def check(self, caller: str) -> None:
+        """Raise `RateLimited` if there is no place for this caller."""
+        if len(self.visits) >= self.limit:
+            raise RateLimited(f"this server is at capacity ({self.limit} {self.noun}); try again")
+        if self.held[caller] >= self.share:
+            raise RateLimited(f"you have {self.held[caller]} of {self.limit} {self.noun} here; wait until one is done")
+
+
+class _Visit:
+    """A request and its place."""
+
+    def __init__(self, record: RequestRecord) -> None:
+        self.record = record
+        self.caller = record.caller
+        self.place: _Places | None = None
+        self._evicted = False
+        self._sending: asyncio.Timeout | None = None
+
+    def move(self, place: _Places) -> None:
+        """Leave the place, and take one in `place`. Raises `RateLimited`, and then keeps it."""
+        place.check(self.caller)
+        self.leave()
+        self.place = place
+        place.visits[self] = None
+        place.held[self.caller] += 1
+
+    def leave(self) -> None:
+        """Give up the place, if there is one."""
+        if self.place is not None:
+            del self.place.visits[self]
+            self.place.held -= Counter([self.caller])  # drops a caller without places
+            self.place = None
+
+    async def send(self, send: Send, message: Message) -> None:
+        """Send a message. Raises `ClientDisconnect` if the visit is evicted."""
+        try:
+            async with asyncio.timeout(None) as self._sending:
+                await send(message)
+        except TimeoutError:
+            raise ClientDisconnect from None
+        finally:
+            self._sending = None
+        if self._evicted:
+            raise ClientDisconnect
+
+    def evict(self) -> None:
+        """Give up the place, and cut the response."""
+        self.leave()
+        self._evicted = True
+        if self._sending is not None:
+            self._sending.reschedule(0)
