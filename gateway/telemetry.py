@@ -152,3 +152,9 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Return False for uvicorn's error about a WebSocket that was refused: the HTTP response to it is in order."""
+    return not record.getMessage().startswith("ASGI callable returned without completing handshake")

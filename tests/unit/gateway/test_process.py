@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import websockets
 
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech
@@ -106,3 +107,15 @@ async def test_sigterm_lets_the_open_request_finish(
     assert [line["path"] for line in lines if line["logger"] == "gateway.telemetry"] == ["/v1/audio/speech"]
     assert {line["logger"].partition(".")[0] for line in lines} == {"gateway"}
     await asyncio.wait_for(running.wait(), 10)
+
+
+async def test_a_refused_websocket_is_no_error_in_the_log(process: tuple[asyncio.subprocess.Process, str]) -> None:
+    running_process, url = process
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        await websockets.connect(f"{url.replace('http', 'ws', 1)}/v1/nowhere")
+    assert refused.value.response.status_code == 404
+    assert json.loads(refused.value.response.body)["error"]["code"] == "not_found"
+    running_process.send_signal(signal.SIGTERM)
+    assert running_process.stderr
+    lines = (await asyncio.wait_for(running_process.stderr.read(), 20)).decode().splitlines()
+    assert not [line for line in lines if json.loads(line)["level"] == "error"]
