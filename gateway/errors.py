@@ -7,6 +7,7 @@ HttpError                    status   type                    code
 |-- NotFound                    404   invalid_request_error   not_found, model_not_found
 |-- MethodNotAllowed            405   invalid_request_error   method_not_allowed
 |-- RequestTimeout              408   invalid_request_error   request_timeout
+|-- Conflict                    409   invalid_request_error   conflict
 |-- BodyTooLarge                413   invalid_request_error   payload_too_large
 |-- UnsupportedMedia            415   invalid_request_error   unsupported_media_type
 |-- RateLimited                 429   rate_limit_error        rate_limit_exceeded    Retry-After
@@ -35,11 +36,15 @@ from starlette.requests import Request
 from gateway.core.errors import (
     DeadlineExceeded,
     InternalError,
+    JobConflict,
+    JobNotFound,
+    JobsUnavailable,
     LanguageModelFailed,
     LanguageModelMissing,
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
+    StorageFull,
     TooManyRequests,
 )
 from gateway.untrusted_json import MalformedJson
@@ -125,6 +130,13 @@ class RequestTimeout(HttpError):
 
     status = 408
     default_code = "request_timeout"
+
+
+class Conflict(HttpError):
+    """The state of the resource, or an earlier request, does not allow the request."""
+
+    status = 409
+    default_code = "conflict"
 
 
 class BodyTooLarge(HttpError):
@@ -264,12 +276,28 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case LanguageModelFailed():
             logger.error("%s: %s", error.message, error.detail)
             answer = BadGateway(error.message)
+        case JobNotFound() | JobConflict() | JobsUnavailable() | StorageFull():
+            answer = _job_error(error)
         case InternalError():
             answer = ServerError(error.message)
         case _:
             logger.error("request failed", exc_info=error)
             answer = ServerError(InternalError().message)
     return answer
+
+
+def _job_error(error: JobNotFound | JobConflict | JobsUnavailable | StorageFull) -> HttpError:
+    match error:
+        case JobNotFound():
+            return NotFound(error.message)
+        case JobConflict():
+            return Conflict(error.message)
+        case JobsUnavailable():
+            logger.error("%s (%s)", error.message, error.detail)
+            return Unavailable(error.message)
+        case StorageFull():
+            logger.error("%s (%s)", error.message, error.detail)
+            return InsufficientStorage()
 
 
 def openai_response(error: HttpError) -> JSONResponse:

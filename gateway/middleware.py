@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
@@ -149,9 +150,13 @@ class ApiKeyMiddleware:
         self.public_lists = public_lists
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or raise `Unauthorized`."""
-        if scope["type"] in ("http", "websocket") and not self._is_open(scope) and not self._has_key(scope):
-            raise Unauthorized
+        """Pass the request on with its `client`, or raise `Unauthorized`."""
+        if scope["type"] in ("http", "websocket"):
+            key = self._valid_key(scope)
+            if key is None and not self._is_open(scope) and not self._has_secret(scope):
+                raise Unauthorized
+            if key is not None:
+                scope.setdefault("state", {})["client"] = hashlib.sha256(key).hexdigest()[:32]
         await self.app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
@@ -163,13 +168,16 @@ class ApiKeyMiddleware:
         lists = self.surfaces.list_paths
         return path in lists or any(path.startswith(listed) for listed in lists if listed.endswith("/"))
 
-    def _has_key(self, scope: Scope) -> bool:
-        sent = sent_keys(scope)
-        if scope["path"] in self.surfaces.secret_paths and any(self.secrets.content(key) is not None for key in sent):
-            return True
+    def _valid_key(self, scope: Scope) -> bytes | None:
+        """Return the API key that was sent; None without one."""
         # Compare with every key, so that the time reveals nothing.
-        matches = [hmac.compare_digest(key.encode("latin-1"), known) for known in self.keys for key in sent]
-        return any(matches)
+        sent = sent_keys(scope)
+        matches = [known for known in self.keys for key in sent if hmac.compare_digest(key.encode("latin-1"), known)]
+        return matches[0] if matches else None
+
+    def _has_secret(self, scope: Scope) -> bool:
+        secret_path = scope["path"] in self.surfaces.secret_paths
+        return secret_path and any(self.secrets.content(key) is not None for key in sent_keys(scope))
 
 
 class HeadMiddleware:

@@ -35,8 +35,14 @@ async def record_of(connection: HTTPConnection) -> RequestRecord:
     return record
 
 
+async def client_of(connection: HTTPConnection) -> str:
+    """Dependency: a name of the client, made from its API key; without keys, all clients are one."""
+    return getattr(connection.state, "client", "everyone")
+
+
 GatewayServices = Annotated[Services, Depends(services_of)]
 Telemetry = Annotated[RequestRecord, Depends(record_of)]
+Client = Annotated[str, Depends(client_of)]
 
 
 def sent_keys(scope: Scope) -> list[str]:

@@ -136,6 +136,38 @@ class GatewaySettings(BaseSettings):
     request_timeout: float = Field(default=600.0, gt=0, description="Seconds that one request may take in all.")
     drain_timeout: int = _shared(DRAIN_TIMEOUT, ge=0)
 
+    jobs: bool = Field(
+        default=False,
+        description="Whether to serve `/v1/audio/jobs`; a worker must run them (`python -m gateway.jobs`).",
+    )
+    jobs_dir: Path = Field(default=Path("jobs"), description="Folder of the jobs' files and of the embedded database.")
+    jobs_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="PostgreSQL database of the jobs, `postgresql://user:password@host/name`, for workers on several "
+        "machines; empty: SQLite in JOBS_DIR.",
+    )
+    jobs_at_once: int = Field(default=2, ge=1, description="Jobs that one worker runs at once.")
+    jobs_wait: float = Field(
+        default=3600.0, gt=0, description="Seconds that a job waits for its model, or for disk space, before it fails."
+    )
+    jobs_retention: float = Field(
+        default=7 * 86400.0, gt=0, description="Seconds after which a job and its files are removed."
+    )
+    jobs_max_input_chars: int = Field(
+        default=500_000, ge=1, description="Characters that the text of one speech job may hold."
+    )
+    allow_job_urls: bool = Field(
+        default=False, description="Whether a job may fetch its recording from an http(s) address of a public host."
+    )
+    jobs_hosts: Names = Field(
+        default=(),
+        description="Internal hosts that the addresses of jobs may also name, for recordings and callbacks: `host` or "
+        "`host:port`.",
+    )
+    jobs_callback_secret: SecretStr | None = Field(
+        default=None, description="Secret that callbacks are signed with; empty: no callbacks."
+    )
+
     api_keys: Secrets = Field(default=(), description="API keys; a client must send one of them. Empty: no key needed.")
     public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
     cors_origins: Names = Field(

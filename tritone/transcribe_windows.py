@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -102,17 +102,23 @@ async def _join(step: asyncio.Future[Any]) -> None:
 
 
 async def transcribe_windows(
-    windows: AsyncGenerator[Window], transcribe: TranscribeWindow, language: str, *, in_flight: int = IN_FLIGHT
+    windows: AsyncGenerator[Window],
+    transcribe: TranscribeWindow,
+    language: str,
+    *,
+    in_flight: int = IN_FLIGHT,
+    done: Sequence[WindowTranscript] = (),
+    background: bool = False,
 ) -> AsyncGenerator[WindowTranscript]:
     """Yield the transcripts of a recording's windows in order, each as soon as it and those before it are done.
 
     With `auto` or several candidates, windows are sent one at a time until the language is known, and the rest with
     that language; with an `in_flight` of 1 all are sent one at a time. The first window does not wait behind other
-    recordings, the later ones may. However slow the caller is, either every window comes, or an error. When a window
-    fails, or the generator is closed, the open calls are cancelled and `windows` is closed.
+    recordings, unless the whole recording is in the `background`; the later ones may. `done` are the transcripts of
+    the windows before the first of `windows`. However slow the caller is, either every window comes, or an error. When
+    a window fails, or the generator is closed, the open calls are cancelled and `windows` is closed.
     """
-    known = _Language(language)
-    background = False
+    known = _Language(language, done)
     calls: deque[asyncio.Task[WindowTranscript]] = deque()
     fetching: asyncio.Task[Window | None] | None = None
     exhausted = False
@@ -149,17 +155,19 @@ async def transcribe_windows(
 class _Language:
     """The recording's language: given by the caller, or detected in the first windows that contain words."""
 
-    def __init__(self, given: str) -> None:
+    def __init__(self, given: str, done: Sequence[WindowTranscript] = ()) -> None:
         self.name = given
         self._doubtful: list[tuple[float, str]] = []
         self._undetected = False
+        for transcript in done:
+            self.learn(transcript)
 
     @property
     def is_fixed(self) -> bool:
         """True for one language, and where the model detects none; else False for `auto` and several candidates."""
         return self._undetected or (not is_auto(self.name) and "," not in self.name)
 
-    def learn(self, transcript: Transcript) -> None:
+    def learn(self, transcript: Transcript | WindowTranscript) -> None:
         """Fix the language of `transcript` if it is confident, or after some doubtful ones the most probable."""
         if self.is_fixed or not transcript.segments:
             return

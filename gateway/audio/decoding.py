@@ -11,6 +11,7 @@ from typing import BinaryIO, Final
 import av
 import numpy as np
 from av.codec.codec import Codec, UnknownCodecError
+from av.container import InputContainer
 
 from gateway.audio.file_parts import FilePart, parts_from, starts
 from gateway.audio.frames import Pcm
@@ -121,9 +122,7 @@ class AudioFile:
 
     def _frames_of(self, part: FilePart) -> Iterator[av.AudioFrame]:
         """Yield the frames of one container."""
-        options = {"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
-        # Titles are not always in UTF-8; they are not used.
-        with av.open(part, "r", container_options=options, metadata_errors="replace") as container:
+        with _opened(part) as container:
             if not container.streams.audio:
                 raise InvalidInput(self._field, "it holds no audio track")
             for packet in container.demux(container.streams.audio[0]):
@@ -146,6 +145,21 @@ class AudioFile:
 
     def _too_long(self) -> PayloadTooLarge:
         return PayloadTooLarge(self._field, f"it decodes to more than {self._max_seconds:g} s of audio")
+
+
+def declared_seconds(file: BinaryIO) -> float | None:
+    """Return the length that the header of a recording states, which may be wrong; None if it states none."""
+    try:
+        with _opened(file) as container:
+            return container.duration / av.time_base if container.duration else None
+    except av.FFmpegError:
+        return None
+
+
+def _opened(file: BinaryIO | FilePart) -> InputContainer:
+    options = {"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
+    # Titles are not always in UTF-8; they are not used.
+    return av.open(file, "r", container_options=options, metadata_errors="replace")
 
 
 class _Channels:

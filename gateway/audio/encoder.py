@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import av
@@ -72,12 +73,21 @@ def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False) -> Enc
     return AvEncoder(CODECS[audio_format], rate, _File() if whole else _Sink())
 
 
+def encode_file(path: Path, audio_format: AudioFormat, rate: int, blocks: Iterable[Samples]) -> None:
+    """Write a whole file of `blocks` at `rate` Hz; its length, of hours if need be, is in its header."""
+    with _DiskFile(path, "w") as file:
+        writer = PcmEncoder(rate) if audio_format == "pcm" else AvEncoder(CODECS[audio_format], rate, file)
+        for block in blocks:
+            file.write(writer.write(block))
+        file.write(writer.finish())
+
+
 class AvEncoder:
     """Encodes with PyAV into a sink."""
 
     costly = True
 
-    def __init__(self, codec: Codec, rate: int, sink: _Sink | _File) -> None:
+    def __init__(self, codec: Codec, rate: int, sink: _Sink | _File | _DiskFile) -> None:
         self._rate = rate
         self._position = 0
         self._sink = sink
@@ -179,6 +189,15 @@ class _File(io.BytesIO):
         return b""
 
     rest = io.BytesIO.getvalue
+
+
+class _DiskFile(io.FileIO):
+    """A sink on the disk; what the container writes is there already."""
+
+    def ready(self) -> bytes:
+        return b""
+
+    rest = ready
 
 
 def _bytes(frames: list[av.AudioFrame]) -> bytes:

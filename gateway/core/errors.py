@@ -11,6 +11,10 @@ ServiceError
 |-- PayloadTooLarge             an upload, or the audio in it, is over a limit
 |-- LanguageModelMissing        no language model is set up
 |-- LanguageModelFailed         the language model is out of reach, or answered with an error
+|-- JobNotFound                 there is no such job of this client
+|-- JobConflict                 the job's state, or an earlier request, does not allow it
+|-- JobsUnavailable             the store of the jobs is out of reach; try again later
+|-- StorageFull                 the disk for the jobs has no room
 `-- InternalError               a fault of the server
 """
 
@@ -76,6 +80,28 @@ class LanguageModelMissing(ServiceError):
 
 class LanguageModelFailed(ServiceError):
     """The language model is out of reach, or answered with an error."""
+
+
+class JobNotFound(ServiceError):
+    """There is no such job of this client; it may have expired."""
+
+
+class JobConflict(ServiceError):
+    """The job's state, or an earlier request with the same key, does not allow the request."""
+
+
+class JobsUnavailable(ServiceError):
+    """The store of the jobs is out of reach."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("the store of the jobs is out of reach at present; try again", detail=detail)
+
+
+class StorageFull(ServiceError):
+    """The disk for the jobs has no room."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("there is no room for this job on the server's disk; try again later", detail=detail)
 
 
 class InternalError(ServiceError):

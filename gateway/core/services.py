@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.core.admission import Admission
 from gateway.core.language_model import LanguageModel
@@ -15,6 +15,10 @@ from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
 from gateway.settings import GatewaySettings
+
+if TYPE_CHECKING:
+    from gateway.core.jobs.files import JobFiles
+    from gateway.core.jobs.store import JobStore
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,14 @@ DEFAULT_TIMING: Final = Timing()
 
 
 @dataclass(frozen=True)
+class JobBackend:
+    """The store of the jobs, and their files."""
+
+    store: JobStore
+    files: JobFiles
+
+
+@dataclass(frozen=True)
 class Services:
     """One gateway's services, the same for all requests."""
 
@@ -45,6 +57,8 @@ class Services:
     timing: Timing
     language_model: LanguageModel
     admission: Admission
+    jobs: JobBackend | None = None
+    """None where JOBS is not set, and in a worker."""
 
 
 @asynccontextmanager
@@ -62,9 +76,21 @@ async def open_services(
         admission = Admission(
             min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share
         )
-        yield Services(
-            settings, triton, detectors, SpeakerEncoder(settings.model_dir), timing, language_model, admission
-        )
+        encoder = SpeakerEncoder(settings.model_dir)
+        async with _jobs(settings) as jobs:
+            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, jobs)
     finally:
         await language_model.close()
         await triton.close()
+
+
+@asynccontextmanager
+async def _jobs(settings: GatewaySettings) -> AsyncIterator[JobBackend | None]:
+    if not settings.jobs:
+        yield None
+        return
+    # A gateway without jobs does not need the database's packages: 60 MB.
+    from gateway.core.jobs.open import open_jobs  # noqa: PLC0415
+
+    async with open_jobs(settings) as jobs:
+        yield jobs

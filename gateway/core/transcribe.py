@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Container
+from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
@@ -52,6 +52,8 @@ class TranscriptionRequest:
     """The longest window that the recording is cut into, 1 or more; at most the model's, which None stands for."""
     optional: tuple[str, ...] = ()
     """Options that the request can do without, for example the words of subtitles, which also come from segments."""
+    background: bool = False
+    """Let every window wait behind those of other recordings, the first one too."""
 
 
 @dataclass
@@ -109,12 +111,21 @@ class SupportedOptions:
 
 
 async def transcribe(
-    services: Services, file: BinaryIO, request: TranscriptionRequest, telemetry: WorkTelemetry
+    services: Services,
+    file: BinaryIO,
+    request: TranscriptionRequest,
+    telemetry: WorkTelemetry,
+    *,
+    done: Sequence[WindowTranscript] = (),
+    record: Callable[[WindowTranscript], None] = lambda transcript: None,
 ) -> TranscriptionStream:
     """Prepare the transcription of a recording; the work begins when the windows are read.
 
-    `file` must be seekable and stay open until then. Raises `ModelNotFound`, `ModelUnavailable` and `InvalidInput`, and
-    so does reading, with `PayloadTooLarge` for a recording over MAX_AUDIO_SECONDS; `audio` names the recording.
+    `file` must be seekable and stay open until then. `record` gets each transcript before its speakers are assigned; a
+    later call with these as `done` continues after them, and its result includes them.
+
+    Raises `ModelNotFound`, `ModelUnavailable` and `InvalidInput`, and so does reading, with `PayloadTooLarge` for a
+    recording over MAX_AUDIO_SECONDS; `audio` names the recording.
     """
     model = services.triton.served.resolve(request.model, "transcription")
     telemetry.model = model.id
@@ -144,9 +155,15 @@ async def transcribe(
         stop=audio.stop,
     )
     transcripts = transcribe_windows(
-        cuts, transcribe_one, supported.options.language, in_flight=1 if conditioned else IN_FLIGHT
+        _after(done[-1].start, cuts) if done else cuts,
+        transcribe_one,
+        supported.options.language,
+        in_flight=1 if conditioned else IN_FLIGHT,
+        done=done,
+        background=request.background,
     )
-    windows = _collected(transcripts, audio, result, speakers, telemetry)
+    result.windows.extend(speakers.assign(transcript) if speakers else transcript for transcript in done)
+    windows = _collected(transcripts, audio, result, speakers, telemetry, record=record)
     return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result)
 
 
@@ -164,17 +181,28 @@ def _window_transcriber(
     return transcribe_window
 
 
+async def _after(start: float, windows: AsyncGenerator[Window]) -> AsyncGenerator[Window]:
+    """Yield the windows that begin later than `start` seconds."""
+    async with aclosing(windows):
+        async for window in windows:
+            if window.start_seconds > start:
+                yield window
+
+
 async def _collected(
     transcripts: AsyncGenerator[WindowTranscript],
     audio: AudioFile,
     result: TranscriptionResult,
     speakers: Speakers | None,
     telemetry: WorkTelemetry,
+    *,
+    record: Callable[[WindowTranscript], None],
 ) -> AsyncGenerator[WindowTranscript]:
     """Yield `transcripts`, with their speakers, and collect them in `result`."""
     try:
         async with aclosing(transcripts):
             async for transcript in transcripts:
+                record(transcript)
                 result.windows.append(speakers.assign(transcript) if speakers else transcript)
                 telemetry.audio_seconds = audio.seconds
                 yield result.windows[-1]

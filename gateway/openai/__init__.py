@@ -1,4 +1,4 @@
-"""OpenAI's audio API: speech, transcriptions, translations, live transcription, and the lists of models and voices."""
+"""OpenAI's audio API: speech, transcriptions, translations, live transcription, lists, and jobs beside them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.jobs.router import router as jobs
 from gateway.openai.models.router import LIST_PATHS
 from gateway.openai.models.router import router as models
 from gateway.openai.realtime.client_secrets import router as client_secrets
@@ -19,7 +20,7 @@ from gateway.openai.transcription.router import router as transcription
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, transcription, realtime, client_secrets, models):
+for _part in (speech, transcription, jobs, realtime, client_secrets, models):
     _router.include_router(_part)
 
 SURFACE: Final = Surface(

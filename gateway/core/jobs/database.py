@@ -1,0 +1,52 @@
+"""The database of the jobs: SQLite in JOBS_DIR, or the server of JOBS_URL."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from dbos import DBOS, DBOSPortableJSONSerializer
+from sqlalchemy import make_url
+
+APP: Final = "tritone"
+VERSION: Final = "1"
+"""The version of the order of a job's steps: a worker continues only jobs of its own version. The default of DBOS, a
+hash of the code, would leave the jobs of an older release alone."""
+QUEUE: Final = "jobs"
+CALLBACKS: Final = "callbacks"
+JOB: Final = "job"
+CALLBACK: Final = "callback"
+PROGRESS: Final = "progress"
+
+SERIALIZER: Final = DBOSPortableJSONSerializer()
+
+
+def database_url(jobs_url: str, folder: Path) -> str:
+    """Return the URL of JOBS_URL, or that of the embedded database in `folder`."""
+    return jobs_url or f"sqlite:///{folder.resolve() / 'jobs.sqlite'}"
+
+
+def prepare_database(url: str) -> None:
+    """Create the tables where they are missing. It blocks."""
+    parsed = make_url(url)
+    if parsed.drivername.startswith("sqlite") and parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        # Readers do not block the writer then; the mode stays with the file.
+        with closing(sqlite3.connect(parsed.database, timeout=30)) as connection:
+            connection.execute("pragma journal_mode=wal")
+    DBOS.migrate(url)
+
+
+def callback_id(job_id: str) -> str:
+    """Return the id of the workflow that delivers the job's callback."""
+    return f"callback-{job_id}"
+
+
+def configure_dbos_logging() -> None:
+    """Let DBOS log through the root logger, from level WARNING on; by default it writes lines of its own form."""
+    logger = logging.getLogger("dbos")
+    logger.addHandler(logging.NullHandler())
+    logger.setLevel(logging.WARNING)

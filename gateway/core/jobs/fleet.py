@@ -1,0 +1,91 @@
+"""The workers on one database: each shows that it is alive, and takes over the jobs of those that are not."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Final
+
+import sqlalchemy as sa
+from dbos import DBOSClient
+
+from gateway.core.jobs.database import APP, CALLBACK, CALLBACKS, JOB, QUEUE, SERIALIZER
+
+BEAT: Final = 1.0
+"""Seconds between two signs of life."""
+DEAD: Final = 10.0
+"""Seconds without one after which a worker counts as dead. If it lives, DBOS ends its jobs at their next step."""
+_FORGOTTEN: Final = 3600.0
+"""Seconds after which a dead worker's row is removed."""
+
+_TABLE: Final = sa.table("tritone_workers", sa.column("name"), sa.column("seen"))
+_CREATE: Final = "CREATE TABLE IF NOT EXISTS tritone_workers (name TEXT PRIMARY KEY, seen DOUBLE PRECISION NOT NULL)"
+_NOW: Final = {"sqlite": "(julianday('now') - 2440587.5) * 86400.0", "postgresql": "extract(epoch from now())"}
+"""The database's clock in Unix seconds: those of several machines may differ."""
+
+logger = logging.getLogger(__name__)
+
+
+class FleetMember:
+    """This worker among the others. `start` it before its first job, `leave` at the end."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self._name = name
+        self._engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
+        self._now = sa.text(_NOW[self._engine.dialect.name])
+        self._client = DBOSClient(system_database_url=url, serializer=SERIALIZER, application_name=APP)
+        self._last_beat: float | None = None
+        self._patient_until = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+
+    def start(self) -> None:
+        """Show the first sign of life, and go on in a thread. It blocks."""
+        with self._engine.begin() as connection:
+            connection.execute(sa.text(_CREATE))
+        self._beat()
+        self._thread.start()
+
+    def leave(self) -> None:
+        """Show that this worker ends, so that another one takes its jobs at once. It blocks."""
+        self._stop.set()
+        self._thread.join()
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(_TABLE).where(_TABLE.c.name == self._name))
+
+    def _run(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                self._take_over()
+            except Exception as error:  # the database is restarting, or busy
+                logger.warning("no sign of life could be shown: %s", error)
+
+    def _take_over(self) -> None:
+        """Enqueue the jobs and callbacks of dead workers again, whichever worker found them dead."""
+        queues = {JOB: QUEUE, CALLBACK: CALLBACKS}
+        # Before the living: a worker shows a sign of life before it takes its first job.
+        rows = self._client.list_workflows(status="PENDING", name=[*queues], load_input=False, load_output=False)
+        alive = self._beat()
+        if time.monotonic() < self._patient_until:
+            return
+        for name, queue in queues.items():
+            if lost := [row.workflow_id for row in rows if row.name == name and row.executor_id not in alive]:
+                logger.warning("taking over from a dead worker: %s", ", ".join(lost))
+                self._client.resume_workflows(lost, queue_name=queue)
+
+    def _beat(self) -> set[str]:
+        """Show a sign of life, and return the names of the living."""
+        with self._engine.begin() as connection:
+            now = float(connection.execute(sa.select(self._now)).scalar_one())
+            connection.execute(sa.delete(_TABLE).where(_TABLE.c.name == self._name))
+            connection.execute(sa.insert(_TABLE).values(name=self._name, seen=now))
+            connection.execute(sa.delete(_TABLE).where(_TABLE.c.seen < now - _FORGOTTEN))
+            names = sa.select(_TABLE.c.name).where(_TABLE.c.seen >= now - DEAD)
+            alive = set(connection.execute(names).scalars())
+        moment = time.monotonic()
+        if self._last_beat is not None and moment - self._last_beat > DEAD / 2:
+            # The database was away, for the others too: they need time to show that they live.
+            self._patient_until = moment + DEAD
+        self._last_beat = moment
+        return alive

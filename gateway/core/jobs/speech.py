@@ -1,0 +1,103 @@
+"""Run a speech job: a step for each part of the text, and one that joins their audio."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.audio.encoder import encode_file
+from gateway.audio.formats import AudioFormat
+from gateway.audio.frames import Samples
+from gateway.core.jobs.context import JobContext
+from gateway.core.jobs.files import RESULT
+from gateway.core.jobs.job import Outcome, Progress
+from gateway.core.jobs.text_parts import PART_CHARS, split_text
+from gateway.core.synthesize import SynthesisRequest, synthesize
+from gateway.core.telemetry import WorkTelemetry
+from tritone.contract import SPEECH_RATE
+
+_IN_FILE: Final = ("text", "ref_audio")
+"""The fields of the request that may be long; they are in the job's upload."""
+_BLOCK: Final = SPEECH_RATE * 10
+"""Samples that are read and encoded at once."""
+
+
+def request_to_json(request: SynthesisRequest) -> tuple[dict[str, Any], bytes]:
+    """Return the request as JSON without its long fields, and these as a file."""
+    values = asdict(request)
+    return values, json.dumps({name: values.pop(name) for name in _IN_FILE}).encode()
+
+
+def request_from_json(values: Mapping[str, Any], upload: bytes) -> SynthesisRequest:
+    """Undo `request_to_json`."""
+    return SynthesisRequest(**values, **json.loads(upload))
+
+
+async def run_speech(context: JobContext) -> Outcome:
+    """Synthesize the job's text, and write the audio to the result's file."""
+    request = request_from_json(context.spec.request, _path(context, context.upload).read_bytes())
+    # Recorded, because a later version may split in other places.
+    parts: list[str] = await context.ledger.step("split", partial(_split, context, request.text))
+    chars, done, seconds, model = sum(map(len, parts)), 0, 0.0, ""
+    for number, part in enumerate(parts):
+        work = partial(_synthesize, context, replace(request, text=part), number)
+        spoken = await context.ledger.step("part", partial(context.patiently, work))
+        model = spoken["model"]
+        seconds += spoken["seconds"]
+        done += len(part)
+        await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4)))
+    assert request.audio_format
+    join = partial(_join, context, request.audio_format, len(parts))
+    await context.ledger.step("result", partial(context.patiently, join))
+    for number in range(len(parts)):
+        context.files.discard(context.job_id, _part_name(number))
+    return Outcome(Progress(round(seconds, 3), 1.0), model)
+
+
+async def _split(context: JobContext, text: str) -> Sequence[str]:
+    return list(split_text(text, min(PART_CHARS, context.services.settings.max_input_chars)))
+
+
+async def _synthesize(context: JobContext, request: SynthesisRequest, number: int) -> dict[str, Any]:
+    """Write the part's samples to its file, as 16-bit PCM at `SPEECH_RATE`."""
+    telemetry = WorkTelemetry(context.job_id)
+    speech = await synthesize(context.services, replace(request, audio_format="pcm", whole=False), telemetry)
+    async with aclosing(speech.encoded()) as pieces:
+        with context.files.writing(context.job_id, _part_name(number)) as file:
+            async for piece in pieces:
+                file.write(piece)
+    return {"model": speech.model, "seconds": speech.audio_seconds}
+
+
+async def _join(context: JobContext, audio_format: AudioFormat, parts: int) -> bool:
+    paths = [_path(context, _part_name(number)) for number in range(parts)]
+    await asyncio.to_thread(_encode, context, audio_format, paths)
+    return True
+
+
+def _encode(context: JobContext, audio_format: AudioFormat, paths: Sequence[Path]) -> None:
+    with context.files.writing(context.job_id, RESULT) as file:
+        encode_file(Path(file.name), audio_format, SPEECH_RATE, _samples(paths))
+
+
+def _samples(paths: Sequence[Path]) -> Iterator[Samples]:
+    for path in paths:
+        with path.open("rb") as file:
+            while len(block := np.fromfile(file, "<i2", _BLOCK)):
+                yield block.astype(np.int16, copy=False)
+
+
+def _path(context: JobContext, name: str) -> Path:
+    return context.files.path(context.job_id, name)
+
+
+def _part_name(number: int) -> str:
+    return f"part-{number:05}"

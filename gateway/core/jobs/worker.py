@@ -1,0 +1,85 @@
+"""A worker: it runs the jobs of the database until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from typing import Final
+
+from dbos import DBOS, DBOSClient
+
+from gateway.core.jobs.database import (
+    APP,
+    CALLBACKS,
+    QUEUE,
+    SERIALIZER,
+    VERSION,
+    configure_dbos_logging,
+    database_url,
+    prepare_database,
+)
+from gateway.core.jobs.files import JobFiles
+from gateway.core.jobs.fleet import FleetMember
+from gateway.core.jobs.janitor import remove_expired
+from gateway.core.jobs.workflows import register_workflows
+from gateway.core.services import Services
+
+_POLL: Final = 0.5
+"""Seconds between two looks for a new job."""
+_CALLBACKS: Final = 64
+"""Callbacks that wait for their next attempt at once."""
+_CLEAN: Final = 60.0
+"""Seconds between two removals of expired jobs."""
+
+logger = logging.getLogger(__name__)
+
+
+async def run_worker(services: Services, stop: asyncio.Event) -> None:
+    """Run jobs until `stop` is set. Unfinished ones are left to another worker, or the next one.
+
+    The process must end then: DBOS threads may still be at work.
+    """
+    settings = services.settings
+    url = database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir)
+    files = JobFiles(settings.jobs_dir)
+    files.root.mkdir(parents=True, exist_ok=True)
+    name = f"worker-{uuid.uuid4().hex}"
+    configure_dbos_logging()
+    await asyncio.to_thread(prepare_database, url)
+    member = FleetMember(url, name)
+    await asyncio.to_thread(member.start)
+    running = register_workflows(services, files)
+    DBOS(
+        config={
+            "name": APP,
+            "system_database_url": url,
+            "application_version": VERSION,
+            "executor_id": name,
+            "serializer": SERIALIZER,
+            "log_level": "WARNING",
+        }
+    )
+    # In this loop, which is then the one that workflows run in.
+    DBOS.launch()
+    await DBOS.register_queue_async(
+        QUEUE, worker_concurrency=settings.jobs_at_once, polling_interval_sec=_POLL, on_conflict="always_update"
+    )
+    await DBOS.register_queue_async(
+        CALLBACKS, worker_concurrency=_CALLBACKS, polling_interval_sec=_POLL, on_conflict="always_update"
+    )
+    logger.info("worker %s runs jobs", name)
+    client = DBOSClient(system_database_url=url, serializer=SERIALIZER, application_name=APP)
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(remove_expired, client, files, settings.jobs_retention)
+        except Exception as error:
+            logger.warning("expired jobs could not be removed: %s", error)
+        try:
+            async with asyncio.timeout(_CLEAN):
+                await stop.wait()
+        except TimeoutError:
+            continue
+    await asyncio.to_thread(member.leave)
+    for job_id in running:
+        files.forget_starts(job_id)  # they did not end this worker

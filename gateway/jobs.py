@@ -1,0 +1,45 @@
+"""`python -m gateway.jobs`: a worker, which runs jobs until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+
+from pydantic import ValidationError
+
+from gateway.core.jobs.worker import run_worker
+from gateway.core.services import open_services
+from gateway.core.speech_detectors import SpeechDetectors
+from gateway.settings import GatewaySettings
+from gateway.telemetry import configure_logging
+
+
+async def work(settings: GatewaySettings, detectors: SpeechDetectors | None = None) -> None:
+    """Run jobs until a signal to stop, and end the process."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_services(settings, detectors=detectors) as services:
+        await run_worker(services, stop)
+    logging.shutdown()
+    # Unfinished jobs stay as they are: a regular end would cancel them, and record that as their result.
+    os._exit(0)
+
+
+def main() -> None:
+    """Work. A wrong setting is reported in one line, with exit status 2."""
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        print(f"jobs: wrong setting {str(first['loc'][0]).upper()}: {first['msg']}", file=sys.stderr)
+        sys.exit(2)
+    configure_logging(settings.log_level)
+    asyncio.run(work(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Jobs from their creation to their result."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import wave
+
+import httpx
+
+from tests.fake_triton import FakeTriton
+from tests.unit.gateway.conftest import FakeSpeech
+from tests.unit.gateway.jobs.conftest import Jobs
+from tests.unit.gateway.transcription.conftest import FakeWhisper
+
+FORMATS = {
+    "json": "part 0 part 1",
+    "text": "part 0 part 1\n",
+    "srt": "00:00:26,",
+    "vtt": "WEBVTT",
+    "verbose_json": '"duration":52.0',
+}
+
+
+async def test_a_transcription_job_gives_its_text_in_every_format(jobs: Jobs) -> None:
+    job_id = await jobs.transcribe(response_format="srt")
+    job = await jobs.end(job_id)
+    assert (job["status"], job["type"], job["model"]) == ("completed", "transcription", "whisper-base")
+    assert job["progress"] == {"seconds": 52.0, "fraction": 1.0}
+    assert (await jobs.result(job_id)).text.startswith("1\n00:00:")
+    for name, text in FORMATS.items():
+        assert text in (await jobs.result(job_id, response_format=name)).text
+
+
+async def test_the_windows_of_a_job_wait_behind_those_of_requests(jobs: Jobs, whisper: FakeWhisper) -> None:
+    await jobs.end(await jobs.transcribe())
+    assert [call.parameters["background"] for call in whisper.calls.values()] == [True, True]
+
+
+async def test_a_running_job_reports_seconds_of_audio(jobs: Jobs, whisper: FakeWhisper) -> None:
+    async with whisper.holding(1):
+        job_id = await jobs.transcribe(language="en")
+        job = await jobs.until(job_id, lambda job: job["progress"]["seconds"] > 0)
+        assert job["status"] == "running"
+        assert 19 < job["progress"]["seconds"] < 26
+        assert 0.3 < job["progress"]["fraction"] < 0.6
+        assert (await jobs.result(job_id)).status_code == 409
+    assert (await jobs.end(job_id))["status"] == "completed"
+
+
+async def test_a_long_text_is_spoken_in_parts_and_joined(jobs: Jobs, triton: FakeTriton, kokoro: FakeSpeech) -> None:
+    text = "\n\n".join(["A sentence of the first paragraph. " * 20, "And one of the second. " * 20])
+    job_id = await jobs.speak(text)
+    assert (await jobs.end(job_id))["status"] == "completed"
+    spoken = [call.inputs["text"].item().decode() for call in triton.calls]
+    assert spoken == [part.strip() for part in text.split("\n\n")]
+    with wave.open(io.BytesIO((await jobs.result(job_id)).content)) as audio:
+        seconds = audio.getnframes() / audio.getframerate()
+    assert seconds == sum(len(chunk) for chunk in kokoro.chunks) / kokoro.rate * 2
+
+
+async def test_a_cancelled_job_stops_the_model_and_has_no_result(jobs: Jobs, whisper: FakeWhisper) -> None:
+    async with whisper.holding(0):
+        job_id = await jobs.transcribe()
+        async with asyncio.timeout(60):
+            await whisper.arrived[0].wait()
+            response = await jobs.gateway.http.post(f"/v1/audio/jobs/{job_id}/cancel")
+            assert response.json()["status"] == "cancelled"
+            await whisper.calls[0].cancelled.wait()
+    assert (await jobs.get(job_id))["status"] == "cancelled"
+    assert (await jobs.result(job_id)).status_code == 409
+
+
+async def test_a_completed_job_cannot_be_cancelled(jobs: Jobs) -> None:
+    job_id = await jobs.speak()
+    await jobs.end(job_id)
+    response = await jobs.gateway.http.post(f"/v1/audio/jobs/{job_id}/cancel")
+    assert response.status_code == 409
+    assert "completed already" in response.json()["error"]["message"]
+
+
+async def test_a_deleted_job_is_gone_with_its_files(jobs: Jobs) -> None:
+    job_id = await jobs.speak()
+    await jobs.end(job_id)
+    backend = jobs.gateway.services.jobs
+    assert backend
+    assert backend.files.folder(job_id).exists()
+    response = await jobs.gateway.http.delete(f"/v1/audio/jobs/{job_id}")
+    assert response.json() == {"id": job_id, "object": "audio.job", "deleted": True}
+    assert (await jobs.gateway.http.get(f"/v1/audio/jobs/{job_id}")).status_code == 404
+    assert not backend.files.folder(job_id).exists()
+
+
+async def test_an_idempotency_key_makes_one_job_of_two_requests(jobs: Jobs) -> None:
+    headers = {"idempotency-key": "once"}
+    body = {"model": "kokoro-82m", "input": "Good morning."}
+    first = await jobs.create(json=body, headers=headers)
+    assert await jobs.create(json=body, headers=headers) == first
+    other = await jobs.post(json={**body, "input": "Good night."}, headers=headers)
+    assert other.status_code == 409
+    assert "Idempotency-Key" in other.json()["error"]["message"]
+    await jobs.end(first)
+    assert await jobs.create(json=body, headers=headers) == first
+
+
+async def test_a_key_sees_only_its_own_jobs(jobs: Jobs) -> None:
+    job_id = await jobs.speak()
+    bob = {"authorization": "Bearer bob"}
+    http: httpx.AsyncClient = jobs.gateway.http
+    path = f"/v1/audio/jobs/{job_id}"
+    for method, route in (("GET", path), ("GET", f"{path}/result"), ("POST", f"{path}/cancel"), ("DELETE", path)):
+        assert (await http.request(method, route, headers=bob)).status_code == 404
+    assert job_id not in (await http.get("/v1/audio/jobs", headers=bob)).text
+    assert (await jobs.end(job_id))["status"] == "completed"
+
+
+async def test_a_list_has_the_newest_jobs_first_and_continues_behind_a_job(jobs: Jobs) -> None:
+    made = [await jobs.speak(f"Number {number}.") for number in range(3)]
+    http = jobs.gateway.http
+    first = (await http.get("/v1/audio/jobs", params={"limit": 2})).json()
+    assert [job["id"] for job in first["data"]] == made[:0:-1]
+    assert first["has_more"] is True
+    second = (await http.get("/v1/audio/jobs", params={"limit": 1, "after": first["last_id"]})).json()
+    assert [job["id"] for job in second["data"]] == made[:1]
+    for job_id in made:
+        await jobs.end(job_id)
