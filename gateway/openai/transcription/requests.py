@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
@@ -18,12 +17,13 @@ from pydantic import (
     model_validator,
 )
 
-from gateway import untrusted_json
 from gateway.core.transcribe import TranscriptionRequest
 from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.transcription import chunking
+from gateway.openai.transcription.chunking import ServerVad
 from tritone import languages
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
-from tritone.windowing import DEFAULT_VAD, VadOptions
+from tritone.windowing import DEFAULT_VAD
 
 TranslationFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
@@ -38,24 +38,6 @@ _SUBTITLES: Final = frozenset({"srt", "vtt"})
 """Formats that cut the text between words; of a model without words, within segments."""
 _BY_WORDS: Final = _SUBTITLES | {"diarized_json"}
 """Formats that use the words' times."""
-_BRACKETED: Final = re.compile(r"chunking_strategy\[(\w+)]")
-
-
-class ServerVad(BaseModel):
-    """`chunking_strategy` with options of the voice activity detector; defaults are those of `auto`."""
-
-    type: Literal["server_vad"]
-    threshold: float = Field(DEFAULT_VAD.threshold, gt=0, lt=1, description="Probability at which speech begins.")
-    prefix_padding_ms: int = Field(
-        round(DEFAULT_VAD.pad_before * 1000), ge=0, le=5000, description="Audio that is kept before speech."
-    )
-    silence_duration_ms: int = Field(
-        round(DEFAULT_VAD.pause * 1000), ge=0, le=10_000, description="The shortest silence that the audio is cut at."
-    )
-
-    def options(self) -> VadOptions:
-        """Return the options of the use case."""
-        return VadOptions(self.threshold, self.prefix_padding_ms / 1000, self.silence_duration_ms / 1000)
 
 
 def list_field(name: str, description: str, most: int) -> Any:
@@ -185,23 +167,12 @@ class TranscriptionForm(RecordingForm):
     @model_validator(mode="before")
     @classmethod
     def _strategy_in_brackets(cls, fields: Any) -> Any:
-        """Accept the object as the official clients send it, in one form field for each key, or as JSON."""
-        spread = {match[1]: value for name, value in fields.items() if (match := _BRACKETED.fullmatch(name))}
-        if spread:
-            return {**fields, "chunking_strategy": spread}
-        return fields
+        return chunking.gathered(fields)
 
     @field_validator("chunking_strategy", mode="before")
     @classmethod
     def _strategy(cls, strategy: Any) -> Any:
-        if isinstance(strategy, str) and strategy.startswith("{"):
-            strategy = untrusted_json.parse_object(strategy)
-        if isinstance(strategy, dict):
-            # Validated separately: a union's errors name every branch that did not fit.
-            return ServerVad.model_validate(strategy)
-        if strategy != "auto":
-            raise ValueError("choose `auto`, or an object of type `server_vad`")
-        return strategy
+        return chunking.parsed(strategy)
 
     @field_validator("languages")
     @classmethod
@@ -288,7 +259,7 @@ def _optional(response_format: ResponseFormat) -> tuple[str, ...]:
 def _is_own(name: str, fields: Collection[str]) -> bool:
     """Return whether the form reads `name`: a field, a list with empty brackets, or a key of the chunking strategy."""
     bare, _, key = name.partition("[")
-    return bare in fields and (key in ("", "]") or (bare == "chunking_strategy" and key[:-1] in ServerVad.model_fields))
+    return bare in fields and (key in ("", "]") or chunking.is_key(name))
 
 
 def known_code(language: str) -> str:

@@ -238,6 +238,8 @@ def test_preferences_may_come_from_another_file(tmp_path: Path) -> None:
         ("Qwen/Qwen3-TTS-12Hz-0.6B-Base", "qwen3-tts-0.6b-clone"),
         ("openai/whisper-large-v3", "whisper-large-v3"),
         ("Systran/faster-whisper-base", "whisper-base"),
+        ("base", "whisper-base"),
+        ("turbo", "whisper-large-v3-turbo"),
     ],
 )
 def test_a_model_answers_to_its_ids_on_other_servers(alias: str, id_: str) -> None:
