@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import grp
+import os
+import stat
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+DEVICES = Path("/dev")
+_SHARED_DEVICES = ("nvidiactl", "nvidia-uvm")
+"""The devices that every process on a GPU needs besides that of the GPU."""
 _FIELDS = "memory.free,compute_cap,name"
 _TIMEOUT = 10.0
 """Seconds; a driver that must initialize its GPUs first takes several."""
@@ -33,7 +39,40 @@ def hidden(environ: Mapping[str, str]) -> bool:
 
 def present() -> bool:
     """Return whether this machine or container has a GPU device, even one that cannot be queried."""
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
+    return any(DEVICES.glob("nvidia[0-9]*")) or (DEVICES / "dxg").exists()
+
+
+def closed() -> str | None:
+    """Return why this user may not use the GPUs of this machine: a device file, its group, and the remedy.
+
+    None if there is no such file, or if at least one GPU can be opened.
+    """
+    numbered = sorted(DEVICES.glob("nvidia[0-9]*"))
+    needed = [path for name in _SHARED_DEVICES if (path := DEVICES / name).exists()]
+    if numbered and not any(map(_can_open, numbered)):
+        needed.append(numbered[0])
+    for device in needed:
+        if not _can_open(device):
+            status = device.stat()
+            if status.st_mode & stat.S_IRGRP and status.st_mode & stat.S_IWGRP and status.st_gid:
+                return (
+                    f"{device} may only be opened by the group {_group(status.st_gid)}, and this user is not in it: "
+                    f"add the user and log in again (in a container: --group-add {status.st_gid}), or set DEVICE=cpu"
+                )
+            mode = stat.filemode(status.st_mode)
+            return f"{device} may not be opened by this user ({mode}): change its mode, or set DEVICE=cpu"
+    return None
+
+
+def _can_open(device: Path) -> bool:
+    return os.access(device, os.R_OK | os.W_OK)
+
+
+def _group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:  # a group of the host, in a container
+        return str(number)
 
 
 def visible(environ: Mapping[str, str]) -> list[Gpu] | None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor import console, installer
-from supervisor.cache import BuildError, cache_folder, locked
+from supervisor.cache import BuildError, cache_folder, home, locked
 
 LIBPYTHON = "libpython{}.{}.so.1.0".format(*sys.version_info)
 """The library that the Python backend's stub is linked to."""
@@ -76,10 +76,9 @@ class _NotInstalledError(Exception):
 def _candidates() -> Iterator[Path | str]:
     """Yield the Pythons on PATH, in pyenv, among uv's and in the cache that may be supported, best first."""
     yield from ("python3.12", "python3.11")
-    home = Path(os.path.expanduser("~"))
-    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    data = Path(os.environ.get("XDG_DATA_HOME") or home() / ".local" / "share")
     folders = [
-        Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions",
+        Path(os.environ.get("PYENV_ROOT") or home() / ".pyenv") / "versions",
         Path(os.environ.get("UV_PYTHON_INSTALL_DIR") or data / "uv" / "python"),
         _managed_folder(),
     ]

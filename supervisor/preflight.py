@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from supervisor import gpus
+from supervisor.cache import cache_folder
 from supervisor.http_frontend import exposure
 from supervisor.interpreter import LIBPYTHON, find_libpython
 from supervisor.plan import Plan
@@ -19,7 +21,8 @@ from supervisor.run_folder import SHARED_MEMORY
 from supervisor.settings import Settings, inherited
 from tritone.settings import SHARED, Setting, UnusableSettingError
 
-GLIBC_NEEDED = (2, 34)
+GLIBC_NEEDED = {"x86_64": (2, 34), "aarch64": (2, 35)}
+"""The version of the C library that the embedded Triton needs, by machine."""
 SHARED_MEMORY_NEEDED = 32 << 20
 """Bytes that the stubs of a few models take before the first request."""
 
@@ -33,6 +36,10 @@ def findings(settings: Settings) -> Iterator[str]:
     yield from _server(settings)
     if exposed := exposure(inherited(), settings.triton_version):
         yield exposed
+    if any(map(str.isspace, str(cache_folder()))):
+        yield f"Triton cannot start models from {cache_folder()}: set TRITONE_CACHE to a path without spaces"
+    if settings.device != "cpu" and not gpus.hidden(inherited()) and (closed := gpus.closed()):
+        yield closed
     if find_libpython() is None:
         yield (
             f"{LIBPYTHON} is missing, and Triton's Python backend needs it: install libpython{_VERSION} (Debian, "
@@ -65,14 +72,14 @@ def _server(settings: Settings) -> Iterator[str]:
     if home := settings.installed_triton:
         if not (home / "bin" / "tritonserver").exists():
             yield f"TRITONSERVER_HOME={home} has no bin/tritonserver: set it to an installed Triton, or unset it"
-    elif (sys.platform, platform.machine()) != ("linux", "x86_64"):
+    elif sys.platform != "linux" or (machine := platform.machine()) not in GLIBC_NEEDED:
         yield (
-            f"the embedded Triton runs on Linux x86_64, and this is {sys.platform} {platform.machine()}: "
-            "use the container, or set TRITONSERVER_HOME to an installed Triton"
+            f"the embedded Triton runs on Linux on {' or '.join(GLIBC_NEEDED)}, and this is {sys.platform} on "
+            f"{platform.machine()}: use the container, or set TRITONSERVER_HOME to an installed Triton"
         )
-    elif (glibc := _glibc()) < GLIBC_NEEDED:
+    elif (glibc := _glibc()) < GLIBC_NEEDED[machine]:
         yield "the embedded Triton needs glibc {}.{} or newer, this machine has {}: use the container".format(
-            *GLIBC_NEEDED, "{}.{}".format(*glibc) if glibc else "another C library"
+            *GLIBC_NEEDED[machine], "{}.{}".format(*glibc) if glibc else "another C library"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,3 +62,47 @@ def test_a_driver_that_fails_means_unknown(nvidia_smi: NvidiaSmi) -> None:
 
 def test_capabilities_are_compared_as_numbers() -> None:
     assert Gpu("new", (12, 0), 1).capability > Gpu("old", (8, 9), 1).capability
+
+
+@pytest.fixture
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the device files that this user may open; others are there, and may only be opened by a group."""
+    opened = {"nvidiactl", "nvidia-uvm"}
+    monkeypatch.setattr(gpus, "DEVICES", tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name in opened)
+    monkeypatch.setattr("grp.getgrgid", lambda _gid: SimpleNamespace(gr_name="render"))
+    for name in ("nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1"):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(0o660)
+        if os.getuid() == 0:
+            os.chown(tmp_path / name, -1, 4242)
+    return opened
+
+
+def test_gpus_that_only_a_group_may_open_are_told_with_its_name(devices: set[str], tmp_path: Path) -> None:
+    closed = gpus.closed()
+    assert closed
+    assert closed.startswith(f"{tmp_path}/nvidia0 may only be opened by the group render, and this user is not in it: ")
+    assert "or set DEVICE=cpu" in closed
+
+
+def test_one_gpu_that_can_be_opened_is_enough(devices: set[str]) -> None:
+    devices.add("nvidia1")
+    assert gpus.closed() is None
+
+
+def test_a_gpu_is_closed_without_the_device_that_all_share(devices: set[str], tmp_path: Path) -> None:
+    devices |= {"nvidia0", "nvidia1"}
+    devices.remove("nvidia-uvm")
+    assert (gpus.closed() or "").startswith(f"{tmp_path}/nvidia-uvm may only be opened by the group render")
+
+
+def test_a_device_of_no_group_is_told_with_its_mode(devices: set[str], tmp_path: Path) -> None:
+    (tmp_path / "nvidia0").chmod(0o600)
+    assert (gpus.closed() or "").startswith(f"{tmp_path}/nvidia0 may not be opened by this user (-rw-------)")
+
+
+def test_a_machine_without_device_files_has_no_closed_gpu(devices: set[str], tmp_path: Path) -> None:
+    for device in tmp_path.iterdir():
+        device.unlink()
+    assert gpus.closed() is None

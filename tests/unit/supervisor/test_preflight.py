@@ -17,6 +17,7 @@ def able_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without problems, except those of the test."""
     monkeypatch.setattr(preflight, "find_libpython", lambda: Path("/lib/libpython.so"))
     monkeypatch.setattr(preflight, "SHARED_MEMORY_NEEDED", 0)
+    monkeypatch.setattr("supervisor.gpus.closed", lambda: None)
 
 
 def test_an_able_machine_has_no_findings(settings: Callable[..., Settings]) -> None:
@@ -66,6 +67,14 @@ def test_a_missing_libpython_is_reported_with_its_package(
     assert "install libpython3." in finding
 
 
+def test_a_cache_with_a_space_in_its_path_is_reported(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRITONE_CACHE", str(tmp_path / "a cache"))
+    (finding,) = preflight.findings(settings())
+    assert finding.startswith(f"Triton cannot start models from {tmp_path}/a cache: set TRITONE_CACHE to ")
+
+
 def test_too_little_shared_memory_is_reported(
     settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,9 +84,51 @@ def test_too_little_shared_memory_is_reported(
 
 
 def test_an_old_c_library_is_reported(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", "2.31"))
     (finding,) = preflight.findings(settings())
     assert finding == "the embedded Triton needs glibc 2.34 or newer, this machine has 2.31: use the container"
+
+
+@pytest.mark.parametrize(
+    ("machine", "glibc", "problem"),
+    [
+        ("x86_64", "2.34", None),
+        ("aarch64", "2.35", None),
+        ("aarch64", "2.34", "the embedded Triton needs glibc 2.35 or newer, this machine has 2.34: use the container"),
+        ("riscv64", "2.41", "the embedded Triton runs on Linux on x86_64 or aarch64, and this is linux on riscv64: "),
+    ],
+)
+def test_the_embedded_triton_runs_on_two_kinds_of_machines(
+    settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    machine: str,
+    glibc: str,
+    problem: str | None,
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("platform.libc_ver", lambda: ("glibc", glibc))
+    findings = list(preflight.findings(settings()))
+    assert len(findings) == (problem is not None)
+    assert not problem or findings[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "reported"), [("auto", None, 1), ("cuda", "0", 1), ("cpu", None, 0), ("auto", "-1", 0)]
+)
+def test_gpus_that_this_user_may_not_open_are_reported_where_they_are_wanted(
+    settings: Callable[..., Settings],
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    visible: str | None,
+    reported: int,
+) -> None:
+    monkeypatch.setattr("supervisor.gpus.closed", lambda: "closed")
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert list(preflight.findings(settings(device=device))) == ["closed"] * reported
 
 
 def test_another_c_library_is_reported(settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch) -> None:
