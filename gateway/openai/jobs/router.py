@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Header, Query, Request, Response
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.routing import Match
 from starlette.types import Scope
 
 from gateway.core.jobs import use_cases
+from gateway.json_route import JsonRoute
 from gateway.openai.jobs.protocol import DeletedJob, JobList, JobObject
 from gateway.openai.jobs.requests import SpeechJobBody, TranscriptionJobForm
 from gateway.openai.jobs.serving import JobServices, created_speech, created_transcription, job_list, result_response
 from gateway.openai.response_headers import documented
+from gateway.openai.transcription.form_reader import FORM, FormRoute
 from gateway.openai.transcription.requests import Granularity
 from gateway.request_context import Client
 
 _JSON: Final = "application/json"
-_FORM: Final = "multipart/form-data"
 
 
-class _ByContentType(APIRoute):
+class _ByContentType(JsonRoute):
     """A route for JSON, beside one with the same path for forms."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -47,6 +47,7 @@ _PREFIX: Final = "/v1/audio/jobs"
 
 router = APIRouter(tags=["jobs"])
 _json_router = APIRouter(prefix=_PREFIX, route_class=_ByContentType)
+_form_router = APIRouter(prefix=_PREFIX, route_class=FormRoute)
 _router = APIRouter(prefix=_PREFIX)
 
 
@@ -62,10 +63,10 @@ async def create_speech_job(
     return await created_speech(services, client, body, idempotency_key, response)
 
 
-@_router.post("", status_code=201, responses=_CREATED, openapi_extra=_SPEECH)
+@_form_router.post("", status_code=201, responses=_CREATED, openapi_extra=_SPEECH)
 async def create_job(
     request: Request,
-    form: Annotated[TranscriptionJobForm, Form(media_type=_FORM)],
+    form: Annotated[TranscriptionJobForm, Form(media_type=FORM)],
     services: JobServices,
     client: Client,
     response: Response,
@@ -122,4 +123,5 @@ async def delete_job(job_id: str, services: JobServices, client: Client) -> Dele
 
 
 router.include_router(_json_router)
+router.include_router(_form_router)
 router.include_router(_router)

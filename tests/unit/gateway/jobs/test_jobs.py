@@ -32,6 +32,13 @@ async def test_a_transcription_job_gives_its_text_in_every_format(jobs: Jobs) ->
         assert text in (await jobs.result(job_id, response_format=name)).text
 
 
+async def test_a_jobs_form_may_have_the_spellings_of_many_clients(jobs: Jobs) -> None:
+    fields = {"language": "", "response_format": "verbose_json", "timestamp_granularities[0]": "word"}
+    job_id = await jobs.transcribe(1, **fields)
+    await jobs.end(job_id)
+    assert (await jobs.result(job_id)).json().keys() >= {"words", "language_code"}
+
+
 async def test_the_windows_of_a_job_wait_behind_those_of_requests(jobs: Jobs, whisper: FakeWhisper) -> None:
     await jobs.end(await jobs.transcribe())
     assert [call.parameters["background"] for call in whisper.calls.values()] == [True, True]
