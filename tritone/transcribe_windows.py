@@ -12,6 +12,7 @@ from tritone.contract import WINDOW_SECONDS
 from tritone.languages import is_auto
 from tritone.transcript import Segment, Transcript
 from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_at_silence
+from tritone.word_times import ordered_times
 
 IN_FLIGHT: Final = 4
 """The most windows of one recording at the model at once, so that a long recording does not block the others."""
@@ -189,17 +190,8 @@ async def _transcribed(
 ) -> WindowTranscript:
     transcript = await transcribe(window, language.name, background)
     language.learn(transcript)
-    segments = tuple(_clipped(segment, window.seconds).shifted(window.start_seconds) for segment in transcript.segments)
+    timed = ordered_times(transcript.segments, window.seconds)
+    segments = tuple(replace(s, text=s.text.rstrip()).shifted(window.start_seconds) for s in timed)
     return WindowTranscript(
         window.start_seconds, window.seconds, transcript.language, segments, transcript.language_probability
     )
-
-
-def _clipped(segment: Segment, seconds: float) -> Segment:
-    """Return `segment` with its times clipped to the window's length, and without space after its text.
-
-    Models pad a window to its greatest length, and may give times within the padding.
-    """
-    words = tuple(replace(word, start=min(word.start, seconds), end=min(word.end, seconds)) for word in segment.words)
-    start, end = min(segment.start, seconds), min(segment.end, seconds)
-    return replace(segment, start=start, end=end, text=segment.text.rstrip(), words=words)

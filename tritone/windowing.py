@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritone.contract import LISTEN_RATE, WINDOW_SECONDS
+from tritone.levels import SlowGain, gain_to_audible, levels, local_gains
 
 Samples = NDArray[np.float32]
 """Mono PCM at `LISTEN_RATE` Hz, -1 to 1."""
@@ -40,6 +41,8 @@ _LONG_SILENCE = _frames(5.0)
 """A silence this long ends the window wherever it lies."""
 _LAST_RESORT = _frames(5.0)
 """The last frames of a window; a cut in speech that never pauses falls into them."""
+_SHORTEST_FOUND = _frames(0.2)
+"""The shortest speech that the second look at a recording adds; a note of music may look like less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,10 @@ def split_at_silence(
     A window is at most `window_seconds` long, 1 or more.
 
     Each frame of speech is in exactly one window. A recording that fits one window stays whole, less the silence around
-    it. A longer one is cut at the first long silence within a window's greatest length, else at the longest pause in
-    the last third of that, else at the longest pause, else where speech is least probable shortly before the end.
+    it; before that is left out, the detector looks a second time, with each quiet part raised. A longer one is cut at
+    the first long silence within a window's greatest length, else at the longest pause in the last third of that, else
+    at the longest pause, else where speech is least probable shortly before the end. Where all the sound of a window is
+    quiet, its level is raised.
     """
     pending = _PendingAudio(detect, options, window_seconds * LISTEN_RATE)
     for block in blocks:
@@ -105,7 +110,10 @@ def split_at_silence(
 
 
 class _PendingAudio:
-    """The audio that is not yet in a window; it begins at speech, or at most `pad_before` seconds earlier."""
+    """The audio that is not yet in a window.
+
+    It begins at speech, or at most `pad_before` seconds earlier. As long as the recording fits one window, all is kept.
+    """
 
     def __init__(self, detect: SpeechDetector, options: VadOptions, max_samples: int) -> None:
         self._max_samples = max_samples
@@ -119,6 +127,8 @@ class _PendingAudio:
         self._probability = np.empty(0, np.float32)
         self._speech = np.empty(0, np.bool_)
         self._in_speech = False
+        self._gain = SlowGain()
+        self._fits_one_window = True
 
     def extend(self, block: Samples) -> None:
         """Add the whole frames of `block`, together with the samples that earlier blocks left over."""
@@ -134,32 +144,58 @@ class _PendingAudio:
 
     def full_windows(self) -> Iterator[Window]:
         """Yield the windows that later audio cannot change."""
+        if self._fits_one_window and len(self._pcm) > self._max_samples:
+            self._fits_one_window = False
+            self._drop_leading_silence()
         while len(self._pcm) > self._max_samples:
             yield self._take(split_point(self._probability, self._speech, self._pause, self._max_samples))
 
     def rest(self) -> Iterator[Window]:
         """Yield one window with the remaining audio, if there is speech in it."""
+        if self._fits_one_window and self._pcm.size:
+            self._look_again()
+            self._drop_leading_silence()
         if self._speech.any():
             yield self._take(len(self._speech))
 
     def _append(self, samples: Samples, framed: Samples) -> None:
         if not samples.size:
             return
-        probability = self._detect(framed.reshape(-1, FRAME))
+        probability = self._detect(self._gain.raised(framed.reshape(-1, FRAME), len(framed) / LISTEN_RATE))
+        self._pcm = np.concatenate([self._pcm, samples])
+        self._probability = np.concatenate([self._probability, probability])
+        self._speech = np.concatenate([self._speech, self._classified(probability)])
+        if not self._fits_one_window:
+            self._drop_leading_silence()
+
+    def _classified(self, probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return whether each of the next frames is speech."""
         speech = np.empty(len(probability), np.bool_)
         for i, p in enumerate(probability.tolist()):
             self._in_speech = p >= (self._release if self._in_speech else self._threshold)
             speech[i] = self._in_speech
-        self._pcm = np.concatenate([self._pcm, samples])
-        self._probability = np.concatenate([self._probability, probability])
-        self._speech = np.concatenate([self._speech, speech])
-        self._drop_leading_silence()
+        return speech
+
+    def _look_again(self) -> None:
+        """Add the speech that the detector finds where each quiet part of the audio is raised."""
+        frames = np.pad(self._pcm, (0, -len(self._pcm) % FRAME)).reshape(-1, FRAME)
+        gains = local_gains(frames)
+        if gains.max() <= 1:
+            return
+        self._in_speech = False
+        probability = self._detect(frames * gains[:, np.newaxis])
+        found = self._classified(probability)
+        for start, end in _runs(found):
+            if end - start < _SHORTEST_FOUND:
+                found[start:end] = False
+        self._speech |= found
+        self._probability = np.maximum(self._probability, probability)
 
     def _take(self, frames: int) -> Window:
         """Remove the first `frames` and return them as a window without the silence at its end."""
         speech_end = int(np.flatnonzero(self._speech[:frames])[-1]) + 1
         end = min(frames, speech_end + _PAD)
-        window = Window(self._start, self._pcm[: end * FRAME].copy())
+        window = Window(self._start, _audible(self._pcm[: end * FRAME]))
         self._drop(frames)
         self._drop_leading_silence()
         return window
@@ -197,8 +233,22 @@ def split_point(
     return first + int(smooth.argmin())
 
 
+def _audible(samples: Samples) -> Samples:
+    """Return a copy of `samples`, raised if all of it is quiet, and never above full scale."""
+    frames = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
+    gain = gain_to_audible(float(levels(frames).max()))
+    peak = float(np.abs(samples).max())
+    return samples * np.float32(max(1.0, min(gain, 1 / peak)) if peak else 1.0)
+
+
 def _pauses(speech: NDArray[np.bool_], least: int) -> list[tuple[int, int]]:
     """Return the gaps of at least `least` frames between frames of speech, [start, end)."""
     spoken = np.flatnonzero(np.append(speech, True))
     gaps = zip(spoken[:-1] + 1, spoken[1:], strict=True)
     return [(int(start), int(end)) for start, end in gaps if end - start >= least]
+
+
+def _runs(speech: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the stretches of speech, [start, end)."""
+    edges = np.flatnonzero(np.diff(speech, prepend=False, append=False))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import triton_python_backend_utils as pb_utils
@@ -19,6 +19,7 @@ from adapters.triton.window_reader import read_window, transcription_options
 from tritone.contract import TranscriptionDescription
 from tritone.errors import Cancelled
 from tritone.transcript import Transcript
+from tritone.word_times import ordered_times
 
 Outcome = Transcript | Exception
 
@@ -97,7 +98,10 @@ class TranscriptionModel(ABC):
         if not windows:
             return []
         try:
-            transcripts = self._transcriber.transcribe(windows)
+            transcripts = [
+                replace(transcript, segments=ordered_times(transcript.segments, window.seconds))
+                for window, transcript in zip(windows, self._transcriber.transcribe(windows), strict=True)
+            ]
         except Exception as error:
             if len(windows) == 1:
                 return [error]

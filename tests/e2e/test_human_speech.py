@@ -11,11 +11,15 @@ import wave
 from pathlib import Path
 
 import av
+import numpy as np
 import openai
 import pytest
 
 from tests.e2e.server import ROOT
 from tests.e2e.words import word_error_rate
+from tests.unit.gateway.recordings import wav
+from tests.unit.tritone.non_speech import non_speech
+from tritone.windowing import Samples
 
 RECORDINGS = Path(os.environ.get("MODEL_DIR") or ROOT / "models") / "test-recordings"
 
@@ -37,6 +41,17 @@ def transcribe_telephone(client: openai.OpenAI, recording: Path, language: str) 
     ).text
 
 
+def at(sound: Samples, decibels: float) -> Samples:
+    """Return `sound` with an RMS of `decibels`."""
+    return (np.clip(sound / np.sqrt(np.mean(sound**2)) * 10 ** (decibels / 20), -1, 1)).astype(np.float32)
+
+
+def transcribe_samples(client: openai.OpenAI, samples: Samples) -> str:
+    """Transcribe samples at 16 kHz, as a WAV file of 16 bits."""
+    file = wav((samples * 32767).round().astype("<i2").tobytes(), bits=16, kind=1)
+    return client.audio.transcriptions.create(model="whisper-base", file=("sound.wav", file), language="en").text
+
+
 def without_accents(text: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
 
@@ -47,6 +62,25 @@ def test_english_read_aloud_has_few_word_errors(client: openai.OpenAI) -> None:
     texts = {match[2]: match[1] for match in matches if match}
     transcripts = [transcribe(client, RECORDINGS / "librivox" / f"{name}.wav", "en") for name in texts]
     assert word_error_rate(list(texts.values()), transcripts) <= 0.12, transcripts
+
+
+@pytest.mark.parametrize("decibels", [-50, -60])
+def test_quiet_english_has_as_few_word_errors(client: openai.OpenAI, decibels: int) -> None:
+    lines = (RECORDINGS / "librivox" / "transcription").read_text().splitlines()
+    matches = [re.fullmatch(r"<s> (.*) </s> \((.*)\)", line) for line in lines]
+    texts = {match[2]: match[1] for match in matches if match}
+    transcripts = []
+    for name in texts:
+        with wave.open(str(RECORDINGS / "librivox" / f"{name}.wav")) as file:
+            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32)
+        transcripts.append(transcribe_samples(client, at(samples, decibels)))
+    assert word_error_rate(list(texts.values()), transcripts) <= 0.12, transcripts
+
+
+def test_sounds_without_speech_give_no_text(client: openai.OpenAI) -> None:
+    for name, sound in non_speech().items():
+        for decibels in (-20, -60):
+            assert transcribe_samples(client, at(sound, decibels)) == "", (name, decibels)
 
 
 def test_studio_recording_has_no_word_errors(client: openai.OpenAI) -> None:

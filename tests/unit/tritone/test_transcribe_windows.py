@@ -272,7 +272,7 @@ async def test_times_are_from_the_start_of_the_recording_and_end_with_the_window
     (only,) = transcript.segments
     assert (transcript.start, transcript.seconds) == (100.0, 1.0)
     assert (only.start, only.end, only.text) == (100.25, 101.0, " one two")
-    assert [(word.start, word.end) for word in only.words] == [(100.25, 100.75), (101.0, 101.0)]
+    assert [(word.start, word.end) for word in only.words] == [(100.25, 100.75), (100.98, 101.0)]
 
 
 @pytest.mark.parametrize(
