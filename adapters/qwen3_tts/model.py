@@ -20,10 +20,12 @@ from adapters.qwen3_tts.settings import (
     QWEN_ENGINE,
     QWEN_MAX_BATCH,
     QWEN_MAX_REQUESTS,
+    QWEN_TEXT_NORMALIZATION,
 )
 from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine
 from adapters.qwen3_tts.stock.package_model import PackageModel
 from adapters.qwen3_tts.stock.package_runner import PackageRunner
+from adapters.speech.normalizing_engine import NormalizingEngine
 from adapters.triton.instance import Instance
 from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_model import SpeechModel
@@ -39,7 +41,10 @@ class TritonPythonModel(SpeechModel):
         runtime = Runtime.choose(Hardware.of(instance))
         pb_utils.Logger.log_info(f"{instance.model}: {checkpoint.folder} on {runtime}, {engine}")
         torch.set_num_threads(instance.threads)
-        return _ENGINES[engine](checkpoint, runtime)
+        loaded = _ENGINES[engine](checkpoint, runtime)
+        if QWEN_TEXT_NORMALIZATION.read() == "off":
+            return loaded
+        return NormalizingEngine(loaded, default_language=checkpoint.default_language(DEFAULT_LANGUAGE.read()))
 
 
 def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from adapters.speech.normalization import chinese, classes, cleaning, english
-from adapters.speech.normalization.abbreviations import write_out
+from adapters.speech.normalization import abbreviations, chinese, classes, cleaning, english
 from adapters.speech.normalization.language import find_language
 from adapters.speech.normalization.markup import remove_markup
 from adapters.speech.normalization.numerals import spell_numbers
 
-__all__ = ["normalize", "spell_numbers"]
+__all__ = ["normalize", "spell_numbers", "write_out"]
 
 
 _ADDRESS = re.compile(
@@ -29,6 +28,18 @@ def normalize(text: str, language: str) -> str:
     Dates, times, money, units and the like become words. Plain numbers stay digits, for a model that reads them, as
     espeak-ng does; `spell_numbers` writes them out. Chinese has no digits left. The time is linear in the length.
     """
+    return cleaning.tidy(cleaning.clean(_write_out(text, language)))
+
+
+def write_out(text: str, language: str) -> str:
+    """Return `text` as `normalize` does, but with its own marks, for a model that knows them.
+
+    A text in a language without rules, or in `auto`, is returned as it is.
+    """
+    return _write_out(text, language).strip() if language == "zh" or find_language(language) else text
+
+
+def _write_out(text: str, language: str) -> str:
     text = cleaning.collapse_spaces(text.replace(_PLACE, ""))
     text = cleaning.collapse_spaces(remove_markup(text))
     text = cleaning.fold_digits(cleaning.join_lines(text))
@@ -37,11 +48,10 @@ def normalize(text: str, language: str) -> str:
     if language == "zh":
         text = chinese.write_out(text)
     elif found := find_language(language):
-        text = write_out(text, language)
+        text = abbreviations.write_out(text, language)
         if language == "en":
             text = english.before_classes(text)
         text = classes.write_out(text, found)
         if language == "en":
             text = english.after_classes(text)
-    text = re.sub(_PLACE, lambda _: next(addresses), text)
-    return cleaning.tidy(cleaning.clean(text))
+    return re.sub(_PLACE, lambda _: next(addresses), text)

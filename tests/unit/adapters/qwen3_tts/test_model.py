@@ -47,6 +47,28 @@ def test_voice_is_cloned_from_tensors(
     assert error.message().startswith("ref_audio: it is 0.10 s")
 
 
+def test_text_is_written_out_by_the_rules_of_its_language_if_the_setting_asks_for_it(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QWEN_TEXT_NORMALIZATION", "on")
+    monkeypatch.setenv("MODEL_DIR", str(model_dir))
+    monkeypatch.setenv("CPU_THREADS", "1")
+    model = TritonPythonModel()
+    model.initialize(arguments("qwen3-tts-0.6b"))
+
+    def text_tokens(text: str, language: str) -> int:
+        parameters = json.dumps({"language": language, "max_new_tokens": 2})
+        request = pb_utils.InferenceRequest({"text": np.array([text.encode()], np.object_)}, parameters)
+        model.execute([request])
+        assert request.sender.ended.wait(60)
+        outputs = request.sender.sent[-1].output_tensors()
+        return int(next(tensor.as_numpy()[0] for tensor in outputs if tensor.name() == "text_tokens"))
+
+    assert text_tokens("$5.50", "en") == text_tokens("5 dollars and 50 cents", "en")
+    assert text_tokens("$5.50", "auto") < text_tokens("$5.50", "en")
+    model.finalize()
+
+
 def test_unknown_engine_is_rejected(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QWEN_ENGINE", "fast")
     monkeypatch.setenv("MODEL_DIR", str(model_dir))
