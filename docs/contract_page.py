@@ -143,7 +143,7 @@ _EXAMPLE: Final = ServedDocument(
             owner="hexgrad",
             state="ready",
             aliases={"tts-1": 2},
-            voice_aliases={"alloy": "af_heart"},
+            voice_aliases={"alloy": "af_kore"},
             description=SpeechDescription(
                 (Voice("af_heart", "Heart", "en"),),
                 ("en",),

@@ -33,6 +33,12 @@ def round_trip(client: openai.OpenAI, text: str, *, voice: str, language: str, p
     return transcribe(client, speech.content, language=language, prompt=prompt)
 
 
+@pytest.mark.parametrize("voice", ["alloy", "echo", "nova"])
+def test_first_example_of_the_readme_is_heard_as_it_is_written(client: openai.OpenAI, voice: str) -> None:
+    text = round_trip(client, "Good morning.", voice=voice, language="en")
+    assert word_error_rate(["Good morning."], [text]) == 0, text
+
+
 def test_ten_english_sentences_have_few_word_errors(client: openai.OpenAI, english: list[bytes]) -> None:
     transcripts = [transcribe(client, speech, language="en") for speech in english]
     assert word_error_rate(ENGLISH, transcripts) <= 0.05, transcripts

@@ -36,7 +36,7 @@ def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
 
 
 DESCRIPTION = SpeechDescription(
-    voices=tuple(Voice(id_, id_[3:].title(), "en") for id_ in ("af_heart", "af_alloy", "af_bella", "bf_emma")),
+    voices=tuple(Voice(id_, id_[3:].title(), "en") for id_ in ("af_heart", "af_kore", "af_bella", "bf_emma")),
     languages=("en",),
     default_voice="af_heart",
     speed_range=(0.5, 2.0),

@@ -143,7 +143,7 @@ async def test_a_whole_response_counts_as_in_flight_until_its_client_has_read_it
 @pytest.mark.parametrize(
     ("name", "sent"),
     [
-        ("alloy", "af_alloy"),
+        ("alloy", "af_kore"),
         ("AF_Heart", "af_heart"),
         ({"id": "bf_emma"}, "bf_emma"),
         (None, None),

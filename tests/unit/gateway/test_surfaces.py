@@ -26,13 +26,13 @@ async def test_a_toy_surface_synthesizes_by_the_same_use_case(
     monkeypatch.setattr(sys, "path", [*sys.path])  # a folder's parent is added to it
     async with serve(extra_surfaces=name) as gateway:
         answer = await gateway.http.post(
-            "/toy/speak", json={**BODY, "voice": "af_alloy"}, headers={"x-request-id": "t1"}
+            "/toy/speak", json={**BODY, "voice": "af_kore"}, headers={"x-request-id": "t1"}
         )
     assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/wav")
     assert answer.headers["x-toy-model"] == "kokoro-82m"
     samples, rate = decode(answer.content, "wav")
     assert len(samples) / rate == pytest.approx(1.2, abs=0.01)
-    assert (triton.calls[0].request_id, triton.calls[0].parameters) == ("t1", {"voice": "af_alloy"})
+    assert (triton.calls[0].request_id, triton.calls[0].parameters) == ("t1", {"voice": "af_kore"})
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_new_document_has_every_chosen_model_loading(document: DocumentWriter,
     aliases = model(path, "kokoro-82m").aliases
     assert aliases == Catalogue.load({}).ranks("kokoro-82m")
     assert (aliases["tts-1"], aliases["kokoro"]) == (2, 0)
-    assert model(path, "kokoro-82m").voice_aliases["alloy"] == "af_alloy"
+    assert model(path, "kokoro-82m").voice_aliases["alloy"] == "af_kore"
 
 
 def test_a_loaded_model_is_ready_with_its_description_and_the_time(document: DocumentWriter, path: Path) -> None:
