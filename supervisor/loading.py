@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from supervisor import console
+from supervisor import command_secret, console
 from supervisor.control import Control, LoadError, UnreachableError
 from supervisor.errors import StartError
 from supervisor.plan import Plan
@@ -40,6 +40,8 @@ class ModelLoader:
         """Wait for the server, and load all models at once. Raises `StartError`."""
         async with self._control() as control:
             await until(partial(_server_ready, control))
+            if not command_secret.hide(server.pid, self._secret):
+                console.info("the secret of Triton's control stays on its command line: let no other user log in here")
             try:
                 async with asyncio.TaskGroup() as loads:
                     for model in self._models.values():

@@ -17,9 +17,10 @@ from supervisor.interpreter import find_libpython
 from supervisor.loading import ModelLoader, kill_when_silent, until
 from supervisor.log import Log
 from supervisor.plan import Plan
+from supervisor.private_files import public_files
 from supervisor.processes import IDLE_GRACE, Process, ProcessDiedError
 from supervisor.repository import lay_out
-from supervisor.run_folder import record_port, release_shared_memory, shared_memory_prefix
+from supervisor.run_folder import SHARED_MEMORY, record_port, release_shared_memory, shared_memory_prefix
 from supervisor.served_document import DocumentWriter
 from supervisor.settings import reachable
 from supervisor.steps import logged
@@ -66,6 +67,7 @@ class TritonPart:
                 record_port(self._folder, settings.triton_grpc_port)
                 async with start_deadline(settings.start_timeout):
                     await server.during(self._loader.load_all(server))
+                _check_privacy(self._folder)
                 server.grace = settings.drain_timeout + IDLE_GRACE
                 self._document.set_server("serving")
                 self._served = True
@@ -77,6 +79,14 @@ class TritonPart:
             release_shared_memory(self._folder)
             raise
         raise AssertionError("Triton ended without an error")
+
+
+def _check_privacy(folder: Path) -> None:
+    """Close the regions that other users may read, and say so: another process may have opened one before."""
+    if regions := public_files(SHARED_MEMORY, shared_memory_prefix(folder)):
+        for region in regions:
+            region.chmod(0o600)
+        console.info("shared memory was readable while the models loaded: the kernel takes no seccomp filter")
 
 
 class GatewayPart:

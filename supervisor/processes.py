@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from supervisor import console
 from supervisor.environments import ROOT
 from supervisor.log import Log
+from supervisor.private_files import make_private
 from supervisor.process_state import reason_of
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ def adopt_orphans() -> None:
 class Process:
     """A child in a session of its own: Ctrl-C at the terminal only reaches the supervisor, which stops the child.
 
-    If the supervisor is killed, the kernel sends `last_signal` to the child.
+    If the supervisor is killed, the kernel sends `last_signal` to the child. Its files are private to the user.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Process:
             _libc.prctl(_PR_SET_PDEATHSIG, last_signal)
             if os.getppid() != parent:
                 os._exit(1)
+            make_private()
 
         async with log.writer() if log else contextlib.nullcontext() as output:
             child = await asyncio.create_subprocess_exec(

@@ -58,7 +58,7 @@ def lay_out(folder: Path, libpython: Path, installed: Path | None) -> Home:
 def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory_prefix: str) -> list[str]:
     """Return the server's command line: it loads no model, and requires the secret for the control of models.
 
-    Triton has no other way to receive the secret; users who may read the command lines of our processes can read it.
+    Triton has no other way to receive the secret; `command_secret.hide` removes it once Triton has read it.
     """
     settings = plan.settings
     gpu = plan.device == "cuda"

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, Final
 
 import httpcore2
@@ -19,6 +19,9 @@ _SECONDS: Final = 10.0
 """The time limit for name look-up, connection and transfer together."""
 _LOOKUPS: Final = ThreadPoolExecutor(4, "lookup")
 """Threads for look-ups, so that a slow name server does not block the encoders, which use the event loop's threads."""
+
+_SPECIAL: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "5f00::/16", "100:0:0:1::/64")))
+"""Networks of IANA's registries of special addresses that Python 3.11 and 3.12 take for public."""
 
 
 async def download(
@@ -122,4 +125,6 @@ def is_public(address: str) -> bool:
         if ip.is_site_local or ip.sixtofour or ip.teredo:  # the last two carry an IPv4 address, which may be any
             return False
         ip = ip.ipv4_mapped or ip
+    if any(ip in network for network in _SPECIAL):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -11,7 +13,7 @@ import httpx
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.e2e.server import Server
+from tests.e2e.server import Server, descendants
 
 CHUNKS = 1_000_000
 """This many chunks of one byte overflow the stack of Triton 2.51, if its HTTP frontend reads them."""
@@ -68,3 +70,16 @@ def test_control_without_the_secret_is_rejected(triton: Any, method: str, secret
     with pytest.raises(grpc.RpcError, match="This protocol is restricted"):
         getattr(triton, method)(RESTRICTED[method], metadata=metadata)
     assert triton.ModelReady(service_pb2.ModelReadyRequest(name="kokoro-82m")).ready
+
+
+def test_other_users_of_the_machine_see_neither_the_secret_nor_shared_memory(server: Server) -> None:
+    triton = next(each for each in descendants(server.process.pid) if each.name() == "tritonserver")
+    line = "\n".join(triton.cmdline())
+    secret = re.search(r"tritone-control=(.+)", line)
+    prefix = re.search(r"shm-region-prefix-name=(.+)", line)
+    assert secret
+    assert prefix
+    assert set(secret[1]) == {"*"}
+    regions = list(Path("/dev/shm").glob(f"{prefix[1]}*"))
+    assert regions
+    assert {region.stat().st_mode & 0o077 for region in regions} == {0}

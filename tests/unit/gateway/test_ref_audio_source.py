@@ -115,6 +115,15 @@ async def test_a_file_outside_the_folder_gives_the_same_error_as_a_missing_one(
     assert await rejection(qwen_gateway, name.format(outside=tmp_path)) == OUTSIDE
 
 
+@pytest.mark.parametrize("outside", ["", "missing/", "secret.wav/"])
+async def test_a_name_does_not_tell_which_folders_exist_outside(
+    qwen_gateway: Gateway, triton: FakeTriton, files: Path, tmp_path: Path, outside: str
+) -> None:
+    levels = "../" * (outside.count("/") + len(tmp_path.parts))
+    name = f"{tmp_path}/{outside}{levels}{str(files)[1:]}/speakers/anna.wav"
+    assert await received_seconds(qwen_gateway, triton, name) == pytest.approx(2, abs=0.01)
+
+
 async def test_links_are_followed_only_within_the_folder(
     qwen_gateway: Gateway, triton: FakeTriton, files: Path, tmp_path: Path
 ) -> None:
