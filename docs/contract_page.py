@@ -125,13 +125,15 @@ _MODEL_KEYS: Final[Mapping[str, str]] = {
     "kind": "`speech` or `transcription`",
     "mode": "`voice`, `custom_voice`, `voice_design`, `voice_clone` or `transcribe`",
     "owner": "`owned_by` in the list of models",
-    "state": "`loading`, `ready`, `failed` or `unloaded`",
+    "state": "`loading`, `ready`, `failed`, `unloaded`, or `idle`: unloaded because it was not used; the parameter "
+    "`load` with its id has it loaded again",
     "aliases": "other names of the model, each with a rank: the model with the lowest rank on any server gets the name",
     "voice_aliases": "OpenAI's voice name -> a voice of the model",
     "description": "the `description` of the model; null until it is loaded for the first time",
     "created": "Unix seconds of the first load; 0 before",
     "loads": "the number of times that the model was loaded; a change shows that it was loaded again",
     "lost_loads": "a call that began while `loads` was this or less is lost: every process that served it is dead",
+    "idle_seconds": "the seconds without requests after which the model becomes idle; 0: never",
 }
 _EXAMPLE: Final = ServedDocument(
     "serving",

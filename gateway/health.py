@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from gateway.errors import Unavailable
 from gateway.request_context import GatewayServices
 from gateway.surfaces import Surface
+from tritone.served import ModelState
 
 router = APIRouter(tags=["health"])
 
@@ -20,28 +21,30 @@ class Health(BaseModel):
     """The gateway is running."""
 
     status: Literal["ok"] = "ok"
+    models: dict[str, ModelState]
+    """Model -> its state on the server that is best off."""
 
 
 class Readiness(BaseModel):
-    """Every chosen model is ready."""
+    """Every chosen model is ready, or idle: then its next request loads it."""
 
     status: Literal["ready"] = "ready"
     models: list[str]
 
 
 @router.get("/health")
-async def health() -> Health:
+async def health(services: GatewayServices) -> Health:
     """Return 200 while the gateway is running, whatever the state of the models."""
-    return Health()
+    return Health(models={model.id: model.state for model in services.triton.served.models})
 
 
 @router.get("/ready")
 async def ready(services: GatewayServices) -> Readiness:
-    """Return 200 when every chosen model is ready on some server; else 503 with those that are not."""
+    """Return 200 when every chosen model is ready or idle on some server; else 503 with those that are not."""
     served = services.triton.served
     if not served.reached:
         raise Unavailable("not serving yet: no Triton server was reached")
-    missing = [model.id for model in served.models if model.state != "ready"]
+    missing = [model.id for model in served.models if model.state not in ("ready", "idle")]
     if missing:
         raise Unavailable(f"not serving yet: {', '.join(missing)}")
     if served.of_kind("transcription") and services.detectors.missing:

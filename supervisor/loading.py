@@ -11,6 +11,7 @@ from pathlib import Path
 from supervisor import command_secret, console
 from supervisor.control import Control, LoadError, UnreachableError
 from supervisor.errors import StartError
+from supervisor.idle import IdleWatch, metrics_reader
 from supervisor.plan import Plan
 from supervisor.processes import Process, ProcessDiedError
 from supervisor.restarts import Backoff, together
@@ -23,6 +24,8 @@ from supervisor.stuck_load import load_unless_stuck
 from tritone.families import Model
 
 _POLL = 0.05
+_UNLOAD_SECONDS = 600.0
+"""The longest time that the requests of an unloaded model may take to end."""
 _FAILED_LOADS = 3
 """Loads in a row that may fail before the server is replaced."""
 
@@ -35,6 +38,10 @@ class ModelLoader:
         self._address = plan.settings.triton_grpc_address
         self._secret = secret
         self._document = document
+        settings = plan.settings
+        timeouts = {model.id: settings.idle_seconds(model.id) for model in plan.models}
+        callers = [model.id for model in plan.loaded if model.interface == "long_transcription"]
+        self._idle = IdleWatch(metrics_reader(settings.triton_metrics_address), document.path, timeouts, callers)
 
     async def load_all(self, server: Process) -> None:
         """Wait for the server, and load all models at once. Raises `StartError`."""
@@ -68,7 +75,10 @@ class ModelLoader:
         while True:
             with stubs_of(server.pid, model.id) as stubs:
                 backoff.ready()
-                reason = await _until_dead(control, model, stubs) if stubs else "soon after its load"
+                reason = await self._until_dead_or_idle(control, model, stubs) if stubs else "soon after its load"
+                if not reason:
+                    await self._sleep(control, server, model, stubs)
+                    continue
                 control.forget(model)
                 await _unless_dead(server)
                 self._document.lose_model(model.id, every_call=len(stubs) <= 1)
@@ -78,6 +88,36 @@ class ModelLoader:
                 await asyncio.sleep(pause)
                 await self._load_again(control, server, model)
                 _release(stubs)
+
+    async def _until_dead_or_idle(self, control: Control, model: Model, stubs: Sequence[Stub]) -> str:
+        """Wait until a stub is dead, and return the reason; or until the model is idle, and return an empty one."""
+        dead = asyncio.create_task(_until_dead(control, model, stubs))
+        idle = asyncio.create_task(self._idle.until_idle(model.id))
+        try:
+            await asyncio.wait((dead, idle), return_when=asyncio.FIRST_COMPLETED)
+            return dead.result() if dead.done() else idle.result() or ""
+        finally:
+            dead.cancel()
+            idle.cancel()
+            await asyncio.gather(dead, idle, return_exceptions=True)
+
+    async def _sleep(self, control: Control, server: Process, model: Model, stubs: Sequence[Stub]) -> None:
+        """Unload an idle model, and load it when it is wanted again."""
+        since = self._idle.wishes(model.id)  # later wishes come from clients that know it as idle
+        self._document.set_model(model.id, "idle")
+        console.info(f"{model.id} was not used for {self._idle.timeout_of(model.id):g} s, unloading it")
+        try:
+            await control.unload(model.id)
+        except LoadError as error:
+            await _unless_dead(server)
+            console.error(f"{model.id} could not be unloaded: {error}")
+            self._document.set_model(model.id, "ready")
+            return
+        await _end_of(stubs, model.id)
+        await _unless_dead(server)
+        _release(stubs)
+        await self._idle.until_wanted(model.id, since)
+        await self._load_again(control, server, model)
 
     async def _load_again(self, control: Control, server: Process, model: Model) -> None:
         """Replace all stubs of a model. Open calls of the dead one are lost: Triton does not even end their streams."""
@@ -143,6 +183,18 @@ async def kill_when_silent(process: Process, answers: Callable[[], Awaitable[boo
     """Kill a child that is stopped or does not answer any more; the caller watches for its death."""
     process.kill(f"{await silence(answers, [process.pid])}, killed")
     await asyncio.Event().wait()
+
+
+async def _end_of(stubs: Sequence[Stub], model: str) -> None:
+    """Wait until the stubs of an unloaded model have ended; kill them if they hang."""
+    try:
+        async with asyncio.timeout(_UNLOAD_SECONDS):
+            await asyncio.gather(*(stub.death() for stub in stubs))
+    except TimeoutError:
+        console.error(f"the process of {model} did not end in {_UNLOAD_SECONDS:g} s, killing it")
+        for stub in stubs:
+            stub.kill()
+        await asyncio.gather(*(stub.death() for stub in stubs))
 
 
 def _release(stubs: Sequence[Stub]) -> None:

@@ -61,6 +61,8 @@ class Plan:
             raise UnknownModelError("TTS_MODES and STT_MODELS choose no model")
         if unknown := settings.model_instances.keys() - {model.id for model in models}:
             raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
+        if unknown := settings.idle_timeout.keys() - {"", *(model.id for model in models)}:
+            raise UnknownModelError(f"IDLE_TIMEOUT: not served: {', '.join(sorted(unknown))}")
         fitted = device == "cuda" and not ((settings.tts_modes or settings.model_type) and settings.stt_models)
         return replace(plan, models=models, decided=selection.variables, fitted=fitted, notes=selection.notes)
 

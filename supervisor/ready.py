@@ -1,4 +1,4 @@
-"""`python -m supervisor.ready`: the health check of the container. It fails unless every chosen model is ready."""
+"""`python -m supervisor.ready`: the container's health check. It fails unless every chosen model is ready or idle."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ async def _not_ready(address: str, run: Path) -> list[str]:
         return [
             folder.name
             for folder in sorted((run / REPOSITORY).iterdir())
-            if states.get(folder.name, "ready") != "ready" or not await control.model_ready(folder.name)
+            if (state := states.get(folder.name, "ready")) != "idle"
+            and (state != "ready" or not await control.model_ready(folder.name))
         ]
 
 

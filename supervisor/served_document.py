@@ -15,7 +15,7 @@ class DocumentWriter:
     """Holds the document of one run, and writes each version atomically."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
-        self._path = path
+        self.path = path
         self._models = {
             model.id: ServedModel(
                 model.id,
@@ -25,6 +25,7 @@ class DocumentWriter:
                 "loading",
                 aliases=plan.catalogue.ranks(model.id),
                 voice_aliases=model.voice_aliases,
+                idle_seconds=plan.settings.idle_seconds(model.id),
             )
             for model in plan.models
         }
@@ -68,9 +69,9 @@ class DocumentWriter:
     def _write(self) -> None:
         self._version += 1
         document = ServedDocument(self._state, tuple(self._models.values()), self._version)
-        fresh = self._path.with_name(f".{self._path.name}")
+        fresh = self.path.with_name(f".{self.path.name}")
         fresh.write_text(document.to_json(), encoding="utf-8")
-        os.replace(fresh, self._path)
+        os.replace(fresh, self.path)
 
 
 def read_document(path: Path) -> ServedDocument | None:

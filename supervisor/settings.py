@@ -23,6 +23,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Names = Annotated[tuple[str, ...], NoDecode]
 Pairs = Annotated[dict[str, str], NoDecode]
 
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -94,6 +95,11 @@ class Settings(BaseSettings):
         description="Restarts in a row of Triton, or of the gateway, that dies before it has served for a minute; "
         "after these the server ends with status 1 and the reasons.",
     )
+    idle_timeout: Pairs = Field(
+        default={},
+        description="Seconds without requests after which a model is unloaded, until the next request loads it again: "
+        "one number for all models, or `id=seconds`, separated by commas. Empty: never.",
+    )
     drain_timeout: int = _declared(shared.DRAIN_TIMEOUT, ge=0)
 
     @field_validator("triton_http", mode="before")
@@ -108,7 +114,7 @@ class Settings(BaseSettings):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
 
-    @field_validator("extra_models", "model_instances", mode="before")
+    @field_validator("extra_models", "model_instances", "idle_timeout", mode="before")
     @classmethod
     def _pair(cls, value: object) -> object:
         if isinstance(value, str):
@@ -132,6 +138,20 @@ class Settings(BaseSettings):
                 raise ValueError(f"{id_}={count} must be a whole number, 1 or more")
         return value
 
+    @field_validator("idle_timeout", mode="before")
+    @classmethod
+    def _for_all(cls, value: object) -> object:
+        """Read a number alone as that of every model, whose id is then empty."""
+        return {"": value.strip()} if isinstance(value, str) and value.strip() and "=" not in value else value
+
+    @field_validator("idle_timeout")
+    @classmethod
+    def _seconds(cls, value: dict[str, str]) -> dict[str, str]:
+        for id_, seconds in value.items():
+            if not _NUMBER.fullmatch(seconds):
+                raise ValueError(f"{id_ + '=' if id_ else ''}{seconds} must be a number of seconds; 0: never")
+        return value
+
     @field_validator("model_dir", mode="before")
     @classmethod
     def _below_the_clone(cls, value: str | Path) -> Path:
@@ -150,6 +170,15 @@ class Settings(BaseSettings):
         ports = {"TRITON_HTTP_PORT": self.triton_http_port} if self.triton_http_address else {}
         ports |= {"TRITON_GRPC_PORT": self.triton_grpc_port, "TRITON_METRICS_PORT": self.triton_metrics_port}
         return ports | {"API_PORT": self.api_port} if self.gateway else ports
+
+    def idle_seconds(self, model: str) -> float:
+        """Return the seconds without requests after which a model is unloaded; 0: never."""
+        return float(self.idle_timeout.get(model, self.idle_timeout.get("", "0")))
+
+    @property
+    def triton_metrics_address(self) -> str:
+        """The `host:port` of Triton's metrics, as seen from this machine."""
+        return f"{reachable(self.triton_host)}:{self.triton_metrics_port}"
 
     @property
     def installed_triton(self) -> Path | None:

@@ -6,7 +6,7 @@ Its `tritone` model sends the document of the scripted models. Tests of the real
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Self
@@ -69,6 +69,10 @@ Handler = Callable[[Call], Iterable[Tensors] | AsyncIterator[Tensors]]
 stands in the document."""
 
 
+async def _nothing(_model: str) -> None:
+    pass
+
+
 class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     """`async with FakeTriton({"kokoro-82m": handler}) as triton:` serves on `triton.address`.
 
@@ -83,6 +87,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.overrides: dict[str, dict[str, Any]] = {}
         self.state: ServerState = "serving"
         self.calls: list[Call] = []
+        self.on_want: Callable[[str], Awaitable[None]] = _nothing
+        """Called with each model that a client wants to be loaded."""
         self.address = ""
         self._host, self._port = host, port
         self._server = grpc.aio.server()
@@ -177,7 +183,9 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             call.cancelled.set()
             raise
 
-    async def _poll(self, version: int = -1, wait_seconds: float = 0.0) -> bytes:
+    async def _poll(self, version: int = -1, wait_seconds: float = 0.0, load: str = "") -> bytes:
+        if load:
+            await self.on_want(load)
         async with self._changed:
             try:
                 async with asyncio.timeout(wait_seconds):

@@ -227,6 +227,9 @@ class ServerOptions(Options):
 
     version: int = option(-1, doc="The version that the client has; while it is the current one, the request waits.")
     wait_seconds: float = option(0.0, unit="s", doc="The longest wait for a change, at most 30; 0: answer at once.")
+    load: str = option(
+        "", doc="The id of a model that is in use: if it is idle it is loaded, and it counts as used at this moment."
+    )
 
     def check(self) -> None:
         """Raise `InvalidInput` for a wait that is too long."""

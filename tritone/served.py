@@ -18,7 +18,8 @@ from tritone.families import Kind, Mode
 MODEL: Final = "tritone"
 """The id of the model that answers with the document."""
 
-ModelState = Literal["loading", "ready", "failed", "unloaded"]
+ModelState = Literal["loading", "ready", "idle", "failed", "unloaded"]
+"""`idle`: unloaded because it was not used; a request to the `tritone` model with the option `load` loads it again."""
 ServerState = Literal["starting", "serving", "stopping"]
 Description = SpeechDescription | TranscriptionDescription
 
@@ -44,6 +45,8 @@ class ServedModel:
     """The number of times that the model was loaded; a change shows that it was loaded again."""
     lost_loads: int = 0
     """Calls that began while `loads` was this or less are lost: every process that served them is dead."""
+    idle_seconds: float = 0.0
+    """Seconds without requests after which the model is unloaded; 0: never."""
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,11 @@ class DocumentWatch:
                 return
         respond(document)
 
+    def read(self) -> ServedDocument:
+        """Return the document at present."""
+        with self._changed:
+            return self._file.read()
+
     def close(self) -> None:
         """Answer every waiter, and stop the thread."""
         with self._changed:

@@ -14,20 +14,23 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.companions.document_watch import PARAMETER, DocumentFile
+from adapters.companions.document_watch import PARAMETER, POLL_SECONDS, DocumentFile
 from adapters.companions.recording import Recording
 from adapters.companions.remote_transcriber import TranscribeRemotely, is_ready, transcribe_remotely
-from adapters.companions.target_model import choose_model
+from adapters.companions.target_model import choose_model, is_idle
 from adapters.triton.errors import shutting_down
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
 from tritone import vad
-from tritone.errors import Overloaded
+from tritone.errors import DeadlinePassed, Overloaded
 from tritone.transcribe_windows import IN_FLIGHT
+from tritone.wanted import want
 from tritone.windowing import SpeechDetector
 
 MAX_RECORDINGS: Final = 16
 """Recordings that are open at once; each holds its audio, 230 MB an hour, in shared memory."""
+_LOAD_SECONDS: Final = 600.0
+"""The longest wait for an idle model."""
 
 
 def load_detector(model_dir: Path) -> Callable[[], SpeechDetector]:
@@ -57,7 +60,8 @@ class TritonPythonModel:
         """Load the detector, and start the event loop that all recordings run in."""
         instance = Instance.from_args(args)
         path = instance.parameters.get(PARAMETER)
-        self._document = DocumentFile(Path(path)) if path else None
+        self._path = Path(path) if path else None
+        self._document = DocumentFile(self._path) if self._path else None
         self._detector = self._load_detector(instance.model_dir)
         self._metrics = Metrics(instance.model)
         self._open: set[Future[None]] = set()
@@ -96,6 +100,18 @@ class TritonPythonModel:
         document = self._document.read() if self._document else None
         return choose_model(name, document if document and document.models else None, self._is_ready)
 
+    async def _wake(self, model: str) -> None:
+        """Have an idle model loaded, and wait for it. Raises `DeadlinePassed`."""
+        if self._document is None or self._path is None or not is_idle(model, self._document.read()):
+            return
+        want(self._path, model)
+        try:
+            async with asyncio.timeout(_LOAD_SECONDS):
+                while is_idle(model, self._document.read()):  # noqa: ASYNC110 - another process writes the file
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise DeadlinePassed(f"{model} was not loaded in {_LOAD_SECONDS:g} s") from None
+
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
@@ -104,7 +120,9 @@ class TritonPythonModel:
         await self._loop.shutdown_default_executor()
 
     async def _run(self, recording: Recording, model: str) -> None:
+        self._metrics.begin()
         try:
+            await self._wake(model)
             async with aclosing(recording.transcribe(model, self._detector(), self._transcribe)) as transcripts:
                 async for transcript in transcripts:
                     recording.send(transcript)
@@ -114,6 +132,8 @@ class TritonPythonModel:
             self._fail(recording, error)
         else:
             recording.end()
+        finally:
+            self._metrics.end()
 
     def _fail(self, recording: Recording, error: Exception) -> None:
         self._metrics.error(error)

@@ -13,7 +13,9 @@ from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
 from adapters.triton.responses import response_of, send_error, send_final
 from tritone.contract import ServerOptions
+from tritone.errors import InvalidInput
 from tritone.served import ServedDocument
+from tritone.wanted import want
 
 
 class TritonPythonModel:
@@ -27,7 +29,8 @@ class TritonPythonModel:
         """Start to watch the file."""
         instance = Instance.from_args(args)
         path = instance.parameters.get(PARAMETER)
-        self._watch = DocumentWatch(Path(path) if path else None)
+        self._path = Path(path) if path else None
+        self._watch = DocumentWatch(self._path)
         self._metrics = Metrics(instance.model)
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -36,6 +39,8 @@ class TritonPythonModel:
             sender, request_id = request.get_response_sender(), request.request_id()
             try:
                 options = ServerOptions.from_parameters(json.loads(request.parameters() or "{}"))
+                if options.load:
+                    self._want(options.load)
                 self._watch.add(
                     options.version, options.wait_seconds, partial(_respond, sender, request_id), sender.is_cancelled
                 )
@@ -47,6 +52,12 @@ class TritonPythonModel:
         """Answer the waiting requests and stop."""
         self._watch.close()
         self._metrics.close()
+
+    def _want(self, model: str) -> None:
+        served = [each.id for each in self._watch.read().models]
+        if self._path is None or model not in served:
+            raise InvalidInput("load", f"{model!r} is not served here; choose from: {', '.join(served) or '-'}")
+        want(self._path, model)
 
 
 def _respond(sender: Any, request_id: str, document: ServedDocument) -> None:

@@ -62,5 +62,7 @@ class SpeechModel(ABC):
         options = options_of(request)
         if options.describe:
             stream.describe(description)
-        else:
-            self._engine.submit(SpeechRequest.from_triton(request, options, description, self._max_chars), stream)
+            return
+        speech_request = SpeechRequest.from_triton(request, options, description, self._max_chars)
+        self._open.begin_work(stream, self._metrics)
+        self._engine.submit(speech_request, stream)

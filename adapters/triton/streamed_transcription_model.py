@@ -72,4 +72,5 @@ class StreamedTranscriptionModel(ABC):
             stream.describe(self._engine.description)
         else:
             window = read_window(request, options, self._engine.description, self._engine.check)
+            self._open.begin_work(stream, self._metrics)
             self._engine.submit(window, stream, timeout=timeout_of(request))

@@ -80,6 +80,7 @@ class TranscriptionModel(ABC):
         except Exception as error:
             self._respond(request, error)
             return None
+        self._metrics.begin()
         return _PendingWindow(request, window)
 
     def _process(self, pending: Sequence[_PendingWindow]) -> None:
@@ -88,10 +89,12 @@ class TranscriptionModel(ABC):
         for each in pending:
             if each.request.is_cancelled():
                 self._respond(each.request, Cancelled("cancelled before the work began"))
+                self._metrics.end()
             else:
                 wanted.append(each)
         for each, outcome in zip(wanted, self._transcribe([each.window for each in wanted]), strict=True):
             self._respond(each.request, outcome)
+            self._metrics.end()
 
     def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Outcome]:
         """Return the windows' outcomes; where the batch as a whole fails, each window is tried alone."""

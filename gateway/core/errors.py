@@ -5,6 +5,7 @@ ServiceError
 |-- ModelNotFound               no server is configured to serve the model
 |-- ModelUnavailable            the model is at capacity, loading or out of reach; try again later
 |   |-- ModelAtCapacity         the model itself accepts no more requests
+|   |-- ModelNotLoaded          its server has unloaded it, or lost its process
 |   `-- ServerUnreachable       the connection to its server failed
 |-- TooManyRequests             this caller has its share of the model already
 |-- DeadlineExceeded            the time of the request, or of a part of it, has passed
@@ -47,6 +48,10 @@ class ModelUnavailable(ServiceError):
 
 class ModelAtCapacity(ModelUnavailable):
     """The model itself accepts no more requests at present."""
+
+
+class ModelNotLoaded(ModelUnavailable):
+    """The model's server has unloaded it, or lost its process."""
 
 
 class ServerUnreachable(ModelUnavailable):

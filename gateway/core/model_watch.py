@@ -59,10 +59,10 @@ class ModelWatch:
         """End each call that is lost, and begin the grace period of each that may be.
 
         A call is lost if every process that served it is dead. It may be lost if its model is not ready any more, or
-        was loaded again.
+        was loaded again. A model that is idle was unloaded on purpose, and still answers the calls that it has.
         """
         lost = {model.id: model.lost_loads for model in document.models}
-        ready = {model.id: model.loads for model in document.models if model.state == "ready"}
+        ready = {model.id: model.loads for model in document.models if model.state in ("ready", "idle")}
         for call in tuple(self._calls):
             if call.is_lost:
                 continue

@@ -15,7 +15,7 @@ from tritone.served import ModelState, ServedModel
 
 _NEED_A_VOICE: Final[tuple[Mode, ...]] = ("voice_clone", "voice_design")
 """Modes of models that cannot serve a request with a text alone."""
-_BEST_FIRST: Final[tuple[ModelState, ...]] = ("ready", "loading", "unloaded", "failed")
+_BEST_FIRST: Final[tuple[ModelState, ...]] = ("ready", "idle", "loading", "unloaded", "failed")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gateway.core.model_watch import UNLOAD_GRACE, ModelWatch
 from gateway.core.wire import Tensors, error_from_status, error_from_text, inference_request, response_tensors
 from tritone.contract import PING_SECONDS, ServerOptions
 from tritone.errors import InvalidInput
-from tritone.served import MODEL, ServedDocument
+from tritone.served import MODEL, ServedDocument, ServedModel
 
 CHANNEL_OPTIONS: Final = [
     # gRPC's own limit is 4 MB.
@@ -48,6 +48,7 @@ WAIT_SECONDS: Final = 20.0
 """The longest wait of one poll for a change of the document."""
 _POLL_TIMEOUT: Final = WAIT_SECONDS + 5
 """Seconds after which a poll has failed: the stub process of the `tritone` model may have died with it."""
+_WANT_TIMEOUT: Final = 10.0
 _REPOLL_SECONDS: Final = 0.5
 """The pause after a poll that failed, or that was answered at once without a change, as a stopping server does."""
 
@@ -80,6 +81,8 @@ class Server:
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
         self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
         self._problem = ""
+        self._news = asyncio.Event()
+        """Set at the next change of `document` or `connected`, and then replaced."""
 
     @property
     def in_flight(self) -> int:
@@ -88,9 +91,28 @@ class Server:
 
     def serves(self, model: str) -> bool:
         """Return whether the server can be sent requests for `model` now."""
+        return bool((served := self.model(model)) and served.state == "ready")
+
+    def model(self, id_: str) -> ServedModel | None:
+        """Return a model of the server; None if it has no such model, or cannot be sent requests now."""
         if not self.connected or self.document is None or self.document.state == "stopping":
-            return False
-        return any(each.id == model and each.state == "ready" for each in self.document.models)
+            return None
+        return next((each for each in self.document.models if each.id == id_), None)
+
+    async def want(self, model: str) -> None:
+        """Have an idle model loaded, or keep it from becoming idle now. Raises `ServiceError`."""
+        await self._ask(ServerOptions(load=model), _WANT_TIMEOUT)
+
+    async def wake(self, model: str) -> None:
+        """Have a model loaded, and wait until it is ready. Raises `ServiceError` if it cannot be loaded."""
+        await self.want(model)
+        while (served := self.model(model)) and served.state == "idle":
+            await self._news.wait()
+
+    async def changed(self, model: str, loads: int) -> None:
+        """Wait until a model is not in the state that it had after so many loads."""
+        while (served := self.model(model)) and served.state == "ready" and served.loads == loads:
+            await self._news.wait()
 
     async def close(self) -> None:
         """Close the connection; calls that are open fail."""
@@ -105,6 +127,7 @@ class Server:
                 document = await self._poll(version)
             except ServerUnreachable as error:
                 self.connected = False
+                self._tell()
                 self._log_problem(error)
                 self._on_disconnect()
             except (ServiceError, InvalidInput, ValueError, LookupError, TypeError) as error:
@@ -147,10 +170,12 @@ class Server:
         return self._stub.ModelStreamInfer(iter([request]), timeout=seconds)
 
     async def _poll(self, version: int) -> ServedDocument:
-        options = ServerOptions(version=version, wait_seconds=WAIT_SECONDS)
+        return await self._ask(ServerOptions(version=version, wait_seconds=WAIT_SECONDS), _POLL_TIMEOUT)
+
+    async def _ask(self, options: ServerOptions, seconds: float) -> ServedDocument:
         request = inference_request(MODEL, {}, options.to_parameters())
         document = None
-        async with aclosing(_responses(self._begin(request, _POLL_TIMEOUT), MODEL)) as responses:
+        async with aclosing(_responses(self._begin(request, seconds), MODEL)) as responses:
             async for tensors in responses:
                 document = ServedDocument.from_json(tensors["document"].item())
         if document is None:
@@ -162,6 +187,11 @@ class Server:
             logger.info("triton %s serves: %s", self.address, ", ".join(model.id for model in document.models) or "-")
         self.connected, self.document, self._problem = True, document, ""
         self._watch.update(document)
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _log_problem(self, error: Exception) -> None:
         problem = f"{error} ({error.detail})" if isinstance(error, ServiceError) else repr(error)

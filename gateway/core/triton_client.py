@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from gateway.core.errors import DeadlineExceeded, InternalError, ModelUnavailable, ServiceError
+from gateway.core.errors import DeadlineExceeded, InternalError, ModelNotLoaded, ModelUnavailable, ServiceError
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.served_models import ServedModels
 from gateway.core.server import Server
 from gateway.core.server_pool import Resolve, ServerPool, resolve_name
 from gateway.core.wire import Tensors, inference_request
 from tritone.options import Value
+from tritone.served import ServedModel
 
 _ATTEMPTS: Final = 2
 """Servers that one request is sent to, at most; a second one only before the first response."""
+_SETTLE_SECONDS: Final = 5.0
+"""The longest wait for the document that says that a model was unloaded."""
+_KEEP_SHARE: Final = 0.3
+"""A model that a live session uses is kept loaded by a message each time that this share of its idle time passed."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +110,11 @@ class TritonClient:
         while True:
             server = self._least_loaded(model, tried)
             if server is None:
+                server = await self._woken(model, tried, left)
+                left = _left(model, deadline)
+            if server is None:
                 raise self._unavailable(model)
+            served = server.model(model)
             tried.append(server)
             responses = 0
             try:
@@ -115,14 +125,47 @@ class TritonClient:
                 return
             except ModelUnavailable as error:
                 _log(model, server, error)
-                if responses or len(tried) == _ATTEMPTS or not self._candidates(model, tried):
+                if isinstance(error, ModelNotLoaded) and served and served.idle_seconds and not responses:
+                    # It has become idle just now.
+                    tried.remove(server)
+                    if not await _settled(server, served):
+                        raise
+                elif responses or len(tried) == _ATTEMPTS or not self._candidates(model, tried):
                     raise
             except ServiceError as error:
                 _log(model, server, error)
                 raise
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise DeadlineExceeded(f"model {model!r} did not answer in time")
+            left = _left(model, deadline)
+
+    async def keep_loaded(self, model: str) -> float:
+        """Keep a model from becoming idle, or load it; return the seconds after which to call this again; 0: never."""
+        known = [(server, served) for server in self._pool.servers if (served := server.model(model))]
+        idle = [server for server, served in known if served.state == "idle"]
+        ready = [server for server, served in known if served.state == "ready" and served.idle_seconds]
+        for server in ready or idle[:1]:
+            with suppress(ServiceError):  # the next request reports what is wrong
+                await server.want(model)
+        return min((served.idle_seconds for _, served in known if served.idle_seconds), default=0.0) * _KEEP_SHARE
+
+    async def _woken(self, model: str, tried: Collection[Server], seconds: float) -> Server | None:
+        """Return a server where the model was idle, once it is loaded there; None if there is none.
+
+        Raises `DeadlineExceeded` if that takes longer than `seconds`.
+        """
+        idle = [
+            server
+            for server in self._pool.servers
+            if server not in tried and (served := server.model(model)) and served.state == "idle"
+        ]
+        if not idle:
+            return None
+        server = min(idle, key=lambda server: server.in_flight)
+        try:
+            async with asyncio.timeout(seconds):
+                await server.wake(model)
+        except TimeoutError:
+            raise DeadlineExceeded(f"model {model!r} was not used for a while, and is still being loaded") from None
+        return server if server.serves(model) else None
 
     def _candidates(self, model: str, tried: Collection[Server]) -> list[Server]:
         return [server for server in self._pool.servers if server not in tried and server.serves(model)]
@@ -146,6 +189,23 @@ class TritonClient:
         if state == "failed":
             return ModelUnavailable(f"model {model!r} could not be loaded; the server's log says why")
         return ModelUnavailable(f"model {model!r} is not loaded at present; try again")
+
+
+def _left(model: str, deadline: float) -> float:
+    """Return the seconds that are left of a request's time. Raises `DeadlineExceeded` if there are none."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise DeadlineExceeded(f"model {model!r} did not answer in time")
+    return left
+
+
+async def _settled(server: Server, served: ServedModel) -> bool:
+    """Wait until the server reports another state of a model that it has unloaded; False if it does not."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            await server.changed(served.id, served.loads)
+            return True
+    return False
 
 
 def _log(model: str, server: Server, error: ServiceError) -> None:

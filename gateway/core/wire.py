@@ -22,7 +22,7 @@ from gateway.core.errors import (
     DeadlineExceeded,
     InternalError,
     ModelAtCapacity,
-    ModelUnavailable,
+    ModelNotLoaded,
     ServerUnreachable,
     ServiceError,
 )
@@ -89,7 +89,7 @@ def error_from_text(text: str, model: str) -> ServiceError | InvalidInput:
     if isinstance(error, DeadlinePassed):
         return DeadlineExceeded(f"model {model!r} did not finish in time", detail=text)
     if text.startswith(_NOT_LOADED):
-        return ModelUnavailable(f"model {model!r} is not loaded at present; try again", detail=text)
+        return ModelNotLoaded(f"model {model!r} is not loaded at present; try again", detail=text)
     return InternalError(text)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from typing import Final
 
 from fastapi import WebSocket
 
+from gateway.core.errors import ServiceError
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions
@@ -18,6 +20,10 @@ from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.session import RealtimeSession
 from gateway.openai.realtime.session_config import SessionConfig
 from tritone.contract import TranscriptionOptions
+from tritone.errors import InvalidInput
+
+_LOOK_SECONDS: Final = 10.0
+"""Between two looks at whether a session's model, which it may change, can become idle."""
 
 
 async def open_session(
@@ -62,6 +68,7 @@ async def run_session(services: Services, websocket: WebSocket, session: Realtim
     await session.begin()
     reading = asyncio.create_task(inbox.read())
     handling = asyncio.create_task(_handle_events(services, inbox, session))
+    keeping = asyncio.create_task(_keep_loaded(services, session))
     try:
         await asyncio.wait({reading, handling}, return_when=asyncio.FIRST_COMPLETED)
         if handling.done():
@@ -69,9 +76,9 @@ async def run_session(services: Services, websocket: WebSocket, session: Realtim
             await websocket.send_json(error_event(error, None))
             await websocket.close(1000, error.code)
     finally:
-        for task in (reading, handling):
+        for task in (reading, handling, keeping):
             task.cancel()
-        await asyncio.gather(reading, handling, return_exceptions=True)
+        await asyncio.gather(reading, handling, keeping, return_exceptions=True)
 
 
 async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSession) -> HttpError:
@@ -91,6 +98,15 @@ async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSess
         if whole.expired():
             return _expired(f"it was open for {settings.realtime_session_timeout:g} s", "session_expired")
         return _expired(f"no event for {idle:g} s", "idle_timeout")
+
+
+async def _keep_loaded(services: Services, session: RealtimeSession) -> None:
+    """Keep the session's model loaded while nobody speaks."""
+    while True:
+        seconds = 0.0
+        with suppress(ServiceError, InvalidInput):  # the next turn reports what is wrong
+            seconds = await services.triton.keep_loaded(session.model) if session.model else 0.0
+        await asyncio.sleep(seconds or _LOOK_SECONDS)
 
 
 def _expired(problem: str, code: str) -> HttpError:

@@ -71,6 +71,12 @@ class RealtimeSession:
         self.seconds = 0.0
         """Seconds of audio received."""
 
+    @property
+    def model(self) -> str:
+        """The id of the model that transcribes; empty if none does."""
+        settings = self._config.input.transcription
+        return self._client_of(settings.model, settings.options(logprobs=False)).model if settings else ""
+
     async def begin(self) -> None:
         """Send the configuration to the client."""
         await self._send_config("created", [])

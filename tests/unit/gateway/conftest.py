@@ -248,6 +248,10 @@ def kokoro() -> FakeSpeech:
     return FakeSpeech()
 
 
+async def nothing_wanted(_model: str) -> None:
+    pass
+
+
 @pytest.fixture
 async def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
     """One server for all tests, with new models for each."""
@@ -255,6 +259,7 @@ async def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
     _triton.states.clear()
     _triton.overrides.clear()
     _triton.calls.clear()
+    _triton.on_want = nothing_wanted
     await _triton.publish()
     return _triton
 

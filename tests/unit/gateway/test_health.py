@@ -15,7 +15,8 @@ from tritone.contract import SpeechOptions
 
 
 async def test_the_gateway_is_ready_when_every_model_is(gateway: Gateway) -> None:
-    assert (await gateway.http.get("/health")).json() == {"status": "ok"}
+    states = {"kokoro-82m": "ready", "whisper-base": "ready"}
+    assert (await gateway.http.get("/health")).json() == {"status": "ok", "models": states}
     answer = await gateway.http.get("/ready")
     assert (answer.status_code, answer.json()) == (
         200,

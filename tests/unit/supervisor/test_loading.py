@@ -18,6 +18,7 @@ import pytest
 
 from supervisor import restarts
 from supervisor.errors import StartError
+from supervisor.idle import IdleWatch
 from supervisor.loading import ModelLoader
 from supervisor.plan import Plan
 from supervisor.processes import ProcessDiedError
@@ -26,6 +27,7 @@ from supervisor.settings import Settings
 from tests.unit.supervisor.control_stand_in import DESCRIPTION, SECRET, Triton
 from tritone.catalogue import Catalogue
 from tritone.served import Description, ModelState, ServedModel
+from tritone.wanted import want
 
 MODEL = "whisper-base"
 PATIENCE = 60.0
@@ -209,6 +211,36 @@ async def test_a_model_that_cannot_be_loaded_again_is_an_error_after_three_loads
             await keeping
     assert served(path).state == "failed"
     assert capsys.readouterr().err.count("whisper-base could not be loaded again: weights are damaged; next try") == 2
+
+
+async def test_an_idle_model_is_unloaded_until_it_is_wanted(
+    loader: ModelLoader,
+    triton: Triton,
+    document: RecordedWriter,
+    stubs: Stubs,
+    path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its unloading is not taken for a death."""
+
+    async def no_requests() -> str:
+        return f'tritone_requests_total{{model="{MODEL}"}} 7'
+
+    triton.on_unload = lambda model: stubs.running[model][-1].kill()
+    loader._idle = IdleWatch(no_requests, path, {MODEL: 0.01})
+    keeping = await begin_to_keep(loader, triton)
+    async with asyncio.timeout(PATIENCE):
+        assert [await document.states.get() for _ in range(2)] == ["ready", "idle"]
+        while MODEL in triton.loaded or stubs.running[MODEL][0].poll() is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert served(path).description == DESCRIPTION
+        loader._idle = IdleWatch(no_requests, path, {})
+        want(path, MODEL)
+        assert await document.states.get() == "ready"
+    assert (served(path).loads, served(path).lost_loads) == (2, 0)
+    assert "died" not in capsys.readouterr().err
+    await stop(keeping)
+    assert [region.exists() for region in stubs.regions[MODEL]] == [False, True]
 
 
 async def test_models_are_loaded_again_side_by_side(

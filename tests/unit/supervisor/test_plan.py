@@ -222,3 +222,5 @@ def test_an_unknown_kind_of_checkpoint_is_an_error(settings: Callable[..., Setti
 def test_instances_of_a_model_that_is_not_served_are_rejected(settings: Callable[..., Settings]) -> None:
     with pytest.raises(UnknownModelError, match="MODEL_INSTANCES: not served: whisper"):
         Plan.make(settings(device="cpu", model_instances="whisper=2"))
+    with pytest.raises(UnknownModelError, match="IDLE_TIMEOUT: not served: whisper"):
+        Plan.make(settings(device="cpu", idle_timeout="whisper=2"))

@@ -74,6 +74,8 @@ def test_every_setting_has_a_description() -> None:
             "whisper-base",
             "MODEL_INSTANCES=whisper-base: whisper-base= must be a whole number, 1 or more",
         ),
+        ("IDLE_TIMEOUT", "soon", "IDLE_TIMEOUT=soon: soon must be a number of seconds; 0: never"),
+        ("IDLE_TIMEOUT", "a=1,b=-2", "IDLE_TIMEOUT=a=1,b=-2: b=-2 must be a number of seconds; 0: never"),
         ("TTS_MODES", "none", "TTS_MODES and STT_MODELS choose no model"),
     ],
 )
@@ -92,3 +94,10 @@ def test_an_invalid_setting_is_one_line_of_error(
     said = capsys.readouterr().err
     assert said.startswith(line)
     assert said.count("\n") == 1
+
+
+def test_the_idle_timeout_is_one_number_or_one_for_each_model(settings: Callable[..., Settings]) -> None:
+    assert settings().idle_seconds("kokoro-82m") == 0
+    assert settings(idle_timeout="90").idle_seconds("kokoro-82m") == 90
+    mixed = settings(idle_timeout="kokoro-82m=0.5, whisper-base=0")
+    assert [mixed.idle_seconds(id_) for id_ in ("kokoro-82m", "whisper-base", "other")] == [0.5, 0, 0]

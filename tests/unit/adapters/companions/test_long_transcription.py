@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.served import ServedDocument, ServedModel
 from tritone.transcript import Segment, Transcript
+from tritone.wanted import last_wanted
 from tritone.windowing import Samples
 
 PATIENCE = 20
@@ -182,6 +185,26 @@ def test_recording_without_the_option_model_goes_to_the_only_loaded_model(whispe
     config = {"parameters": {"document": {"string_value": str(tmp_path / "served.json")}}}
     model = model_with(whisper, {**ARGS, "model_config": json.dumps(config)})
     assert len(columns_of(send(model, model=""))) == 4
+    model.finalize()
+
+
+def test_recording_waits_for_an_idle_model_to_be_loaded(whisper, tmp_path):
+    path = tmp_path / "served.json"
+    served = ServedModel("whisper-base", "transcription", "transcribe", "openai", "idle")
+    path.write_text(ServedDocument("serving", (served,), 1).to_json())
+    whisper.ready = False
+    config = json.dumps({"parameters": {"document": {"string_value": str(path)}}})
+    model = model_with(whisper, {**ARGS, "model_config": config})
+    sender = send(model)
+    deadline = time.monotonic() + PATIENCE
+    while not last_wanted(path, "whisper-base"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not whisper.options
+    assert pb_utils.Metric.values_of("tritone_open_requests") == [1]
+    whisper.ready = True
+    path.write_text(ServedDocument("serving", (replace(served, state="ready"),), 2).to_json())
+    assert len(columns_of(sender)) == 4
     model.finalize()
 
 

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.companions.server import TritonPythonModel
 from tests.unit.adapters.stand_in import pb_utils
-from tritone.served import ServedDocument
+from tritone.served import ServedDocument, ServedModel
+from tritone.wanted import last_wanted
 
 DOCUMENT = ServedDocument("serving", (), version=3)
 
@@ -50,6 +52,18 @@ def test_request_gets_the_document(model: TritonPythonModel) -> None:
     sender = send(model)
     assert document_of(sender) == DOCUMENT
     assert sender.finals == 1
+
+
+def test_model_that_is_wanted_is_recorded(model: TritonPythonModel, tmp_path: Path) -> None:
+    path = tmp_path / "served.json"
+    served = ServedModel("base", "transcription", "transcribe", "openai", "idle")
+    path.write_text(replace(DOCUMENT, models=(served,), version=4).to_json())
+    assert document_of(send(model, load="base")).version == 4
+    assert last_wanted(path, "base") > 0
+    error = send(model, load="../base").sent[0].error()
+    assert error
+    assert "load: '../base' is not served here; choose from: base" in error.message()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["base.wanted", "served.json"]
 
 
 def test_waiting_request_gets_the_document_when_the_model_is_unloaded(model: TritonPythonModel) -> None:

@@ -278,6 +278,8 @@ def test_metrics_count_first_audio_audio_seconds_ends_and_errors(model: Scripted
     assert pb_utils.Metric.values_of("tritone_audio_seconds_total") == [1.0, 0.5]
     assert pb_utils.Metric.values_of("tritone_finished_total", reason="stop") == [1]
     assert pb_utils.Metric.values_of("tritone_errors_total", reason="invalid") == [1]
+    assert sum(pb_utils.Metric.values_of("tritone_requests_total")) == 1
+    assert sum(pb_utils.Metric.values_of("tritone_open_requests")) == 0
 
 
 def test_stream_is_cancelled_once_its_sender_is(model: ScriptedModel) -> None:

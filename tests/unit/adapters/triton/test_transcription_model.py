@@ -184,6 +184,8 @@ def test_metrics_count_audio_seconds_and_errors(model):
     model.responses(request_of("a"), request_of("b", audio=np.zeros((1, 8_000), np.float32)), request_of(colour="red"))
     assert sum(pb_utils.Metric.values_of("tritone_audio_seconds_total")) == pytest.approx(1.5)
     assert pb_utils.Metric.values_of("tritone_errors_total", reason="invalid") == [1]
+    assert sum(pb_utils.Metric.values_of("tritone_requests_total")) == 2
+    assert sum(pb_utils.Metric.values_of("tritone_open_requests")) == 0
 
 
 def test_background_window_does_not_delay_other_windows(model):
