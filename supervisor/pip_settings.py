@@ -78,6 +78,7 @@ def uv_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dic
         found["UV_PRERELEASE"] = "allow"
     if settings.get("keyring-provider") == "subprocess":
         found["UV_KEYRING_PROVIDER"] = "subprocess"
+    found |= _in_order(found, environ)
     own = {name: value for name, value in found.items() if not {name, _OLDER_NAMES.get(name, name)} & environ.keys()}
     if proxy := settings.get("proxy"):
         url = proxy if "://" in proxy else f"http://{proxy}"
@@ -85,6 +86,28 @@ def uv_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dic
     if certificate := settings.get("client-cert"):
         own["SSL_CLIENT_CERT"] = certificate
     return own | _certificates(settings, environ)
+
+
+def _in_order(found: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the indexes with the main index first, and an extra one as uv's last.
+
+    pip takes the best file of a version from any index; uv takes the files of a version from one index, and the extra
+    ones come first. The main one has every file: an extra one may have only the wheel without a library inside.
+    """
+    extra = found.get("UV_INDEX", "").split()
+    main = found.get("UV_DEFAULT_INDEX") or _usual_index()
+    if not (extra and main) or {*_OLDER_NAMES, *_OLDER_NAMES.values()} & environ.keys():
+        return {}
+    return {"UV_INDEX": " ".join([main, *extra[:-1]]), "UV_DEFAULT_INDEX": extra[-1]}
+
+
+def _usual_index() -> str | None:
+    """Return the index that pip uses without a setting."""
+    try:
+        from pip._internal.models.index import PyPI  # noqa: PLC0415
+    except ImportError:
+        return None
+    return PyPI.simple_url
 
 
 def uv_options(settings: Mapping[str, str]) -> list[str]:

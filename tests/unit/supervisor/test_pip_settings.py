@@ -77,8 +77,8 @@ def test_uv_receives_the_indexes_the_constraints_and_the_network_settings() -> N
         "only-binary": "a,b",
     }
     assert pip_settings.uv_variables(settings, {"SSL_CERT_FILE": "/other.pem"}) == {
-        "UV_DEFAULT_INDEX": "https://c.example/simple",
-        "UV_INDEX": "https://a.example/simple https://b.example/simple",
+        "UV_INDEX": "https://c.example/simple https://a.example/simple",
+        "UV_DEFAULT_INDEX": "https://b.example/simple",
         "UV_FIND_LINKS": "/one,/two",
         "UV_CONSTRAINT": "/constraints.txt",
         "UV_INSECURE_HOST": "a.example",
@@ -94,6 +94,15 @@ def test_uv_receives_the_indexes_the_constraints_and_the_network_settings() -> N
     }
     assert pip_settings.uv_options(settings) == ["--only-binary", "a", "--only-binary", "b"]
     assert pip_settings.uv_options({"no-index": "1"}) == ["--no-index"]
+
+
+def test_the_usual_index_comes_before_extra_ones() -> None:
+    pytest.importorskip("pip")
+    found = pip_settings.uv_variables({"extra-index-url": "https://a.example/simple"}, {})
+    assert found["UV_DEFAULT_INDEX"] == "https://a.example/simple"
+    assert found["UV_INDEX"].startswith("https://")
+    own = pip_settings.uv_variables({"extra-index-url": "https://a.example/simple"}, {"UV_INDEX": "x"})
+    assert not {"UV_INDEX", "UV_DEFAULT_INDEX"} & own.keys()
 
 
 @pytest.mark.parametrize("variable", ["UV_DEFAULT_INDEX", "UV_INDEX_URL"])
