@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tritone.contract import WINDOW_SECONDS
 from tritone.languages import is_auto
 from tritone.transcript import Segment, Transcript
-from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_at_silence
+from tritone.windowing import DEFAULT_VAD, Samples, SpeechDetector, VadOptions, Window, split_step_by_step
 from tritone.word_times import ordered_times
 
 IN_FLIGHT: Final = 4
 """The most windows of one recording at the model at once, so that a long recording does not block the others."""
 
+_SLICE: Final = 0.1
+"""Seconds that a recording keeps a thread."""
 _CONFIDENT: Final = 0.5
 """A language detected with this probability is taken as the recording's."""
 _UNSURE: Final = 0.5
@@ -60,23 +64,26 @@ async def iter_windows(
     *,
     window_seconds: int = WINDOW_SECONDS,
     stop: Callable[[], None] | None = None,
+    threads: Executor | None = None,
 ) -> AsyncGenerator[Window]:
     """Yield the windows of the recording in `blocks`; each is read and cut in a worker thread, when it is wanted.
 
-    `window_seconds` as in `split_at_silence`.
+    `window_seconds` as in `split_at_silence`. `threads`: those that read; None: the event loop's own. A recording gives
+    its thread to the others after a tenth of a second of work, whether a window was found or not.
 
     Once the generator is closed, no thread reads `blocks` any more: closing calls `stop`, which may end `blocks` early,
     waits for a step that is still running, and closes `blocks` if it is a generator.
     """
-    windows = split_at_silence(blocks, detect, options, window_seconds)
-    step: asyncio.Future[Window | None] | None = None
+    steps = split_step_by_step(blocks, detect, options, window_seconds)
+    step: asyncio.Future[Sequence[Window] | None] | None = None
     try:
         while True:
-            step = asyncio.get_running_loop().run_in_executor(None, next, windows, None)
-            window = await asyncio.shield(step)
-            if window is None:
+            step = asyncio.get_running_loop().run_in_executor(threads, _advance, steps)
+            found = await asyncio.shield(step)
+            if found is None:
                 return
-            yield window
+            for window in found:
+                yield window
     finally:
         if stop:
             stop()
@@ -84,9 +91,18 @@ async def iter_windows(
             if step:
                 await _join(step)
         finally:
-            windows.close()
+            steps.close()
             if isinstance(blocks, Generator):
                 blocks.close()
+
+
+def _advance(steps: Iterator[Sequence[Window]]) -> Sequence[Window] | None:
+    """Return the next windows, none if the thread's time is over before one is found; None at the recording's end."""
+    begun = time.monotonic()
+    for found in steps:
+        if found or time.monotonic() - begun >= _SLICE:
+            return found
+    return None
 
 
 async def _join(step: asyncio.Future[Any]) -> None:

@@ -6,7 +6,7 @@ without speech are left out, because transcription models invent words for silen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,6 +41,8 @@ _LONG_SILENCE = _frames(5.0)
 """A silence this long ends the window wherever it lies."""
 _LAST_RESORT = _frames(5.0)
 """The last frames of a window; a cut in speech that never pauses falls into them."""
+_SILENT = 2**-15
+"""Samples below it are silence: less than the least step of 16 bits."""
 _SHORTEST_FOUND = _frames(0.2)
 """The shortest speech that the second look at a recording adds; a note of music may look like less."""
 
@@ -100,13 +102,21 @@ def split_at_silence(
     at the longest pause, else where speech is least probable shortly before the end. Where all the sound of a window is
     quiet, its level is raised.
     """
+    for found in split_step_by_step(blocks, detect, options, window_seconds):
+        yield from found
+
+
+def split_step_by_step(
+    blocks: Iterable[Samples], detect: SpeechDetector, options: VadOptions, window_seconds: int
+) -> Generator[Sequence[Window]]:
+    """Yield the windows that are complete after each of `blocks`, often none; otherwise as `split_at_silence`."""
     pending = _PendingAudio(detect, options, window_seconds * LISTEN_RATE)
     for block in blocks:
         pending.extend(block)
-        yield from pending.full_windows()
+        yield tuple(pending.full_windows())
     pending.close()
-    yield from pending.full_windows()
-    yield from pending.rest()
+    yield tuple(pending.full_windows())
+    yield tuple(pending.rest())
 
 
 class _PendingAudio:
@@ -128,6 +138,7 @@ class _PendingAudio:
         self._speech = np.empty(0, np.bool_)
         self._in_speech = False
         self._gain = SlowGain()
+        self._was_silent = False
         self._fits_one_window = True
 
     def extend(self, block: Samples) -> None:
@@ -161,7 +172,11 @@ class _PendingAudio:
     def _append(self, samples: Samples, framed: Samples) -> None:
         if not samples.size:
             return
-        probability = self._detect(self._gain.raised(framed.reshape(-1, FRAME), len(framed) / LISTEN_RATE))
+        frames = self._gain.raised(framed.reshape(-1, FRAME), len(framed) / LISTEN_RATE)
+        silent = float(np.abs(samples).max()) < _SILENT
+        # The first silent block is looked at, so that the detector's state is that of silence.
+        probability = np.zeros(len(frames), np.float32) if silent and self._was_silent else self._detect(frames)
+        self._was_silent = silent
         self._pcm = np.concatenate([self._pcm, samples])
         self._probability = np.concatenate([self._probability, probability])
         self._speech = np.concatenate([self._speech, self._classified(probability)])

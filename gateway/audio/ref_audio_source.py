@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from gateway.settings import GatewaySettings
 _URLS: Final = ("http://", "https://")
 
 
-async def load_ref_audio(source: str, settings: GatewaySettings) -> Pcm:
+async def load_ref_audio(source: str, settings: GatewaySettings, threads: Executor) -> Pcm:
     """Return the samples of `ref_audio`, as `decode_ref_audio` does. The first of these forms that fits is taken:
 
     1. `data:`, in base64: the recording itself
@@ -25,14 +26,15 @@ async def load_ref_audio(source: str, settings: GatewaySettings) -> Pcm:
     3. text with a dot, which base64 never has: a file below REF_AUDIO_DIR
     4. the recording itself, in base64
 
-    Raises `InvalidInput`.
+    It is decoded in `threads`. Raises `InvalidInput`.
     """
+    loop = asyncio.get_running_loop()
     if source[:8].lower().startswith(_URLS):
         if not settings.allow_ref_audio_urls:
             raise ref_audio_error("addresses are not fetched here (ALLOW_REF_AUDIO_URLS); send the recording in base64")
         file = await download(source, settings.max_upload_bytes, settings.ref_audio_hosts)
-        return await asyncio.to_thread(decode_ref_audio, file)
-    return await asyncio.to_thread(_read, source, settings)
+        return await loop.run_in_executor(threads, decode_ref_audio, file)
+    return await loop.run_in_executor(threads, _read, source, settings)
 
 
 def _read(source: str, settings: GatewaySettings) -> Pcm:

@@ -14,6 +14,7 @@ from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
+from gateway.core.workers import Workers
 from gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Services:
     timing: Timing
     language_model: LanguageModel
     admission: Admission
+    workers: Workers
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
 
@@ -69,6 +71,7 @@ async def open_services(
     triton = TritonClient(settings.triton_grpc_url, unload_grace=timing.unload_grace)
     detectors = detectors or SpeechDetectors(settings.model_dir)
     language_model = LanguageModel(settings.language_model_options())
+    workers = Workers()
     await triton.start()
     try:
         if not detectors.missing:
@@ -78,10 +81,11 @@ async def open_services(
         )
         encoder = SpeakerEncoder(settings.model_dir)
         async with _jobs(settings) as jobs:
-            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, jobs)
+            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, workers, jobs)
     finally:
         await language_model.close()
         await triton.close()
+        workers.close()
 
 
 @asynccontextmanager

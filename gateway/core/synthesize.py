@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Executor
 from contextlib import aclosing
 
 import numpy as np
@@ -17,6 +17,7 @@ from gateway.core.services import Services
 from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode, expected_seconds
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.wire import Tensors
+from gateway.core.workers import run_in
 from tritone.errors import InvalidInput
 
 __all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
@@ -34,7 +35,9 @@ class SpeechStream:
         telemetry: WorkTelemetry,
         *,
         whole: bool,
+        encoding: Executor,
     ) -> None:
+        """`encoding`: the threads that encode."""
         self.model = model
         """The id of the model."""
         self.audio_format = audio_format
@@ -51,6 +54,7 @@ class SpeechStream:
         self._responses = responses
         self._tempo = resolved.tempo
         self._telemetry = telemetry
+        self._encoding = encoding
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
@@ -69,7 +73,7 @@ class SpeechStream:
 
     async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
         """Encode without blocking the event loop: a second of mp3 takes milliseconds."""
-        encoded = await asyncio.to_thread(work, *args) if renderer.costly else work(*args)
+        encoded = await run_in(self._encoding, work, *args) if renderer.costly else work(*args)
         self.audio_seconds = self._telemetry.audio_seconds = renderer.seconds
         return encoded
 
@@ -98,7 +102,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
     if request.ref_audio is not None:
-        inputs["ref_audio"] = await load_ref_audio(request.ref_audio, settings)
+        inputs["ref_audio"] = await load_ref_audio(request.ref_audio, settings, services.workers.voices)
     responses = services.triton.stream(
         model.id,
         inputs,
@@ -114,6 +118,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         resolved,
         telemetry,
         whole=request.whole,
+        encoding=services.workers.encoding,
     )
 
 

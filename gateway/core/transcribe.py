@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -12,10 +11,10 @@ from gateway.audio.decoding import AudioFile
 from gateway.core.diarization import Speakers, with_embeddings
 from gateway.core.known_speakers import encode_known_speakers
 from gateway.core.services import Services
-from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
+from gateway.core.workers import run_in
 from tritone.contract import LISTEN_RATE, WINDOW_SECONDS, TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import InvalidInput
@@ -146,13 +145,16 @@ async def transcribe(
         services.settings.request_timeout,
     )
     conditioned = request.condition_on_previous_text and "prompt" in supported.supported
-    transcribe_one = _window_transcriber(client, result, services.speaker_encoder if speakers else None, conditioned)
+    transcribe_one = _window_transcriber(client, result, conditioned=conditioned)
+    if speakers:
+        transcribe_one = _with_embeddings(transcribe_one, services)
     cuts = iter_windows(
         audio.clean_blocks(),
         services.detectors.new(),
         request.vad,
         window_seconds=_window_seconds(model, request.window_seconds),
         stop=audio.stop,
+        threads=services.workers.decoding,
     )
     transcripts = transcribe_windows(
         _after(done[-1].start, cuts) if done else cuts,
@@ -167,16 +169,23 @@ async def transcribe(
     return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result)
 
 
-def _window_transcriber(
-    client: WindowClient, result: TranscriptionResult, encoder: SpeakerEncoder | None, conditioned: bool
-) -> TranscribeWindow:
+def _window_transcriber(client: WindowClient, result: TranscriptionResult, *, conditioned: bool) -> TranscribeWindow:
     """Return the function that transcribes one window, if `conditioned` with the text before it as its prompt."""
     before = client.options.prompt
 
     async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
         prompt = before + result.next_prompt() if conditioned else before
-        transcript = await client.transcribe(window, language, prompt, background=background)
-        return await asyncio.to_thread(with_embeddings, window, transcript, encoder) if encoder else transcript
+        return await client.transcribe(window, language, prompt, background=background)
+
+    return transcribe_window
+
+
+def _with_embeddings(transcribe_one: TranscribeWindow, services: Services) -> TranscribeWindow:
+    """Return a function that also computes the embeddings of the speakers."""
+
+    async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
+        transcript = await transcribe_one(window, language, background)
+        return await run_in(services.workers.voices, with_embeddings, window, transcript, services.speaker_encoder)
 
     return transcribe_window
 
@@ -232,7 +241,8 @@ async def _speakers(services: Services, request: TranscriptionRequest) -> Speake
     if problem := services.speaker_encoder.missing:
         raise InvalidInput("diarize", f"speakers cannot be distinguished here: {problem}")
     names, references = request.known_speaker_names, request.known_speaker_references
-    return Speakers(await asyncio.to_thread(encode_known_speakers, names, references, services.speaker_encoder))
+    encoder = services.speaker_encoder
+    return Speakers(await run_in(services.workers.voices, encode_known_speakers, names, references, encoder))
 
 
 def _window_seconds(model: ServedModel, wanted: int | None) -> int:

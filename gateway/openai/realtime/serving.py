@@ -58,6 +58,7 @@ async def open_session(
         client_of,
         services.detectors.new,
         partial_interval=services.timing.partial_interval,
+        threads=services.workers.live,
         beta_events=beta_events,
     )
 

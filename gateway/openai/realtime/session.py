@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
 from typing import Any, Final
 
 from gateway.core.errors import ServiceError
 from gateway.core.window_client import WindowClient
+from gateway.core.workers import run_in
 from gateway.errors import BadRequest, http_error
 from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD, LiveDecoder
@@ -44,14 +46,17 @@ class RealtimeSession:
         new_detector: Callable[[], SpeechDetector],
         *,
         partial_interval: float,
+        threads: Executor,
         beta_events: bool = False,
     ) -> None:
         """`client_of` returns a client of the model with a name, and raises `ModelNotFound`.
 
         `beta_events`: the client expects the events of the API's beta.
         `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
+        `threads`: those that decode the client's audio and find the turns in it.
         """
         self._config = config
+        self._threads = threads
         self._send = send
         self._client_of = client_of
         self._new_detector = new_detector
@@ -145,12 +150,12 @@ class RealtimeSession:
     async def _append(self, given: dict[str, Any]) -> None:
         audio = given.pop(FIELD, None)
         if isinstance(audio, str) and len(audio) >= _LARGE:
-            blocks = await asyncio.to_thread(self._decoder.blocks, audio)
+            blocks = await run_in(self._threads, self._decoder.blocks, audio)
         else:
             blocks = self._decoder.blocks(audio)
         del audio  # it may be large, and the blocks take long
         for block in blocks:
-            for turn in await asyncio.to_thread(self._feed, block):
+            for turn in await run_in(self._threads, self._feed, block):
                 match turn:
                     case TurnStarted():
                         await self._start(turn)

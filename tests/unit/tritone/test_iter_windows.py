@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 
 import numpy as np
@@ -77,6 +78,26 @@ async def test_blocks_are_read_in_another_thread_and_no_further_than_wanted() ->
         await anext(windows)
         assert len(threads) * 10 <= 60 + 10
     assert threading.get_ident() not in threads
+
+
+async def test_long_recording_gives_its_thread_to_others_before_it_has_a_window() -> None:
+    stopped = threading.Event()
+
+    def silent() -> Iterator[Samples]:
+        while not stopped.is_set():
+            yield np.zeros(RATE, np.float32)
+
+    with ThreadPoolExecutor(1) as threads:
+        endless = iter_windows(silent(), probability, stop=stopped.set, threads=threads)
+        searching = asyncio.ensure_future(anext(endless))
+        async with asyncio.timeout(WAIT):
+            short = [window async for window in iter_windows([SENTENCE], probability, threads=threads)]
+        assert len(short) == 1
+        assert not searching.done()
+        searching.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await searching
+    assert stopped.is_set()
 
 
 async def test_cancellation_takes_effect_only_when_no_thread_reads_the_blocks() -> None:

@@ -152,6 +152,20 @@ def test_speech_continues_while_it_fades() -> None:
     assert window.seconds == pytest.approx(3.8, abs=0.1)
 
 
+def test_silence_is_not_given_to_the_detector_block_after_block() -> None:
+    given = 0
+
+    def detect(frames: Samples) -> NDArray[np.float32]:
+        nonlocal given
+        given += len(frames)
+        return read_off(frames)
+
+    parts = [script((0.0, 1))] * 100 + [script((SPEECH, 1))] + [script((0.0, 1))] * 100
+    (window,) = split_at_silence(parts, detect)
+    assert window.start_seconds == pytest.approx(98.8, abs=0.1)
+    assert given * FRAME / RATE < 5
+
+
 def test_faint_sound_without_speech_before_it_is_no_speech() -> None:
     assert windows((0.4, 20)) == []
 
