@@ -74,7 +74,7 @@ class Phonemizer:
 
     def _chinese(self, text: str) -> str:
         try:
-            return str(self.mandarin(text)[0])
+            return str(self.mandarin(_respelled(text))[0])
         except ValueError:  # a character without a reading
             return " ".join(self._chinese(char) for char in text) if len(text) > 1 else ""
 
@@ -110,6 +110,12 @@ def _load_mandarin() -> Callable[[str], Sequence[str]]:
         pypinyin.load_phrases_dict({word: [[syllable] for syllable in reading.split()]})
     convert: Callable[[str], Sequence[str]] = ZHG2P()
     return convert
+
+
+def _respelled(text: str) -> str:
+    from adapters.kokoro.mandarin_readings import respell  # noqa: PLC0415 - it imports pypinyin's dictionary
+
+    return respell(text)
 
 
 def _spaced(text: str, sounds: str) -> str:
