@@ -54,7 +54,7 @@ _RETRY_SECONDS: Final = 1
 """The Retry-After header where no better estimate is known."""
 _STORAGE_RETRY_SECONDS: Final = 30
 
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 logger = logging.getLogger(__name__)
 

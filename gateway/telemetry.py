@@ -148,6 +148,7 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logging(level: str) -> None:
     """Send every logger, uvicorn's too, to standard error as JSON lines; uvicorn's own at level WARNING and above."""
+    logging.raiseExceptions = False  # a line for which the disk has no room is lost, without a traceback
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

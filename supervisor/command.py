@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import signal
 from collections.abc import Iterator
 
@@ -35,6 +36,11 @@ async def run(plan: Plan) -> int:
         return 0
     except (StartError, ProcessDiedError) as error:
         console.error(str(error))
+    except OSError as error:
+        if error.errno not in console.DISK_ERRORS | {errno.EACCES, errno.ENOTDIR, errno.EEXIST}:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        console.error(f"not started: {error.strerror}{where}: make room, or set TRITONE_CACHE to a writable folder")
     return FAILED
 
 

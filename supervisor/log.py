@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from io import FileIO
 from pathlib import Path
 
 from supervisor import console
@@ -28,6 +29,9 @@ class Log:
         """The last lines."""
         self._is_alarming = is_alarming
         self._copying: asyncio.Task[None] | None = None
+        self._file: FileIO | None = None
+        self._losing = False
+        """True while lines are lost."""
 
     @asynccontextmanager
     async def writer(self) -> AsyncIterator[int]:
@@ -52,12 +56,28 @@ class Log:
 
     async def _copy(self, lines: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
         try:
-            with self.path.open("a", encoding="utf-8", buffering=1) as file:
-                async for raw in lines:
-                    line = raw.decode(errors="replace")
-                    file.write(line)
-                    self.tail.append(line.rstrip())
-                    if self._is_alarming(line):
-                        console.info(f"{self.name}: {line.rstrip()}")
+            async for raw in lines:
+                self._save(raw)
+                line = raw.decode(errors="replace").rstrip()
+                self.tail.append(line)
+                if self._is_alarming(line):
+                    console.info(f"{self.name}: {line}")
         finally:
             transport.close()
+            if self._file:
+                self._file.close()
+
+    def _save(self, line: bytes) -> None:
+        """Append to the file; a line for which the disk has no room is lost, and the child goes on."""
+        try:
+            if self._file is None:
+                self._file = self.path.open("ab", buffering=0)
+            self._file.write(line)
+        except OSError as error:
+            if not self._losing:
+                console.error(f"{self.name}: its log is incomplete from here on: {error.strerror}: {self.path}")
+            self._losing = True
+        else:
+            if self._losing:
+                console.info(f"{self.name}: its log is written again: {self.path}")
+            self._losing = False

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
+from supervisor import console
 from supervisor.plan import Plan
 from tritone.served import Description, ModelState, ServedDocument, ServedModel, ServerState
+
+_RETRY_SECONDS: Final = 1.0
+"""Between two tries to write to a full disk."""
 
 
 class DocumentWriter:
@@ -32,7 +39,7 @@ class DocumentWriter:
         self._state: ServerState = "starting"
         # Unix seconds, so that a client that waits for a change does not take this run's version for an earlier run's.
         self._version = int(time.time())
-        self._write()
+        self._save()
 
     def set_server(self, state: ServerState) -> None:
         """Change the server's state."""
@@ -68,6 +75,22 @@ class DocumentWriter:
 
     def _write(self) -> None:
         self._version += 1
+        try:
+            self._save()
+        except OSError as error:
+            console.error(f"gateways do not learn of a change until the disk has room: {error.strerror}: {self._path}")
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_again)
+
+    def _save_again(self) -> None:
+        with suppress(FileNotFoundError):  # the run is over, and its folder was removed
+            try:
+                self._save()
+            except OSError as error:
+                if error.errno not in console.DISK_ERRORS:
+                    raise
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_again)
+
+    def _save(self) -> None:
         document = ServedDocument(self._state, tuple(self._models.values()), self._version)
         fresh = self.path.with_name(f".{self.path.name}")
         fresh.write_text(document.to_json(), encoding="utf-8")

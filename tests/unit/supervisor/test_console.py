@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import sys
 
@@ -27,3 +28,19 @@ def test_a_line_and_its_end_are_one_write(monkeypatch: pytest.MonkeyPatch, write
     assert callable(write)
     write("building")
     assert writes.calls == ["building\n"]
+
+
+def test_output_to_a_full_disk_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Disk(io.StringIO):
+        full = True
+
+        def flush(self) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    disk = Disk()
+    monkeypatch.setattr(sys, "stdout", disk)
+    console.info("one")
+    disk.full = False
+    console.info("two")
+    assert disk.getvalue().endswith("two\n")

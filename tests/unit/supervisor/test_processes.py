@@ -64,6 +64,28 @@ def has_ended(pidfd: int) -> bool:
     return bool(ended)
 
 
+async def test_a_log_whose_disk_is_full_is_reported_once_and_the_child_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with running("print('E one\\ntwo\\nthree')", Path("/dev/full")) as child:
+        assert await asyncio.wait_for(child.wait(), PATIENCE) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "child: its log is incomplete from here on: No space left on device: /dev/full\n"
+    assert captured.out == "child: E one\n"
+
+
+async def test_a_log_comes_back_when_it_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "later" / "log"
+    code = f"import os, time; print('one', flush=True)\nwhile not os.path.exists({str(log.parent)!r}): time.sleep(0.01)"
+    async with running(code + "\nprint('two', flush=True); time.sleep(600)", log):
+        async with asyncio.timeout(PATIENCE):
+            while "incomplete" not in capsys.readouterr().err:  # noqa: ASYNC110 - output gives no event
+                await asyncio.sleep(0.01)
+        log.parent.mkdir()
+        assert await first_line(log) == "two"
+    assert "its log is written again" in capsys.readouterr().out
+
+
 async def test_a_child_that_ignores_sigterm_is_killed_when_its_grace_is_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -134,3 +135,17 @@ def test_only_the_finished_document_is_in_its_folder(document: DocumentWriter, p
 
 def test_a_missing_document_is_none(tmp_path: Path) -> None:
     assert read_document(tmp_path / "served.json") is None
+
+
+async def test_a_change_on_a_full_disk_is_written_when_there_is_room(
+    document: DocumentWriter, path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("supervisor.served_document._RETRY_SECONDS", 0.01)
+    path.with_name(".served.json").symlink_to("/dev/full")
+    document.set_server("serving")
+    assert "No space left on device" in capsys.readouterr().err
+    assert read(path).state == "starting"
+    path.with_name(".served.json").unlink()
+    async with asyncio.timeout(60):
+        while read(path).state != "serving":  # noqa: ASYNC110 - a file gives no event
+            await asyncio.sleep(0.01)
