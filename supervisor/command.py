@@ -39,7 +39,8 @@ async def run(plan: Plan) -> int:
     except OSError as error:
         if error.errno not in console.DISK_ERRORS | {errno.EACCES, errno.ENOTDIR, errno.EEXIST}:
             raise
-        where = f": {error.filename}" if error.filename else ""
+        path = error.filename2 or error.filename  # of a link, the link
+        where = f": {path}" if path else ""
         console.error(f"not started: {error.strerror}{where}: make room, or set TRITONE_CACHE to a writable folder")
     return FAILED
 

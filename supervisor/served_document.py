@@ -78,7 +78,7 @@ class DocumentWriter:
         try:
             self._save()
         except OSError as error:
-            console.error(f"gateways do not learn of a change until the disk has room: {error.strerror}: {self._path}")
+            console.error(f"gateways do not learn of a change until the disk has room: {error.strerror}: {self.path}")
             asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_again)
 
     def _save_again(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
@@ -17,6 +17,9 @@ from tritone.errors import InvalidInput
 from tritone.languages import code_of, is_auto
 from tritone.samples import check_ref_audio
 from tritone.voice_mix import is_mix, rename
+
+_MOST_BYTES: Final = 4
+"""Of one character in UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def _input(request: Any, name: str) -> NDArray[Any] | None:
 
 
 def _text(raw: bytes, max_chars: int) -> str:
+    # Before anything reads it: a direct caller may send gigabytes, and all requests wait for this one's checks.
+    if len(raw) > _MOST_BYTES * max_chars:
+        raise InvalidInput("text", f"has {len(raw)} bytes; the limit is {max_chars} characters (MAX_INPUT_CHARS)")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -165,6 +165,7 @@ def test_timeout_reaches_the_engine_in_seconds(model: ScriptedModel) -> None:
         ("a\0b", {}, "text: contains a NUL character"),
         (b"\xff\xfe", {}, "text: not valid UTF-8"),
         ("x" * 4097, {}, "text: has 4097 characters; the limit is 4096 (MAX_INPUT_CHARS)"),
+        (b"\xff" * 16_385, {}, "text: has 16385 bytes; the limit is 4096 characters (MAX_INPUT_CHARS)"),
         ("Hi.", {"voice": "cal"}, "voice: 'cal' is unknown; choose from: Ann, Bea"),
         ("Hi.", {"voice": "ann+bea"}, "voice: 'ann+bea' is unknown; choose from: Ann, Bea"),
         ("Hi.", {"language": "klingon"}, "language: 'klingon' is not supported; choose auto or one of: en, fr"),
