@@ -25,6 +25,7 @@ from supervisor.served_document import DocumentWriter
 from supervisor.settings import reachable
 from supervisor.steps import logged
 from supervisor.stubs import has_work
+from tritone.settings import RUN_FOLDER
 
 
 class TritonPart:
@@ -37,7 +38,7 @@ class TritonPart:
         home = triton.lay_out(folder, libpython, plan.settings.installed_triton)
         repository = lay_out(folder, plan)
         self._command = triton.command(plan, home, repository, secret, shared_memory_prefix(folder))
-        self._variables = home.environment(plan.variables())
+        self._variables = {**home.environment(plan.variables()), RUN_FOLDER: str(folder)}
         self._plan = plan
         self._folder = folder
         self._document = document

@@ -42,6 +42,9 @@ class Setting(Generic[T]):
         return value.lower() if self.choices else value
 
 
+RUN_FOLDER: Final = "TRITONE_RUN_FOLDER"
+"""The variable that tells the processes of Triton the folder of the supervisor's run; it is no setting."""
+
 API_HOST: Final = Setting(
     "API_HOST", "127.0.0.1", "Address that the gateway listens on; `0.0.0.0` accepts connections from other machines."
 )

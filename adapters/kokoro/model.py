@@ -14,6 +14,7 @@ from adapters.kokoro.voices import VoiceStyles
 from adapters.speech.engine import PartByPartEngine
 from adapters.speech.self_test import self_test
 from adapters.triton.instance import Instance
+from adapters.triton.self_test_once import self_test_once
 from adapters.triton.speech_model import SpeechModel
 
 
@@ -38,6 +39,6 @@ class TritonPythonModel(SpeechModel):
             network,
             options=instance.entry_in(FAMILY).options,
         )
-        self_test(pipeline)
+        self_test_once(instance, instance.folder, lambda: self_test(pipeline))
         threading.Thread(target=lambda: phonemizer.mandarin, name="mandarin").start()
         return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read())

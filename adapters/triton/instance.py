@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tritone.families import ROOT, Family, Model
-from tritone.settings import CPU_THREADS, MODEL_DIR
+from tritone.settings import CPU_THREADS, MODEL_DIR, RUN_FOLDER
 
 TEMPLATE = "template"
 """The config parameter of a further checkpoint that names the model that it is like."""
@@ -30,12 +30,15 @@ class Instance:
     """CPU threads that one computation may use (CPU_THREADS, by default every core)."""
     parameters: Mapping[str, str]
     """The `parameters` of config.pbtxt."""
+    run_folder: Path | None = None
+    """The folder of the supervisor's run; None on a Triton without supervisor."""
 
     @classmethod
     def from_args(cls, args: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Instance:
         """Read the arguments of `TritonPythonModel.initialize`."""
         config = json.loads(args["model_config"])
         model = args["model_name"]
+        run = environ.get(RUN_FOLDER)
         return cls(
             model=model,
             device="cuda" if args["model_instance_kind"] == "GPU" else "cpu",
@@ -43,6 +46,7 @@ class Instance:
             folder=(ROOT / Path(MODEL_DIR.read(environ)).expanduser()).resolve() / model,
             threads=CPU_THREADS.read(environ) or len(os.sched_getaffinity(0)),
             parameters={name: entry["string_value"] for name, entry in config.get("parameters", {}).items()},
+            run_folder=Path(run) if run else None,
         )
 
     @property

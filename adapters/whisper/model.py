@@ -9,6 +9,7 @@ from pathlib import Path
 from faster_whisper import WhisperModel
 
 from adapters.triton.instance import Instance
+from adapters.triton.self_test_once import self_test_once
 from adapters.triton.transcriber import Transcriber
 from adapters.triton.transcription_model import TranscriptionModel
 from adapters.whisper import checkpoint
@@ -41,5 +42,5 @@ class TritonPythonModel(TranscriptionModel):
             instance = replace(instance, folder=model_dir / folder)
         transcriber = WhisperTranscriber(self._load_checkpoint(instance, model_dir), options=options)
         if instance.parameters.get("known_sentence") != "skip":
-            self._test(transcriber)
+            self_test_once(instance, instance.folder, lambda: self._test(transcriber))
         return transcriber
