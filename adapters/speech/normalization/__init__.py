@@ -13,8 +13,8 @@ __all__ = ["normalize", "spell_numbers", "write_out"]
 
 
 _ADDRESS = re.compile(
-    r"(?i)\b(?:https?://|www\.)[^\s<>\"”“)\]]{1,1000}(?<![.,;:!?'])"
-    r"|(?<![\w@.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|es|it|br|in|cn|eu)"
+    r"(?i)(?<![a-z0-9_@.-])(?:https?://|www\.)[^\s<>\"”“)\]]{1,1000}(?<![.,;:!?'])"
+    r"|(?<![^\W\u3400-\u9fff])(?<![@.-])(?:[a-z0-9-]{1,63}\.){1,4}(?:com|org|net|edu|gov|io|dev|ai|app|co|uk|de|fr|es|it|br|in|cn|eu)"
     r"(?:/[^\s<>\"”“)\]]{0,1000}(?<![.,;:!?']))?(?![\w.]\w)"
 )
 _SCHEME = re.compile(r"(?i)^(?:https?://)?(?:www\.)?")

@@ -33,9 +33,8 @@ class _CalendarRules:
         self._names = names if english else {short.lower(): name for short, name in names.items()}
         self._to = language.words["to"]
         day, month = _any_of(language.days, english), _any_of(language.short_months, english)
-        self._spans = [
-            re.compile(rf"(?<!\w)({each})\.? ?[-–] ?({each})(?:\.{_NO_END}|(?!\w))") for each in (day, month)
-        ]
+        between = rf"(?:\.? ?[-–] ?|{'' if english else '[.]'} {self._to} )"
+        self._spans = [re.compile(rf"(?<!\w)({each}){between}({each})(?:\.{_NO_END}|(?!\w))") for each in (day, month)]
         dot = r"\.?" if english else r"\."
         self._day = re.compile(
             rf"(?<!\w)({day})(?:{dot}(?=,? \d{{1,2}}(?!\d))|\.(?=,? (?:at|às|das|a las|à|alle|ore|de|en|को)\b))"

@@ -187,8 +187,9 @@ class _Rules:
         text = self._sign.sub(f"{self.words['minus']} ", text)
         text = re.sub(r"(?<=\d) ?‰", f" {self.words['permille']}", text)
         text = re.sub(r"(?<=\d) %", "%", text)
+        text = re.sub(r"(?<=[^\W\d_]) ?%", f" {self.words['percent']}", text)
         text = re.sub(r"(?<=[\w.])@(?=\w)|(?<=\w) @ ?(?=\w)", f" {self.words['at']} ", text)
-        return re.sub(r"(?<=\w) ?& ?(?=\w)", f" {self.words['and']} ", text)
+        return re.sub(r"(?<=\w) ?& ?(?=\w)|(?<=\s)& ?(?=\w)", f" {self.words['and']} ", text)
 
     def plain_numbers(self, text: str) -> str:
         """Numbers without the marks of other languages between their thousands."""

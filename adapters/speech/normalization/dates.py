@@ -67,6 +67,8 @@ def write_out(text: str, language: Language) -> str:
             lambda m: " ".join(filter(None, m.groups())),
             text,
         )
+    if language.code == "it":
+        text = re.sub(r"\b([Oo]re|[Aa]lle|[Dd]alle) (\d{1,2})\.([0-5]\d)(?![\d.,])", r"\1 \2:\3", text)
     text = re.sub(r"(?<![\w:])(\d{1,2}:\d{2}) ?[-–—] ?(?=\d{1,2}:\d{2}(?!\w))", rf"\1 {language.words['to']} ", text)
     text = _TIME_AM.sub(lambda m: _with_half_day(m, language), text)
     text = _TIME.sub(lambda m: time_of_day(int(m[1]), int(m[2]), m[3], language), text)

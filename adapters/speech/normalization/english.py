@@ -26,6 +26,7 @@ _STREET = re.compile(
 _DRIVE = re.compile(rf"\b([A-Z][a-z]{{1,20}}) Dr\.{_SENTENCE}")
 _INITIAL = re.compile(rf"(?<![\w.])([A-HJ-Z])\. (?=[A-Z][.a-z])(?!(?:{_STARTERS})\b)")
 _DOTTED = re.compile(rf"(?<![\w.])((?:[A-Z]\.){{2,6}})({_SENTENCE})?(?!\w)")
+_SMALL_DOTTED = re.compile(rf"(?<![\w.])((?:[a-z]\.){{3,5}})({_SENTENCE})?(?!\w)")
 _GLUED = re.compile(r"(?<=[a-z]{2})([.!?])(?=[A-Z](?:[a-z']| ))")
 _LARGE_ORDINAL = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3}){1,4}(?=(?:st|nd|rd|th)\b)")
 _CAPITALS = re.compile(r"[A-Z'’,;:\- ]{8,400}")
@@ -99,6 +100,7 @@ def before_classes(text: str) -> str:
     text = re.sub(r"\bSt\.(?=\s*$|\s*\n)", "Street.", re.sub(r"\bSt\.(?= [A-Z])", "Saint", text))
     text = re.sub(r"\bSt\.", "Street", re.sub(r"\bDr\.", "Doctor", text))
     text = _DOTTED.sub(lambda m: m[1].replace(".", "") + "." * (m[2] is not None), text)
+    text = _SMALL_DOTTED.sub(lambda m: m[1].replace(".", "").upper() + "." * (m[2] is not None), text)
     return _years(_romans(_INITIAL.sub(r"\1 ", text)))
 
 

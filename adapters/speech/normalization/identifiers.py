@@ -49,7 +49,7 @@ _ZEROS = re.compile(rf"{_BEFORE}0\d{{1,{LONGEST_CARDINAL}}}(?![\w/%]|[.,:]\d)")
 _LONG = re.compile(rf"\d{{{LONGEST_CARDINAL + 1},}}")
 _CODE = re.compile(
     r"(?i:\b(code|pin|id|call|dial|extension|zip|code is|pin is|number is|phone|tel|ligue|disque|llame al|appelez le|"
-    r"chiamare|chiama|कॉल))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
+    r"chiamare|chiama|कॉल|पिन|पिन कोड|कोड|ओटीपी))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
 )
 _ZIP = re.compile(rf"(, | )({'|'.join(US_STATES)}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w-]|[.,]\d)")
 _SPACED_THOUSANDS = re.compile(r"(?<![\w.,+])(?<!\d )[1-9]\d{0,2}(?: \d{3}){1,4}(?!\d| \d)")

@@ -31,11 +31,13 @@ _SHORT_MAGNITUDES = {
     "mld": 2,
     "T": 3,
     "tn": 3,
+    "tri": 3,
 }
 _LONG_MAGNITUDES = {
     "en": "thousand|million|billion|trillion|lakh|crore", "es": "mil|mill[oó]n|millones|mil millones|billones",
     "fr": "mille|millions?|milliards?", "pt": "mil|milhão|milhões|bilhão|bilhões|trilhões",
-    "it": "mila|milione|milioni|miliardo|miliardi", "hi": "हज़ार|हजार|लाख|करोड़|अरब|मिलियन|बिलियन",
+    "it": "mila|milione|milioni|miliardo|miliardi",
+    "hi": "लाख करोड़|हज़ार करोड़|हजार करोड़|हज़ार|हजार|लाख|करोड़|अरब|मिलियन|बिलियन",
 }  # fmt: skip
 _BILLS = "bill|note|coin|fee|fine|gift|coupon|ticket|deal|check|cheque|donation|question|word|tip|discount|prize|bonus"
 

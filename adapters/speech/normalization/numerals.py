@@ -59,6 +59,8 @@ def cardinal(number: str, language: str) -> str:
     if language == "hi":
         return _hindi(int(number))
     words = _num2words(int(number), language, "cardinal")
+    if language == "it" and words.endswith("tre") and words != "tre":
+        words = words[:-1] + "é"
     return words.replace(" and ", " ").replace(",", "") if language == "en" else words.replace(",", "")
 
 

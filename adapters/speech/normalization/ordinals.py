@@ -9,7 +9,7 @@ from adapters.speech.normalization.numerals import cardinal, ordinal
 from adapters.speech.normalization.roman import number_of
 
 _ORDINALS = {
-    "es": re.compile(r"(?<!\w)(\d{1,3})\.? ?(?:([ºo°])|(ª)|(er\b))(?!\w)"),
+    "es": re.compile(r"(?<!\w)(\d{1,3})\.?(?:( ?º|[o°])|( ?ª)|(er\b))(?!\w)(?! ?[CF]\b)"),
     "pt": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([ºo°])|(ª))(?!\w)"),
     "it": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([º°])|(ª))(?![\wCF])(?! ?[CF]\b)"),
     "fr": re.compile(r"(?<!\w)(\d{1,4})(?:(er|e|ème|eme|nd|d|ᵉ)|(re|ère|nde|de))(?!\w)"),
@@ -60,7 +60,9 @@ def _ordinal(match: re.Match[str], code: str) -> str:
         return "seconde" if feminine else "second"
     if code != "es" or feminine:
         return words
-    before_noun = number in (1, 3) and re.match(r" [^\W\d_]", match.string[match.end() : match.end() + 2])
+    before_noun = number in (1, 3) and re.match(
+        r" (?!izq|der|dcha|y\b|en\b|de\b|del\b|a\b|e\b|o\b)[^\W\d_]", match.string[match.end() : match.end() + 5]
+    )
     return words[:-1] if before_noun or match[4] else words
 
 

@@ -136,6 +136,21 @@ def test_chinese_text_without_marks_is_split_between_words_only() -> None:
     assert cuts <= set(itertools.accumulate(map(len, jieba.lcut(text))))
 
 
+CHINESE_WORDS = (
+    *("北京大学", "图书馆", "我们", "公司", "计划", "未来", "市场", "服务", "水平", "朋友", "学生", "喜欢", "今天"),
+    *("国际", "合作伙伴", "提高", "产品质量", "的", "了", "，", "。", "2025年", "3,500元", "12.5%"),
+)
+
+
+@given(st.lists(st.sampled_from(CHINESE_WORDS), min_size=5, max_size=60))
+def test_chinese_words_in_any_order_are_split_between_words_only(words: list[str]) -> None:
+    import jieba
+
+    text = normalize("".join(words), "zh")
+    cuts = set(itertools.accumulate(map(len, texts(text))))
+    assert cuts <= set(itertools.accumulate(map(len, jieba.lcut(text))))
+
+
 @given(st.text(alphabet=st.sampled_from("12345,. ab"), max_size=400), st.sampled_from(["en", "es", "fr", "zh"]))
 def test_no_part_of_a_normalized_text_ends_inside_digits(text: str, language: str) -> None:
     parts = texts(normalize(text, language))
