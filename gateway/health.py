@@ -17,12 +17,21 @@ from tritone.served import ModelState
 router = APIRouter(tags=["health"])
 
 
+class Gpu(BaseModel):
+    """The memory of a GPU, in GB, with that of other programs on it."""
+
+    used_gb: float
+    total_gb: float
+
+
 class Health(BaseModel):
     """The gateway is running."""
 
     status: Literal["ok"] = "ok"
     models: dict[str, ModelState]
     """Model -> its state on the server that is best off."""
+    gpus: list[Gpu]
+    """The GPUs of all servers."""
 
 
 class Readiness(BaseModel):
@@ -35,7 +44,11 @@ class Readiness(BaseModel):
 @router.get("/health")
 async def health(services: GatewayServices) -> Health:
     """Return 200 while the gateway is running, whatever the state of the models."""
-    return Health(models={model.id: model.state for model in services.triton.served.models})
+    served = services.triton.served
+    return Health(
+        models={model.id: model.state for model in served.models},
+        gpus=[Gpu(used_gb=gpu.used, total_gb=gpu.total) for gpu in served.gpus],
+    )
 
 
 @router.get("/ready")

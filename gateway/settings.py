@@ -208,6 +208,14 @@ class GatewaySettings(BaseSettings):
     whisper_models: Names = Field(
         default=("whisper-1",), min_length=1, description="Models of `/whisper`: the first that is served is used."
     )
+    omni_models: Names = Field(
+        default=("qwen2.5-omni-7b", "qwen2.5-omni-7b-awq", "whisper-1"),
+        min_length=1,
+        description="Models of `/omni`: the first that is served is used.",
+    )
+    omni_output_dir: Path | None = Field(
+        default=None, description="Folder in which `/omni` keeps its results as files. Empty: they are not kept."
+    )
     surface_ports: Ports = Field(
         default={},
         description="Surfaces that also stand at the root of a port of their own, as the services that they replace "

@@ -6,9 +6,14 @@ import grp
 import os
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from tritone.served import GpuMemory
+
+T = TypeVar("T")
 
 DEVICES = Path("/dev")
 _SHARED_DEVICES = ("nvidiactl", "nvidia-uvm")
@@ -77,14 +82,23 @@ def _group(number: int) -> str:
 
 def visible(environ: Mapping[str, str]) -> list[Gpu] | None:
     """Return the GPUs that CUDA_VISIBLE_DEVICES leaves; None if they cannot be queried, such as a slice of a GPU."""
+    return _queried(_FIELDS, _gpu, environ)
+
+
+def memory(environ: Mapping[str, str]) -> list[GpuMemory] | None:
+    """Return the memory of the same GPUs, in steps of 0.1 GB; None if they cannot be queried."""
+    return _queried("memory.used,memory.total", _memory, environ)
+
+
+def _queried(fields: str, parse: Callable[[str], T], environ: Mapping[str, str]) -> list[T] | None:
     if hidden(environ):
         return []
-    command = ["nvidia-smi", f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     if chosen := _chosen(environ):
         command.append(f"--id={','.join(chosen)}")
     try:
         done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, timeout=_TIMEOUT, check=True)
-        return [_gpu(line) for line in done.stdout.splitlines() if line.strip()]
+        return [parse(line) for line in done.stdout.splitlines() if line.strip()]
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 
@@ -102,3 +116,8 @@ def _chosen(environ: Mapping[str, str]) -> list[str]:
 def _gpu(line: str) -> Gpu:
     free, capability, name = (field.strip() for field in line.split(",", 2))
     return Gpu(name, tuple(int(part) for part in capability.split(".")), int(free) / 1024)
+
+
+def _memory(line: str) -> GpuMemory:
+    used, total = (round(int(field) / 1024, 1) for field in line.split(","))
+    return GpuMemory(used, total)

@@ -13,6 +13,7 @@ import httpx2
 
 from supervisor import console, http_frontend, triton
 from supervisor.errors import StartError
+from supervisor.gpu_watch import watch_gpus
 from supervisor.interpreter import find_libpython
 from supervisor.loading import ModelLoader, kill_when_silent, until
 from supervisor.log import Log
@@ -20,6 +21,7 @@ from supervisor.plan import Plan
 from supervisor.private_files import public_files
 from supervisor.processes import IDLE_GRACE, Process, ProcessDiedError
 from supervisor.repository import lay_out
+from supervisor.restarts import together
 from supervisor.run_folder import SHARED_MEMORY, record_port, release_shared_memory, shared_memory_prefix
 from supervisor.served_document import DocumentWriter
 from supervisor.settings import reachable
@@ -73,7 +75,7 @@ class TritonPart:
                 self._document.set_server("serving")
                 self._served = True
                 ready()
-                await server.during(self._loader.keep(server))
+                await server.during(together(self._loader.keep(server), watch_gpus(self._document, self._plan.device)))
         except (StartError, ProcessDiedError):
             if self._served:
                 self._document.lose_server()

@@ -12,7 +12,7 @@ from typing import Final
 
 from supervisor import console
 from supervisor.plan import Plan
-from tritone.served import Description, ModelState, ServedDocument, ServedModel, ServerState
+from tritone.served import Description, GpuMemory, ModelState, ServedDocument, ServedModel, ServerState
 
 _RETRY_SECONDS: Final = 1.0
 """Between two tries to write to a full disk."""
@@ -37,6 +37,7 @@ class DocumentWriter:
             for model in plan.models
         }
         self._state: ServerState = "starting"
+        self._gpus: tuple[GpuMemory, ...] = ()
         # Unix seconds, so that a client that waits for a change does not take this run's version for an earlier run's.
         self._version = int(time.time())
         self._save()
@@ -45,6 +46,12 @@ class DocumentWriter:
         """Change the server's state."""
         self._state = state
         self._write()
+
+    def set_gpus(self, gpus: tuple[GpuMemory, ...]) -> None:
+        """Change the memory of the GPUs."""
+        if gpus != self._gpus:
+            self._gpus = gpus
+            self._write()
 
     def set_model(self, id_: str, state: ModelState, description: Description | None = None) -> None:
         """Change a model's state, and its description if one is given. An id that is not chosen is ignored."""
@@ -91,7 +98,7 @@ class DocumentWriter:
                 asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._save_again)
 
     def _save(self) -> None:
-        document = ServedDocument(self._state, tuple(self._models.values()), self._version)
+        document = ServedDocument(self._state, tuple(self._models.values()), self._version, self._gpus)
         fresh = self.path.with_name(f".{self.path.name}")
         fresh.write_text(document.to_json(), encoding="utf-8")
         os.replace(fresh, self.path)

@@ -27,7 +27,7 @@ from tritone.contract import TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import TritoneError
 from tritone.languages import NAMES
-from tritone.served import MODEL, Description, ModelState, ServedDocument, ServedModel, ServerState
+from tritone.served import MODEL, Description, GpuMemory, ModelState, ServedDocument, ServedModel, ServerState
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -86,6 +86,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.states: dict[str, ModelState] = {}
         self.overrides: dict[str, dict[str, Any]] = {}
         self.state: ServerState = "serving"
+        self.gpus: tuple[GpuMemory, ...] = ()
         self.calls: list[Call] = []
         self.on_want: Callable[[str], Awaitable[None]] = _nothing
         """Called with each model that a client wants to be loaded."""
@@ -120,7 +121,7 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
     async def publish(self) -> None:
         """Send a new document to the gateways, if it has changed."""
         models = tuple(self._served(id_) for id_ in sorted(self.handlers, key=_rank))
-        changed = ServedDocument(self.state, models, self.version)
+        changed = ServedDocument(self.state, models, self.version, self.gpus)
         if changed != self._document:
             async with self._changed:
                 self._document = replace(changed, version=self.version + 1)

@@ -50,6 +50,14 @@ class ServedModel:
 
 
 @dataclass(frozen=True)
+class GpuMemory:
+    """The memory of a GPU, in GB, with that of other programs on it."""
+
+    used: float
+    total: float
+
+
+@dataclass(frozen=True)
 class ServedDocument:
     """The state of one server."""
 
@@ -57,6 +65,8 @@ class ServedDocument:
     models: tuple[ServedModel, ...]
     version: int = 0
     """Grows with every change; a client sends it back to wait for the next change."""
+    gpus: tuple[GpuMemory, ...] = ()
+    """The GPUs of the models; () on a CPU, and where they cannot be queried."""
 
     def to_json(self) -> str:
         """Return the text of the `document` tensor."""
@@ -66,7 +76,8 @@ class ServedDocument:
     def from_json(cls, text: str | bytes) -> ServedDocument:
         """Undo `to_json`; keys that are unknown here are ignored, as a newer server may send them."""
         data = json.loads(text)
-        return cls(data["state"], tuple(_model(model) for model in data["models"]), data["version"])
+        gpus = tuple(GpuMemory(gpu["used"], gpu["total"]) for gpu in data.get("gpus", ()))
+        return cls(data["state"], tuple(_model(model) for model in data["models"]), data["version"], gpus)
 
 
 def _model(data: Mapping[str, Any]) -> ServedModel:

@@ -11,7 +11,7 @@ from gateway.core.errors import ModelNotFound, ModelUnavailable
 from gateway.core.server import Server
 from tritone.errors import InvalidInput
 from tritone.families import Kind, Mode
-from tritone.served import ModelState, ServedModel
+from tritone.served import GpuMemory, ModelState, ServedModel
 
 _NEED_A_VOICE: Final[tuple[Mode, ...]] = ("voice_clone", "voice_design")
 """Modes of models that cannot serve a request with a text alone."""
@@ -25,22 +25,26 @@ class ServedModels:
     models: tuple[ServedModel, ...]
     reached: bool
     """True after any server has sent a document of its models."""
+    gpus: tuple[GpuMemory, ...] = ()
+    """The GPUs of all servers that are within reach."""
 
     @classmethod
     def of(cls, servers: Iterable[Server]) -> ServedModels:
         """Merge the last documents of `servers`; the models of a server that is out of reach count as not loaded."""
         merged: dict[str, ServedModel] = {}
         reached = False
+        gpus: list[GpuMemory] = []
         for server in servers:
             document = server.document
             if document is None or (document.state == "starting" and not document.models):
                 continue
             reached = True
             available = server.connected and document.state != "stopping"
+            gpus += document.gpus if available else ()
             for model in document.models:
                 seen = model if available or model.state == "failed" else replace(model, state="unloaded")
                 merged[model.id] = _merged(merged[model.id], seen) if model.id in merged else seen
-        return cls(tuple(merged.values()), reached)
+        return cls(tuple(merged.values()), reached, tuple(gpus))
 
     def check_reached(self) -> None:
         """Raise `ModelUnavailable` before any server was reached."""

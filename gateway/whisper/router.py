@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import Response
@@ -77,8 +77,8 @@ async def transcribe_and_process(
 async def health(services: GatewayServices) -> Health:
     """Return whether the model is loaded."""
     model = services.triton.served.first(services.settings.whisper_models, "transcription")
-    loaded = model.state == "ready"
-    return Health(status="ok" if loaded else "loading", model=model.id, model_loaded=loaded)
+    status: Literal["ok", "loading"] = "ok" if model.state in ("ready", "idle") else "loading"
+    return Health(status=status, model=model.id, model_loaded=model.state == "ready")
 
 
 async def _transcribed(

@@ -19,8 +19,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
     It starts without network: scripts/test has built and fetched everything.
     """
-    log = tmp_path_factory.mktemp("serve") / "serve.log"
-    with language_model_thread() as llm_url, serve(log, **NO_NETWORK, LLM_URL=llm_url) as running:
+    folder = tmp_path_factory.mktemp("serve")
+    jobs = {"JOBS": "true", "JOBS_DIR": str(folder / "jobs")}
+    with (
+        language_model_thread() as llm_url,
+        serve(folder / "serve.log", **NO_NETWORK, **jobs, LLM_URL=llm_url) as running,
+    ):
         yield running
 
 

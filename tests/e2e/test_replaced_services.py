@@ -16,6 +16,7 @@ from tests.e2e.server import Server
 from tests.pages import Block, blocks, environment
 
 WHISPER = "docs/migration-whisper.md"
+OMNI = "docs/migration-omni.md"
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,8 @@ def folder(client: openai.OpenAI, tmp_path_factory: pytest.TempPathFactory) -> P
     """The folder of the pages' readers, with a recording."""
     folder = tmp_path_factory.mktemp("reader")
     speech = client.audio.speech.create(model="kokoro-82m", voice="af_heart", input="Good morning to all of you.")
-    (folder / "speech.mp3").write_bytes(speech.content)
+    for name in ("speech.mp3", "audio.mp3"):
+        (folder / name).write_bytes(speech.content)
     return folder
 
 
@@ -35,7 +37,7 @@ def run(block: Block, server: Server, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("block", blocks(WHISPER, "sh"), ids=lambda block: block.code.split()[1])
+@pytest.mark.parametrize("block", blocks(WHISPER, "sh"), ids=lambda block: block.code.splitlines()[0][:60])
 def test_command_of_the_whisper_page_works(server: Server, folder: Path, block: Block) -> None:
     answer = json.loads(run(block, server, folder))
     if "health" in block.code:
@@ -44,3 +46,17 @@ def test_command_of_the_whisper_page_works(server: Server, folder: Path, block: 
     assert (answer["success"], answer["language"]) == (True, "en")
     assert "good morning" in answer["text"].lower()
     assert answer.get("result", "It is done.") == "It is done."
+
+
+@pytest.mark.parametrize("block", blocks(OMNI, "sh"), ids=lambda block: block.code.splitlines()[0][:60])
+def test_command_of_the_omni_page_works(server: Server, folder: Path, block: Block) -> None:
+    answer = run(block, server, folder)
+    if "/transcribe/json" in block.code:
+        assert "good morning" in json.loads(answer)["transcription"].lower()
+    elif "/srt" in block.code:
+        assert "good morning" in (folder / "audio.txt").read_text().lower()
+        assert "00:00:0" in (folder / "audio.srt").read_text()
+    elif "/async" in block.code:
+        assert json.loads(answer)["status"] in ("processing", "completed")
+    else:
+        assert json.loads(answer)["model_loaded"] is True

@@ -258,6 +258,7 @@ async def triton(_triton: FakeTriton, kokoro: FakeSpeech) -> FakeTriton:
     _triton.handlers = {"kokoro-82m": kokoro, "whisper-base": lambda call: iter(())}
     _triton.states.clear()
     _triton.overrides.clear()
+    _triton.gpus = ()
     _triton.calls.clear()
     _triton.on_want = nothing_wanted
     await _triton.publish()

@@ -12,11 +12,12 @@ from gateway.core.speech_detectors import SpeechDetectors
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
 from tritone.contract import SpeechOptions
+from tritone.served import GpuMemory
 
 
 async def test_the_gateway_is_ready_when_every_model_is(gateway: Gateway) -> None:
     states = {"kokoro-82m": "ready", "whisper-base": "ready"}
-    assert (await gateway.http.get("/health")).json() == {"status": "ok", "models": states}
+    assert (await gateway.http.get("/health")).json() == {"status": "ok", "models": states, "gpus": []}
     answer = await gateway.http.get("/ready")
     assert (answer.status_code, answer.json()) == (
         200,
@@ -107,3 +108,16 @@ async def test_the_schema_has_the_real_bodies_options_and_errors(gateway: Gatewa
             )
             assert "422" not in operation["responses"]
     assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+async def test_health_has_the_memory_of_the_gpus(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.gpus = (GpuMemory(11.5, 80.0), GpuMemory(0.5, 80.0))
+    await gateway.follow(triton)
+    gpus = (await gateway.http.get("/health")).json()["gpus"]
+    assert gpus == [{"used_gb": 11.5, "total_gb": 80.0}, {"used_gb": 0.5, "total_gb": 80.0}]
+    omni = (await gateway.http.get("/omni/health")).json()
+    assert (omni["gpu_available"], omni["gpu_memory_allocated_gb"], omni["gpu_memory_reserved_gb"]) == (
+        True,
+        12.0,
+        12.0,
+    )

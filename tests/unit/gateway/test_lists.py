@@ -117,7 +117,7 @@ async def test_head_has_the_headers_of_get_and_no_body(gateway: Gateway, path: s
     head, get = await gateway.http.head(path), await gateway.http.get(path)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-type"] == get.headers["content-type"]
-    assert (await gateway.http.get("/health")).json() == {"status": "ok"}, "the connection goes on"
+    assert (await gateway.http.get("/health")).json()["status"] == "ok", "the connection goes on"
 
 
 async def test_head_is_not_allowed_where_get_is_not(gateway: Gateway) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from supervisor import gpus
+from supervisor.gpu_watch import watch_gpus
 from supervisor.gpus import Gpu
 from tests.unit.supervisor.conftest import NvidiaSmi
+from tritone.served import GpuMemory
 
 A100 = "40000, 8.0, NVIDIA A100-SXM4-40GB"
 T4 = "14910, 7.5, Tesla T4"
@@ -106,3 +110,19 @@ def test_a_machine_without_device_files_has_no_closed_gpu(devices: set[str], tmp
     for device in tmp_path.iterdir():
         device.unlink()
     assert gpus.closed() is None
+
+
+def test_each_gpu_has_its_memory_in_use(nvidia_smi: NvidiaSmi) -> None:
+    nvidia_smi("11776, 81559", "0, 15360")
+    assert gpus.memory(dict(os.environ)) == [GpuMemory(11.5, 79.6), GpuMemory(0.0, 15.0)]
+    assert "--query-gpu=memory.used,memory.total" in nvidia_smi.arguments()
+
+
+async def test_the_document_follows_the_memory_of_the_gpus(nvidia_smi: NvidiaSmi) -> None:
+    nvidia_smi("11776, 81559")
+    seen: asyncio.Queue[tuple[GpuMemory, ...]] = asyncio.Queue()
+    document: Any = SimpleNamespace(set_gpus=seen.put_nowait)
+    watch = asyncio.create_task(watch_gpus(document, "cuda"))
+    async with asyncio.timeout(60):
+        assert await seen.get() == (GpuMemory(11.5, 79.6),)
+    watch.cancel()
