@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from numpy.typing import NDArray
 
 from tritone import errors
 from tritone.contract import TRANSCRIPTION, TranscriptionOptions
@@ -23,17 +25,20 @@ def transcribe_remotely(model: str, samples: Samples, options: TranscriptionOpti
 
     Such a call has no priority in Triton 2.51: it gets the default, that of a recording's later windows.
     """
-    response = pb_utils.InferenceRequest(
+    responses = pb_utils.InferenceRequest(
         model_name=model,
         request_id=request_id,
         requested_output_names=_OUTPUTS,
         inputs=[pb_utils.Tensor("audio", samples[np.newaxis])],
         parameters={name: _wire(value) for name, value in options.to_parameters().items()},
-    ).exec()
-    if response.has_error():
-        message = response.error().message()
-        raise errors.from_text(message) or RuntimeError(f"{model}: {message}")
-    return Transcript.from_columns({tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()})
+    ).exec(decoupled=True)  # which is right for models with one response, too
+    columns: dict[str, NDArray[Any]] = {}
+    for response in responses:
+        if response.has_error():
+            message = response.error().message()
+            raise errors.from_text(message) or RuntimeError(f"{model}: {message}")
+        columns |= {tensor.name(): tensor.as_numpy() for tensor in response.output_tensors()}
+    return Transcript.from_columns(columns)
 
 
 def is_ready(model: str) -> bool:

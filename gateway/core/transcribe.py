@@ -10,6 +10,7 @@ from typing import BinaryIO, Final
 from gateway.audio.decoding import AudioFile
 from gateway.core.diarization import Speakers, with_embeddings
 from gateway.core.known_speakers import encode_known_speakers
+from gateway.core.partial_text import PartialTexts
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcription_result import TranscriptionResult
@@ -66,6 +67,12 @@ class TranscriptionStream:
     windows: AsyncGenerator[WindowTranscript]
     """The transcripts of the windows in order, each as soon as it is known. Closing it cancels the work in Triton."""
     result: TranscriptionResult
+    partial: PartialTexts | None = None
+    """The text of the windows before they are complete, if the request has `partial_text` and the model too."""
+
+    def pieces(self) -> AsyncGenerator[WindowTranscript | str]:
+        """Yield the windows, and before each the text of it that is decoded so far, where that is known."""
+        return self.partial.beside(self.windows) if self.partial else _whole(self.windows)
 
     async def read_all(self) -> TranscriptionResult:
         """Return the result after the last window."""
@@ -91,7 +98,7 @@ class SupportedOptions:
         """
         described = model.description
         if not isinstance(described, TranscriptionDescription):
-            return cls(options, frozenset(options.types()), ())
+            return cls(replace(options, partial_text=False), frozenset(options.types()), ())
         _check_language(model.id, options.language, described)
         if options.task not in described.tasks:
             raise InvalidInput("task", f"{model.id} does not {options.task}; it does: {', '.join(described.tasks)}")
@@ -145,7 +152,8 @@ async def transcribe(
         services.settings.request_timeout,
     )
     conditioned = request.condition_on_previous_text and "prompt" in supported.supported
-    transcribe_one = _window_transcriber(client, result, conditioned=conditioned)
+    partial = PartialTexts() if supported.options.partial_text else None
+    transcribe_one = _window_transcriber(client, result, partial, conditioned=conditioned)
     if speakers:
         transcribe_one = _with_embeddings(transcribe_one, services)
     cuts = iter_windows(
@@ -166,16 +174,19 @@ async def transcribe(
     )
     result.windows.extend(speakers.assign(transcript) if speakers else transcript for transcript in done)
     windows = _collected(transcripts, audio, result, speakers, telemetry, record=record)
-    return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result)
+    return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result, partial)
 
 
-def _window_transcriber(client: WindowClient, result: TranscriptionResult, *, conditioned: bool) -> TranscribeWindow:
+def _window_transcriber(
+    client: WindowClient, result: TranscriptionResult, partial: PartialTexts | None, *, conditioned: bool
+) -> TranscribeWindow:
     """Return the function that transcribes one window, if `conditioned` with the text before it as its prompt."""
     before = client.options.prompt
 
     async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
         prompt = before + result.next_prompt() if conditioned else before
-        return await client.transcribe(window, language, prompt, background=background)
+        on_text = partial.begin(window.start_seconds) if partial else None
+        return await client.transcribe(window, language, prompt, background=background, on_text=on_text)
 
     return transcribe_window
 
@@ -232,6 +243,12 @@ async def _admitted(
                 work.progress()
                 yield window
             work.progress()  # a recording without speech has no window
+
+
+async def _whole(windows: AsyncGenerator[WindowTranscript]) -> AsyncGenerator[WindowTranscript | str]:
+    async with aclosing(windows):
+        async for window in windows:
+            yield window
 
 
 async def _speakers(services: Services, request: TranscriptionRequest) -> Speakers | None:

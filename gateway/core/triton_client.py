@@ -77,14 +77,9 @@ class TritonClient:
         priority: int = 0,
         timeout: float,  # noqa: ASYNC109 - the call's deadline, which Triton gets too
     ) -> Tensors:
-        """Call a model that sends one response; shapes are sent unchanged, with their batch dimension.
-
-        `priority` is Triton's, 1 the highest, 0 the model's default; `timeout` is in seconds.
-        """
-        request = inference_request(model, inputs, parameters, request_id)
-        if priority:
-            request.parameters["priority"].uint64_param = priority
-        (tensors,) = [tensors async for tensors in self._send(request, timeout)]
+        """Call a model that sends one response; the arguments are those of `stream`."""
+        responses = self.stream(model, inputs, parameters, request_id=request_id, priority=priority, timeout=timeout)
+        (tensors,) = [tensors async for tensors in responses]
         return tensors
 
     def stream(
@@ -94,13 +89,19 @@ class TritonClient:
         parameters: Mapping[str, Value],
         *,
         request_id: str,
+        priority: int = 0,
         timeout: float,
     ) -> AsyncGenerator[Tensors]:
-        """Call a decoupled model; the last of its responses carries the interface's `final_outputs`.
+        """Call a model; the last of its responses, or its only one, carries the interface's `final_outputs`.
 
-        Close the generator (`contextlib.aclosing`) to cancel the call in Triton.
+        Shapes are sent unchanged, with their batch dimension. `priority` is Triton's, 1 the highest, 0 the model's
+        default; `timeout`, the call's deadline, which Triton gets too, is in seconds. Close the generator
+        (`contextlib.aclosing`) to cancel the call in Triton.
         """
-        return self._send(inference_request(model, inputs, parameters, request_id), timeout)
+        request = inference_request(model, inputs, parameters, request_id)
+        if priority:
+            request.parameters["priority"].uint64_param = priority
+        return self._send(request, timeout)
 
     async def _send(self, request: Any, timeout: float) -> AsyncGenerator[Tensors]:  # noqa: ASYNC109
         model: str = request.model_name

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,13 +27,22 @@ class WindowClient:
     timeout: float
     """Seconds that one window may take."""
 
-    async def transcribe(self, window: Window, language: str, prompt: str, *, background: bool = False) -> Transcript:
+    async def transcribe(
+        self,
+        window: Window,
+        language: str,
+        prompt: str,
+        *,
+        background: bool = False,
+        on_text: Callable[[str], None] | None = None,
+    ) -> Transcript:
         """Return the transcript of `window`, which follows the text `prompt`.
 
-        A window in the `background` may wait behind others.
+        A window in the `background` may wait behind others. `on_text` gets each piece of the text as it is decoded; it
+        is for options with `partial_text`.
         """
         options = replace(self.options, language=language, prompt=prompt[-PROMPT_CHARS:], background=background)
-        columns = await self.triton.infer(
+        responses = self.triton.stream(
             self.model,
             {"audio": window.samples[np.newaxis]},
             {name: value for name, value in options.to_parameters().items() if name in self.supported},
@@ -40,4 +50,12 @@ class WindowClient:
             priority=PRIORITY_REST if background else PRIORITY_FIRST,
             timeout=self.timeout,
         )
+        columns = None
+        async with aclosing(responses):
+            async for tensors in responses:
+                if "text_delta" not in tensors:
+                    columns = tensors
+                elif on_text:
+                    on_text(tensors["text_delta"].item().decode())
+        assert columns, "a model sends a transcript or an error"
         return Transcript.from_columns(columns)

@@ -1,6 +1,7 @@
-"""A MODEL_DIR of Qwen3-TTS checkpoints with random weights, laid out as the published ones are.
+"""A MODEL_DIR of Qwen3-TTS or Qwen2.5-Omni checkpoints with random weights, laid out as the published ones are.
 
-They synthesize noise. With them, serving and its speed can be tried on any machine without the real weights.
+They synthesize and transcribe noise. With them, serving and its speed can be tried on any machine without the real
+weights.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tools.tiny_models.qwen2_5_omni import OMNI_CHECKPOINTS, OMNI_SHAPES, write_omni_checkpoint
 from tools.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
 from tools.tiny_models.shapes import SHAPES
 
@@ -23,16 +25,26 @@ def main() -> None:
         help="tiny: about 1 MB each; thin: as many layers as the real ones, but narrow; full: 1.8 to 4.5 GB each",
     )
     parser.add_argument(
-        "--only", choices=CHECKPOINTS, action="append", help="write this checkpoint alone; may be repeated"
+        "--only",
+        choices=[*CHECKPOINTS, *OMNI_CHECKPOINTS],
+        action="append",
+        help="write this checkpoint alone, may be repeated; without it, those of Qwen3-TTS are written",
     )
     parser.add_argument("--device", default="cpu", help="where the weights are drawn: cuda takes seconds for full")
     arguments = parser.parse_args()
-    for name in arguments.only or CHECKPOINTS:
-        kind, parameters = CHECKPOINTS[name]
-        write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)
+    wanted = arguments.only or [*CHECKPOINTS]
+    for name in wanted:
+        if name in OMNI_CHECKPOINTS:
+            if arguments.size not in OMNI_SHAPES:
+                parser.error(f"{name} has no size {arguments.size}; choose from {', '.join(OMNI_SHAPES)}")
+            write_omni_checkpoint(arguments.dir / name, OMNI_SHAPES[arguments.size], awq=OMNI_CHECKPOINTS[name])
+        else:
+            kind, parameters = CHECKPOINTS[name]
+            write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)
         print(arguments.dir / name)
-    write_speech_tokenizer(arguments.dir / TOKENIZER, SHAPES[arguments.size]["0.6B"].codec)
-    print(arguments.dir / TOKENIZER)
+    if set(wanted) & CHECKPOINTS.keys():
+        write_speech_tokenizer(arguments.dir / TOKENIZER, SHAPES[arguments.size]["0.6B"].codec)
+        print(arguments.dir / TOKENIZER)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,10 @@ TINY = OmniShape(128, 256, 2, 4, 2, encoder_width=32, encoder_layers=2, group_si
 THIN = OmniShape(512, 1536, 28, 4, 2, encoder_width=64, encoder_layers=32)
 """As many layers as the real one, but narrow: its speed is that of the steps around the products."""
 
+OMNI_SHAPES: Mapping[str, OmniShape] = {"tiny": TINY, "thin": THIN}
+OMNI_CHECKPOINTS: Mapping[str, bool] = {"Qwen2.5-Omni-7B": False, "Qwen2.5-Omni-7B-AWQ": True}
+"""The published folders; whether the checkpoint is quantised."""
+
 
 def write_omni_checkpoint(folder: Path, shape: OmniShape = TINY, *, awq: bool = False, seed: int = 0) -> None:
     """Write a checkpoint into `folder`, which is created."""

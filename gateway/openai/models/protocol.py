@@ -17,11 +17,19 @@ class ModelObject(BaseModel):
     created: int
     """Unix seconds of the model's first load; 0 before."""
     owned_by: str
+    options: list[str] | None = None
+    """The request options that the model supports, as the gRPC contract names them; null until it is loaded once. Not
+    in OpenAI's API."""
 
     @classmethod
     def of(cls, model: ServedModel, name: str | None = None) -> Self:
         """Return the object of a served model, under the alias `name` if the client asked for that."""
-        return cls(id=name or model.id, created=model.created, owned_by=model.owner)
+        return cls(
+            id=name or model.id,
+            created=model.created,
+            owned_by=model.owner,
+            options=list(model.description.options) if model.description else None,
+        )
 
 
 class ModelList(BaseModel):

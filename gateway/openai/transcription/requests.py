@@ -229,6 +229,8 @@ class TranscriptionForm(RecordingForm):
             temperature=self.temperature,
             word_timestamps="word" in self.timestamp_granularities or self.response_format in _BY_WORDS,
             logprobs="logprobs" in self.include,
+            # Log probabilities and speakers come with whole segments.
+            partial_text=self.stream and not self.include and self.response_format != "diarized_json",
         )
         return TranscriptionRequest(
             self.model,
@@ -253,7 +255,7 @@ class TranscriptionForm(RecordingForm):
 
 
 def _optional(response_format: ResponseFormat) -> tuple[str, ...]:
-    return ("word_timestamps",) if response_format in _SUBTITLES else ()
+    return ("partial_text", "word_timestamps") if response_format in _SUBTITLES else ("partial_text",)
 
 
 def _is_own(name: str, fields: Collection[str]) -> bool:

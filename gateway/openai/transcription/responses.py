@@ -61,15 +61,26 @@ async def whole_response(
 
 
 async def events(stream: TranscriptionStream, *, diarized: bool, with_logprobs: bool) -> AsyncGenerator[BaseModel]:
-    """Yield the text of each segment as soon as it is known, with its speaker if `diarized`; at last the whole text."""
+    """Yield the text of each segment as soon as it is known, with its speaker if `diarized`; at last the whole text.
+
+    If the model sends text before its segment is complete, that is yielded at once.
+    """
     index = 0
     begun = False
-    async with aclosing(stream.windows) as windows:
-        async for window in windows:
-            for segment in window.segments:
+    sent = 0  # characters of the window's text
+    async with aclosing(stream.pieces()) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, str):
+                sent += len(piece)
+                delta = piece if begun else piece.lstrip()
+                begun = True
+                yield TextDelta(delta=delta)
+                continue
+            for segment in piece.segments:
                 speaker_segment = diarized_segment(segment, index) if diarized else None
                 index += 1
-                delta = segment.text if begun else segment.text.lstrip()
+                rest, sent = segment.text[sent:], max(0, sent - len(segment.text))
+                delta = rest if begun else rest.lstrip()
                 if delta:
                     begun = True
                     yield TextDelta(
