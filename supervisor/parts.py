@@ -1,4 +1,4 @@
-"""The two parts of a run: Triton with its models, and the gateway. Each can be started again without the other."""
+"""The parts of a run: Triton with its models, the gateway, the worker. Each can be started again without the others."""
 
 from __future__ import annotations
 
@@ -116,6 +116,21 @@ class GatewayPart:
             ready()
             await gateway.during(kill_when_silent(gateway, partial(_answers, client)))
         raise AssertionError("the gateway ended without an error")
+
+
+class WorkerPart:
+    """The worker that runs jobs. Requests are served without it, and jobs wait for it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    async def run(self, ready: Callable[[], None]) -> NoReturn:
+        """Start the worker, and call `ready`. Raises `ProcessDiedError` when it ends."""
+        command, variables = self._plan.worker, self._plan.variables()
+        async with Process.running("worker", command, variables, grace=IDLE_GRACE) as worker:
+            ready()
+            await worker.during(asyncio.Event().wait())
+        raise AssertionError("the worker ended without an error")
 
 
 async def _succeeds(client: httpx2.AsyncClient, path: str) -> bool:

@@ -17,7 +17,9 @@ from tritone.families import Family, Model
 Device = Literal["cpu", "cuda"]
 
 REPOSITORY = ROOT / "model_repository"
-GATEWAY = (str(ROOT / "envs" / "gateway" / "bin" / "python"), "-m", "gateway")
+_GATEWAY_PYTHON = str(ROOT / "envs" / "gateway" / "bin" / "python")
+GATEWAY = (_GATEWAY_PYTHON, "-m", "gateway")
+WORKER = (_GATEWAY_PYTHON, "-m", "gateway.jobs")
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Plan:
     models: Sequence[Model]
     repository: Path = REPOSITORY
     gateway: Sequence[str] = GATEWAY
+    worker: Sequence[str] = WORKER
     templates: Mapping[str, str] = field(default_factory=dict)
     """An extra model's id -> the id of the catalogue's model that it is like."""
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -95,6 +98,7 @@ class Plan:
         settled = {
             "MODEL_DIR": str(self.settings.model_dir),
             "TRITON_GRPC_URL": self.settings.triton_grpc_address,
+            "JOBS": str(self.settings.jobs).lower(),
             **self.decided,
         }
         # By default CUDA orders GPUs by speed; nvidia-smi, and so CUDA_VISIBLE_DEVICES here, by their bus.

@@ -1,15 +1,16 @@
-"""A run: Triton with its models and the gateway are started in this order, and stopped in the reverse order."""
+"""A run: Triton with its models, the gateway and the worker are started in this order, and stopped in the reverse."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from contextlib import AsyncExitStack
 
 from supervisor import console
 from supervisor.banner import banner
 from supervisor.cache import cache_folder
-from supervisor.parts import GatewayPart, TritonPart, start_deadline
+from supervisor.parts import GatewayPart, TritonPart, WorkerPart, start_deadline
 from supervisor.plan import Plan
 from supervisor.repository import DOCUMENT
 from supervisor.restarts import before, kept
@@ -21,7 +22,7 @@ _NOTICE = 0.2
 
 
 async def serve(plan: Plan) -> None:
-    """Start Triton, load the models, start the gateway, and run until cancelled.
+    """Start Triton, load the models, start the gateway and the worker of its jobs, and run until cancelled.
 
     A part that dies or is silent after the start is started again. Raises `StartError` or `ProcessDiedError` if the
     start fails, or if a part dies too often. No process and no shared memory remains afterwards.
@@ -43,6 +44,9 @@ async def serve(plan: Plan) -> None:
                 gateway = await stack.enter_async_context(kept("gateway", run, settings.max_restarts))
                 await before(gateway.serving(), triton.task)
                 parts.append(gateway)
+                if settings.jobs:
+                    # Not among `parts`: whatever happens to the worker, the rest serves on.
+                    await stack.enter_async_context(kept("worker", WorkerPart(plan).run, sys.maxsize))
         console.info(banner(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(console.info, "stopping")
         await before(asyncio.Event().wait(), *(part.task for part in parts))

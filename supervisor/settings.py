@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         description="Device of the models: `auto` is `cuda` if there is a GPU, else `cpu`.",
     )
     gateway: bool = Field(default=True, description="Whether to start the gateway; `false` serves only Triton.")
+    jobs: bool = Field(
+        default=True,
+        description="Whether to serve `/v1/audio/jobs`, and to start the worker that runs them; a gateway without "
+        "`scripts/serve` serves them only if this is `true`, and its worker is `python -m gateway.jobs`.",
+    )
     start_timeout: int = Field(
         default=600, gt=0, description="Seconds that Triton, the models and the gateway may take to start."
     )

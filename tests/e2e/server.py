@@ -75,7 +75,8 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
     """Start a server, wait until it is ready, and stop it at the end."""
     http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
-    environment = {**os.environ, **dict(zip(names, map(str, ports), strict=True)), **settings}
+    own = {"JOBS_DIR": str(log.with_name("jobs")), **dict(zip(names, map(str, ports), strict=True))}
+    environment = {**os.environ, **own, **settings}
     with log.open("w") as output:
         process = subprocess.Popen(
             [ROOT / "scripts/serve"],

@@ -1,4 +1,4 @@
-"""A Triton, a gateway and a supervisor that are real processes and serve nothing.
+"""A Triton, a gateway, a worker and a supervisor that are real processes and serve nothing.
 
 Each appends its actions to the file EVENTS. The Triton leaves the remains of a killed one: a shared memory region and,
 unless ORPHAN=no, an orphan. For each model it has a stub, which answers the model's requests. DIES names the one that
@@ -149,6 +149,12 @@ def gateway() -> None:
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["API_PORT"])), Handler).serve_forever()
 
 
+def worker() -> None:
+    begin("worker")
+    record("worker: start")
+    signal.pause()
+
+
 async def supervise() -> int:
     from supervisor import command, restarts, silence
     from supervisor.plan import REPOSITORY, Plan
@@ -160,7 +166,8 @@ async def supervise() -> int:
 
     catalogue = Catalogue.load()
     models = catalogue.choose([], [])
-    stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins", "gateway"]
+    stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins"]
+    parts = [*stand_in, "gateway"], [*stand_in, "worker"]
     given: dict[str, Any] = {"_env_file": None}
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(command, "prepare", nothing_to_prepare))
@@ -168,12 +175,14 @@ async def supervise() -> int:
             patches.enter_context(mock.patch.object(restarts, "PAUSES", (0.01,)))
             patches.enter_context(mock.patch.object(silence, "_LOOK_SECONDS", 0.3))
             patches.enter_context(mock.patch.object(silence, "_SILENT_LOOKS", 1000))
-        return await command.run(Plan(Settings(**given), catalogue, "cpu", models, REPOSITORY, stand_in))
+        return await command.run(Plan(Settings(**given), catalogue, "cpu", models, REPOSITORY, *parts))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "gateway":
         gateway()
+    elif sys.argv[1] == "worker":
+        worker()
     elif sys.argv[1] == "supervise":
         sys.exit(asyncio.run(supervise()))
     else:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -40,6 +41,7 @@ class Supervisor:
         ports = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
         own = {
             "EVENTS": str(self._folder / "events"),
+            "JOBS": "false",
             "TRITONE_CACHE": str(self._folder / "cache"),
             "TRITONSERVER_HOME": str(self._folder / "home"),
         }
@@ -81,12 +83,14 @@ class Supervisor:
         return [os.pidfd_open(int(pid)) for pid in children.split()]
 
     def child(self, name: str) -> int:
-        """Return the process id of its Triton or its gateway."""
+        """Return the process id of its Triton, its gateway or its worker."""
         assert self._process
         children = psutil.Process(self._process.pid).children()
-        return next(
-            child.pid for child in children if ("gateway" if "gateway" in child.cmdline() else "triton") == name
-        )
+        parts = {
+            child.pid: next((part for part in ("gateway", "worker") if part in child.cmdline()), "triton")
+            for child in children
+        }
+        return next(pid for pid, part in parts.items() if part == name)
 
     def stub(self, model: str) -> int:
         """Return the process id of a model's stub."""
@@ -103,6 +107,10 @@ class Supervisor:
         if self._process and self._process.returncode is None:
             self._process.terminate()
             self.wait()
+
+    def has_more(self, event: str, count: int) -> bool:
+        """Return whether an event has happened more than `count` times."""
+        return self.events.count(event) > count
 
     @property
     def events(self) -> list[str]:
@@ -287,6 +295,20 @@ def test_a_dead_triton_is_started_again_with_its_models_and_the_gateway_is_kept(
     assert supervisor.wait() == 0, supervisor.output
     assert supervisor.events[-3:] == STOPPED
     assert supervisor.shared_memory == []
+
+
+def test_a_worker_is_started_again_however_often_it_dies(supervisor: Supervisor) -> None:
+    supervisor.start(FAST="1", MAX_RESTARTS="0", JOBS="true")
+    supervisor.wait_for_output("stop with Ctrl-C")
+    for _ in range(2):
+        started = supervisor.events.count("worker: start")
+        os.kill(supervisor.child("worker"), signal.SIGKILL)
+        supervisor.wait_for_output("worker died (SIGKILL), restarting in")
+        supervisor.wait_for_output("worker serves again")
+        supervisor.wait_until(partial(supervisor.has_more, "worker: start", started))
+    supervisor.send(signal.SIGTERM)
+    assert supervisor.wait() == 0, supervisor.output
+    assert supervisor.events[-4:] == ["worker: SIGTERM", *STOPPED]
 
 
 @pytest.mark.parametrize("name", ["triton", "gateway"])
