@@ -26,7 +26,7 @@ from tritone.catalogue import Catalogue
 TOOLS = Path(sys.executable).parent
 DOCKERFILES = ("Dockerfile.triton", "Dockerfile.gateway")
 COMPOSITIONS = [("compose.yaml",), ("compose.yaml", "compose.cpu.yaml")]
-SERVICES = ("triton", "gateway")
+SERVICES = ("triton", "gateway", "worker")
 IDLE_GRACE = 5
 """Seconds that the supervisor adds to DRAIN_TIMEOUT."""
 
@@ -214,7 +214,18 @@ def test_a_service_has_no_privileges_and_a_read_only_root(name: str) -> None:
 
 def test_only_triton_can_write_the_models() -> None:
     mounts = {name: [mount for mount in service(name)["volumes"] if ":/models" in mount] for name in SERVICES}
-    assert mounts == {"triton": ["models:/models"], "gateway": ["models:/models:ro"]}
+    read = ["models:/models:ro"]
+    assert mounts == {"triton": ["models:/models"], "gateway": read, "worker": read}
+
+
+def test_the_gateway_and_the_worker_share_the_jobs_on_a_volume_of_their_user() -> None:
+    for name in ("gateway", "worker"):
+        given = service(name)
+        assert given["environment"]["JOBS"] == "true"
+        assert f"jobs:{given['environment']['JOBS_DIR']}" in given["volumes"]
+    assert service("worker")["command"][-1] == "gateway.jobs"
+    folder = service("gateway")["environment"]["JOBS_DIR"]
+    assert any(step.words == f"install -d -o 1000 -g 1000 {folder}" for step in steps("Dockerfile.gateway"))
 
 
 def test_downloads_are_cached_on_the_volume_of_the_models() -> None:
