@@ -49,4 +49,11 @@ def configure_dbos_logging() -> None:
     """Let DBOS log through the root logger, from level WARNING on; by default it writes lines of its own form."""
     logger = logging.getLogger("dbos")
     logger.addHandler(logging.NullHandler())
+    logger.addFilter(_is_no_cancellation)
     logger.setLevel(logging.WARNING)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Return False for the traceback of a cancelled job, which is no error."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or "Cancelled" not in kind.__name__

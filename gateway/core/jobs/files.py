@@ -97,6 +97,11 @@ class JobFiles:
         with suppress(OSError):
             folder.rmdir()
 
+    def tidy(self, job_id: str) -> None:
+        """Remove the parts of files that a killed worker was writing."""
+        for path in self.folder(job_id).glob(".*"):
+            path.unlink(missing_ok=True)
+
     def remove(self, job_id: str) -> None:
         """Remove all files of a job."""
         shutil.rmtree(self.folder(job_id), ignore_errors=True)

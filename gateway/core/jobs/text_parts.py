@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-PART_CHARS: Final = 1000
-"""Characters of a part, at most: about a minute of speech."""
+PART_CHARS: Final = 500
+"""Characters of a part, at most: about half a minute of speech."""
 
 _BREAKS: Final = tuple(
     re.compile(pattern)

@@ -79,6 +79,7 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
             outcome = Outcome(ledger.progress, error=JobError("the server failed on this job; its log says why"))
         finally:
             running.discard(job_id)
+        files.tidy(job_id)
         if spec.callback_url:
             with SetWorkflowID(callback_id(job_id)):
                 await DBOS.enqueue_workflow_async(CALLBACKS, call_back, job_id, spec.callback_url)

@@ -59,6 +59,10 @@ class Jobs:
         job: dict[str, Any] = response.json()
         return job
 
+    async def ids(self) -> list[str]:
+        """Return the ids of the newest jobs."""
+        return [job["id"] for job in (await self.gateway.http.get("/v1/audio/jobs")).json()["data"]]
+
     async def until(self, job_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until the job is so."""
         async with asyncio.timeout(90):

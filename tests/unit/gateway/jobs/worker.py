@@ -17,6 +17,7 @@ if __name__ == "__main__":
     settings = GatewaySettings(_env_file=None)  # type: ignore[call-arg]
     with (
         mock.patch.object(callbacks, "PAUSES", (0.1,) * 3),
+        mock.patch.object(fleet, "BEAT", 0.2),
         mock.patch.object(fleet, "DEAD", float(os.environ.get("DEAD", fleet.DEAD))),
     ):
         asyncio.run(work(settings, LoudnessDetectors()))

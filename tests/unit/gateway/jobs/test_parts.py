@@ -1,0 +1,148 @@
+"""The pieces that jobs are made of: parts of texts, transcripts as JSON, files, patience, signatures."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.diarization import SpeakerSegment
+from gateway.core.errors import InternalError, ModelUnavailable, StorageFull
+from gateway.core.jobs.callbacks import signed_headers
+from gateway.core.jobs.files import JobFiles, new_id
+from gateway.core.jobs.ledger import JobFailed
+from gateway.core.jobs.patience import patiently
+from gateway.core.jobs.text_parts import split_text
+from gateway.core.jobs.transcripts import result_from_json, result_to_json
+from gateway.core.transcription_result import TranscriptionResult
+from tests.unit.gateway.jobs.conftest import SECRET
+from tritone.errors import InvalidInput
+from tritone.transcribe_windows import WindowTranscript
+from tritone.transcript import Segment, Word
+
+PIECES = st.sampled_from(["word", " ", "\n\n", ". ", "。", "，", "’", "ü", "🙂", ", "])
+
+
+@given(st.lists(PIECES, max_size=80).map("".join), st.integers(5, 40))
+def test_the_parts_of_a_text_hold_all_of_it_and_fit(text: str, most: int) -> None:
+    parts = list(split_text(text, most))
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert all(part.strip() == part and 0 < len(part) <= most for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("One. Two.\n\nThree. Four.", ["One. Two.", "Three. Four."]),
+        ("One two. Three four. Five", ["One two.", "Three four.", "Five"]),
+        ("你好，世界。今天天气很好，我们走吧。", ["你好，世界。今天天气很好，", "我们走吧。"]),
+        ("one two three, four five six", ["one two three,", "four five six"]),
+        ("abcdefghijklmnopqrstuvwxyz", ["abcdefghijklmno", "pqrstuvwxyz"]),
+    ],
+)
+def test_a_text_is_split_at_the_best_place(text: str, parts: list[str]) -> None:
+    assert list(split_text(text, 15)) == parts
+
+
+def test_a_result_survives_json_with_words_tokens_and_speakers() -> None:
+    word = Word(0.1, 0.5, " Grüße", 0.9)
+    plain = Segment(0.0, 1.0, " Grüße", (1, 2), 0.0, -0.2, 1.5, None, (word,), (-0.1, -0.2), (b" Gr\xc3", b"\xbc"))
+    embedding = np.array([0.6, 0.8], np.float32)
+    spoken = SpeakerSegment(1.0, 2.0, " ja", (3,), speaker="A", embedding=embedding)
+    windows = [WindowTranscript(0.0, 2.0, "de", (plain, spoken), 0.7)]
+    result = TranscriptionResult("translate", windows, 2.5)
+    copy = result_from_json(json.loads(json.dumps(result_to_json(result))))
+    assert copy == result
+    (_, segment) = copy.segments
+    assert isinstance(segment, SpeakerSegment)
+    assert segment.embedding is not None
+    assert segment.embedding.tolist() == embedding.tolist()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    files, job_id = JobFiles(tmp_path), new_id()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        assert not any(path.name == "result" for path in tmp_path.rglob("*"))
+        yield b"two"
+
+    files.add(job_id)
+    files.write(job_id, "result", pieces())
+    assert files.path(job_id, "result").read_bytes() == b"onetwo"
+
+
+def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StorageFull):
+        JobFiles(tmp_path).add_upload(new_id(), pieces())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_later_ids_are_greater() -> None:
+    with mock.patch("time.time_ns", side_effect=[1_000_000_000, 2_000_000_000]):
+        assert new_id() < new_id()
+
+
+async def _no_sleep(_: float) -> None:
+    pass
+
+
+async def test_work_is_repeated_until_its_model_and_the_disk_are_there() -> None:
+    results: Iterator[Exception | str] = iter(
+        [ModelUnavailable("loading"), StorageFull(), InternalError("odd"), "done"]
+    )
+    waits = []
+
+    async def work() -> str:
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    with mock.patch("asyncio.sleep", _no_sleep):
+        assert await patiently(work, 60, lambda: waits.append(1)) == "done"
+    assert len(waits) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "tries"),
+    [
+        (InvalidInput("audio", "it is empty"), 60, 1),
+        (ModelUnavailable("loading"), 0, 1),
+        (InternalError("odd"), 60, 3),
+    ],
+)
+async def test_work_is_given_up(error: Exception, seconds: float, tries: int) -> None:
+    count = 0
+
+    async def work() -> None:
+        nonlocal count
+        count += 1
+        raise error
+
+    with mock.patch("asyncio.sleep", _no_sleep), pytest.raises(JobFailed):
+        await patiently(work, seconds, lambda: None)
+    assert count == tries
+
+
+def test_openais_client_accepts_the_signature_of_a_callback() -> None:
+    import time
+
+    body = b'{"id": "evt_1"}'
+    headers = signed_headers("evt_1", body, SECRET, int(time.time()))
+    client = openai.OpenAI(api_key="unused", webhook_secret=SECRET)
+    client.webhooks.verify_signature(body.decode(), headers)
+    with pytest.raises(openai.InvalidWebhookSignatureError):
+        client.webhooks.verify_signature(body.decode() + " ", headers)
