@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -80,8 +82,10 @@ class Postgres:
     def kill(self) -> None:
         """Kill the server as a power failure would; `start` recovers what it had written."""
         if self._server:
-            for child in Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split():
-                os.kill(int(child), 9)
+            children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
             self._server.kill()
+            for child in children:
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGKILL)
             self._server.wait()
             self._server = None

@@ -46,11 +46,14 @@ def callback_id(job_id: str) -> str:
 
 
 def configure_dbos_logging() -> None:
-    """Let DBOS log through the root logger, from level WARNING on; by default it writes lines of its own form."""
+    """Let DBOS log its errors through the root logger; by default it writes lines of its own form.
+
+    While the database is away it warns several times a second; `FleetMember` says so once.
+    """
     logger = logging.getLogger("dbos")
     logger.addHandler(logging.NullHandler())
     logger.addFilter(_is_no_cancellation)
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

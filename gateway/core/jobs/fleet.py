@@ -55,11 +55,18 @@ class FleetMember:
             connection.execute(sa.delete(_TABLE).where(_TABLE.c.name == self._name))
 
     def _run(self) -> None:
+        away = False
         while not self._stop.wait(BEAT):
             try:
                 self._take_over()
-            except Exception as error:  # the database is restarting, or busy
-                logger.warning("no sign of life could be shown: %s", error)
+            except Exception as error:  # whatever it is, the next attempt may succeed
+                if not away:
+                    logger.warning("the database of the jobs is away: %s", error)
+                away = True
+                continue
+            if away:
+                logger.warning("the database of the jobs is back")
+            away = False
 
     def _take_over(self) -> None:
         """Enqueue the jobs and callbacks of dead workers again, whichever worker found them dead."""

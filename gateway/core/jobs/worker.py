@@ -57,7 +57,7 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
             "application_version": VERSION,
             "executor_id": name,
             "serializer": SERIALIZER,
-            "log_level": "WARNING",
+            "log_level": "ERROR",
         }
     )
     # In this loop, which is then the one that workflows run in.

@@ -80,6 +80,7 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
         finally:
             running.discard(job_id)
         files.tidy(job_id)
+        logger.info("job %s: %s", job_id, "failed" if outcome.error else "completed")
         if spec.callback_url:
             with SetWorkflowID(callback_id(job_id)):
                 await DBOS.enqueue_workflow_async(CALLBACKS, call_back, job_id, spec.callback_url)

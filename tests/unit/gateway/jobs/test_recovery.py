@@ -40,18 +40,18 @@ async def test_a_job_continues_after_its_last_finished_window_when_its_worker_is
 
 
 async def test_a_job_that_kills_its_workers_fails_after_five_of_them(
-    triton: FakeTriton, whisper: FakeWhisper, store: Store
+    triton: FakeTriton, whisper: FakeWhisper, tmp_path: Path
 ) -> None:
-    settings = {**SETTINGS, **store("poison"), "dead": 1}
+    settings = {**SETTINGS, "jobs_dir": str(tmp_path), "jobs_url": "", "dead": 1}
     async with running_jobs(triton, **settings) as jobs:
         job_id = await jobs.transcribe()
-        for _ in range(4):
-            JobFiles(Path(settings["jobs_dir"])).count_start(job_id)
         async with whisper.holding(0), running_worker(triton, **settings) as worker:
             async with asyncio.timeout(90):
                 await whisper.arrived[0].wait()
             worker.kill()
             await worker.wait()
+        for _ in range(5):  # as five more workers would
+            JobFiles(Path(settings["jobs_dir"])).count_start(job_id)
         async with running_worker(triton, **settings):
             job = await jobs.end(job_id)
     assert job["status"] == "failed"
