@@ -218,7 +218,7 @@ class GatewayTimeout(HttpError):
 
 
 class InsufficientStorage(HttpError):
-    """The disk that uploads are stored on is full."""
+    """The disk for uploads and whole responses is full."""
 
     status = 507
     type = "server_error"
@@ -226,7 +226,7 @@ class InsufficientStorage(HttpError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the server has no room for this upload at present; try again",
+            "the server's disk has no room for the files of this request at present; try again",
             headers={"Retry-After": str(_STORAGE_RETRY_SECONDS)},
         )
 
@@ -269,7 +269,7 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case DeadlineExceeded():
             answer = GatewayTimeout(error.message)
         case OSError() if error.errno in _NO_ROOM:
-            logger.error("an upload could not be stored: %s", error.strerror)
+            logger.error("a file of a request could not be stored: %s", error.strerror)
             answer = InsufficientStorage()
         case LanguageModelMissing():
             answer = NotSetUp(error.message)

@@ -67,7 +67,7 @@ class GatewaySettings(BaseSettings):
     )
     upload_dir: Path | None = Field(
         default=None,
-        description="Folder that uploads over 1 MiB are stored in while they are used; empty: the system's (`TMPDIR`).",
+        description="Folder of uploads and whole responses over 1 MiB, while they are used; empty: `TMPDIR`.",
     )
     header_timeout: float = Field(
         default=20.0, gt=0, description="Seconds that a connection may take to send a request's headers."

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Final
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
 
 from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 _SLICE_BYTES: Final = 64 * 1024
+_MEMORY_BYTES: Final = 2**20
+"""The largest whole response that is held in memory."""
 
 
 class StreamedResponse(StreamingResponse):
@@ -45,13 +49,27 @@ class StreamedResponse(StreamingResponse):
 
 
 class WholeResponse(StreamedResponse):
-    """A complete response that is sent as fast as the client reads it.
+    """A complete response, from a file, that is sent as fast as the client reads it; the file is closed with it.
 
     In one piece it would lie in the server's buffer while the request counts as finished.
     """
 
-    def __init__(self, content: bytes, media_type: str, headers: Mapping[str, str]) -> None:
-        super().__init__(_slices(content), media_type, {**headers, "content-length": str(len(content))})
+    def __init__(self, file: IO[bytes], media_type: str, headers: Mapping[str, str]) -> None:
+        size = file.seek(0, os.SEEK_END)
+        super().__init__(_slices(file), media_type, {**headers, "content-length": str(size)})
+
+
+async def in_a_file(pieces: AsyncGenerator[bytes]) -> IO[bytes]:
+    """Return a file of all `pieces`; a large one is on disk, where it may wait for a client that reads slowly."""
+    file = SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    try:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 class EventStream(StreamedResponse):
@@ -67,9 +85,11 @@ class EventStream(StreamedResponse):
         super().__init__(_lines(events), "text/event-stream", {**unbuffered, **(headers or {})})
 
 
-async def _slices(content: bytes) -> AsyncGenerator[bytes]:
-    for start in range(0, len(content), _SLICE_BYTES):
-        yield content[start : start + _SLICE_BYTES]
+async def _slices(file: IO[bytes]) -> AsyncGenerator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(_SLICE_BYTES):
+            yield piece
 
 
 async def _lines(events: AsyncGenerator[BaseModel]) -> AsyncGenerator[bytes]:

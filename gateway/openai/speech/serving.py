@@ -15,7 +15,7 @@ from gateway.core.synthesize import SpeechStream, synthesize
 from gateway.core.telemetry import WorkTelemetry
 from gateway.openai.response_headers import model_headers
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
-from gateway.streaming import EventStream, StreamedResponse, WholeResponse
+from gateway.streaming import EventStream, StreamedResponse, WholeResponse, in_a_file
 from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 
@@ -61,7 +61,7 @@ async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry
     if stream.audio_format == "pcm":
         headers[SAMPLE_RATE] = str(SPEECH_RATE)
     if stream.whole:
-        content = b"".join([piece async for piece in stream.encoded()])
+        content = await in_a_file(stream.encoded())
         summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}
         return WholeResponse(content, media_type, {**headers, **summary})
     if body.stream_format == "sse":

@@ -21,6 +21,7 @@ from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, tone
 from tests.unit.gateway.process import running
 from tests.unit.gateway.test_process import without_transcription
+from tritone.contract import SPEECH_RATE
 
 SPEECH = "/v1/audio/speech"
 HELLO = {"model": "tts-1", "input": "Hello there.", "response_format": "pcm"}
@@ -166,10 +167,13 @@ class EndlessSpeech(FakeSpeech):
 
 def never_reading(gateway: Gateway) -> socket.socket:
     """Return a connection that asked for endless speech, with a small buffer for it."""
-    body = json.dumps({**HELLO, "input": "Endless."}).encode()
+    return request_with_small_buffer(gateway.url, json.dumps({**HELLO, "input": "Endless."}).encode())
+
+
+def request_with_small_buffer(url: str, body: bytes) -> socket.socket:
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    host, port = gateway.url.removeprefix("http://").split(":")
+    host, port = url.removeprefix("http://").split(":")
     client.connect((host, int(port)))
     client.sendall(post("application/json", len(body), body))
     return client
@@ -225,6 +229,30 @@ async def test_an_upload_lies_in_upload_dir_until_its_client_leaves(triton: Fake
             await open_files(process.pid, folder, 1)
         await open_files(process.pid, folder, 0)
     assert not list(folder.iterdir())
+
+
+async def test_a_whole_response_waits_on_disk_for_its_client(triton: FakeTriton, tmp_path: Path) -> None:
+    await without_transcription(triton)
+    folder = tmp_path / "responses"
+    folder.mkdir()
+    triton.handlers["kokoro-82m"] = FakeSpeech(chunks=[tone(60)] * 5)
+    body = json.dumps({**HELLO, "stream": False}).encode()
+    async with running(triton.address, tmp_path, UPLOAD_DIR=str(folder)) as (process, url):
+        client = await asyncio.to_thread(request_with_small_buffer, url, body)
+        with client:
+            await open_files(process.pid, folder, 1)
+            received = await asyncio.to_thread(read_response, client)
+        assert len(received) == 5 * 60 * SPEECH_RATE * 2
+        await open_files(process.pid, folder, 0)
+
+
+def read_response(client: socket.socket) -> bytes:
+    with client.makefile("rb") as file:
+        length = 0
+        while (line := file.readline().lower()) != b"\r\n":
+            if line.startswith(b"content-length:"):
+                length = int(line.split()[1])
+        return file.read(length)
 
 
 async def open_files(pid: int, folder: Path, count: int) -> None:
