@@ -94,9 +94,9 @@ async def _transcribed(
 
 
 def _code(language: str) -> str:
-    if language.strip().lower() in ("", "auto"):
+    if languages.is_auto(language):
         return "auto"
     code = languages.code_of(language)
     if code is None:
-        raise InvalidInput("language", f"{language!r} is unknown; send an ISO 639-1 code such as `ko`")
+        raise InvalidInput("language", f"{language!r} is unknown; send an ISO 639 code such as `ko`")
     return code

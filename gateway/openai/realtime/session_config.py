@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from gateway.errors import BadRequest, HttpError
+from gateway.openai.language_fields import candidate_codes, optional_code
 from gateway.openai.realtime.audio import Encoding
-from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, known_code
+from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
 
@@ -83,12 +84,17 @@ class TranscriptionSettings(_Settings):
     @field_validator("language")
     @classmethod
     def _code(cls, language: str | None) -> str | None:
-        return None if language in (None, "", "auto") else known_code(language or "")
+        return optional_code(language)
+
+    @field_validator("keywords", mode="before")
+    @classmethod
+    def _without_blanks(cls, words: Any) -> Any:
+        return [word for word in words if word not in (None, "")] if isinstance(words, list) else words
 
     @field_validator("languages")
     @classmethod
     def _codes(cls, candidates: list[str]) -> list[str]:
-        return list(dict.fromkeys(map(known_code, candidates)))
+        return candidate_codes(candidates)
 
     def options(self, *, logprobs: bool) -> TranscriptionOptions:
         """Return the options of the model."""

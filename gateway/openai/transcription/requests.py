@@ -19,9 +19,9 @@ from pydantic import (
 
 from gateway.core.transcribe import TranscriptionRequest
 from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.language_fields import candidate_codes, optional_code
 from gateway.openai.transcription import chunking
 from gateway.openai.transcription.chunking import ServerVad
-from tritone import languages
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.windowing import DEFAULT_VAD
 
@@ -73,7 +73,7 @@ class RecordingForm(BaseModel):
     @field_validator("language")
     @classmethod
     def _code(cls, language: str | None) -> str | None:
-        return None if language is None or languages.is_auto(language) else known_code(language)
+        return optional_code(language)
 
     @field_validator("stream")
     @classmethod
@@ -177,10 +177,10 @@ class TranscriptionForm(RecordingForm):
     @field_validator("languages")
     @classmethod
     def _codes(cls, candidates: list[str], info: ValidationInfo) -> list[str]:
-        candidates = [name for name in candidates if not languages.is_auto(name)]
-        if candidates and info.data.get("language"):
+        codes = candidate_codes(candidates)
+        if codes and info.data.get("language"):
             raise ValueError("send either `language` or these")
-        return list(dict.fromkeys(map(known_code, candidates)))
+        return codes
 
     @field_validator("timestamp_granularities")
     @classmethod
@@ -262,14 +262,6 @@ def _is_own(name: str, fields: Collection[str]) -> bool:
     """Return whether the form reads `name`: a field, a list with empty brackets, or a key of the chunking strategy."""
     bare, _, key = name.partition("[")
     return bare in fields and (key in ("", "]") or chunking.is_key(name))
-
-
-def known_code(language: str) -> str:
-    """Return the code of a language; raises `ValueError` for an unknown one."""
-    code = languages.code_of(language)
-    if code is None:
-        raise ValueError(f"{language!r} is unknown; send an ISO 639 code such as `en`")
-    return code
 
 
 _FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {

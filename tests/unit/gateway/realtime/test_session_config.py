@@ -140,3 +140,22 @@ async def test_a_wrong_flat_format_is_named(gateway: Gateway, model: FakeWhisper
         await next_event(connection)
         changed = await answer(connection, "transcription_session.update", {"input_audio_format": "mp3"})
     assert changed["error"]["param"] == "session.input_audio_format"
+
+
+@pytest.mark.parametrize(
+    ("sent", "language", "languages"),
+    [
+        ({"language": "Auto"}, None, []),
+        ({"language": ""}, None, []),
+        ({"language": "nb-NO"}, "no", []),
+        ({"languages": ["", "auto", "cmn", "zh", "eng"], "keywords": ["", None]}, None, ["zh", "en"]),
+    ],
+)
+async def test_languages_are_taken_as_in_transcriptions(
+    gateway: Gateway, model: FakeWhisper, sent: dict[str, Any], language: str | None, languages: list[str]
+) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        changed = await update(connection, transcription={"model": "whisper-1", **sent})
+    settings = changed["session"]["audio"]["input"]["transcription"]
+    assert (settings["language"], settings["languages"], settings["keywords"]) == (language, languages, [])

@@ -48,7 +48,7 @@ async def test_transcribe_detects_the_language_without_one(gateway: Gateway, whi
 
 @pytest.mark.parametrize(
     ("fields", "problem"),
-    [({"language": "klingonese"}, "language: 'klingonese' is unknown; send an ISO 639-1 code such as `ko`")],
+    [({"language": "klingonese"}, "language: 'klingonese' is unknown; send an ISO 639 code such as `ko`")],
 )
 async def test_a_wrong_field_is_named(gateway: Gateway, fields: dict[str, str], problem: str) -> None:
     answer = await post(gateway, "/transcribe", **fields)
