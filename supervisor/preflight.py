@@ -21,8 +21,9 @@ from supervisor.run_folder import SHARED_MEMORY
 from supervisor.settings import Settings, inherited
 from tritone.settings import SHARED, Setting, UnusableSettingError
 
-GLIBC_NEEDED = {"x86_64": (2, 34), "aarch64": (2, 35)}
-"""The version of the C library that the embedded Triton needs, by machine."""
+GLIBC_NEEDED = (2, 35)
+MACHINES = ("x86_64", "aarch64")
+"""The machines that the embedded Triton's wheel exists for, and the C library that it needs there."""
 SHARED_MEMORY_NEEDED = 32 << 20
 """Bytes that the stubs of a few models take before the first request."""
 
@@ -72,14 +73,14 @@ def _server(settings: Settings) -> Iterator[str]:
     if home := settings.installed_triton:
         if not (home / "bin" / "tritonserver").exists():
             yield f"TRITONSERVER_HOME={home} has no bin/tritonserver: set it to an installed Triton, or unset it"
-    elif sys.platform != "linux" or (machine := platform.machine()) not in GLIBC_NEEDED:
+    elif sys.platform != "linux" or platform.machine() not in MACHINES:
         yield (
-            f"the embedded Triton runs on Linux on {' or '.join(GLIBC_NEEDED)}, and this is {sys.platform} on "
+            f"the embedded Triton runs on Linux on {' or '.join(MACHINES)}, and this is {sys.platform} on "
             f"{platform.machine()}: use the container, or set TRITONSERVER_HOME to an installed Triton"
         )
-    elif (glibc := _glibc()) < GLIBC_NEEDED[machine]:
+    elif (glibc := _glibc()) < GLIBC_NEEDED:
         yield "the embedded Triton needs glibc {}.{} or newer, this machine has {}: use the container".format(
-            *GLIBC_NEEDED[machine], "{}.{}".format(*glibc) if glibc else "another C library"
+            *GLIBC_NEEDED, "{}.{}".format(*glibc) if glibc else "another C library"
         )
 
 

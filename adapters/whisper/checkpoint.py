@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,7 @@ def load(instance: Instance, model_dir: Path) -> WhisperModel:
         instance = replace(instance, folder=folder)
     for names in _FILES:
         _require(instance.folder, *names)
+    instance = usable(instance)
     whisper = WhisperModel(
         str(instance.folder),
         device=instance.device,
@@ -51,6 +53,13 @@ def load(instance: Instance, model_dir: Path) -> WhisperModel:
     if whisper.model.n_mels != whisper.feature_extractor.mel_filters.shape[0]:
         _require(instance.folder, "preprocessor_config.json")  # its default is only right for models of 80 mels
     return whisper
+
+
+def usable(instance: Instance) -> Instance:
+    """Return the instance on the CPU if CTranslate2 has no CUDA, as in its wheels for aarch64."""
+    if instance.device == "cuda" and platform.machine() == "aarch64" and not ctranslate2.get_cuda_device_count():
+        return replace(instance, device="cpu", device_index=0)
+    return instance
 
 
 def preferred(device: str, index: int = 0) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,17 @@ def test_compute_type_is_the_devices_unless_the_setting_names_one(folder, whispe
 def test_default_compute_type_is_the_best_native_one(device, native, preferred, monkeypatch):
     monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda *_: native)
     assert checkpoint.preferred(device) == preferred
+
+
+@pytest.mark.parametrize(
+    ("machine", "gpus", "device"), [("aarch64", 0, "cpu"), ("aarch64", 1, "cuda"), ("x86_64", 0, "cuda")]
+)
+def test_only_a_package_without_cuda_for_aarch64_runs_on_the_cpu_of_a_gpu_machine(
+    folder, machine, gpus, device, monkeypatch
+):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("ctranslate2.get_cuda_device_count", lambda: gpus)
+    assert checkpoint.usable(replace(instance_of(folder), device="cuda")).device == device
 
 
 def test_self_test_passes_with_the_real_weights(transcriber):
