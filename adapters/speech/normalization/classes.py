@@ -25,6 +25,10 @@ _VULGAR = {
 }  # fmt: skip
 _VULGAR_SIGN = re.compile(rf"(?:(?<!\w)(\d{{1,9}}) ?)?([{''.join(_VULGAR)}])")
 _SLASHED = re.compile(r"(?<![\w./])(?:(\d{1,3}) )?(\d{1,2})/(\d{1,3})(?![\w/]|\.\d)")
+_PLAYED = re.compile(
+    r"(?i)\b(?:won?|wins?|beat|beats|lost|loses?|leads?|led|scores?|ended|drew|ganó|perdió|marcador|gagn|batt|perd|ganhou|"
+    r"venceu|perdeu|vinto|vince|perso)|जीत|हार"
+)
 _SCORED = re.compile(
     r"\b((?i:scored?|scores|rated?|rating(?: of| is)?|graded?|mark of|score (?:of|is|was)|note(?: de)?|"
     r"nota(?: de| di)?|puntuación de|voto(?: di)?)(?: an?| un)? )(\d{1,3}(?:[.,]\d)?)/(\d{1,3})(?![\w/]|[.,]\d)"
@@ -175,11 +179,20 @@ class _Rules:
     def _times(self, match: re.Match[str]) -> str:
         return "by" if self.language.code == "en" and "x" in match[0].lower() else self.words["times"]
 
+    def _between(self, match: re.Match[str]) -> str:
+        """Return a range or a score; a smaller number after a hyphen with spaces is subtracted, except in a score."""
+        word = self.words["to"]
+        if " - " in match[0] and not _PLAYED.search(match.string, max(0, match.start() - 40), match.start()):
+            first, second = (self.language.plain(match[n].rstrip("%")) for n in (1, 2))
+            if re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", first) and float(first) > float(second):
+                word = self.words["minus"]
+        return f"{match[1]} {word} {match[2]}"
+
     def ranges(self, text: str) -> str:
         """10-15, 5–10 %, 3-2 and 16:9."""
         if self.language.code == "en":
             text = re.sub(r"(?<![\w.,/-])(\d{1,3})-(\d{1,3})-(?=[a-z]{3,12}\b)", r"\1 to \2 ", text)
-        text = self._range.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
+        text = self._range.sub(self._between, text)
         return self._ratio.sub(lambda m: f"{m[1]} {self.words['to']} {m[2]}", text)
 
     def signs(self, text: str) -> str:

@@ -33,6 +33,9 @@ _SHORT_DATE = re.compile(
     r"(?<!got )(?<!scored )(?<!score )(?<!scale )(?<!rated ))"
     r"(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)"
 )
+_EXPIRY = re.compile(
+    r"\b((?i:exp\.?|expires|expiry|valid (?:thru|until|through))(?: date)?:? )(0[1-9]|1[0-2])/([2-9]\d)\b"
+)
 _BOOKS = (
     "Genesis|Exodus|Leviticus|Numbers|Deuteronomy|Joshua|Judges|Ruth|Samuel|Kings|Chronicles|Ezra|Nehemiah|Esther|Job|"
     "Psalms?|Proverbs|Ecclesiastes|Isaiah|Jeremiah|Lamentations|Ezekiel|Daniel|Hosea|Joel|Amos|Jonah|Micah|Habakkuk|"
@@ -56,6 +59,7 @@ def write_out(text: str, language: Language) -> str:
     if language.code == "en":
         text = _ENGLISH_MONTH.sub(_english_month, text)
         text = _ENGLISH_DAY_FIRST.sub(lambda m: f"the {_english_day(int(m[1]))} of {m[2]}", text)
+        text = _EXPIRY.sub(lambda m: f"{m[1]}{_MONTHS[int(m[2]) - 1]} 20 {m[3]}", text)
         text = _SHORT_DATE.sub(lambda m: f"{m[1] or ''}{_MONTHS[int(m[2]) - 1]} {_english_day(int(m[3]))}", text)
         text = _VERSE.sub(lambda m: f"{m[1]} {m[2]} {m[3]}" + (f" to {m[4]}" if m[4] else ""), text)
         text = re.sub(r"(?i)(?<=[ap]m) ?[-–] ?(?=noon\b|midnight\b|close\b|late\b)", " to ", text)

@@ -46,6 +46,11 @@ _LIKELY_YEAR = re.compile(rf"\b({_PREPOSITION}) {_YEAR}(?!{_COUNTED})(?! to \d)"
 _BETWEEN = re.compile(
     rf"\b(?i:(between|from)) (1\d|20)(\d\d) (and|to|until|through) {_YEAR.replace('10', '20')}(?!{_COUNTED})"
 )
+_YEAR_LIST = re.compile(
+    r"\b(?i:in|since|of|years?) (?:1[1-9]|20)\d\d(?:, (?:1[1-9]|20)\d\d){1,20}"
+    r"(?:,? (?:and|or) (?:1[1-9]|20)\d\d)?(?![\w,%]|\.\d)"
+    r"|\b(?i:in|since|years?) (?:1[1-9]|20)\d\d (?:and|or) (?:1[1-9]|20)\d\d(?![\w,%]|\.\d| [a-z]{2,20}s\b)"
+)
 _ERA = re.compile(r"(?<![\w.,$€£])(\d{3,4})(?= (?:to \d{3,4} )?(?:BCE?|CE|AD)\b)")
 _AFTER_MONTH = re.compile(
     r"\b((?:January|February|March|April|May|June|July|August|September|October|November|December)"
@@ -128,6 +133,7 @@ def _lowered(match: re.Match[str]) -> str:
 
 
 def _years(text: str) -> str:
+    text = _YEAR_LIST.sub(lambda m: re.sub(r"\b(1\d)(\d\d)\b", lambda y: year(y[1], y[2]), m[0]), text)
     text = _ERA.sub(lambda m: year(m[1][:-2], m[1][-2:]) if len(m[1]) == 4 else m[1], text)
     text = _SEASON.sub(lambda m: f"{year(m[1], m[2])} {m[3]}", text)
     text = _SPAN.sub(lambda m: f"{year(m[1], m[2])} to {year(m[3], m[4])}", text)

@@ -14,7 +14,7 @@ _COMPOUND = re.compile(
     r"\.?(?=[ -][a-z])"
 )
 _INCHES = re.compile(
-    r"(?<![\w.,$€£-])(\d{1,4}(?:\.\d{1,2})?)(?:-?in\b(?! \d)|[″\"](?= [a-z]{3,20}\b)|″"
+    r"(?<![\w.,$€£-])(\d{1,4}(?:\.\d{1,2})?)(?:-?in\b(?! \d)|[″\"](?= [a-z]{3,20}\b|[,;)]| x \d)|″"
     r"| in(?= (?:wide|tall|long|deep|high|thick|by|x)\b))"
 )
 _AMPS = re.compile(r"(?<![\w.,$€£-])(\d{1,4}(?:\.\d{1,2})?) A(?=[.,;)]|$| (?:and|of|at|fuse|charger|DC|AC)\b)")

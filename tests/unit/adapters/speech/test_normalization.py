@@ -19,7 +19,7 @@ from adapters.speech.normalization import normalize
         ("Just $1, or £20, or €1,000.", "Just 1 dollar, or 20 pounds, or 1,000 euros."),
         ("At 5 p.m. we left.", "At 5 pm we left."),
         ("We left at 5 p.m. He stayed.", "We left at 5 pm. He stayed."),
-        ("In 1984 and 1500", "In 19 84 and 1500"),
+        ("In 1984 and 1500", "In 19 84 and 15 hundred"),
         ("10km at 60 mph, pages 5–10", "10 kilometers at 60 miles an hour, pages 5 to 10"),
         ("pi is 3.14, and 1,234,567 is more", "pi is 3.14, and 1,234,567 is more"),
         ("See https://www.example.com/a?b=1.", "See example.com/a?b=1."),
