@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.omni.protocol import error_response
+from gateway.omni.protocol import Failure, error_response
 from gateway.omni.router import PREFIX, router
 from gateway.surfaces import Surface
 
@@ -13,5 +13,6 @@ SURFACE: Final = Surface(
     open_paths=frozenset({f"{PREFIX}/health"}),
     prefix=f"{PREFIX}/",
     error_response=error_response,
+    error_model=Failure,
     field_names={"audio": "file", "window_seconds": "segment_duration"},
 )

@@ -17,7 +17,7 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import TranscriptionStream, transcribe
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.omni import outputs
-from gateway.omni.protocol import Failure, Health, JobCreated, JobState, Transcription, timestamp
+from gateway.omni.protocol import Health, JobCreated, JobState, Transcription, timestamp
 from gateway.omni.requests import OmniForm
 from gateway.openai.jobs.serving import JobServices
 from gateway.openai.response_headers import model_headers
@@ -29,15 +29,11 @@ PREFIX: Final = "/omni"
 _SEGMENT_SECONDS: Final = 60
 _SUBTITLE_SECONDS: Final = 10
 """The length of a piece where the client names none: that of a whole text, and of subtitles."""
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": Failure, "description": text}
-    for status, text in {"4XX": "The request is wrong", "5XX": "The server failed, or is at capacity"}.items()
-}
 _FILES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "A file to save."}
 }
 
-router = APIRouter(prefix=PREFIX, tags=["omni"], responses=_ERRORS)
+router = APIRouter(prefix=PREFIX, tags=["omni"])
 
 OmniFields = Annotated[OmniForm, Form(media_type="multipart/form-data")]
 

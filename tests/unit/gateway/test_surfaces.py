@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.surfaces import load_surfaces
+from gateway.errors import BadRequest
+from gateway.surfaces import Surface, load_surfaces
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
 from tests.unit.gateway.sound import decode
@@ -81,6 +83,12 @@ async def test_a_toy_surface_is_absent_without_the_setting(gateway: Gateway) -> 
 def test_a_package_without_a_surface_is_an_unusable_setting(name: str) -> None:
     with pytest.raises(UnusableSettingError, match=f"^EXTRA_SURFACES: '{name}' is not a surface"):
         load_surfaces([name])
+
+
+@pytest.mark.parametrize("surface", load_surfaces([TOY]), ids=lambda surface: surface.prefix or surface.router.tags)
+def test_the_errors_of_a_surface_have_the_documented_form(surface: Surface) -> None:
+    body = json.loads(bytes(surface.error_response(BadRequest("speed: too fast", param="speed")).body))
+    assert surface.error_model.model_validate(body).model_dump() == body
 
 
 def test_the_core_imports_no_http_framework() -> None:
