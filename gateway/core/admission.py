@@ -7,7 +7,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final, Self
 
 from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyRequests
@@ -58,29 +58,37 @@ class ModelLoad:
         """By caller; those that wait, and those with results."""
         self._full_at = -math.inf
         self._capacity = 0
+        self._undecided = 0
+        """Requests that wait for the pace."""
         self._changed = asyncio.Event()
 
-    async def known(self, seconds: float) -> None:
-        """Wait, at most so many seconds, until the pace is known or the model has few requests."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+    async def known(self, max_wait: float) -> None:
+        """Wait until the pace is known or the model has few requests; the later in the queue, the shorter.
+
+        Raises `ModelUnavailable` when the first results have taken so long that this one would wait for `max_wait`.
+        """
+        self._undecided += 1
+        try:
+            async with asyncio.timeout(max_wait * _PROBES / (self.first.outstanding + self._undecided)):
                 while self.first.seconds(1) is None and self.first.outstanding >= _PROBES:
                     await self._changed.wait()
-                return
-        raise ModelUnavailable(f"model {self.model!r} is busy; try again", retry_after=math.ceil(seconds))
+        except TimeoutError:
+            raise self._busy(max_wait) from None
+        finally:
+            self._undecided -= 1
 
     def check(self, limits: Admission, caller: str, seconds: float) -> None:
         """Raise an error if a request with `seconds` of audio cannot be in time, or is beyond the caller's share."""
         wait = self.first.seconds(1) or 0.0
         if self.first.outstanding >= _PROBES:
             if wait > limits.max_wait:
-                self._too_late(wait - limits.max_wait * _CAUTION)
+                raise self._busy(wait - limits.max_wait * _CAUTION)
             own = wait * (self.waiting[caller] + 1) / (self.first.outstanding + 1)
             if own > limits.max_wait * limits.share:
                 raise TooManyRequests(f"{self.waiting[caller]} of your requests wait for {self.model!r} already", own)
         work = (self.audio.seconds(seconds) or 0.0) if seconds else 0.0
         if self.audio.outstanding and work > limits.work_timeout * _CAUTION:
-            self._too_late(work - limits.work_timeout * _CAUTION)
+            raise self._busy(work - limits.work_timeout * _CAUTION)
         recent = time.monotonic() - self._full_at < _REMEMBERED
         if recent and self.open[caller] >= max(_PROBES, math.ceil(self._capacity * limits.share)):
             raise TooManyRequests(f"{self.open[caller]} of your requests are at {self.model!r} already", 1.0)
@@ -95,9 +103,10 @@ class ModelLoad:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _too_late(self, seconds: float) -> None:
+    def _busy(self, seconds: float) -> ModelUnavailable:
+        """Return the error for a request that should come again in so many seconds."""
         retry = max(1, math.ceil(seconds))
-        raise ModelUnavailable(f"model {self.model!r} has too much to do; try again in {retry} s", retry_after=retry)
+        return ModelUnavailable(f"model {self.model!r} has too much to do; try again in {retry} s", retry_after=retry)
 
 
 class Work:

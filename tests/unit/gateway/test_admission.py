@@ -91,11 +91,18 @@ async def test_while_the_pace_is_unknown_a_few_show_it_and_the_others_wait(limit
     assert Counter(map(type, results)) == {Work: 12, ModelUnavailable: 48}  # 15 wait, of which 3 did before
 
 
-async def test_an_unknown_pace_is_waited_for_no_longer_than_max_wait(clock: Clock) -> None:
-    limits = Admission(max_wait=0.01, work_timeout=600.0, share=0.5)
+async def test_an_unknown_pace_is_waited_for_the_shorter_the_more_requests_are_before() -> None:
+    limits = Admission(max_wait=0.2, work_timeout=600.0, share=0.5)
     await admitted(limits, 4)
-    with pytest.raises(ModelUnavailable):
-        await limits.admit(MODEL, "caller")
+    order = []
+
+    async def ask(number: int) -> None:
+        with pytest.raises(ModelUnavailable):
+            await limits.admit(MODEL, f"other {number}")
+        order.append(number)
+
+    await asyncio.gather(*map(ask, (1, 2, 3)))
+    assert order == [3, 2, 1]
 
 
 async def test_a_caller_has_a_share_of_the_wait(limits: Admission, clock: Clock) -> None:
