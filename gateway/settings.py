@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.audio.formats import AudioFormat
+from gateway.core.chinese import S2tConfig
 from gateway.core.language_model import LanguageModelOptions
 from tritone.settings import API_HOST, API_PORT, DRAIN_TIMEOUT, MAX_INPUT_CHARS, MODEL_DIR, Setting
 
@@ -79,6 +80,11 @@ class GatewaySettings(BaseSettings):
     )
     send_timeout: float = Field(
         default=60.0, gt=0, description="Seconds without reading after which a client's response is cut."
+    )
+    s2t_config: S2tConfig = Field(
+        default="s2t",
+        description="OpenCC's conversion to traditional Chinese for requests with `s2t`: `s2t`, `s2tw` or `s2twp` "
+        "(Taiwan, with its words), `s2hk` or `s2hkp` (Hong Kong).",
     )
     max_audio_seconds: float = Field(default=4 * 3600.0, gt=0, description="Longest audio of one upload, in seconds.")
     ref_audio_dir: Path = Field(

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from gateway.audio.decoding import AudioFile
+from gateway.core.chinese import Script, config_of
 from gateway.core.diarization import Speakers, with_embeddings
 from gateway.core.known_speakers import encode_known_speakers
 from gateway.core.partial_text import PartialTexts
+from gateway.core.recording_place import RecordingPlace
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcription_result import TranscriptionResult
@@ -52,6 +54,8 @@ class TranscriptionRequest:
     """The longest window that the recording is cut into, 1 or more; at most the model's, which None stands for."""
     optional: tuple[str, ...] = ()
     """Options that the request can do without, for example the words of subtitles, which also come from segments."""
+    script: Script | None = None
+    """The script of Chinese text; None: as the model writes it."""
     background: bool = False
     """Let every window wait behind those of other recordings, the first one too."""
 
@@ -150,6 +154,7 @@ async def transcribe(
         supported.supported,
         telemetry.request_id,
         services.settings.request_timeout,
+        config_of(request.script, services.settings.s2t_config),
     )
     conditioned = request.condition_on_previous_text and "prompt" in supported.supported
     partial = PartialTexts() if supported.options.partial_text else None
@@ -164,9 +169,10 @@ async def transcribe(
         stop=audio.stop,
         threads=services.workers.decoding,
     )
+    place = RecordingPlace(services.admission, telemetry.caller, model.id)
     transcripts = transcribe_windows(
         _after(done[-1].start, cuts) if done else cuts,
-        transcribe_one,
+        place.before(transcribe_one),
         supported.options.language,
         in_flight=1 if conditioned else IN_FLIGHT,
         done=done,
@@ -174,7 +180,7 @@ async def transcribe(
     )
     result.windows.extend(speakers.assign(transcript) if speakers else transcript for transcript in done)
     windows = _collected(transcripts, audio, result, speakers, telemetry, record=record)
-    return TranscriptionStream(model.id, ignored, _admitted(services, windows, telemetry, model.id), result, partial)
+    return TranscriptionStream(model.id, ignored, place.kept(windows), result, partial)
 
 
 def _window_transcriber(
@@ -228,21 +234,6 @@ async def _collected(
                 yield result.windows[-1]
     finally:
         result.seconds = telemetry.audio_seconds = audio.seconds
-
-
-async def _admitted(
-    services: Services, windows: AsyncGenerator[WindowTranscript], telemetry: WorkTelemetry, model: str
-) -> AsyncGenerator[WindowTranscript]:
-    """Yield `windows` if the model can give the first of them in time.
-
-    Raises `ModelUnavailable` and `TooManyRequests`.
-    """
-    async with aclosing(windows):
-        with await services.admission.admit(model, telemetry.caller) as work:
-            async for window in windows:
-                work.progress()
-                yield window
-            work.progress()  # a recording without speech has no window
 
 
 async def _whole(windows: AsyncGenerator[WindowTranscript]) -> AsyncGenerator[WindowTranscript | str]:

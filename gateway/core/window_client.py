@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gateway.core.chinese import converted
 from gateway.core.triton_client import TritonClient
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST, PROMPT_CHARS, TranscriptionOptions
 from tritone.transcript import Transcript
@@ -26,6 +28,8 @@ class WindowClient:
     request_id: str
     timeout: float
     """Seconds that one window may take."""
+    chinese: str = ""
+    """OpenCC's name of the conversion of Chinese text; empty: none."""
 
     async def transcribe(
         self,
@@ -58,4 +62,5 @@ class WindowClient:
                 elif on_text:
                     on_text(tensors["text_delta"].item().decode())
         assert columns, "a model sends a transcript or an error"
-        return Transcript.from_columns(columns)
+        transcript = Transcript.from_columns(columns)
+        return await asyncio.to_thread(converted, transcript, self.chinese) if self.chinese else transcript

@@ -11,6 +11,7 @@ import wave
 from pathlib import Path
 
 import av
+import jiwer
 import numpy as np
 import openai
 import pytest
@@ -86,6 +87,18 @@ def test_sounds_without_speech_give_no_text(client: openai.OpenAI) -> None:
 def test_studio_recording_has_no_word_errors(client: openai.OpenAI) -> None:
     transcript = transcribe(client, RECORDINGS / "f5-tts" / "basic_ref_en.wav", "en")
     assert word_error_rate(["Some call me nature, others call me mother nature."], [transcript]) == 0.0, transcript
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("t2s", "对这就是我万人敬仰的太乙真人"), ("s2t", "對這就是我萬人敬仰的太乙真人")],
+)
+def test_mandarin_has_few_character_errors_in_either_script(client: openai.OpenAI, field: str, text: str) -> None:
+    with (RECORDINGS / "f5-tts" / "basic_ref_zh.wav").open("rb") as file:
+        found = client.audio.transcriptions.create(
+            model="whisper-base", file=file, language="zh", extra_body={field: "true"}
+        ).text
+    assert jiwer.cer(text, re.sub(r"\W", "", found)) <= 0.25, found
 
 
 @pytest.mark.parametrize(("language", "bound"), [("es", 0.15), ("fr", 0.15)])

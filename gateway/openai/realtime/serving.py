@@ -9,6 +9,7 @@ from typing import Final
 
 from fastapi import WebSocket
 
+from gateway.core.chinese import config_of
 from gateway.core.errors import ServiceError
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
@@ -18,8 +19,7 @@ from gateway.errors import GatewayTimeout, HttpError
 from gateway.openai.realtime.inbox import Inbox
 from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.session import RealtimeSession
-from gateway.openai.realtime.session_config import SessionConfig
-from tritone.contract import TranscriptionOptions
+from gateway.openai.realtime.session_config import SessionConfig, TranscriptionSettings
 from tritone.errors import InvalidInput
 
 _LOOK_SECONDS: Final = 10.0
@@ -36,10 +36,10 @@ async def open_session(
 ) -> RealtimeSession:
     """Return a new session. Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language."""
 
-    def client_of(name: str, options: TranscriptionOptions) -> WindowClient:
-        served = services.triton.served.resolve(name, "transcription")
+    def client_of(settings: TranscriptionSettings, logprobs: bool) -> WindowClient:
+        served = services.triton.served.resolve(settings.model, "transcription")
         telemetry.model = served.id
-        supported = SupportedOptions.of(served, options)
+        supported = SupportedOptions.of(served, settings.options(logprobs=logprobs))
         return WindowClient(
             services.triton,
             served.id,
@@ -47,10 +47,11 @@ async def open_session(
             supported.supported,
             telemetry.request_id,
             services.settings.request_timeout,
+            config_of(settings.script, services.settings.s2t_config),
         )
 
     if config.input.transcription:
-        client_of(config.input.transcription.model, config.input.transcription.options(logprobs=False))
+        client_of(config.input.transcription, False)
     await services.detectors.load()
     return RealtimeSession(
         config,

@@ -16,11 +16,11 @@ from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD, LiveDecoder
 from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
 from gateway.openai.realtime.protocol import MESSAGE_BYTES, Event, error_event, event, new_id
-from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig
+from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig, TranscriptionSettings
 from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
 from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
 from gateway.untrusted_json import MalformedJson, parse_object
-from tritone.contract import LISTEN_RATE, TranscriptionOptions
+from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples, SpeechDetector
 
@@ -42,14 +42,14 @@ class RealtimeSession:
         self,
         config: SessionConfig,
         send: Callable[[Event], Awaitable[None]],
-        client_of: Callable[[str, TranscriptionOptions], WindowClient],
+        client_of: Callable[[TranscriptionSettings, bool], WindowClient],
         new_detector: Callable[[], SpeechDetector],
         *,
         partial_interval: float,
         threads: Executor,
         beta_events: bool = False,
     ) -> None:
-        """`client_of` returns a client of the model with a name, and raises `ModelNotFound`.
+        """`client_of` returns the client for such settings, with log probabilities or not, and raises `ModelNotFound`.
 
         `beta_events`: the client expects the events of the API's beta.
         `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
@@ -80,7 +80,7 @@ class RealtimeSession:
     def model(self) -> str:
         """The id of the model that transcribes; empty if none does."""
         settings = self._config.input.transcription
-        return self._client_of(settings.model, settings.options(logprobs=False)).model if settings else ""
+        return self._client_of(settings, False).model if settings else ""
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
@@ -128,7 +128,7 @@ class RealtimeSession:
     async def _update(self, changes: Any) -> None:
         config, warnings = self._config.updated(changes)
         if config.input.transcription:
-            self._client_of(config.input.transcription.model, config.input.transcription.options(logprobs=False))
+            self._client_of(config.input.transcription, False)
         if config.input.format.type != self._config.input.format.type:
             self._decoder = LiveDecoder(config.input.format.type)
         if self._detector.detection is None and config.input.turn_detection:
@@ -228,7 +228,7 @@ class RealtimeSession:
         settings = self._config.input.transcription
         if settings is None:
             return None
-        client = self._client_of(settings.model, settings.options(logprobs=LOGPROBS in self._config.include))
+        client = self._client_of(settings, LOGPROBS in self._config.include)
         return TurnTranscriber(item_id, client, self._send, self._partial_interval)
 
     async def _forget(self) -> None:

@@ -11,15 +11,17 @@ from pydantic import (
     PrivateAttr,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
+from gateway.core.chinese import Script
 from gateway.errors import BadRequest, HttpError
 from gateway.openai.language_fields import candidate_codes, optional_code
 from gateway.openai.realtime.audio import Encoding
-from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words
+from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, one_direction, script_of
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
 
@@ -80,6 +82,14 @@ class TranscriptionSettings(_Settings):
     languages: list[str] = Field(default=[], max_length=MOST_LANGUAGES)
     keywords: list[Words] = Field(default=[], max_length=MOST_KEYWORDS)
     prompt: str = Field(default="", max_length=PROMPT_CHARS)
+    s2t: bool = False
+    """Write Chinese in traditional characters. Not in OpenAI's API, like `t2s`."""
+    t2s: bool = False
+
+    @field_validator("t2s")
+    @classmethod
+    def _one_direction(cls, t2s: bool, info: ValidationInfo) -> bool:
+        return one_direction(t2s, info.data.get("s2t"))
 
     @field_validator("language")
     @classmethod
@@ -104,6 +114,11 @@ class TranscriptionSettings(_Settings):
             hotwords=", ".join(self.keywords),
             logprobs=logprobs,
         )
+
+    @property
+    def script(self) -> Script | None:
+        """The script of Chinese text."""
+        return script_of(s2t=self.s2t, t2s=self.t2s)
 
 
 class TurnDetection(_Settings):

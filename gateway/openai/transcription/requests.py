@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from gateway.core.chinese import Script
 from gateway.core.transcribe import TranscriptionRequest
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.language_fields import candidate_codes, optional_code
@@ -146,6 +147,11 @@ class TranscriptionForm(RecordingForm):
         description="Transcribe each window of a long recording with the text before it as its prompt. This takes "
         "longer, because windows are transcribed one after the other. Not in OpenAI's API.",
     )
+    s2t: bool = Field(
+        False, description="Write Chinese in traditional characters, as S2T_CONFIG says. Not in OpenAI's API."
+    )
+    enable_s2t: bool = Field(False, description="The same as `s2t`.")
+    t2s: bool = Field(False, description="Write Chinese in simplified characters. Not in OpenAI's API.")
     chunking_strategy: Literal["auto"] | ServerVad = Field(
         "auto", description="Detection of speech in the audio: `auto`, or an object of type `server_vad`."
     )
@@ -181,6 +187,11 @@ class TranscriptionForm(RecordingForm):
         if codes and info.data.get("language"):
             raise ValueError("send either `language` or these")
         return codes
+
+    @field_validator("t2s")
+    @classmethod
+    def _one_direction(cls, t2s: bool, info: ValidationInfo) -> bool:
+        return one_direction(t2s, info.data.get("s2t") or info.data.get("enable_s2t"))
 
     @field_validator("timestamp_granularities")
     @classmethod
@@ -222,6 +233,7 @@ class TranscriptionForm(RecordingForm):
 
     def request(self) -> TranscriptionRequest:
         """Return the request of the use case."""
+        script = script_of(s2t=self.s2t or self.enable_s2t, t2s=self.t2s)
         options = TranscriptionOptions(
             language=self.language or ",".join(self.languages) or "auto",
             prompt=self.prompt,
@@ -230,7 +242,8 @@ class TranscriptionForm(RecordingForm):
             word_timestamps="word" in self.timestamp_granularities or self.response_format in _BY_WORDS,
             logprobs="logprobs" in self.include,
             # Log probabilities and speakers come with whole segments.
-            partial_text=self.stream and not self.include and self.response_format != "diarized_json",
+            # Pieces of text are too short to be converted to another script.
+            partial_text=self.stream and not (self.include or script) and self.response_format != "diarized_json",
         )
         return TranscriptionRequest(
             self.model,
@@ -239,6 +252,7 @@ class TranscriptionForm(RecordingForm):
             condition_on_previous_text=self.condition_on_previous_text,
             diarize=self.response_format == "diarized_json",
             optional=_optional(self.response_format),
+            script=script,
             known_speaker_names=tuple(self.known_speaker_names),
             known_speaker_references=tuple(self.known_speaker_references),
         )
@@ -262,6 +276,18 @@ def _is_own(name: str, fields: Collection[str]) -> bool:
     """Return whether the form reads `name`: a field, a list with empty brackets, or a key of the chunking strategy."""
     bare, _, key = name.partition("[")
     return bare in fields and (key in ("", "]") or chunking.is_key(name))
+
+
+def one_direction(t2s: bool, s2t: bool | None) -> bool:
+    """Return `t2s`; raises `ValueError` for both directions."""
+    if t2s and s2t:
+        raise ValueError("send either `s2t` or this")
+    return t2s
+
+
+def script_of(*, s2t: bool, t2s: bool) -> Script | None:
+    """Return the script that is wanted."""
+    return "traditional" if s2t else "simplified" if t2s else None
 
 
 _FIELDS_OF: Final[Mapping[str, tuple[str, ...]]] = {

@@ -212,6 +212,16 @@ async def test_a_second_commit_confirms_the_turn_again(
     assert completed.transcript == "part 2"
 
 
+async def test_chinese_text_is_written_in_the_sessions_script(gateway: Gateway, model: FakeWhisper) -> None:
+    model.script[1] = Transcript("zh", 0.9, (segment("软件里的头发"),))
+    async with session(gateway) as connection:
+        await updated(connection, transcription={"model": "whisper-1", "s2t": True}, turn_detection=None)
+        await send(connection, pcm((1, 1)))
+        await connection.input_audio_buffer.commit()
+        delta, completed = (await until(connection, f"{TRANSCRIPTION}.completed"))[-2:]
+    assert delta.delta == completed.transcript == "軟件裏的頭髮"
+
+
 async def test_the_model_gets_the_sessions_options(gateway: Gateway, model: FakeWhisper) -> None:
     async with session(gateway, model="gpt-4o-transcribe") as connection:
         settings = {"model": "whisper-1", "language": "German", "prompt": "Ort", "keywords": ["Triton"]}
