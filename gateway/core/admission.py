@@ -37,10 +37,14 @@ class Admission:
 
         Raises `ModelUnavailable` if it would be too late, and `TooManyRequests` if the caller has too many there.
         """
-        load = self._models.setdefault(model, ModelLoad(model))
+        load = self.load_of(model)
         await load.known(self.max_wait)
         load.check(self, caller, seconds)
         return Work(load, caller, seconds)
+
+    def load_of(self, model: str) -> ModelLoad:
+        """Return the open requests of `model`, and their pace."""
+        return self._models.setdefault(model, ModelLoad(model))
 
 
 class ModelLoad:

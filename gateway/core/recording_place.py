@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, aclosing
 
-from gateway.core.admission import Admission, Work
+from gateway.core.admission import Work
+from gateway.core.services import Services
 from tritone.transcribe_windows import TranscribeWindow, WindowTranscript
 from tritone.transcript import Transcript
 from tritone.windowing import Window
@@ -15,8 +16,8 @@ from tritone.windowing import Window
 class RecordingPlace:
     """A recording's place at its model, taken when its first window is ready: silence needs no model."""
 
-    def __init__(self, admission: Admission, caller: str, model: str) -> None:
-        self._admission = admission
+    def __init__(self, services: Services, caller: str, model: str) -> None:
+        self._services = services
         self._caller = caller
         self._model = model
         self._lock = asyncio.Lock()
@@ -29,7 +30,9 @@ class RecordingPlace:
         async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
             async with self._lock:
                 if self._work is None:
-                    self._work = self._stack.enter_context(await self._admission.admit(self._model, self._caller))
+                    await self._services.triton.wake(self._model, self._services.settings.request_timeout)
+                    admission = self._services.admission.admit(self._model, self._caller)
+                    self._work = self._stack.enter_context(await admission)
             return await transcribe_one(window, language, background)
 
         return transcribe_window

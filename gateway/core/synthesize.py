@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 
 import numpy as np
 
@@ -131,9 +131,12 @@ async def _admitted(
     """
     seconds = services.settings.first_audio_timeout
     async with aclosing(responses):
-        with await services.admission.admit(model, telemetry.caller, telemetry.expected_seconds) as work:
+        with ExitStack() as held:
             try:
                 async with services.timing.timeout(seconds):
+                    await services.triton.wake(model, seconds)
+                    admission = services.admission.admit(model, telemetry.caller, telemetry.expected_seconds)
+                    work = held.enter_context(await admission)
                     tensors: Tensors | None = await anext(responses)
             except TimeoutError:
                 raise DeadlineExceeded(f"model {model!r} gave no audio within {seconds:g} s") from None

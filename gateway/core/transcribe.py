@@ -169,7 +169,7 @@ async def transcribe(
         stop=audio.stop,
         threads=services.workers.decoding,
     )
-    place = RecordingPlace(services.admission, telemetry.caller, model.id)
+    place = RecordingPlace(services, telemetry.caller, model.id)
     transcripts = transcribe_windows(
         _after(done[-1].start, cuts) if done else cuts,
         place.before(transcribe_one),

@@ -148,6 +148,11 @@ class TritonClient:
                 await server.want(model)
         return min((served.idle_seconds for _, served in known if served.idle_seconds), default=0.0) * _KEEP_SHARE
 
+    async def wake(self, model: str, seconds: float) -> None:
+        """Have the model loaded if it is idle on all servers. Raises `DeadlineExceeded` after so many seconds."""
+        if not self._candidates(model, ()):
+            await self._woken(model, (), seconds)
+
     async def _woken(self, model: str, tried: Collection[Server], seconds: float) -> Server | None:
         """Return a server where the model was idle, once it is loaded there; None if there is none.
 

@@ -65,12 +65,12 @@ async def test_an_idle_model_is_listed_and_ready(gateway: Gateway, sleeper: Slee
 
 async def test_concurrent_requests_wait_for_one_load(gateway: Gateway, triton: FakeTriton, sleeper: Sleeper) -> None:
     sleeper.may_wake.clear()
-    requests = [asyncio.create_task(gateway.http.post(SPEECH, json=HELLO)) for _ in range(3)]
+    requests = [asyncio.create_task(gateway.http.post(SPEECH, json=HELLO)) for _ in range(12)]
     await asyncio.wait_for(sleeper.arrived.wait(), 20)
     assert not triton.calls
     sleeper.may_wake.set()
-    assert [answer.status_code for answer in await asyncio.gather(*requests)] == [200] * 3
-    assert len(triton.calls) == 3
+    assert [answer.status_code for answer in await asyncio.gather(*requests)] == [200] * 12
+    assert len(triton.calls) == 12
 
 
 async def test_a_model_that_cannot_be_loaded_again_is_a_503(gateway: Gateway, sleeper: Sleeper) -> None:
@@ -126,3 +126,13 @@ async def test_a_live_session_keeps_its_model_loaded(gateway: Gateway, triton: F
             sleeper.arrived.clear()
             triton.overrides["whisper-base"] = {"state": "ready", "idle_seconds": 0.1}
     assert set(sleeper.wanted) == {"whisper-base"}
+
+
+async def test_the_load_of_a_model_does_not_count_as_its_pace(gateway: Gateway, sleeper: Sleeper) -> None:
+    sleeper.may_wake.clear()
+    request = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
+    await asyncio.wait_for(sleeper.arrived.wait(), 20)
+    load = gateway.services.admission.load_of("kokoro-82m")
+    assert not load.first.outstanding
+    sleeper.may_wake.set()
+    assert (await request).status_code == 200
