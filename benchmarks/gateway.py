@@ -26,6 +26,7 @@ from faster_whisper import WhisperModel, decode_audio
 from matplotlib import pyplot
 from numpy.typing import NDArray
 
+from benchmarks.preparation import prepare
 from benchmarks.report import quantiles, write
 from gateway.core.triton_client import TritonClient
 from tests.e2e.server import ROOT, Server, serve
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS / "gateway.json")
     parser.add_argument("--plot", type=Path, default=RESULTS / "gateway.png")
     arguments = parser.parse_args()
+    prepare("kokoro-82m", "whisper-base", "silero-vad")
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log") as server:
         figures = asyncio.run(measure(server, 10 if arguments.quick else 100))
     seconds = figures.pop("seconds")

@@ -28,6 +28,7 @@ from typing import Any
 import httpx
 import psutil
 
+from benchmarks.preparation import prepare
 from benchmarks.report import write
 from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
 from tests.e2e.words import ENGLISH, word_error_rate
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=RESULTS / "jobs.json")
     given = parser.parse_args()
+    prepare("kokoro-82m", "whisper-base", "silero-vad")
     figures = run(given.jobs, given.pause, given.seed)
     print(json.dumps(figures, indent=2))
     write(given.json, figures)

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
+from benchmarks.preparation import prepare
 from benchmarks.report import write
 from tests.e2e.server import ROOT, Server, descendants, serve
 from tests.e2e.words import ENGLISH, word_error_rate
@@ -293,6 +294,7 @@ def main() -> None:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--json", type=Path, default=RESULTS / "stt.json")
     arguments = parser.parse_args()
+    prepare(arguments.model, "kokoro-82m", "silero-vad", "test-recordings")
     device = "cuda" if os.environ.get("DEVICE") != "cpu" and ctranslate2.get_cuda_device_count() else "cpu"
     settings: dict[str, Any] = {
         "model": arguments.model,

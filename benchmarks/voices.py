@@ -13,6 +13,7 @@ from typing import Any
 
 import openai
 
+from benchmarks.preparation import prepare
 from benchmarks.report import write
 from tests.e2e.server import ROOT, serve
 from tests.e2e.words import plain, word_error_rate
@@ -65,6 +66,7 @@ def main() -> None:
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--json", type=Path, default=RESULTS / "voices.json")
     arguments = parser.parse_args()
+    prepare(arguments.model, "kokoro-82m", "silero-vad")
     settings = {"TTS_MODES": "kokoro-82m", "STT_MODELS": arguments.model}
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
 
 from supervisor import console, weights
 from supervisor.errors import StartError
@@ -13,16 +17,36 @@ from tritone.checkpoints import UnusableCheckpointError
 
 
 async def prepare(plan: Plan) -> Plan:
-    """Fetch the missing weights and build the missing environments; return the plan to serve.
+    """Fetch the missing weights and build the missing environments, side by side; return the plan to serve.
 
     If the weights of models that are only defaults cannot be fetched, the embedded defaults replace them. Raises
     `StartError`.
     """
+    if plan.fitted:  # the weights decide which environments are needed
+        plan = await _fetch_or_replace(plan)
+        await _fetch_extras(plan)
+        await _build(plan)
+    else:
+        _missing(plan)  # a wrong checkpoint is reported before anything is built
+        await _together(_fetch_all(plan), _build(plan))
+    return plan
+
+
+async def _together(*steps: Coroutine[Any, Any, None]) -> None:
+    """Await all steps. If one fails, stop the others."""
+    tasks = [asyncio.create_task(step) for step in steps]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _fetch_or_replace(plan: Plan) -> Plan:
     try:
         await _fetch_weights(plan)
     except StartError:
-        if not plan.fitted:
-            raise
         embedded = plan.with_embedded_defaults()
         lost = [model.id for model in plan.models if model not in embedded.models]
         if not lost:
@@ -30,20 +54,32 @@ async def prepare(plan: Plan) -> Plan:
         console.info(f"the weights of {', '.join(lost)} cannot be fetched: the embedded defaults are served instead")
         plan = embedded
         await _fetch_weights(plan)
-    await _fetch_extras(plan)
-    await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
     return plan
 
 
+async def _fetch_all(plan: Plan) -> None:
+    await _fetch_weights(plan)
+    await _fetch_extras(plan)
+
+
+async def _build(plan: Plan) -> None:
+    await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
+
+
 async def _fetch_weights(plan: Plan) -> None:
-    try:
-        wanted = weights.wanted(plan.models, plan.catalogue, plan.variables())
-        missing = weights.missing(plan.settings.model_dir, wanted)
-    except (weights.FetchError, UnusableCheckpointError) as error:
-        raise StartError(f"not started: {error}") from None
+    wanted, missing = _missing(plan)
     if missing:
         optional = ["--optional"] * plan.fitted
         await _step(plan, "weights", "supervisor.weights", *optional, *wanted)
+
+
+def _missing(plan: Plan) -> tuple[list[str], list[Path]]:
+    """Return the names of the plan's weights, and the files that are missing. Raises `StartError`."""
+    try:
+        wanted = weights.wanted(plan.models, plan.catalogue, plan.variables())
+        return wanted, weights.missing(plan.settings.model_dir, wanted)
+    except (weights.FetchError, UnusableCheckpointError) as error:
+        raise StartError(f"not started: {error}") from None
 
 
 async def _fetch_extras(plan: Plan) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -40,6 +40,8 @@ class Server:
     triton_grpc_port: int
     triton_metrics_port: int
     log: Path
+    started_after: float = 0.0
+    """Seconds from the start of the process until it was ready."""
 
     @property
     def url(self) -> str:
@@ -73,13 +75,21 @@ class Server:
 @contextmanager
 def serve(log: Path, **settings: str) -> Iterator[Server]:
     """Start a server, wait until it is ready, and stop it at the end."""
+    with serve_clone(ROOT, log, **settings) as server:
+        yield server
+
+
+@contextmanager
+def serve_clone(clone: Path, log: Path, /, **settings: str) -> Iterator[Server]:
+    """Start the server of a clone, wait until it is ready, and stop it at the end."""
     http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
     own = {"JOBS_DIR": str(log.with_name("jobs")), **dict(zip(names, map(str, ports), strict=True))}
     environment = {**os.environ, **own, **settings}
+    started = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [ROOT / "scripts/serve"],
+            [clone / "scripts/serve"],
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -89,7 +99,7 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
     server = Server(process, http, triton_http, triton_grpc, triton_metrics, log)
     try:
         _wait_until_ready(server)
-        yield server
+        yield replace(server, started_after=time.monotonic() - started)
     finally:
         try:
             server.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,37 @@ async def test_a_default_transcription_model_is_replaced_as_well(plan: Plan, ste
 async def test_a_chosen_model_is_not_replaced(plan: Plan, steps: list[list[str]]) -> None:
     with pytest.raises(StartError):
         await prepare(replace(plan, fitted=False))
-    assert len(steps) == 1
+    assert [step[0] for step in steps].count("weights") == 1
+
+
+async def test_environments_are_built_while_weights_are_fetched(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = asyncio.Barrier(2)
+
+    async def step(_plan: Plan, name: str, _module: str, *arguments: str) -> None:
+        if name == "environments" or "kokoro-82m" in arguments:
+            await both.wait()
+
+    monkeypatch.setattr(preparation, "_step", step)
+    async with asyncio.timeout(60):
+        await prepare(replace(plan, models=plan.catalogue.choose(("kokoro",), ("none",)), fitted=False))
+
+
+async def test_a_failed_fetch_stops_the_building_of_environments(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = []
+
+    async def step(_plan: Plan, name: str, _module: str, *_arguments: str) -> None:
+        if name == "weights":
+            await asyncio.sleep(0)
+            raise StartError("no weights")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(name)
+
+    monkeypatch.setattr(preparation, "_step", step)
+    with pytest.raises(StartError, match="no weights"):
+        await prepare(replace(plan, fitted=False))
+    assert stopped == ["environments"]
 
 
 async def test_a_wrong_checkpoint_in_a_setting_is_an_error(
