@@ -16,6 +16,7 @@ from typing import Literal
 
 from tritone.descriptions import WINDOW_SECONDS, SpeechDescription, TranscriptionDescription, Voice
 from tritone.errors import InvalidInput
+from tritone.languages import is_auto
 from tritone.options import Options, check_range, option
 
 __all__ = [
@@ -99,7 +100,9 @@ class SpeechOptions(Options):
         "", doc="A voice of the model, or a mix (see `describe`), in any case. Empty: the default for the language."
     )
     language: str = option(
-        "auto", doc="ISO 639 code, BCP-47 tag or English name. `auto`: the voice's language, or the text's."
+        "auto",
+        absent=is_auto,
+        doc="ISO 639 code, BCP-47 tag or English name. `auto`: the voice's language, or the text's.",
     )
     speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
     instruct: str = option("", doc="The manner of speaking; for VoiceDesign, which needs it, the voice itself.")
@@ -168,6 +171,7 @@ class TranscriptionOptions(Options):
 
     language: str = option(
         "auto",
+        absent=is_auto,
         doc="ISO 639 code, BCP-47 tag or English name. `auto`: detected from the audio; several, separated by commas: "
         "the most probable of these.",
     )

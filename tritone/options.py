@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import NoneType
 from typing import Any, Self, get_args, get_type_hints
@@ -15,12 +15,15 @@ Value = str | bool | int | float
 """The types that a request parameter may have on the wire."""
 
 
-def option(default: Value | None, *, unit: str = "", doc: str, group: str = "") -> Any:
+def option(
+    default: Value | None, *, unit: str = "", doc: str, group: str = "", absent: Callable[[str], bool] | None = None
+) -> Any:
     """Declare a field of an `Options` class with its default and its documentation.
 
-    `group` lets a family support several options by one word, such as `sampling`.
+    `group` lets a family support several options by one word, such as `sampling`. `absent` tells whether a text stands
+    for the default.
     """
-    return field(default=default, metadata={"unit": unit, "doc": doc, "group": group})
+    return field(default=default, metadata={"unit": unit, "doc": doc, "group": group, "absent": absent})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,15 @@ class Options:
         Triton's own parameters (`triton_...`) are skipped.
         """
         types = cls.types()
+        absent = {each.name: each.metadata["absent"] for each in dataclasses.fields(cls)}
         values = {}
         for name, value in parameters.items():
             if name.startswith("triton_"):
                 continue
             if name not in types:
                 raise InvalidInput(name, f"unknown parameter; choose from: {', '.join(types)}")
-            values[name] = _typed(name, value, types[name])
+            if not (isinstance(value, str) and absent.get(name) and absent[name](value)):
+                values[name] = _typed(name, value, types[name])
         options = cls(**values)
         options.check()
         return options

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from tritone.contract import LongTranscriptionOptions, ServerOptions, SpeechOptions, TranscriptionOptions
 from tritone.errors import InvalidInput
+from tritone.languages import is_auto
 from tritone.options import Options, check_range, option
 
 
 @given(
     st.builds(
         LongTranscriptionOptions,
-        language=st.text(),
+        language=st.text().filter(lambda text: not is_auto(text)),
         task=st.sampled_from(["transcribe", "translate"]),
         prompt=st.text(),
         hotwords=st.text(),
@@ -125,10 +126,11 @@ class Example(Options):
     low: int | None = option(None, doc="A number.", group="range")
     high: float | None = option(None, doc="Another one.", group="range")
     flag: bool = option(False, doc="A flag.", group="flags")
+    choice: str = option("auto", doc="A choice.", absent=lambda text: text.lower() in ("", "auto"))
 
 
 def test_type_of_an_option_is_its_annotation_without_none() -> None:
-    assert Example.types() == {"name": str, "low": int, "high": float, "flag": bool}
+    assert Example.types() == {"name": str, "low": int, "high": float, "flag": bool, "choice": str}
 
 
 def test_groups_list_their_options_in_order() -> None:
@@ -150,3 +152,10 @@ def test_value_within_a_range_is_accepted(value: float | None) -> None:
 def test_value_outside_a_range_is_rejected_with_the_range(value: float, high: float, problem: str) -> None:
     with pytest.raises(InvalidInput, match=f"example: {value:g} is out of range; choose {problem}"):
         check_range("example", value, 0, high)
+
+
+@pytest.mark.parametrize(("sent", "read"), [("", "auto"), ("AUTO", "auto"), ("mine", "mine")])
+def test_an_absent_text_stands_for_the_default(sent: str, read: str) -> None:
+    options = Example.from_parameters({"choice": sent})
+    assert options.choice == read
+    assert options.to_parameters() == ({} if read == "auto" else {"choice": read})

@@ -149,7 +149,10 @@ def test_unsupported_option_is_rejected_with_the_models_that_support_it(model):
     assert "whisper-base" in response.error().message()
 
 
-@pytest.mark.parametrize(("language", "accepted"), [("auto", True), ("en", True), ("fr", False), ("en,fr", False)])
+@pytest.mark.parametrize(
+    ("language", "accepted"),
+    [("auto", True), ("Auto", True), ("", True), ("en", True), ("eng", True), ("fr", False), ("en,fr", False)],
+)
 def test_model_without_the_option_language_accepts_only_its_one_language(model, language, accepted):
     model.scripted.description = TranscriptionDescription(("en",), ("transcribe",), ())
     model.finalize()
