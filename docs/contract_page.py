@@ -119,6 +119,7 @@ _DOCUMENT_KEYS: Final[Mapping[str, str]] = {
     "state": "`starting`, `serving` or `stopping`",
     "version": "grows with every change",
     "models": "the models that the server's settings chose, each with the keys below",
+    "gpus": "the GPUs of the models, each with its memory in GB, `used` and `total`; empty on a CPU",
 }
 _MODEL_KEYS: Final[Mapping[str, str]] = {
     "id": "the model's name in Triton and over HTTP",
