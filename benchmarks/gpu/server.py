@@ -93,6 +93,7 @@ def _server(rig: Rig, slots: int) -> Iterator[int]:
         "QWEN_SLOTS": str(slots),
         "QWEN_KV_POSITIONS": str(POSITIONS),
         "QWEN_RUNAWAY_SECONDS": "0",
+        "CALLER_SHARE": "1",
     }
     log = rig.options.out.with_name(f"{rig.options.out.stem}-server.log")
     with log.open("w") as output:

@@ -14,6 +14,8 @@ from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyReques
 
 _PROBES: Final = 4
 """Requests that a model gets at once whatever its pace, which they show; others wait until it is known."""
+_SEVERAL: Final = 2
+"""Requests at once that show a model's pace."""
 _HALF_LIFE: Final = 30.0
 """Seconds of work after which an observation counts half."""
 _REMEMBERED: Final = 60.0
@@ -52,7 +54,7 @@ class ModelLoad:
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self.first = _Pace()
+        self.first = _Pace(least_results=_PROBES - 1)
         """In requests that wait for their first result."""
         self.audio = _Pace()
         """In seconds of audio."""
@@ -132,60 +134,81 @@ class Work:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ModelAtCapacity):
             self._load.full()
-        self._end_wait(answered=False)
-        self._load.audio.remove(self._seconds, done=False)
+        self._end_wait(1)
+        self._load.audio.remove(self._seconds)
         self._load.open -= Counter([self._caller])
         self._load.change()
 
     def progress(self, seconds: float = 0.0) -> None:
         """Note a result, with so many seconds of audio."""
-        self._end_wait(answered=True)
+        if self._waits:
+            self._load.first.done(1)
+        self._end_wait(0)
         done = min(seconds, self._seconds)
-        self._load.audio.remove(done, done=True)
+        self._load.audio.done(done)
         self._seconds -= done
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Leave this work out while its client, and not the model, is waited for."""
-        self._load.audio.remove(self._seconds, done=False)
+        self._load.audio.remove(self._seconds)
         try:
             yield
         finally:
             self._load.audio.add(self._seconds)
 
-    def _end_wait(self, *, answered: bool) -> None:
+    def _end_wait(self, left: float) -> None:
         if self._waits:
             self._waits = False
-            self._load.first.remove(1, done=answered)
+            self._load.first.remove(left)
             self._load.waiting -= Counter([self._caller])
             self._load.change()
 
 
 class _Pace:
-    """Work that is to be done, in any unit, and the units that were done in a second of the recent time with work."""
+    """Work that is to be done, in any unit, and the units that were done in a second of the recent time with work.
 
-    def __init__(self) -> None:
+    Only the time with several requests counts: one alone does not show what a model does at once.
+    """
+
+    def __init__(self, least_results: int = 1) -> None:
+        """The pace is unknown until so many results were counted."""
         self.outstanding = 0.0
+        self._requests = 0
+        self._results_to_come = least_results
         self._busy = self._done = 0.0
         self._at = time.monotonic()
 
     def add(self, units: float) -> None:
+        """Add the work of a request."""
         self._advance()
         self.outstanding += units
+        self._requests += 1
 
-    def remove(self, units: float, *, done: bool) -> None:
+    def remove(self, units: float) -> None:
+        """Take out what is left of the work of a request."""
         self._advance()
         self.outstanding = max(0.0, self.outstanding - units)
-        self._done += units if done else 0.0
+        self._requests -= 1
+
+    def done(self, units: float) -> None:
+        """Note that so much of a request's work was done."""
+        self._advance()
+        self.outstanding = max(0.0, self.outstanding - units)
+        if self._requests >= _SEVERAL:
+            self._done += units
+            self._results_to_come -= 1
 
     def seconds(self, units: float) -> float | None:
-        """Return the seconds until the outstanding work and `units` more are done; None if nothing was done yet."""
+        """Return the seconds until the outstanding work and `units` more are done; None if the pace is unknown."""
         self._advance()
-        return (self.outstanding + units) * self._busy / self._done if self._done else None
+        if self._results_to_come > 0 or not self._done:
+            return None
+        return (self.outstanding + units) * self._busy / self._done
 
     def _advance(self) -> None:
         now = time.monotonic()
-        if self.outstanding > 1e-6:
+        if self._requests >= _SEVERAL:
             kept = 0.5 ** ((now - self._at) / _HALF_LIFE)
             self._busy = self._busy * kept + now - self._at
             self._done *= kept
