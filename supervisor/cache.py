@@ -34,14 +34,17 @@ def cache_folder() -> Path:
 
 def home() -> Path:
     """Return the home of this user; for one without an entry in the user database, a folder that does not exist."""
-    return Path(os.path.expanduser("~"))
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/nonexistent")
 
 
 def _is_writable(folder: Path) -> bool:
     """Return whether `folder` can be written, or made if it is missing."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return os.access(folder, os.W_OK | os.X_OK)
+    return folder != folder.parent and os.access(folder, os.W_OK | os.X_OK)
 
 
 @contextlib.contextmanager

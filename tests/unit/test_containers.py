@@ -32,6 +32,7 @@ IDLE_GRACE = 5
 
 SETTINGS = {name.upper() for settings in (SupervisorSettings, GatewaySettings) for name in settings.model_fields}
 OTHERS = {
+    "LOGNAME",
     *("CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PUBLISH_ADDRESS", "PYTHON", "TRITONE_CACHE"),
     "TRITON_CACHE_DIR",
 }
@@ -225,7 +226,12 @@ def test_the_gateway_and_the_worker_share_the_jobs_on_a_volume_of_their_user() -
         assert f"jobs:{given['environment']['JOBS_DIR']}" in given["volumes"]
     assert service("worker")["command"][-1] == "gateway.jobs"
     folder = service("gateway")["environment"]["JOBS_DIR"]
-    assert any(step.words == f"install -d -o 1000 -g 1000 {folder}" for step in steps("Dockerfile.gateway"))
+    assert any(step.words == f"install -d -o 1000 -g 0 -m 775 {folder}" for step in steps("Dockerfile.gateway"))
+
+
+def test_a_user_of_the_group_0_may_write_the_folders_of_volumes() -> None:
+    (made,) = (step.words for step in steps("Dockerfile.triton") if "install --directory" in step.words)
+    assert "install --directory --owner=1000 --group=0 --mode=0775 /models /var/cache/tritone" in " ".join(made.split())
 
 
 def test_downloads_are_cached_on_the_volume_of_the_models() -> None:

@@ -38,6 +38,6 @@ def test_without_a_home_that_can_be_written_the_cache_is_in_the_clone(
         monkeypatch.delenv("HOME")
         monkeypatch.setattr(os, "getuid", lambda: 4242424)
     else:
+        monkeypatch.setattr(os, "access", lambda *_: False)
         monkeypatch.setenv("HOME", {"no permission": "/proc/nowhere", "read-only": "/sys"}[cause])
-    monkeypatch.setattr(os, "access", lambda *_: False)
     assert cache_folder() == ROOT / ".cache" / "tritone"
