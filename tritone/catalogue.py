@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tritone.families import Family, Kind, Mode, Model, load_all
+from tritone.families import Family, Kind, Model, load_all
 from tritone.settings import Setting
 
 _PREFERENCES: Final = Path(__file__).with_name("preferences.toml")
@@ -33,8 +33,8 @@ class Catalogue:
     """The models chosen by empty settings on a CPU (`cpu`), and the modes chosen by MODEL_TYPE alone (`sized`)."""
     preferences: Mapping[str, tuple[tuple[str, ...], ...]]
     """The models chosen by empty settings on a GPU, by kind (`tts`, `stt`): the first set that fits its memory."""
-    all: Mapping[Kind, tuple[Mode, ...]]
-    """The modes that the word `all` stands for."""
+    all: Mapping[Kind, tuple[str, ...]]
+    """The modes, or the ids of models, that the word `all` stands for."""
     model_types: Mapping[str, tuple[str, ...]]
     """The values of MODEL_TYPE -> the sizes that each stands for."""
 
@@ -128,9 +128,10 @@ class Catalogue:
         wanted: set[str] = set()
         for name in names:
             word = name.lower()
-            found = {model.id for model in models if word in (model.id, *model.names)}
-            for mode in self.all[kind] if word == "all" else (word,):
-                found |= _of_mode(mode, models, sizes)
+            found: set[str] = set()
+            for each in self.all[kind] if word == "all" else (word,):
+                found |= {model.id for model in models if each in (model.id, *model.names)}
+                found |= _of_mode(each, models, sizes)
             if not found and word != "none":
                 known = dict.fromkeys(word for model in models for word in (model.id, *model.names, model.mode))
                 raise UnknownModelError(f"{setting}: {name!r} is unknown; choose from {', '.join(known)}, all, none")

@@ -203,6 +203,14 @@ def test_malformed_extra_family_is_rejected(write_family: WriteFamily) -> None:
         Catalogue.load({"EXTRA_FAMILIES": str(write_family("[models.example-1]"))})
 
 
+def test_all_transcription_models_are_those_whose_weights_are_fetched() -> None:
+    chosen = CATALOGUE.choose(["none"], ["all"])
+    assert [model.id for model in chosen] == [
+        "whisper-base", "whisper-small", "whisper-large-v3-turbo", "whisper-large-v3",
+    ]  # fmt: skip
+    assert [model.id for model in CATALOGUE.choose(["none"], ["omni-awq"])] == ["qwen2.5-omni-7b-awq"]
+
+
 def test_preferences_may_come_from_another_file(tmp_path: Path) -> None:
     file = tmp_path / "preferences.toml"
     file.write_text(

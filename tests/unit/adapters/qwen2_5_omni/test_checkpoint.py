@@ -44,6 +44,15 @@ def test_missing_weight_is_named(plain: Path, tmp_path: Path, name: str) -> None
         Weights.load(folder)
 
 
+def test_checkpoint_with_tied_embeddings_needs_no_head(plain: Path, tmp_path: Path) -> None:
+    folder = edited(plain, tmp_path / "edited", lambda tensors: tensors.pop("thinker.lm_head.weight"))
+    config = json.loads((folder / "config.json").read_text())
+    config["thinker_config"]["text_config"]["tie_word_embeddings"] = True
+    (folder / "config.json").write_text(json.dumps(config))
+    weights = Weights.load(folder)
+    assert weights.head is weights.embedding
+
+
 @pytest.mark.parametrize("kind", ["qweight", "qzeros", "scales"])
 def test_missing_part_of_a_quantised_weight_is_named(awq: Path, tmp_path: Path, kind: str) -> None:
     name = f"thinker.model.layers.0.mlp.up_proj.{kind}"
