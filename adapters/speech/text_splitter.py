@@ -39,8 +39,9 @@ class _Place(NamedTuple):
     """The value of `end`, or a smaller one than that of any word's end."""
 
 
-_HAN_WORD, _IN_NUMBER = 0.5, 0.25
-"""Strengths of a place between two Chinese words, and of a space between the digits of a number."""
+_COUNTED, _HAN_WORD, _IN_NUMBER = 0.75, 0.5, 0.25
+"""Strengths of a space between a number and the word that it counts, of a place between two Chinese words, and of a
+space between the digits of a number."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class _Splitter:
         yield within, Break.SENTENCE
         yield places[max(first, bisect_left(reach, worthwhile)) : near][::-1], Break.CLAUSE
         yield beyond, Break.CLAUSE
-        for weakest in (Break.WORD, _HAN_WORD):
+        for weakest in (Break.WORD, _COUNTED, _HAN_WORD):
             yield within, weakest
             yield beyond, weakest
         yield places[far : bisect_right(reach, longest)], _HAN_WORD
@@ -158,4 +159,5 @@ def _place(match: re.Match[str]) -> _Place:
         return _Place(match.end(), Break.NONE, _IN_NUMBER)
     if text[match.end() : match.end() + 1].isdigit() and _NUMBER_BEFORE.search(text[max(0, before - 5) : before + 1]):
         return _Place(match.end(), Break.NONE, _IN_NUMBER)
-    return _Place(match.end(), end, end)
+    counted = end is Break.WORD and text[before : before + 1].isdigit()
+    return _Place(match.end(), end, _COUNTED if counted else end)

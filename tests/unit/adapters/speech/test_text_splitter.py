@@ -119,6 +119,11 @@ def test_number_or_chinese_word_is_in_one_part(language: str, text: str, whole: 
     assert any(whole in part for part in texts(normalize(text, language)))
 
 
+def test_number_is_in_one_part_with_the_word_that_it_counts() -> None:
+    assert texts(normalize("My flight leaves at 9:00 and lands at 12:00.", "en"))[0] == "My flight leaves at "
+    assert texts("It took us about 45 minutes to get there and 30 hours to get back home.")[0] == "It took us about "
+
+
 def test_year_at_any_place_of_a_chinese_sentence_is_in_one_part() -> None:
     sentence = "我们公司计划在未来几年里逐步扩大国际市场的业务范围并且提高产品质量和服务水平"
     for place in range(len(sentence)):
