@@ -110,10 +110,10 @@ def create(client: httpx.Client, count: int, recordings: Sequence[bytes], callba
         if number % 3:
             recording = ("speech.wav", recordings[number % len(recordings)])
             form = {"model": "whisper-base", "callback_url": callback}
-            response = patiently(client, "POST", "", data=form, files={"file": recording}, headers=headers)
+            response = patiently(client, "POST", "/jobs", data=form, files={"file": recording}, headers=headers)
         else:
             body = {"model": "kokoro-82m", "input": text, "response_format": "wav", "callback_url": callback}
-            response = patiently(client, "POST", "", json=body, headers=headers)
+            response = patiently(client, "POST", "/jobs", json=body, headers=headers)
         texts[response.json()["id"]] = text
     return texts
 
@@ -122,12 +122,12 @@ def judge(client: httpx.Client, texts: dict[str, str]) -> dict[str, int]:
     """Return how many jobs ended in each state, with a right and a wrong result."""
     found: Counter[str] = Counter()
     for job_id, text in texts.items():
-        job = patiently(client, "GET", f"/{job_id}").json()
+        job = patiently(client, "GET", f"/jobs/{job_id}").json()
         found[job["status"]] += 1
         if job["status"] != "completed":
             print(job)
             continue
-        result = patiently(client, "GET", f"/{job_id}/result")
+        result = patiently(client, "GET", f"/jobs/{job_id}/result")
         if job["type"] == "transcription":
             right = word_error_rate([text], [result.json()["text"]]) < 0.3
         else:
@@ -153,7 +153,7 @@ def run(count: int, pause: float, seed: int) -> dict[str, Any]:
         }
         server = stack.enter_context(serve(folder / "serve.log", **NO_NETWORK, **settings))
         recordings = [speak(server, text) for text in ENGLISH[:3]]
-        client = stack.enter_context(httpx.Client(base_url=f"{server.url}/v1/audio/jobs", timeout=60))
+        client = stack.enter_context(httpx.Client(base_url=f"{server.url}/v1/audio", timeout=60))
         began = time.monotonic()
         texts: dict[str, str] = {}
         creator = threading.Thread(target=lambda: texts.update(create(client, count, recordings, callback)))
@@ -190,7 +190,7 @@ def run(count: int, pause: float, seed: int) -> dict[str, Any]:
 
 def unfinished(client: httpx.Client) -> bool:
     """Return whether a job is queued or running."""
-    page = patiently(client, "GET", "", params={"limit": 100}).json()
+    page = patiently(client, "GET", "/jobs", params={"limit": 100}).json()
     return any(job["status"] in UNFINISHED for job in page["data"])
 
 

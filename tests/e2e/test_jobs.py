@@ -17,14 +17,14 @@ PATIENCE = 300.0
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{server.url}/v1/audio/jobs", timeout=60) as client:
+    with httpx.Client(base_url=f"{server.url}/v1/audio", timeout=60) as client:
         yield client
 
 
 def until(http: httpx.Client, job_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Wait until the job is so."""
     deadline = time.monotonic() + PATIENCE
-    while not holds(job := http.get(f"/{job_id}").raise_for_status().json()):
+    while not holds(job := http.get(f"/jobs/{job_id}").raise_for_status().json()):
         assert time.monotonic() < deadline, job
         time.sleep(0.2)
     return dict(job)
@@ -35,7 +35,7 @@ def end(http: httpx.Client, job_id: str) -> dict[str, Any]:
 
 
 def create(http: httpx.Client, **request: Any) -> str:
-    return str(http.post("", **request).raise_for_status().json()["id"])
+    return str(http.post("/jobs", **request).raise_for_status().json()["id"])
 
 
 def test_a_spoken_text_is_transcribed_although_its_worker_is_killed(http: httpx.Client, server: Server) -> None:
@@ -46,21 +46,21 @@ def test_a_spoken_text_is_transcribed_although_its_worker_is_killed(http: httpx.
     worker.kill()
     job = end(http, spoken)
     assert (job["status"], job["model"]) == ("completed", "kokoro-82m"), job
-    audio = http.get(f"/{spoken}/result").raise_for_status()
+    audio = http.get(f"/jobs/{spoken}/result").raise_for_status()
     assert audio.headers["content-type"] == "audio/wav"
 
     heard = create(http, data={"model": "whisper-1"}, files={"file": ("speech.wav", audio.content)})
     job = end(http, heard)
     assert (job["status"], job["model"]) == ("completed", "whisper-base"), job
-    words = http.get(f"/{heard}/result", params={"response_format": "text"}).text.lower().split()
+    words = http.get(f"/jobs/{heard}/result", params={"response_format": "text"}).text.lower().split()
     assert len(set(words) & set(text.lower().split())) > len(set(text.split())) / 2
-    assert "-->" in http.get(f"/{heard}/result", params={"response_format": "srt"}).text
+    assert "-->" in http.get(f"/jobs/{heard}/result", params={"response_format": "srt"}).text
 
 
 def test_a_cancelled_job_ends_at_once_and_its_worker_goes_on(http: httpx.Client) -> None:
     long = create(http, json={"model": "tts-1", "input": " ".join(ENGLISH) * 20, "voice": "alloy"})
     until(http, long, lambda job: job["status"] == "running")
-    assert http.post(f"/{long}/cancel").raise_for_status().json()["status"] == "cancelled"
+    assert http.post(f"/jobs/{long}/cancel").raise_for_status().json()["status"] == "cancelled"
     short = create(http, json={"model": "tts-1", "input": "Yes.", "voice": "alloy"})
     assert end(http, short)["status"] == "completed"
-    assert http.get(f"/{long}").json()["status"] == "cancelled"
+    assert http.get(f"/jobs/{long}").json()["status"] == "cancelled"
