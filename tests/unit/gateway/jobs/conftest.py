@@ -26,6 +26,11 @@ SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGUgdGVzdHM="
 UNFINISHED = ("queued", "running")
 
 
+def multipart(**fields: str) -> dict[str, tuple[None, str]]:
+    """Return the fields of a form without a file as `httpx` sends them in parts."""
+    return {name: (None, value) for name, value in fields.items()}
+
+
 @dataclass
 class Jobs:
     """A gateway with jobs, as a client with the key `alice` sees it."""
@@ -35,6 +40,8 @@ class Jobs:
     """The settings of the store."""
 
     async def post(self, **request: Any) -> httpx.Response:
+        if "data" in request and "files" not in request:
+            request["files"] = multipart(**request.pop("data"))
         return await self.gateway.http.post("/v1/audio/jobs", headers=request.pop("headers", {}), **request)
 
     async def create(self, **request: Any) -> str:

@@ -19,7 +19,7 @@ from gateway.core.jobs.files import JobFiles
 from gateway.core.jobs.janitor import remove_expired
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Serve
-from tests.unit.gateway.jobs.conftest import SECRET, Jobs
+from tests.unit.gateway.jobs.conftest import SECRET, Jobs, multipart
 from tests.unit.gateway.recordings import encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tritone.errors import TritoneError
@@ -196,6 +196,6 @@ async def test_callbacks_and_addresses_are_off_by_default(serve: Serve, tmp_path
         await gateway.follow(triton)
         callback = await gateway.http.post("/v1/audio/jobs", json={**SPEECH, "callback_url": "https://example.com"})
         assert "JOBS_CALLBACK_SECRET" in callback.json()["error"]["message"]
-        data = {"model": "whisper-base", "url": "https://example.com/a.wav"}
-        address = await gateway.http.post("/v1/audio/jobs", data=data)
+        form = multipart(model="whisper-base", url="https://example.com/a.wav")
+        address = await gateway.http.post("/v1/audio/jobs", files=form)
         assert "ALLOW_JOB_URLS" in address.json()["error"]["message"]
