@@ -172,10 +172,13 @@ class _PendingAudio:
     def _append(self, samples: Samples, framed: Samples) -> None:
         if not samples.size:
             return
-        frames = self._gain.raised(framed.reshape(-1, FRAME), len(framed) / LISTEN_RATE)
+        frames = framed.reshape(-1, FRAME)
         silent = float(np.abs(samples).max()) < _SILENT
         # The first silent block is looked at, so that the detector's state is that of silence.
-        probability = np.zeros(len(frames), np.float32) if silent and self._was_silent else self._detect(frames)
+        if silent and self._was_silent:
+            probability = np.zeros(len(frames), np.float32)
+        else:
+            probability = self._detect(self._gain.raised(frames, len(framed) / LISTEN_RATE))
         self._was_silent = silent
         self._pcm = np.concatenate([self._pcm, samples])
         self._probability = np.concatenate([self._probability, probability])

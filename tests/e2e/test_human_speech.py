@@ -89,6 +89,15 @@ def test_studio_recording_has_no_word_errors(client: openai.OpenAI) -> None:
     assert word_error_rate(["Some call me nature, others call me mother nature."], [transcript]) == 0.0, transcript
 
 
+def test_stereo_recording_in_opposite_phase_has_no_word_errors(client: openai.OpenAI) -> None:
+    with wave.open(str(RECORDINGS / "f5-tts" / "basic_ref_en.wav")) as file:
+        rate = file.getframerate()
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").clip(-32767)
+    stereo = wav(np.stack([samples, -samples], axis=1).tobytes(), rate=rate, channels=2, bits=16, kind=1)
+    transcript = client.audio.transcriptions.create(model="whisper-base", file=("a.wav", stereo), language="en").text
+    assert word_error_rate(["Some call me nature, others call me mother nature."], [transcript]) == 0.0, transcript
+
+
 @pytest.mark.parametrize(
     ("field", "text"),
     [("t2s", "对这就是我万人敬仰的太乙真人"), ("s2t", "對這就是我萬人敬仰的太乙真人")],
