@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
@@ -16,6 +17,8 @@ Hong Kong's with its words."""
 
 _TO_SIMPLIFIED: Final = "t2s"
 _CHINESE: Final = frozenset({"zh", "yue"})
+_HAN: Final = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+_KANA_OR_HANGUL: Final = re.compile("[\u3040-\u30ff\uac00-\ud7af]")
 
 Convert = Callable[[str], str]
 
@@ -32,10 +35,18 @@ def converted(transcript: Transcript, config: str) -> Transcript:
 
     The first call with a `config` reads its dictionaries, a quarter of a second: call it in a thread.
     """
-    if transcript.language not in _CHINESE:
+    if not _is_chinese(transcript):
         return transcript
     convert = _converter(config)
     return replace(transcript, segments=tuple(_segment(segment, convert) for segment in transcript.segments))
+
+
+def _is_chinese(transcript: Transcript) -> bool:
+    """Return whether the text is Chinese; where the model names no language, by its characters."""
+    if transcript.language:
+        return transcript.language in _CHINESE
+    text = "".join(segment.text for segment in transcript.segments)
+    return bool(_HAN.search(text)) and not _KANA_OR_HANGUL.search(text)
 
 
 @cache

@@ -67,4 +67,5 @@ class OmniForm(BaseModel):
             options,
             window_seconds=self.segment_duration or segment_seconds,
             optional=("word_timestamps",),
+            script="traditional" if self.enable_s2t else None,
         )

@@ -47,10 +47,17 @@ def test_word_of_which_nothing_is_left_lends_its_time_to_the_word_before() -> No
     assert all(before[1] == after[0] for before, after in pairwise(back))
 
 
-@pytest.mark.parametrize("language", ["ja", "en", "ko", "", "unknown"])
+@pytest.mark.parametrize("language", ["ja", "en", "ko", "unknown"])
 def test_other_languages_stay_as_they_are(language: str) -> None:
     given = transcript(*"发现", language=language)
     assert converted(given, "s2t") is given
+
+
+def test_text_without_a_language_is_chinese_by_its_characters() -> None:
+    assert converted(transcript(*"发现", language=""), "s2t").segments[0].text == "發現"
+    for other in ("发现の", "hello", "발견 发现"):
+        given = transcript(other, language="")
+        assert converted(given, "s2t") is given
 
 
 def test_cantonese_is_chinese() -> None:

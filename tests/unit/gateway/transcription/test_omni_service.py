@@ -15,9 +15,10 @@ from gateway.omni import outputs
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.recordings import encoded, parts
-from tests.unit.gateway.transcription.conftest import FakeWhisper
+from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import Overloaded
+from tritone.transcript import Transcript
 
 RECORDING = encoded(parts(1), "flac", "flac")
 OPTIONS = ("language", "temperature", "repetition_penalty", "max_new_tokens")
@@ -44,6 +45,14 @@ async def test_json_has_the_text_and_the_name_of_its_file(gateway: Gateway) -> N
     assert (body["status"], body["transcription"]) == ("success", "part 0")
     assert re.fullmatch(r"\d{14}\.txt", body["output_file"])
     assert datetime.fromisoformat(body["timestamp"]).tzinfo is not None
+
+
+@pytest.mark.parametrize(("sent", "text"), [("true", "軟件裏"), ("false", "软件里")])
+async def test_chinese_is_written_in_traditional_characters(
+    gateway: Gateway, omni: FakeWhisper, sent: str, text: str
+) -> None:
+    omni.script[0] = Transcript("", 0.0, (segment("软件里"),))
+    assert (await post(gateway, "/transcribe/json", enable_s2t=sent)).json()["transcription"] == text
 
 
 async def test_results_are_kept_in_the_folder_of_the_setting(serve: Serve, tmp_path: Path) -> None:
