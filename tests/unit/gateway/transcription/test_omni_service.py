@@ -117,6 +117,13 @@ async def test_defaults_of_the_service_are_not_forced_upon_other_models(
     assert answer.headers["x-tritone-ignored"] == "mistake, max_new_tokens"
 
 
+@pytest.mark.parametrize("spelling", ["true", "True", "1", "on"])
+async def test_a_browser_sends_booleans_as_text(gateway: Gateway, whisper: FakeWhisper, spelling: str) -> None:
+    whisper.script = {0: Transcript("zh", 0.9, (segment(" 汉语"),))}
+    assert (await post(gateway, "/transcribe/json", enable_s2t=spelling)).json()["transcription"] == "漢語"
+    assert (await post(gateway, "/transcribe/json", enable_s2t="false")).json()["transcription"] == "汉语"
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
