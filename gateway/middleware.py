@@ -8,6 +8,7 @@ import hmac
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Final
 
 from fastapi.responses import Response
 from starlette.datastructures import Headers
@@ -26,6 +27,8 @@ from gateway.errors import (
 )
 from gateway.request_context import sent_keys
 from gateway.surfaces import SurfaceTable
+
+_DISCONNECTS: Final = 2
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +117,18 @@ class ErrorMiddleware:
             surface = self.surfaces.at(scope["path"])
             error = http_error(caught, surface.field_names)
             await surface.error_response(error)(scope, receive, send)
+            await self._until_closed(receive)
+
+    async def _until_closed(self, receive: Receive) -> None:
+        """Wait until the connection of a rejected handshake is closed; uvicorn logs an error if the call ends before.
+
+        uvicorn reports the end of the WebSocket with the response, and once more when the connection is closed.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.timing.linger):
+                for _ in range(_DISCONNECTS):
+                    while (await receive())["type"] != "websocket.disconnect":
+                        pass
 
     async def _send_last_event(self, response: Response, send: Send) -> None:
         """End a stream of events with an error, unless the client has stopped reading."""

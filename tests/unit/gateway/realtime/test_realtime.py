@@ -382,6 +382,14 @@ async def test_a_session_of_another_kind_is_rejected(gateway: Gateway, query: st
     assert set(error) == {"message", "type", "param", "code"}
 
 
+async def test_a_rejected_session_is_no_error_in_the_log(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(websockets.InvalidStatus):
+        async with plain(gateway, "?intent=conversation"):
+            pass
+    assert (await gateway.http.get("/health")).status_code == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_a_websocket_to_another_path_is_a_404(gateway: Gateway) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         async with websockets.connect(gateway.url.replace("http", "ws", 1) + "/v1/nowhere"):
