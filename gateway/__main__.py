@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from tritone.settings import UnusableSettingError
 
 _M_MMAP_THRESHOLD: Final = -3
 """The parameter's number in malloc.h."""
+_MOST_FILES: Final = 65_536
 
 
 def main() -> None:
@@ -37,6 +39,7 @@ def main() -> None:
         _reject(str(error))
     configure_logging(settings.log_level)
     _return_large_blocks()
+    _allow_connections()
     if settings.upload_dir is not None:
         tempfile.tempdir = str(settings.upload_dir)
     limits = ConnectionLimits(header_seconds=settings.header_timeout, send_seconds=settings.send_timeout)
@@ -64,6 +67,13 @@ def main() -> None:
     server.run(sockets)
     if not server.started:
         sys.exit(3)
+
+
+def _allow_connections() -> None:
+    """Raise the limit of open files, often 1,024, which idle connections alone could reach."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, allowed), hard))
 
 
 def _check_upload_dir(folder: Path | None) -> None:

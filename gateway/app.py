@@ -13,13 +13,13 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from gateway import errors
 from gateway.bodies import BodyMiddleware
 from gateway.browsers import BrowserGuardMiddleware, is_loopback
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import DEFAULT_TIMING, Timing, open_services
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.fairness import FairnessMiddleware
+from gateway.framework_errors import framework_error
 from gateway.middleware import (
     ApiKeyMiddleware,
     ErrorMiddleware,
@@ -67,7 +67,7 @@ def create_app(
     app.state.client_secrets = secrets
 
     async def respond(request: Request, error: Exception) -> Response:
-        return table.at(request.url.path).error_response(errors.framework_error(request, error))
+        return table.at(request.url.path).error_response(framework_error(request, error))
 
     app.add_exception_handler(HTTPException, respond)
     app.add_exception_handler(RequestValidationError, respond)

@@ -27,11 +27,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 
 from gateway.core.errors import (
     DeadlineExceeded,
@@ -47,7 +44,6 @@ from gateway.core.errors import (
     StorageFull,
     TooManyRequests,
 )
-from gateway.untrusted_json import MalformedJson
 from tritone.errors import InvalidInput
 
 _RETRY_SECONDS: Final = 1
@@ -303,37 +299,3 @@ def _job_error(error: JobNotFound | JobConflict | JobsUnavailable | StorageFull)
 def openai_response(error: HttpError) -> JSONResponse:
     """Return the error response in OpenAI's form."""
     return JSONResponse(error.body(), error.status, error.headers)
-
-
-def framework_error(request: Request, error: Exception) -> HttpError:
-    """Return the HTTP form of an error of the framework: in routing, parsing or validation."""
-    if isinstance(error, HTTPException):
-        return _from_routing(request, error)
-    assert isinstance(error, RequestValidationError)
-    return _from_validation(request, error)
-
-
-def _from_routing(request: Request, error: HTTPException) -> HttpError:
-    if isinstance(error.__cause__, OSError):
-        return http_error(error.__cause__, {})  # FastAPI calls everything that fails while it reads a body a 400
-    if isinstance(error.__cause__, MalformedJson):
-        return BadRequest(f"body: {error.__cause__}")
-    if error.status_code == 404:
-        return NotFound(f"there is no {request.url.path}; /docs lists the routes")
-    if error.status_code == 405:
-        return MethodNotAllowed(f"{request.method} is not allowed on {request.url.path}", headers=error.headers)
-    return BadRequest(f"the body cannot be read: {error.detail}")
-
-
-def _from_validation(request: Request, error: RequestValidationError) -> HttpError:
-    first = error.errors()[0]
-    where, *path = first["loc"]
-    if first["type"] == "json_invalid":
-        return BadRequest(f"the body is not JSON: {first['ctx']['error']} at character {path[0]}")
-    if where == "body" and not path and isinstance(error.body, bytes):
-        sent = request.headers.get("content-type", "none")
-        return UnsupportedMedia(f"content type {sent!r} is not supported; send application/json")
-    # Pydantic adds the branch of a union to the path; clients know only the field.
-    param = str(path[0]) if path else None
-    message = first["msg"].removeprefix("Value error, ")
-    return BadRequest(f"{param or 'body'}: {message}", param=param)

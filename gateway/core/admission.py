@@ -13,9 +13,9 @@ from typing import Final, Self
 from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyRequests
 
 _PROBES: Final = 4
-"""Requests that a model gets at once whatever its pace, which they show; others wait until it is known."""
+"""Requests that a model gets at once while its pace is unknown; others wait until these show it."""
 _SEVERAL: Final = 2
-"""Requests at once that show a model's pace."""
+"""Requests at once that show a model's pace; so many are always admitted."""
 _HALF_LIFE: Final = 30.0
 """Seconds of work after which an observation counts half."""
 _REMEMBERED: Final = 60.0
@@ -86,7 +86,7 @@ class ModelLoad:
     def check(self, limits: Admission, caller: str, seconds: float) -> None:
         """Raise an error if a request with `seconds` of audio cannot be in time, or is beyond the caller's share."""
         wait = self.first.seconds(1) or 0.0
-        if self.first.outstanding >= _PROBES:
+        if self.first.outstanding >= _SEVERAL:
             if wait > limits.max_wait:
                 raise self._busy(wait - limits.max_wait * _CAUTION)
             own = wait * (self.waiting[caller] + 1) / (self.first.outstanding + 1)

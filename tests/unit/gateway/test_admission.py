@@ -56,7 +56,7 @@ async def admitted(limits: Admission, callers: int) -> list[Work]:
     return [work for work in results if isinstance(work, Work)]
 
 
-@pytest.mark.parametrize(("seconds", "count"), [(0.1, 64), (1.9, 15), (60.0, 4)])
+@pytest.mark.parametrize(("seconds", "count"), [(0.1, 64), (1.9, 15), (60.0, 2)])
 async def test_as_many_wait_as_can_be_in_time(limits: Admission, clock: Clock, seconds: float, count: int) -> None:
     await serve_some(limits, clock, seconds)
     assert len(await admitted(limits, 64)) == count
@@ -94,7 +94,7 @@ async def test_a_model_that_stood_still_is_tried_again(limits: Admission, clock:
         clock.now += 1000
         with place:
             pass
-    assert len(await admitted(limits, 8)) == 4
+    assert len(await admitted(limits, 8)) == 2
 
 
 async def test_while_the_pace_is_unknown_a_few_show_it_and_the_others_wait(limits: Admission, clock: Clock) -> None:
@@ -183,7 +183,7 @@ async def test_of_64_at_once_those_admitted_are_answered_and_the_others_rejected
         answers = await asyncio.gather(*(gateway.http.post(SPEECH, json=HELLO) for _ in range(64)))
     statuses = Counter(answer.status_code for answer in answers)
     assert statuses.keys() == {200, 503}
-    assert statuses[200] >= 4
+    assert statuses[200] >= 2
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in answers if answer.status_code == 503)
 
 

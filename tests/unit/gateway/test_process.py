@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -119,3 +120,12 @@ async def test_a_refused_websocket_is_no_error_in_the_log(process: tuple[asyncio
     assert running_process.stderr
     lines = (await asyncio.wait_for(running_process.stderr.read(), 20)).decode().splitlines()
     assert not [line for line in lines if json.loads(line)["level"] == "error"]
+
+
+async def test_a_gateway_may_hold_more_connections_than_the_shells_limit_of_files(
+    process: tuple[asyncio.subprocess.Process, str],
+) -> None:
+    running, _ = process
+    soft, _ = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft == (65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536))
