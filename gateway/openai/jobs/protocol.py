@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel
 
@@ -18,6 +19,14 @@ class JobProgress(BaseModel):
     """Seconds of audio transcribed or synthesized so far."""
     fraction: float | None
     """The finished part, 0 to 1; null if the whole is not known."""
+
+
+_DEFAULT_VIEW: Final = {"response_format": "json", "granularities": ["segment"], "logprobs": False}
+
+
+def view_of(job: Job) -> Mapping[str, Any]:
+    """Return how the result of a job is shown: as it was requested; a job of another surface has the defaults."""
+    return {**_DEFAULT_VIEW, **job.spec.view}
 
 
 class JobObject(BaseModel):
@@ -46,7 +55,7 @@ class JobObject(BaseModel):
             type=job.spec.kind,
             status=job.status,
             model=job.model or job.spec.model,
-            response_format=job.spec.view["response_format"],
+            response_format=view_of(job)["response_format"],
             created_at=int(job.created),
             started_at=int(job.started) if job.started else None,
             finished_at=int(job.finished) if job.finished else None,

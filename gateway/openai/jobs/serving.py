@@ -14,7 +14,7 @@ from gateway.core.jobs.job import Job
 from gateway.core.jobs.use_cases import CreatedJob, JobOrder
 from gateway.core.services import Services
 from gateway.errors import NotFound
-from gateway.openai.jobs.protocol import JobList, JobObject
+from gateway.openai.jobs.protocol import JobList, JobObject, view_of
 from gateway.openai.jobs.requests import SpeechJobBody, TranscriptionJobForm
 from gateway.openai.response_headers import ignored_header, model_headers
 from gateway.openai.transcription.requests import Granularity, ResponseFormat
@@ -93,7 +93,7 @@ async def result_response(
     if job.spec.kind == "speech":
         return _audio(services, job, response_format)
     known: tuple[ResponseFormat, ...] = get_args(ResponseFormat)
-    name = response_format or job.spec.view["response_format"]
+    name = response_format or view_of(job)["response_format"]
     wanted = next((each for each in known if each == name), None)
     if wanted is None:
         raise InvalidInput("response_format", f"{name[:64]!r} is unknown; choose from: {', '.join(known)}")
@@ -103,13 +103,13 @@ async def result_response(
         await use_cases.transcription_result(services, job),
         wanted,
         model_headers(job.model, ()),
-        granularities=granularities or job.spec.view["granularities"],
-        with_logprobs=job.spec.view["logprobs"],
+        granularities=granularities or view_of(job)["granularities"],
+        with_logprobs=view_of(job)["logprobs"],
     )
 
 
 def _audio(services: Services, job: Job, response_format: str | None) -> Response:
-    made = job.spec.view["response_format"]
+    made = view_of(job)["response_format"]
     if response_format not in (None, made):
         raise InvalidInput("response_format", f"the job was created with {made}, and has no other format")
     return FileResponse(

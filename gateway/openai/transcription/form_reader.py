@@ -19,6 +19,8 @@ from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.request_context import services_of
 
 FORM: Final = "multipart/form-data"
+_URL_ENCODED: Final = "application/x-www-form-urlencoded"
+"""A form without a file, for the fields that name one elsewhere."""
 _JSON: Final = "application/json"
 _MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
 """Largest text field: 10 s of uncompressed stereo, 32 bits at 96 kHz, in base64 (`known_speaker_references`)."""
@@ -73,7 +75,7 @@ class _FormRequest(Request):
         """Read the form. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
         sent = self.headers.get("content-type", "none")
         kind = sent.partition(";")[0].strip().lower()
-        if kind == FORM:
+        if kind in (FORM, _URL_ENCODED):
             form = await self.form(max_part_size=_MAX_TEXT_BYTES)
         elif kind == _JSON:
             limit = (await services_of(self)).settings.max_upload_bytes

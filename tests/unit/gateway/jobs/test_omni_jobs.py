@@ -50,6 +50,15 @@ async def test_a_job_is_processing_and_then_completed_with_its_text(jobs: Jobs, 
     assert await status(jobs, job_id) == state
 
 
+async def test_a_job_is_listed_among_the_others(jobs: Jobs) -> None:
+    job_id = await begin(jobs)
+    await end(jobs, job_id)
+    listed = (await jobs.gateway.http.get("/v1/audio/jobs")).json()["data"]
+    assert (job_id, "json") in {(job["id"], job["response_format"]) for job in listed}
+    assert (await jobs.result(job_id)).json()["text"] == "part 0 part 1"
+    assert (await jobs.result(job_id, response_format="verbose_json")).json()["segments"]
+
+
 async def test_a_job_without_audio_fails_with_the_reason(jobs: Jobs) -> None:
     state = await end(jobs, await begin(jobs, ("talk.wav", b"no audio")))
     assert state["status"] == "failed"

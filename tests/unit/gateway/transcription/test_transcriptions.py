@@ -352,6 +352,7 @@ async def test_an_upload_over_the_limit_is_too_large(serve: Serve) -> None:
     [
         ("application/json", 400),
         ("audio/wav", 415),
+        ("application/x-www-form-urlencoded", 400),
         ("multipart/form-data", 400),
         ("multipart/form-data; boundary=abc", 400),
     ],
