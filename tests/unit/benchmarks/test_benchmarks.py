@@ -37,7 +37,7 @@ def test_the_script_and_the_pages_name_every_benchmark() -> None:
     assert usage
     known = set(usage[1].split(" | "))
     commands = {path.stem for path in (ROOT / "benchmarks").glob("*.py") if "argparse" in path.read_text()}
-    assert commands | {"gpu", "perf_analyzer"} == known
+    assert commands | {"faults", "gpu", "perf_analyzer"} == known
     assert names("benchmarks/README.md", r"^\| `(\w+)`") == known
     assert names("README.md", r"^\| `scripts/bench (\w+)`") == known
 
