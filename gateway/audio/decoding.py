@@ -30,6 +30,8 @@ _FRAME_SECONDS: Final = 60
 """The longest frame of any codec."""
 _BYTES_PER_SECOND: Final = 192_000 * 2 * 4
 """The most decoded bytes a second, on average: stereo at 192 kHz in 32 bits."""
+_MOST_FRUITLESS: Final = 16
+"""Parts of a file in a row without audio, after which the rest is not tried; a chained file may have a million."""
 
 
 class AudioFile:
@@ -113,10 +115,15 @@ class AudioFile:
     def _frames(self) -> Iterator[av.AudioFrame]:
         """Yield the frames as they are decoded, from each part of the file with audio."""
         for start in starts(self._file):
+            fruitless = 0
             for part in parts_from(self._file, start):
+                before = self._decoded
                 # Junk behind the audio is no error; that nothing could be decoded is one, in the end.
                 with suppress(av.FFmpegError):
                     yield from self._frames_of(part)
+                fruitless = 0 if self._decoded > before else fruitless + 1
+                if fruitless == _MOST_FRUITLESS or self._stopped.is_set():
+                    break
             if self._decoded:
                 return
 

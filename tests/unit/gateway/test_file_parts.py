@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Final
+from typing import Any, Final
 
+import av
 import numpy as np
 import pytest
 
@@ -80,6 +81,22 @@ def test_damaged_link_does_not_affect_the_others() -> None:
     link = recording("opus")
     pcm = decoded(link + link[:60] + bytes(300) + link)
     assert 2 <= round(len(pcm) / RATE) <= 4
+
+
+def test_file_of_links_without_audio_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = 0
+    av_open = av.open
+
+    def count(*args: Any, **options: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return av_open(*args, **options)
+
+    monkeypatch.setattr(av, "open", count)
+    first, second = (b"OggS\0" + bytes([flag]) + bytes(20) + b"\x01\x01x" for flag in (2, 0))
+    with pytest.raises(InvalidInput, match="could not be decoded as audio"):
+        decoded(5000 * (first + second))
+    assert 0 < opened < 1000
 
 
 @pytest.mark.parametrize("size", [0, 1000, 2**28 - 1])
