@@ -35,9 +35,10 @@ class _CalendarRules:
         day, month = _any_of(language.days, english), _any_of(language.short_months, english)
         between = rf"(?:\.? ?[-–] ?|{'' if english else '[.]'} {self._to} )"
         self._spans = [re.compile(rf"(?<!\w)({each}){between}({each})(?:\.{_NO_END}|(?!\w))") for each in (day, month)]
-        dot = r"\.?" if english else r"\."
+        dated = "|".join([*map(re.escape, language.months), month, "/"])
+        dot, dated = (r"\.?", "") if english else (r"\.", rf"(?= (?:{dated})|/|(?:er|º|°)?(?: de)? (?:{dated}))")
         self._day = re.compile(
-            rf"(?<!\w)({day})(?:{dot}(?=,? \d{{1,2}}(?!\d))|\.(?=,? (?:at|às|das|a las|à|alle|ore|de|en|को)\b))"
+            rf"(?<!\w)({day})(?:{dot}(?=,? \d{{1,2}}(?!\d){dated})|\.(?=,? (?:at|às|das|a las|à|alle|ore|de|en|को)\b))"
         )
         after = r"(?![\w.])" if english else r"(?= (?:de )?\d{4})"
         self._month = re.compile(rf"(?<![\w.,/-])(\d{{1,2}}(?:er|º|°)?(?: de)? )({month})(?:\.{_NO_END}|{after})")

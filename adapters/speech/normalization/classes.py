@@ -166,6 +166,7 @@ class _Rules:
                 r"(?<=[\w)]) [-−–] (?=[\w(]{1,12}(?: [-+−*/×÷–] [\w(]{1,12}){0,6} ?=)", f" {words['minus']} ", text
             )
             text = re.sub(r"(?<![\w.,-])(\d{1,9})[-−](?=\d{1,9} ?=)", rf"\1 {words['minus']} ", text)
+        text = re.sub(r"(?<=[=+] )(\d{1,9})[-−](?=\d)", rf"\1 {words['minus']} ", text)
         signs = (("+", "plus"), ("÷", "divided"), ("=", "equals"), ("<", "less"), (">", "greater"), ("×", "times"))
         for sign, word in signs:
             text = re.sub(around.format(rf" ?\{sign} ?"), f" {words[word]} ", text) if sign in text else text
@@ -182,6 +183,8 @@ class _Rules:
     def _between(self, match: re.Match[str]) -> str:
         """Return a range or a score; a smaller number after a hyphen with spaces is subtracted, except in a score."""
         word = self.words["to"]
+        if match[1] == match[2] == "50":
+            return "50 50"
         if " - " in match[0] and not _PLAYED.search(match.string, max(0, match.start() - 40), match.start()):
             first, second = (self.language.plain(match[n].rstrip("%")) for n in (1, 2))
             if re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?", first) and float(first) > float(second):

@@ -67,7 +67,7 @@ def write_out(text: str, language: Language) -> str:
         text = re.sub(r"\b((?:ratio|odds|scale)(?: of| is| was)?) (\d{1,4}):(\d{1,4})\b", r"\1 \2 to \3", text)
         text = re.sub(r"\b([Tt]he|[Oo]n the) the (?=\d)", r"\1 ", text)
         text = re.sub(
-            r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)/(7)(?:/(365))?(?![\w/])",
+            r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)[/-](7)(?:[/-](365))?(?![\w/])",
             lambda m: " ".join(filter(None, m.groups())),
             text,
         )
