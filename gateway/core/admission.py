@@ -96,7 +96,7 @@ class ModelLoad:
         if self.audio.outstanding and work > limits.work_timeout * _CAUTION:
             raise self._busy(work - limits.work_timeout * _CAUTION)
         recent = time.monotonic() - self._full_at < _REMEMBERED
-        if recent and self.open[caller] >= max(_PROBES, math.ceil(self._capacity * limits.share)):
+        if recent and limits.share < 1 and self.open[caller] >= max(_PROBES, math.ceil(self._capacity * limits.share)):
             raise TooManyRequests(f"{self.open[caller]} of your requests are at {self.model!r} already", 1.0)
 
     def full(self) -> None:
@@ -135,6 +135,9 @@ class Work:
         if isinstance(error, ModelAtCapacity):
             self._load.full()
         self._end_wait(1)
+        if error is None:  # it made less audio than expected
+            self._load.audio.done(self._seconds)
+            self._seconds = 0.0
         self._load.audio.remove(self._seconds)
         self._load.open -= Counter([self._caller])
         self._load.change()

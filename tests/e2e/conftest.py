@@ -66,5 +66,9 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",
         STT_MODELS="none",
         CPU_THREADS="1",
+        # The tests fill the models' own queues, all from one address, however slow the machine is.
+        CALLER_SHARE="1",
+        MAX_WAIT="600",
+        FIRST_AUDIO_TIMEOUT="600",
     ) as server:
         yield server

@@ -142,6 +142,15 @@ async def test_long_texts_count_by_their_length(limits: Admission, clock: Clock)
     await limits.admit(MODEL, "three", 50.0)
 
 
+async def test_speech_that_is_shorter_than_expected_does_not_slow_the_estimate(limits: Admission, clock: Clock) -> None:
+    for work in [await limits.admit(MODEL, "other", 100.0) for _ in range(4)]:
+        with work:
+            clock.now += 1.0
+            work.progress(0.3)
+    for number in range(8):
+        await limits.admit(MODEL, f"caller {number}", 100.0)
+
+
 async def test_a_client_that_reads_slowly_does_not_slow_the_estimate(limits: Admission, clock: Clock) -> None:
     await serve_some(limits, clock, 10.0, audio=10.0)
     with await limits.admit(MODEL, "slow", 250.0) as slow:
