@@ -185,7 +185,8 @@ class Environment:
                 step.wait()
                 raise
         if step.returncode:
-            raise BuildError(f"environment {self.name} could not be built:\n{''.join(tail).rstrip()}")
+            hint = f"\n{installer.SETTING}=pip builds it with pip" if tool.uv else ""
+            raise BuildError(f"environment {self.name} could not be built:\n{''.join(tail).rstrip()}{hint}")
 
     def _relink(self) -> None:
         fresh = self.link.with_name(f".{self.name}.{os.getpid()}")

@@ -63,7 +63,7 @@ def test_every_package_has_a_wheel(group: str, machine: str, tmp_path: Path, pyt
     files = together()[group]
     pins = [pin for file in files for pin in (*requirements.pins(file), *requirements.constraints(file).values())]
     state = [PYTHON, machine, EMBEDDED, *sorted(set(pins))]
-    cache = pytestconfig.cache
+    cache = getattr(pytestconfig, "cache", None)
     if cache and cache.get(f"wheels/{group}-{machine}", None) == state:
         return  # resolved before, and nothing has changed since
     packages = resolve(files, f"{machine}-{EMBEDDED if group == 'triton' else CONTAINER}", tmp_path)

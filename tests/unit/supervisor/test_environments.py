@@ -188,6 +188,7 @@ def test_a_failed_build_shows_the_output_of_the_installer_and_leaves_nothing(
     assert status == 1
     assert "environment tiny could not be built:\n" in said
     assert reason in said
+    assert ("TRITONE_INSTALLER=pip builds it with pip" in said) == (tool == "uv")
     assert clone.built == []
 
 
