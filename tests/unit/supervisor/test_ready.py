@@ -18,6 +18,7 @@ from supervisor.served_document import DocumentWriter
 from supervisor.settings import Settings
 from tests.ports import free_ports
 from tritone.catalogue import Catalogue
+from tritone.served import ModelState
 
 
 @pytest.fixture
@@ -57,8 +58,19 @@ def dead() -> set[str]:
 
 
 @pytest.fixture
+def states() -> dict[str, ModelState]:
+    """The states of models that are not ready."""
+    return {}
+
+
+@pytest.fixture
 def check(
-    monkeypatch: pytest.MonkeyPatch, settings: Callable[..., Settings], runs: Path, loaded: set[str], dead: set[str]
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Callable[..., Settings],
+    runs: Path,
+    loaded: set[str],
+    dead: set[str],
+    states: dict[str, ModelState],
 ) -> Callable[[int], int]:
     """Return the exit status for a run of the default models with a Triton on every address of a port."""
     names = sorted(loaded)
@@ -73,7 +85,7 @@ def check(
                 (folder / "model_repository" / name).mkdir(parents=True)
             document = DocumentWriter(folder / "served.json", Plan(given, catalogue, "cpu", models))
             for model in models:
-                document.set_model(model.id, "loading" if model.id in dead else "ready")
+                document.set_model(model.id, "loading" if model.id in dead else states.get(model.id, "ready"))
         monkeypatch.setattr(ready, "Settings", lambda: given)
         return ready.main()
 
@@ -91,6 +103,14 @@ def test_a_model_that_is_not_loaded_is_named(
     loaded.remove(model)
     assert check(triton) == 1
     assert capsys.readouterr().err == f"not ready: {model}\n"
+
+
+def test_the_check_passes_while_a_model_is_idle(
+    check: Callable[[int], int], triton: int, loaded: set[str], states: dict[str, ModelState]
+) -> None:
+    states["kokoro-82m"] = "idle"
+    loaded.remove("kokoro-82m")
+    assert check(triton) == 0
 
 
 def test_a_model_with_a_dead_stub_is_named_though_triton_calls_it_ready(

@@ -300,6 +300,7 @@ def test_a_dead_triton_is_started_again_with_its_models_and_the_gateway_is_kept(
 def test_a_worker_is_started_again_however_often_it_dies(supervisor: Supervisor) -> None:
     supervisor.start(FAST="1", MAX_RESTARTS="0", JOBS="true")
     supervisor.wait_for_output("stop with Ctrl-C")
+    supervisor.wait_until(partial(supervisor.has_more, "worker: start", 0))
     for _ in range(2):
         started = supervisor.events.count("worker: start")
         os.kill(supervisor.child("worker"), signal.SIGKILL)
