@@ -70,5 +70,6 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         CALLER_SHARE="1",
         MAX_WAIT="600",
         FIRST_AUDIO_TIMEOUT="600",
+        REQUEST_TIMEOUT="7200",
     ) as server:
         yield server
