@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -12,7 +13,11 @@ SERVER = ("supervisor", "gateway", "triton", "windowing")
 
 
 def prepare(*weights: str, environments: tuple[str, ...] = ("kokoro", "whisper")) -> None:
-    """Fetch the weights and build the environments that are missing. Raises `SystemExit` if one cannot be had."""
+    """Fetch the weights and build the environments that are missing. Raises `SystemExit` if one cannot be had.
+
+    From here on SIGTERM ends the benchmark as Ctrl-C does, and its servers with it.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     command = [sys.executable, "-m", "supervisor.environments"]
     fetch = ["supervisor", "-m", "supervisor.weights", *weights]
     for arguments in (["--build", *SERVER, *environments], fetch):
