@@ -54,7 +54,7 @@ class OmniShape:
 
 
 TINY = OmniShape(128, 256, 2, 4, 2, encoder_width=32, encoder_layers=2, group_size=32)
-THIN = OmniShape(512, 1536, 28, 4, 2, encoder_width=64, encoder_layers=32)
+THIN = OmniShape(256, 512, 28, 4, 2, encoder_width=32, encoder_layers=32)
 """As many layers as the real one, but narrow: its speed is that of the steps around the products."""
 
 OMNI_SHAPES: Mapping[str, OmniShape] = {"tiny": TINY, "thin": THIN}
