@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gateway.core.errors import JobConflict, JobNotFound, ModelUnavailable
+from gateway.core.errors import JobConflict, JobNotFound, ModelUnavailable, StorageFull
 from gateway.core.jobs import speech, transcription
 from gateway.core.jobs.callbacks import check_callback, check_url
 from gateway.core.jobs.files import RESULT, JobFiles, is_id, new_id, pieces_of
@@ -165,7 +165,8 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
     spec = replace(spec, fingerprint=digest.hexdigest())
     try:
         job = await store.create(job_id, order.owner, spec)
-    except BaseException:
+    except StorageFull:
+        # After any other error the job may be there all the same, and needs its file.
         files.discard(job_id, spec.upload)
         raise
     if job.spec.upload != spec.upload:  # the same request came twice at once, and the other was faster

@@ -14,7 +14,9 @@ from typing import Any
 import openai
 import pytest
 
+from gateway.core.errors import JobsUnavailable
 from gateway.core.jobs.database import SERIALIZER, database_url
+from gateway.core.jobs.dbos_store import DbosStore
 from gateway.core.jobs.files import JobFiles
 from gateway.core.jobs.janitor import remove_expired
 from tests.fake_triton import FakeTriton
@@ -164,6 +166,22 @@ async def test_a_full_disk_is_reported_and_leaves_no_job(jobs: Jobs, monkeypatch
     response = await jobs.post(json=SPEECH)
     assert response.status_code == 507
     assert await jobs.ids() == before
+
+
+async def test_a_job_whose_creation_lost_its_answer_runs_all_the_same(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = DbosStore.create
+
+    async def lose(*given: Any) -> Any:
+        await create(*given)
+        raise JobsUnavailable("the connection broke behind the commit")
+
+    headers = {"idempotency-key": "lost answer"}
+    monkeypatch.setattr(DbosStore, "create", lose)
+    assert (await jobs.post(json=SPEECH, headers=headers)).status_code == 503
+    monkeypatch.undo()
+    assert (await jobs.end(await jobs.create(json=SPEECH, headers=headers)))["status"] == "completed"
 
 
 async def test_expired_jobs_are_removed_with_their_files(jobs: Jobs) -> None:
