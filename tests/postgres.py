@@ -62,8 +62,19 @@ class Postgres:
     def start(self) -> None:
         """Start the server, and wait until it accepts connections."""
         options = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"]
+        # It must not outlive tests that are killed.
         self._server = subprocess.Popen(
-            [self._programs / "postgres", "-D", self._folder / "data", "-p", str(self._port), *options],
+            [
+                "setpriv",
+                "--pdeathsig",
+                "KILL",
+                self._programs / "postgres",
+                "-D",
+                self._folder / "data",
+                "-p",
+                str(self._port),
+                *options,
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
