@@ -181,7 +181,7 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     transformers.logging.set_verbosity_error()  # it warns of the vision, which is not there
-    shape, tokens = (TINY, 8) if arguments.quick else (THIN, 16)
+    shape, tokens = (TINY, 8) if arguments.quick else (THIN, 40)
     with tempfile.TemporaryDirectory() as folder:
         write_omni_checkpoint(Path(folder, "checkpoint"), shape)
         load_before = os.getloadavg()[0]
