@@ -70,6 +70,7 @@ async def test_the_job_of_another_key_is_unknown(jobs: Jobs) -> None:
     job_id = await begin(jobs)
     answer = await jobs.gateway.http.get(f"/omni/status/{job_id}", headers={"authorization": "Bearer bob"})
     assert (answer.status_code, answer.json().keys()) == (404, {"status", "error"})
+    await end(jobs, job_id)  # its windows are no calls of the next test
 
 
 @pytest.mark.parametrize("job_id", ["nothing", "job_0", "..%2F..%2Fetc"])
