@@ -147,8 +147,12 @@ class Scheduler(Generic[S]):
             while not self._closing:
                 open_streams = [stream for stream in self._waiting if not stream.is_closed]
                 unprepared = [stream for stream in open_streams if not stream.is_prepared]
-                if unprepared and len(open_streams) - len(unprepared) < most:
-                    return min(unprepared, key=_priority)
+                if unprepared:
+                    chosen = min(unprepared, key=_priority)
+                    # One that waits behind `chosen` is no reason to let it wait.
+                    before = [s for s in open_streams if s.is_prepared and _priority(s) <= _priority(chosen)]
+                    if len(before) < most:
+                        return chosen
                 self._changed.wait()
             return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -193,6 +194,10 @@ def test_windows_in_the_background_wait_for_the_others(plain: Path) -> None:
         holding = submit(engine, sound(0.5, 200), partial_text=True, seed=1)
         assert holding.first.wait(WAIT)
         clients = [send("later", background=True), send("later", background=True), send("first", background=False)]
+        end = time.monotonic() + WAIT
+        while not any(s.sink is clients[2] and s.is_prepared for s in engine._scheduler.open_streams()):
+            assert time.monotonic() < end
+            time.sleep(0.001)
         holding.closed = True
         engine._scheduler.wake()
         for client in clients:
