@@ -480,7 +480,8 @@ async def test_a_client_that_disconnects_cancels_its_turns(
             while not request_lines():  # noqa: ASYNC110 - the line is written behind the last event
                 await asyncio.sleep(0.01)
     (line,) = request_lines()
-    assert (line["status"], line["model"], line["audio_seconds"]) == (101, "whisper-base", pytest.approx(2.0, abs=0.01))
+    assert (line["status"], line["model"]) == (101, "whisper-base")
+    assert 1 <= line["audio_seconds"] <= 2.01, "what was read before the client left"
 
 
 @pytest.mark.parametrize(
