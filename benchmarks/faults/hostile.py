@@ -66,12 +66,18 @@ async def damaged_media(uploads: int, seed: int) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _gateway() -> AsyncIterator[str]:
-    """Run a gateway, a process of its own, in front of fake models; yield its address."""
+    """Run a gateway, a process of its own, in front of fake models; yield its address.
+
+    It logs little: nobody reads its pipe.
+    """
 
     async def transcribe(call: Call) -> AsyncIterator[Tensors]:
         yield Transcript("en", 0.9, ()).to_columns()
 
     handlers: dict[str, Handler] = {"kokoro-82m": FakeSpeech(), "whisper-base": transcribe}
     with tempfile.TemporaryDirectory() as folder:
-        async with FakeTriton(handlers) as triton, running(triton.address, Path(folder), MODEL_DIR=MODELS) as (_, url):
+        async with (
+            FakeTriton(handlers) as triton,
+            running(triton.address, Path(folder), MODEL_DIR=MODELS, LOG_LEVEL="ERROR") as (_, url),
+        ):
             yield url
