@@ -14,6 +14,7 @@ from supervisor.silence import idleness
 from supervisor.stubs import stubs_of
 
 _NEW_SECONDS = 1.0
+"""Between two looks for the stubs of a load that has begun."""
 
 
 async def load_unless_stuck(load: Callable[[], Awaitable[None]], server: int, model: str, *, tries: int = 3) -> None:

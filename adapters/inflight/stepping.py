@@ -20,7 +20,7 @@ S_contra = TypeVar("S_contra", bound=Schedulable, contravariant=True)
 
 
 class Loop(Protocol[S_contra]):
-    """What a step does."""
+    """The work of one step of an engine."""
 
     faults: int
     """Streams that ended by an internal error."""

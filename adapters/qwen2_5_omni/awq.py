@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 _ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
-"""The output, of each eight, whose weight is in the i-th four bits."""
+"""The i-th four bits of a number hold the weight of this one of its eight outputs."""
 _INNER_TILES = 8
-"""Of torch's layout for CUDA."""
+"""A parameter of torch's layout of 4-bit weights on CUDA."""
 
 
 @dataclass(frozen=True, eq=False)

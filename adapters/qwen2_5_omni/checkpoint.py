@@ -29,9 +29,9 @@ class Config:
 
     audio_token: int
     audio: Mapping[str, Any]
-    """Of the audio encoder."""
+    """The configuration of the audio encoder."""
     text: Mapping[str, Any]
-    """Of the decoder."""
+    """The configuration of the decoder."""
     group_size: int
     """Inputs that share a scale in an AWQ checkpoint; 0: the checkpoint is not quantised."""
 

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from http.client import HTTPException
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from tools.containers.console import Failure
@@ -59,7 +59,7 @@ def status(url: str, path: str) -> int:
             return int(answer.status)
     except HTTPError as error:
         return error.code
-    except (OSError, URLError, HTTPException):
+    except (OSError, HTTPException):
         return 0
 
 
