@@ -90,9 +90,10 @@ def install() -> tuple[Path, Path]:
             unpacked.replace(binary)
     carried = next((ROOT / "envs" / "triton").glob("lib/python3.*/site-packages/nvidia_pytriton.libs"))
     for name, pattern in {"libb64.so.0d": "libb64-*", "libcudart.so.12": "libcudart-*"}.items():
-        link = libraries / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(next(carried.glob(pattern)))
+        # Beside and renamed: another process may load the library or make the same link.
+        beside = libraries / f".{name}.{os.getpid()}"
+        beside.symlink_to(next(carried.glob(pattern)))
+        beside.replace(libraries / name)
     return binary, libraries
 
 

@@ -88,7 +88,8 @@ class DbosStore:
         )
         rows.sort(key=_order, reverse=True)
         if after:
-            rows = [row for row in rows if _order(row) < (round(after.created * 1000), after.id)]
+            behind = (round(after.created * 1000), after.spec.ordered, after.id)
+            rows = [row for row in rows if _order(row) < behind]
         return [await self._job(client, row) for row in rows[:limit]]
 
     async def cancel(self, job: Job) -> None:
@@ -190,8 +191,10 @@ async def _reported(work: Awaitable[T]) -> T:
         raise JobsUnavailable(str(error)) from error
 
 
-def _order(row: WorkflowStatus) -> tuple[int, str]:
-    return row.created_at or 0, row.workflow_id
+def _order(row: WorkflowStatus) -> tuple[int, float, str]:
+    """Return what a list is sorted by. SQLite before 3.42 dates rows to the second alone."""
+    spec: dict[str, Any] = row.input["args"][1] if row.input else {}
+    return row.created_at or 0, spec.get("ordered", 0.0), row.workflow_id
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -30,6 +30,8 @@ class JobSpec:
     """A hash of everything that the client sent, to compare a repeated request with the first."""
     view: Mapping[str, Any] = field(default_factory=dict)
     """What the surface that created the job needs to show it."""
+    ordered: float = 0.0
+    """When the client ordered it, in Unix seconds: the order of jobs that the database dates to the same second."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -162,7 +163,7 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
     else:
         upload = await asyncio.to_thread(files.add_upload, job_id, _hashed(pieces_of(source), digest))
         spec = replace(spec, upload=upload)
-    spec = replace(spec, fingerprint=digest.hexdigest())
+    spec = replace(spec, fingerprint=digest.hexdigest(), ordered=time.time())
     try:
         job = await store.create(job_id, order.owner, spec)
     except StorageFull:
