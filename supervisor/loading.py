@@ -1,16 +1,18 @@
-"""Loading of the models into a running Triton, at the start and after the death of a stub."""
+"""Loading of the models into a running Triton: at the start, after the death of a stub, and when one is added."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
 
-from supervisor import command_secret, console
+from supervisor import command_secret, console, preparation
+from supervisor.added_models import AddedModels, Build
 from supervisor.control import Control, LoadError, UnreachableError
 from supervisor.errors import StartError
+from supervisor.finetuned import Checkpoint, changes, scan
 from supervisor.idle import IdleWatch, metrics_reader
 from supervisor.plan import Plan
 from supervisor.processes import Process, ProcessDiedError
@@ -21,6 +23,8 @@ from supervisor.silence import silence
 from supervisor.steps import logged
 from supervisor.stubs import Stub, stubs_of
 from supervisor.stuck_load import load_unless_stuck
+from tritone.catalogue import UnknownModelError
+from tritone.checkpoints import UnusableCheckpointError
 from tritone.families import Model
 
 _POLL = 0.05
@@ -33,18 +37,19 @@ _FAILED_LOADS = 3
 class ModelLoader:
     """Loads the models of a plan, and records their states and descriptions in the served document."""
 
-    def __init__(self, plan: Plan, secret: str, document: DocumentWriter) -> None:
+    def __init__(self, plan: Plan, secret: str, document: DocumentWriter, build: Build = preparation.build) -> None:
         self._models = {model.id: model for model in plan.loaded}
+        self._added = AddedModels(plan, document, build)
         self._address = plan.settings.triton_grpc_address
         self._secret = secret
         self._document = document
         settings = plan.settings
-        timeouts = {model.id: settings.idle_seconds(model.id) for model in plan.models}
         callers = [model.id for model in plan.loaded if model.interface == "long_transcription"]
-        self._idle = IdleWatch(metrics_reader(settings.triton_metrics_address), document.path, timeouts, callers)
+        self._timeouts = {model.id: settings.idle_seconds(model.id) for model in plan.models}
+        self._idle = IdleWatch(metrics_reader(settings.triton_metrics_address), document.path, self._timeouts, callers)
 
     async def load_all(self, server: Process) -> None:
-        """Wait for the server, and load all models at once. Raises `StartError`."""
+        """Wait for the server, and load all models at once, and then the added ones. Raises `StartError`."""
         async with self._control() as control:
             await until(partial(_server_ready, control))
             if not command_secret.hide(server.pid, self._secret):
@@ -55,17 +60,71 @@ class ModelLoader:
                         loads.create_task(self._load(control, server, model))
             except ExceptionGroup as failed:
                 raise StartError("\n".join(f"not started: {error}" for error in failed.exceptions)) from None
+            found = scan(self._added.model_dir)
+            await asyncio.gather(*(self._add(control, server, *each) for each in found.items()))
 
     async def keep(self, server: Process) -> None:
         """Load each model again when one of its stubs dies or is silent, and kill the server if that is silent.
 
-        Models are loaded side by side. Raises `ProcessDiedError` if a model cannot be loaded again.
+        Models are loaded side by side. Checkpoints that appear below MODEL_DIR/finetuned are loaded, and those that
+        disappear are unloaded. Raises `ProcessDiedError` if a model cannot be loaded again.
         """
         async with self._control() as control:
             await together(
                 kill_when_silent(server, control.server_live),
                 *(self._keep(control, server, model) for model in self._models.values()),
+                self._follow(control, server),
             )
+
+    async def _follow(self, control: Control, server: Process) -> None:
+        """Keep the added models, and load and unload them as their checkpoints appear and disappear."""
+        async with asyncio.TaskGroup() as group:
+
+            def keep(model: Model) -> asyncio.Task[None]:
+                return group.create_task(self._keep(control, server, model))
+
+            keeping = {model.id: keep(model) for model in self._added.models.values()}
+            async with aclosing(changes(self._added.model_dir, self._added.known)) as seen:
+                async for change in seen:
+                    for id_ in change.gone:
+                        await self._remove(control, server, id_, keeping.pop(id_, None))
+                    for id_, checkpoint in change.new.items():
+                        if model := await self._add(control, server, id_, checkpoint):
+                            keeping[id_] = keep(model)
+
+    async def _add(self, control: Control, server: Process, id_: str, checkpoint: Checkpoint) -> Model | None:
+        """Load an added model. Returns None where it cannot be; the reason is logged."""
+        try:
+            model = await self._added.prepare(id_, checkpoint)
+            self._timeouts[id_] = self._added.idle_seconds(id_)
+            await self._load(control, server, model)
+        except (LoadError, StartError, UnknownModelError, UnusableCheckpointError, OSError) as error:
+            await _unless_dead(server)
+            console.error(f"{id_} is not served from {checkpoint.folder}: {error}")
+            with suppress(LoadError):
+                await control.unload(id_)
+            self._added.fail(id_)
+            return None
+        return model
+
+    async def _remove(self, control: Control, server: Process, id_: str, keeping: asyncio.Task[None] | None) -> None:
+        """Unload an added model after the requests that it has."""
+        if keeping:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        if model := self._added.forget(id_):
+            with stubs_of(server.pid, id_) as stubs:
+                try:
+                    await control.unload(id_)
+                except LoadError as error:
+                    await _unless_dead(server)
+                    console.error(f"{id_} could not be unloaded: {error}")
+                    return
+                await _end_of(stubs, id_)
+                await _unless_dead(server)
+                _release(stubs)
+            self._added.remove(model)
+            console.info(f"{id_} is not served any more: its checkpoint is gone")
 
     def _control(self) -> Control:
         return Control(self._address, self._secret)

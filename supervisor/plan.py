@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from supervisor import extra_models, gpus
+from supervisor import extra_models, finetuned, gpus
 from supervisor.environments import ROOT
 from supervisor.model_selection import Selection, select_for_cpu, select_for_gpu
 from supervisor.settings import Settings, inherited
 from tritone.catalogue import Catalogue, UnknownModelError
+from tritone.checkpoints import UnusableCheckpointError, template_of
 from tritone.families import Family, Model
 
 Device = Literal["cpu", "cuda"]
@@ -37,6 +39,8 @@ class Plan:
     """An extra model's id -> the id of the catalogue's model that it is like."""
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     """An extra model's id -> its checkpoint's folder."""
+    added: Sequence[Model] = ()
+    """The models below MODEL_DIR/finetuned at the time of the plan; they are loaded after the chosen ones."""
     decided: Mapping[str, str] = field(default_factory=dict)
     """Settings of the families that the GPU's memory decides, by name."""
     fitted: bool = False
@@ -56,24 +60,51 @@ class Plan:
         checkpoints = extra_models.find(settings, repository)
         templates = extra_models.templates(checkpoints, catalogue)
         catalogue = catalogue.with_extra(templates, {id_: str(folder) for id_, folder in checkpoints.items()})
-        extra = [catalogue.models[id_] for id_ in templates]
+        plan = cls(settings, catalogue, "cpu", [], repository, templates=templates, checkpoints=checkpoints)
+        added = plan._added()
+        extra = [*(catalogue.models[id_] for id_ in templates), *added]
         device, selection = _select(settings, catalogue, extra, environ)
-        plan = cls(settings, catalogue, device, [], repository, templates=templates, checkpoints=checkpoints)
         models = plan._with_extra(selection.models)
-        if not models:
+        served = {model.id for model in (*models, *added)}
+        if not served:
             raise UnknownModelError("TTS_MODES and STT_MODELS choose no model")
-        if unknown := settings.model_instances.keys() - {model.id for model in models}:
+        if unknown := settings.model_instances.keys() - served:
             raise UnknownModelError(f"MODEL_INSTANCES: not served: {', '.join(sorted(unknown))}")
-        if unknown := settings.idle_timeout.keys() - {"", *(model.id for model in models)}:
+        if unknown := settings.idle_timeout.keys() - {"", *served}:
             raise UnknownModelError(f"IDLE_TIMEOUT: not served: {', '.join(sorted(unknown))}")
         fitted = device == "cuda" and not ((settings.tts_modes or settings.model_type) and settings.stt_models)
-        return replace(plan, models=models, decided=selection.variables, fitted=fitted, notes=selection.notes)
+        return replace(
+            plan,
+            device=device,
+            models=models,
+            added=added,
+            decided=selection.variables,
+            fitted=fitted,
+            notes=selection.notes,
+        )
 
     def with_embedded_defaults(self) -> Plan:
         """Return this plan with the defaults of a machine without GPU instead of the models that no setting chooses."""
         settings = self.settings
         models = self.catalogue.choose(settings.tts_modes, settings.stt_models, model_type=settings.model_type)
         return replace(self, models=self._with_extra(models), decided={}, fitted=False)
+
+    def with_checkpoint(self, id_: str, folder: Path) -> Plan:
+        """Return this plan with the checkpoint in `folder` as the last of its models, under the name `id_`.
+
+        Raises `UnknownModelError` for a name that is taken, and `UnusableCheckpointError`.
+        """
+        if id_ in self.catalogue.models or id_ in self.catalogue.aliases:
+            raise UnknownModelError(f"the name {id_!r} is already in use: rename the folder")
+        templates = {id_: template_of(folder, self.catalogue).id}
+        catalogue = self.catalogue.with_extra(templates, {id_: str(folder)})
+        return replace(
+            self,
+            catalogue=catalogue,
+            models=[*self.models, catalogue.models[id_]],
+            templates={**self.templates, **templates},
+            checkpoints={**self.checkpoints, id_: folder},
+        )
 
     @property
     def loaded(self) -> list[Model]:
@@ -88,7 +119,7 @@ class Plan:
     @property
     def environments(self) -> list[str]:
         """The environments of all parts, each once."""
-        names = [model.environment for model in self.loaded]
+        names = [model.environment for model in (*self.loaded, *self.added)]
         names += ["gateway"] * self.settings.gateway
         names += ["triton"] * (self.settings.installed_triton is None)
         return list(dict.fromkeys(names))
@@ -103,6 +134,14 @@ class Plan:
         }
         # By default CUDA orders GPUs by speed; nvidia-smi, and so CUDA_VISIBLE_DEVICES here, by their bus.
         return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", **inherited(), **settled}
+
+    def _added(self) -> list[Model]:
+        """Return the models of the usable checkpoints below MODEL_DIR/finetuned; the loader reports the others."""
+        found = []
+        for id_, checkpoint in finetuned.scan(self.settings.model_dir).items():
+            with suppress(UnknownModelError, UnusableCheckpointError):
+                found.append(self.with_checkpoint(id_, checkpoint.folder).models[-1])
+        return found
 
     def _with_extra(self, models: Sequence[Model]) -> list[Model]:
         """Return the models and the extra ones, in the catalogue's order."""

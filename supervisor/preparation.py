@@ -25,10 +25,10 @@ async def prepare(plan: Plan) -> Plan:
     if plan.fitted:  # the weights decide which environments are needed
         plan = await _fetch_or_replace(plan)
         await _fetch_extras(plan)
-        await _build(plan)
+        await build(plan)
     else:
         _missing(plan)  # a wrong checkpoint is reported before anything is built
-        await _together(_fetch_all(plan), _build(plan))
+        await _together(_fetch_all(plan), build(plan))
     return plan
 
 
@@ -62,7 +62,8 @@ async def _fetch_all(plan: Plan) -> None:
     await _fetch_extras(plan)
 
 
-async def _build(plan: Plan) -> None:
+async def build(plan: Plan) -> None:
+    """Build the environments of the plan that are missing. Raises `StartError`."""
     await _step(plan, "environments", "supervisor.environments", "--build", *plan.environments)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from supervisor import model_config
@@ -19,14 +20,24 @@ _COUNT = re.compile(r"\bcount:\s*\d+")
 
 def lay_out(folder: Path, plan: Plan) -> Path:
     """Create the repository below `folder`: configurations are rewritten, code is linked or generated."""
-    repository = folder / REPOSITORY
     for model in plan.loaded:
-        target = repository / model.id
-        (target / "configs").mkdir(parents=True)
-        for path, text in _configurations(model, plan).items():
-            (target / path).write_text(configured(text, model, plan, folder / DOCUMENT), encoding="utf-8")
-        _add_code(target, model, plan)
-    return repository
+        lay_out_model(folder, model, plan)
+    return folder / REPOSITORY
+
+
+def lay_out_model(folder: Path, model: Model, plan: Plan) -> None:
+    """Create a model's folder in the repository below `folder`, in place of one that is there."""
+    target = folder / REPOSITORY / model.id
+    remove_model(folder, model)
+    (target / "configs").mkdir(parents=True)
+    for path, text in _configurations(model, plan).items():
+        (target / path).write_text(configured(text, model, plan, folder / DOCUMENT), encoding="utf-8")
+    _add_code(target, model, plan)
+
+
+def remove_model(folder: Path, model: Model) -> None:
+    """Remove a model's folder from the repository below `folder`, if it is there."""
+    shutil.rmtree(folder / REPOSITORY / model.id, ignore_errors=True)
 
 
 def configured(config: str, model: Model, plan: Plan, document: Path) -> str:
@@ -37,7 +48,7 @@ def configured(config: str, model: Model, plan: Plan, document: Path) -> str:
     parameters = {}
     if template := plan.templates.get(model.id):
         parameters["template"] = template
-    if plan.settings.extra_models.get(model.id):
+    if model.id in plan.checkpoints and plan.settings.extra_models.get(model.id) != "":
         parameters["checkpoint"] = str(plan.checkpoints[model.id])
     if model.kind == "companion":
         parameters["document"] = str(document)

@@ -12,6 +12,7 @@ from typing import Final
 
 from supervisor import console
 from supervisor.plan import Plan
+from tritone.families import Model
 from tritone.served import Description, GpuMemory, ModelState, ServedDocument, ServedModel, ServerState
 
 _RETRY_SECONDS: Final = 1.0
@@ -23,19 +24,9 @@ class DocumentWriter:
 
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
-        self._models = {
-            model.id: ServedModel(
-                model.id,
-                model.kind,
-                model.mode,
-                model.owner,
-                "loading",
-                aliases=plan.catalogue.ranks(model.id),
-                voice_aliases=model.voice_aliases,
-                idle_seconds=plan.settings.idle_seconds(model.id),
-            )
-            for model in plan.models
-        }
+        self._models = {model.id: _loading(model, plan) for model in plan.models}
+        self._expected: dict[str, ServedModel] = {}
+        """Models that are not in the document until they are ready."""
         self._state: ServerState = "starting"
         self._gpus: tuple[GpuMemory, ...] = ()
         # Unix seconds, so that a client that waits for a change does not take this run's version for an earlier run's.
@@ -53,8 +44,20 @@ class DocumentWriter:
             self._gpus = gpus
             self._write()
 
+    def expect(self, model: Model, plan: Plan) -> None:
+        """Add a model of `plan` to the document as soon as it is ready."""
+        self._expected[model.id] = _loading(model, plan)
+
+    def remove_model(self, id_: str) -> None:
+        """Remove a model from the document, if it is there."""
+        self._expected.pop(id_, None)
+        if self._models.pop(id_, None):
+            self._write()
+
     def set_model(self, id_: str, state: ModelState, description: Description | None = None) -> None:
         """Change a model's state, and its description if one is given. An id that is not chosen is ignored."""
+        if state == "ready" and id_ in self._expected:
+            self._models[id_] = self._expected.pop(id_)
         if id_ not in self._models:
             return  # companions are loaded, but not served to gateways
         known = self._models[id_]
@@ -102,6 +105,19 @@ class DocumentWriter:
         fresh = self.path.with_name(f".{self.path.name}")
         fresh.write_text(document.to_json(), encoding="utf-8")
         os.replace(fresh, self.path)
+
+
+def _loading(model: Model, plan: Plan) -> ServedModel:
+    return ServedModel(
+        model.id,
+        model.kind,
+        model.mode,
+        model.owner,
+        "loading",
+        aliases=plan.catalogue.ranks(model.id),
+        voice_aliases=model.voice_aliases,
+        idle_seconds=plan.settings.idle_seconds(model.id),
+    )
 
 
 def read_document(path: Path) -> ServedDocument | None:

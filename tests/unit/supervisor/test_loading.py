@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import os
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -25,6 +18,7 @@ from supervisor.processes import ProcessDiedError
 from supervisor.served_document import DocumentWriter, read_document
 from supervisor.settings import Settings
 from tests.unit.supervisor.control_stand_in import DESCRIPTION, SECRET, Triton
+from tests.unit.supervisor.stub_stand_ins import THIS, Stubs
 from tritone.catalogue import Catalogue
 from tritone.served import Description, ModelState, ServedModel
 from tritone.wanted import want
@@ -73,35 +67,6 @@ def loader(plan: Plan, document: RecordedWriter) -> ModelLoader:
     return ModelLoader(plan, SECRET, document)
 
 
-class Stubs:
-    """Children of this process, in place of stubs; the status of a dead one is never collected meanwhile."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.running: dict[str, list[subprocess.Popen[bytes]]] = {}
-        self.regions: dict[str, list[Path]] = {}
-
-    async def start(self, model: str, count: int = 1) -> None:
-        for _ in range(count):
-            self._start(model)
-
-    def _start(self, model: str) -> None:
-        script = self._folder / model / "1" / "model.py"
-        script.parent.mkdir(parents=True, exist_ok=True)
-        script.write_text("import time; time.sleep(600)")
-        region = Path("/dev/shm", f"tritone-test-{uuid.uuid4()}")
-        region.touch()
-        self.regions.setdefault(model, []).append(region)
-        self.running.setdefault(model, []).append(subprocess.Popen([sys.executable, script, region.name]))
-
-    def end(self) -> None:
-        for stub in itertools.chain(*self.running.values()):
-            stub.kill()
-            stub.wait()
-        for region in itertools.chain(*self.regions.values()):
-            region.unlink(missing_ok=True)
-
-
 @pytest.fixture
 def stubs(tmp_path: Path, triton: Triton) -> Iterator[Stubs]:
     """The stubs of all models; one is started at each load."""
@@ -116,10 +81,6 @@ def served(path: Path) -> ServedModel:
     assert document
     (model,) = document.models
     return model
-
-
-THIS: Any = SimpleNamespace(pid=os.getpid(), kill=lambda reason: None, has_ended=False)
-"""This process in place of Triton: the stubs are its children."""
 
 
 async def keep(loader: ModelLoader) -> None:
