@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tritone import emotions
 from tritone.descriptions import WINDOW_SECONDS, SpeechDescription, TranscriptionDescription, Voice
 from tritone.interface import DataType, Interface, Tensor
 from tritone.languages import is_auto
@@ -82,6 +83,13 @@ class SpeechOptions(Options):
     )
     speed: float = option(1.0, unit="ratio", doc="Within the model's `speed_range` (see `describe`).")
     instruct: str = option("", doc="The manner of speaking; for VoiceDesign, which needs it, the voice itself.")
+    emotions: str = option(
+        "",
+        unit="JSON",
+        to_json=emotions.to_json,
+        doc=f"Weights from 0 to 1 of emotions: 8 numbers in this order, or an object with these names: "
+        f"{', '.join(emotions.EMOTIONS)}. Qwen3-TTS adds words for the strongest ones to `instruct`.",
+    )
     ref_text: str = option("", doc="The words of `ref_audio`, needed unless `x_vector_only` is set.")
     x_vector_only: bool = option(
         False, doc="Take only the timbre from `ref_audio`, not the manner; `ref_text` is then not used."

@@ -16,14 +16,22 @@ Value = str | bool | int | float
 
 
 def option(
-    default: Value | None, *, unit: str = "", doc: str, group: str = "", absent: Callable[[str], bool] | None = None
+    default: Value | None,
+    *,
+    unit: str = "",
+    doc: str,
+    group: str = "",
+    absent: Callable[[str], bool] | None = None,
+    to_json: Callable[[Any], str] | None = None,
 ) -> Any:
     """Declare a field of an `Options` class with its default and its documentation.
 
     `group` lets a family support several options by one word, such as `sampling`. `absent` tells whether a text stands
-    for the default.
+    for the default. `to_json` is for an option that is a JSON text: it takes this text, or the list or object that it
+    stands for, and returns the text in its usual form, or raises `InvalidInput`.
     """
-    return field(default=default, metadata={"unit": unit, "doc": doc, "group": group, "absent": absent})
+    metadata = {"unit": unit, "doc": doc, "group": group, "absent": absent, "to_json": to_json}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +46,19 @@ class Options:
         Triton's own parameters (`triton_...`) are skipped.
         """
         types = cls.types()
-        absent = {each.name: each.metadata["absent"] for each in dataclasses.fields(cls)}
+        declared = {each.name: each.metadata for each in dataclasses.fields(cls)}
         values = {}
         for name, value in parameters.items():
             if name.startswith("triton_"):
                 continue
             if name not in types:
                 raise InvalidInput(name, f"unknown parameter; choose from: {', '.join(types)}")
-            if not (isinstance(value, str) and absent.get(name) and absent[name](value)):
-                values[name] = _typed(name, value, types[name])
+            absent, to_json = declared[name]["absent"], declared[name]["to_json"]
+            if isinstance(value, str) and absent and absent(value):
+                continue
+            values[name] = _typed(name, value, types[name])
+            if to_json and values[name]:
+                values[name] = to_json(values[name])
         options = cls(**values)
         options.check()
         return options

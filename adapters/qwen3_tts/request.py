@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
+from adapters.speech.emotion_words import with_emotions
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput
@@ -38,6 +39,7 @@ class QwenRequest:
     language: str
     """The checkpoint's name of the language, or `auto`."""
     instruct: str
+    """The client's, and words for its emotions."""
     reference: NDArray[np.float32] | None
     """The voice to clone: mono samples (n,) at 24 kHz."""
     reference_text: str | None
@@ -79,7 +81,7 @@ class QwenRequest:
             text_tokens=text_tokens,
             speaker=(request.voice or speaker).lower(),
             language="auto" if language == "auto" else checkpoint.languages[language],
-            instruct=options.instruct.strip(),
+            instruct=with_emotions(options.instruct, options.emotions, language=language, text=request.text),
             reference=request.ref_audio,
             reference_text=None if options.x_vector_only else options.ref_text.strip(),
             options=options,

@@ -22,7 +22,7 @@ TEXT = "The harbour was quiet."
 REFERENCE = (0.2 * np.sin(np.arange(2 * SPEECH_RATE) * 0.04)).astype(np.float32)
 PARAMETERS: dict[str, dict[str, Any]] = {
     "qwen3-tts-0.6b": {"voice": "Vivian", "language": "Korean"},
-    "qwen3-tts-1.7b": {"voice": "uncle_fu", "instruct": "Whisper it."},
+    "qwen3-tts-1.7b": {"voice": "uncle_fu", "instruct": "Whisper it.", "emotions": '{"fear": 0.5}'},
     "qwen3-tts-1.7b-design": {"instruct": "A calm, low voice."},
     "qwen3-tts-0.6b-clone": {"ref_audio": REFERENCE, "ref_text": "Some words."},
     "qwen3-tts-1.7b-clone": {"ref_audio": REFERENCE, "x_vector_only": True},
@@ -146,6 +146,7 @@ def test_concurrent_requests_are_synthesized_together(synthesize: Synthesize) ->
         ("qwen3-tts-0.6b", {"voice": "alloy"}, "voice: 'alloy' is unknown; choose from: .*vivian"),
         ("qwen3-tts-0.6b", {"language": "klingon"}, "language: 'klingon' is not supported"),
         ("qwen3-tts-0.6b", {"max_new_tokens": 1}, "max_new_tokens: 1 is out of range"),
+        ("qwen3-tts-1.7b", {"emotions": "[1, 0]"}, "emotions: 2 weights; give 8 numbers"),
         ("qwen3-tts-1.7b", {"speed": 2.0}, "speed: not supported by this model; .*kokoro-82m"),
         ("qwen3-tts-1.7b-design", {}, "instruct: this model needs it"),
         ("qwen3-tts-1.7b-design", {"voice": "Vivian"}, "voice: not supported by this model"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, create_model
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, WithJsonSchema, create_model
 
 from tritone.contract import SpeechOptions
+from tritone.errors import InvalidInput
 
 _OWN: Final = frozenset({"voice", "speed", "describe"})
 """Options that are no field of the body, or one that OpenAI declares in another way."""
@@ -36,9 +37,29 @@ def _none_if_blank(value: Any) -> Any:
 
 OptionalText = Annotated[Text | None, BeforeValidator(_none_if_blank)]
 """Text that clients may leave empty instead of out."""
+_JSON_SCHEMA: Final = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": {"type": "number"}},
+        {"type": "array", "items": {"type": "number"}},
+        {"type": "string", "description": "The text of one of these."},
+        {"type": "null"},
+    ]
+}
 _Int64 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """The integers that a request to Triton can carry; the contract limits them further."""
 _TYPES: Final[Mapping[type, Any]] = {str: OptionalText, bool: bool | None, int: _Int64 | None, float: float | None}
+
+
+def _json_field(to_json: Callable[[Any], str]) -> Any:
+    """Return the type of an option that is a JSON text: the body may hold the list or object itself."""
+
+    def text(value: Any) -> Any:
+        try:
+            return None if value is None else to_json(value)
+        except InvalidInput as error:
+            raise ValueError(error.problem) from None
+
+    return Annotated[str | None, BeforeValidator(text), BeforeValidator(_none_if_blank), WithJsonSchema(_JSON_SCHEMA)]
 
 
 def with_option_fields(name: str, base: type[BaseModel]) -> type[BaseModel]:
@@ -48,9 +69,9 @@ def with_option_fields(name: str, base: type[BaseModel]) -> type[BaseModel]:
     for option in dataclasses.fields(SpeechOptions):
         if option.name in _OWN:
             continue
-        unit = option.metadata["unit"]
+        unit, to_json = option.metadata["unit"], option.metadata["to_json"]
         fields[option.name] = (
-            _TYPES[types[option.name]],
+            _json_field(to_json) if to_json else _TYPES[types[option.name]],
             Field(
                 None,
                 max_length=_MAX_CHARS_OF.get(option.name, _MAX_CHARS) if types[option.name] is str else None,

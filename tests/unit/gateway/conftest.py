@@ -63,8 +63,8 @@ def qwen(*options: str, speakers: tuple[str, ...] = ()) -> SpeechDescription:
 
 QWEN = {
     "qwen3-tts-0.6b": qwen("voice", speakers=_SPEAKERS),
-    "qwen3-tts-1.7b": qwen("voice", "instruct", speakers=_SPEAKERS),
-    "qwen3-tts-1.7b-design": qwen("instruct"),
+    "qwen3-tts-1.7b": qwen("voice", "instruct", "emotions", speakers=_SPEAKERS),
+    "qwen3-tts-1.7b-design": qwen("instruct", "emotions"),
     "qwen3-tts-0.6b-clone": qwen("ref_text", "x_vector_only"),
     "qwen3-tts-1.7b-clone": qwen("ref_text", "x_vector_only"),
 }

@@ -76,6 +76,36 @@ async def test_every_option_reaches_a_model_that_supports_it(qwen_gateway: Gatew
     assert (call.parameters, ignored) == (fields, [])
 
 
+@pytest.mark.parametrize(
+    "emotions", [{"Happiness": 0.8, "anger": 1}, [0.8, 0, 0, 0, 0, 1, 0, 0], '{"anger": 1, "happiness": 0.8}']
+)
+async def test_emotions_reach_the_model_as_the_text_of_their_weights(
+    qwen_gateway: Gateway, triton: FakeTriton, emotions: Any
+) -> None:
+    call, ignored = await synthesize(qwen_gateway, triton, emotions=emotions)
+    assert (call.parameters, ignored) == ({"emotions": '{"happiness": 0.8, "anger": 1.0}'}, [])
+
+
+@pytest.mark.parametrize("model", [CUSTOM, SMALL])
+@pytest.mark.parametrize(
+    ("emotions", "problem"),
+    [
+        ({"joy": 1}, "'joy' is unknown; give 8 numbers from 0 to 1"),
+        ({"anger": 2}, "2 is no weight of anger"),
+        ([0.5, 0.5], "2 weights"),
+        ([0] * 8, "all weights are 0"),
+        (7, "7 is neither a list nor an object"),
+        ("cheerful", "is not JSON"),
+    ],
+)
+async def test_bad_emotions_are_rejected_whether_or_not_the_model_follows_them(
+    qwen_gateway: Gateway, model: str, emotions: Any, problem: str
+) -> None:
+    error = await rejection(qwen_gateway, model=model, emotions=emotions)
+    assert error["param"] == "emotions"
+    assert problem in error["message"]
+
+
 async def test_openais_instructions_become_the_option_instruct(qwen_gateway: Gateway, triton: FakeTriton) -> None:
     answer = await qwen_gateway.openai.audio.speech.create(
         model=CUSTOM, voice="nova", input="Hello.", instructions="Softly.", response_format="pcm"
@@ -98,7 +128,7 @@ async def test_a_mix_is_no_voice_of_a_model_that_mixes_none(qwen_gateway: Gatewa
 
 @pytest.mark.parametrize("empty", ["", " \n", None])
 async def test_an_empty_field_counts_as_not_given(qwen_gateway: Gateway, triton: FakeTriton, empty: str | None) -> None:
-    names = ("voice", "instructions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")
+    names = ("voice", "instructions", "emotions", "language", "ref_audio", "ref_text", "x_vector_only", "seed")
     fields = {name: empty for name in names if empty is None or name not in ("x_vector_only", "seed")}
     call, ignored = await synthesize(qwen_gateway, triton, instruct="Softly.", **fields)
     assert (call.parameters, ignored) == ({"instruct": "Softly."}, [])
@@ -114,6 +144,7 @@ async def test_the_language_auto_is_not_sent(qwen_gateway: Gateway, triton: Fake
     [
         ({"model": SMALL, "voice": "Ryan", "instruct": "Softly."}, ["instruct"]),
         ({"model": SMALL, "instructions": "Softly."}, ["instructions"]),
+        ({"model": SMALL, "emotions": {"anger": 0.5}}, ["emotions"]),
         ({"model": DESIGN, "instruct": "A calm voice.", "voice": "alloy"}, ["voice"]),
         ({**CLONING, "voice": "nobody", "instructions": "Softly."}, ["voice", "instructions"]),
         ({"model": CUSTOM, "ref_text": "x", "x_vector_only": True, "x": 1}, ["ref_text", "x_vector_only", "x"]),

@@ -18,6 +18,16 @@ def test_voice_design_requires_instruct(voice_design: PackageRunner) -> None:
         voice_design.check(request(instruct=" "))
 
 
+def test_emotions_are_part_of_the_instruction(custom_voice: PackageRunner, voice_design: PackageRunner) -> None:
+    emotions = '{"anger": 0.9}'
+    assert custom_voice.check(request(emotions=emotions)).instruct == "Sound very angry."
+    assert custom_voice.check(request(emotions=emotions, language="ko")).instruct == "매우 화난 목소리로 말해 주세요."
+    designed = voice_design.check(request(emotions=emotions, instruct="A low voice"))
+    assert designed.instruct == "A low voice. Sound very angry."
+    with pytest.raises(InvalidInput, match="instruct: this model needs it"):
+        voice_design.check(request(emotions=emotions))
+
+
 def test_voice_clone_requires_ref_audio(voice_clone: PackageRunner) -> None:
     with pytest.raises(InvalidInput, match="ref_audio: this model needs it"):
         voice_clone.check(request(ref_text="Some words."))
