@@ -16,6 +16,7 @@ from supervisor.environments import ROOT
 
 QWEN = "tests/unit/adapters/qwen3_tts"
 OMNI = "tests/unit/adapters/qwen2_5_omni"
+TRAINING = "tests/unit/finetuning/training"
 UNIT = ["-m", "pytest", "-m", "not weights"]
 RECORDER = """#!/bin/sh
 # Writes its arguments down, a line a call, and exits with the status that STATUS_<environment> names.
@@ -46,16 +47,35 @@ def run(script: str, python: Path, *arguments: str, **variables: str) -> tuple[i
 @pytest.mark.parametrize(
     ("arguments", "calls"),
     [
-        ([], [["dev", *UNIT, "tests/unit"], ["qwen", *UNIT, OMNI, QWEN]]),
-        (["-k", "a or b"], [["dev", *UNIT, "-k", "a or b", "tests/unit"], ["qwen", *UNIT, "-k", "a or b", OMNI, QWEN]]),
+        ([], [["dev", *UNIT, "tests/unit"], ["qwen", *UNIT, OMNI, QWEN, TRAINING]]),
+        (
+            ["-k", "a or b"],
+            [
+                ["dev", *UNIT, "-k", "a or b", "tests/unit"],
+                ["qwen", *UNIT, "-k", "a or b", OMNI, QWEN, TRAINING],
+            ],
+        ),
         (["tests/unit/tritone", "-x"], [["dev", *UNIT, "-x", "tests/unit/tritone"]]),
         ([f"{QWEN}/test_model.py::test_one"], [["qwen", *UNIT, f"{QWEN}/test_model.py::test_one"]]),
         ([f"./{QWEN}/"], [["qwen", *UNIT, f"{QWEN}/"]]),
+        (["tests/unit/finetuning"], [["dev", *UNIT, "tests/unit/finetuning"], ["qwen", *UNIT, TRAINING]]),
+        ([f"{TRAINING}/test_proof.py"], [["qwen", *UNIT, f"{TRAINING}/test_proof.py"]]),
         (["tests/unit/adapters"], [["dev", *UNIT, "tests/unit/adapters"], ["qwen", *UNIT, OMNI, QWEN]]),
         ([f"{OMNI}/test_text.py"], [["qwen", *UNIT, f"{OMNI}/test_text.py"]]),
         ([QWEN, "tests/unit/gateway"], [["dev", *UNIT, "tests/unit/gateway"], ["qwen", *UNIT, QWEN]]),
     ],
-    ids=["nothing", "option", "folder", "test", "slashes", "folder of both", "another family", "several"],
+    ids=[
+        "nothing",
+        "option",
+        "folder",
+        "test",
+        "slashes",
+        "room",
+        "training",
+        "folder of both",
+        "another family",
+        "several",
+    ],
 )
 def test_unit_runs_each_path_in_its_environment(python: Path, arguments: list[str], calls: list[list[str]]) -> None:
     assert run("unit", python, *arguments) == (0, calls)
