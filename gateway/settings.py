@@ -222,6 +222,11 @@ class GatewaySettings(BaseSettings):
     omni_output_dir: Path | None = Field(
         default=None, description="Folder in which `/omni` keeps its results as files. Empty: they are not kept."
     )
+    f5_models: Names = Field(
+        default=("f5-tts", "qwen3-tts-1.7b-clone", "qwen3-tts-0.6b-clone"),
+        min_length=1,
+        description="Models of `/tts`: the first that is served is used.",
+    )
     surface_ports: Ports = Field(
         default={},
         description="Surfaces that also stand at the root of a port of their own, as the services that they replace "

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from gateway.errors import ErrorEnvelope, HttpError, openai_response
 from tritone.settings import UnusableSettingError
 
-BUILT_IN: Final = ("openai", "health", "omni", "pages", "whisper")
+BUILT_IN: Final = ("openai", "health", "omni", "pages", "whisper", "f5_tts")
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 
@@ -33,6 +33,8 @@ class Surface:
     """Paths on which a client secret is as good as an API key."""
     prefix: str = ""
     """Errors on paths that begin with it have this surface's form; all others have OpenAI's."""
+    further_paths: frozenset[str] = frozenset()
+    """Paths that do not begin with it, whose errors have this surface's form too."""
     exposed_headers: tuple[str, ...] = ()
     """Response headers that scripts in browsers may read (CORS)."""
     error_response: Callable[[HttpError], Response] = openai_response
@@ -64,11 +66,14 @@ class SurfaceTable:
         self.list_paths = frozenset().union(*(surface.list_paths for surface in surfaces))
         self.secret_paths = frozenset().union(*(surface.secret_paths for surface in surfaces))
         self.exposed_headers = tuple(dict.fromkeys(name for surface in surfaces for name in surface.exposed_headers))
+        self._by_path = {path: surface for surface in surfaces for path in surface.further_paths}
         self._longest_first = sorted(surfaces, key=lambda surface: -len(surface.prefix))
 
     def at(self, path: str) -> Surface:
-        """Return the surface with the longest prefix of `path`; without one, the first surface that has none."""
-        return next(surface for surface in self._longest_first if path.startswith(surface.prefix))
+        """Return the surface that names `path`, or has the longest prefix of it; else the first surface without one."""
+        return self._by_path.get(path) or next(
+            surface for surface in self._longest_first if path.startswith(surface.prefix)
+        )
 
 
 def _surface(name: str) -> Surface:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 from gateway.audio.formats import AudioFormat
+from gateway.audio.frames import Pcm
 from gateway.core.errors import ModelUnavailable
 from tritone.contract import SpeechOptions
 from tritone.descriptions import SpeechDescription
@@ -33,8 +34,8 @@ class SynthesisRequest:
     """Times the voice's own speed."""
     options: Mapping[str, Value] = field(default_factory=dict)
     """Further options of `SpeechOptions` that differ from their defaults."""
-    ref_audio: str | None = None
-    """The voice to clone: see `audio.ref_audio_source`."""
+    ref_audio: str | Pcm | None = None
+    """The voice to clone: its samples, or what `audio.ref_audio_source` finds them by."""
     audio_format: AudioFormat | None = None
     """None: DEFAULT_RESPONSE_FORMAT."""
     whole: bool = False
@@ -56,8 +57,9 @@ class ResolvedOptions:
         """Resolve the options of `request`. Raises `InvalidInput`, and `ModelUnavailable` before the first load."""
         description = description_of(model)
         given = {**({"voice": request.voice} if request.voice else {}), **request.options}
-        ignored = [name for name in given if name not in description.options]
-        followed = {name: value for name, value in given.items() if name in description.options}
+        usable = set(description.options) - ({"voice"} if request.ref_audio is not None else set())
+        ignored = [name for name in given if name not in usable]
+        followed = {name: value for name, value in given.items() if name in usable}
         if "voice" in followed:
             followed["voice"] = _voice(request.voice, model, description)
             ignored += [] if followed["voice"] else ["voice"]
@@ -76,7 +78,7 @@ def description_of(model: ServedModel) -> SpeechDescription:
 
 def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[ServedModel]) -> None:
     """Raise `InvalidInput`, with the models to use instead, if the model cannot use the request's kind of voice."""
-    if model.mode == "voice_clone" and request.ref_audio is None:
+    if model.mode == "voice_clone" and request.ref_audio is None and not _has_voices(model):
         problem = f"{model.id} needs it, a recording of the voice; to name a voice"
         raise _other_mode("ref_audio", problem, _NAMED_VOICES, served)
     if model.mode != "voice_clone" and request.ref_audio is not None:
@@ -84,6 +86,10 @@ def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[S
     if model.mode == "voice_design" and "instruct" not in request.options:
         problem = f"{model.id} needs a description of the voice; to name a voice"
         raise _other_mode("instruct", problem, _NAMED_VOICES, served)
+
+
+def _has_voices(model: ServedModel) -> bool:
+    return isinstance(model.description, SpeechDescription) and bool(model.description.voices)
 
 
 def _other_mode(field: str, problem: str, modes: Collection[Mode], served: Iterable[ServedModel]) -> InvalidInput:

@@ -102,7 +102,10 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
     if request.ref_audio is not None:
-        inputs["ref_audio"] = await load_ref_audio(request.ref_audio, settings, services.workers.voices)
+        known = request.ref_audio
+        if isinstance(known, str):
+            known = await load_ref_audio(known, settings, services.workers.voices)
+        inputs["ref_audio"] = known
     responses = services.triton.stream(
         model.id,
         inputs,

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, F
 
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput
+from tritone.languages import is_auto
+from tritone.options import Value
 
 _OWN: Final = frozenset({"voice", "speed", "describe"})
 """Options that are no field of the body, or one that OpenAI declares in another way."""
@@ -31,8 +33,13 @@ Text = Annotated[str, AfterValidator(_utf8)]
 """Text that UTF-8 can encode; JSON can spell text that it cannot."""
 
 
+def is_blank(value: Any) -> bool:
+    """Return whether a field counts as absent: null, or text without a letter."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def _none_if_blank(value: Any) -> Any:
-    return None if isinstance(value, str) and not value.strip() else value
+    return None if is_blank(value) else value
 
 
 OptionalText = Annotated[Text | None, BeforeValidator(_none_if_blank)]
@@ -80,3 +87,15 @@ def with_option_fields(name: str, base: type[BaseModel]) -> type[BaseModel]:
             ),
         )
     return create_model(name, __base__=base, **fields)
+
+
+def given_options(body: BaseModel, **instead: Any) -> dict[str, Value]:
+    """Return the options of a body made by `with_option_fields` that differ from their defaults.
+
+    `instead` holds values in place of those of the body.
+    """
+    default = SpeechOptions()
+    sent = {name: getattr(body, name) for name in SpeechOptions.types() if name not in _OWN} | instead
+    if is_auto(sent["language"]):
+        sent["language"] = None
+    return {name: value for name, value in sent.items() if value not in (None, getattr(default, name))}

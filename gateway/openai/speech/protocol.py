@@ -10,20 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from gateway.audio.formats import AudioFormat
 from gateway.core.speech_options import SynthesisRequest
 from gateway.openai.field_names import FIELD_NAMES
-from gateway.openai.speech.option_fields import OptionalText, Text, with_option_fields
-from tritone.contract import SpeechOptions
-from tritone.languages import is_auto
-from tritone.options import Value
+from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
 
 
 class VoiceId(BaseModel):
     """A voice as an object."""
 
     id: Text
-
-
-def _is_blank(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
 
 
 class OpenAISpeechBody(BaseModel):
@@ -63,7 +56,7 @@ class OpenAISpeechBody(BaseModel):
         """Take null and blank fields for absent ones; but a blank text or model is a mistake."""
         if not isinstance(fields, dict):
             return fields
-        return {name: value for name, value in fields.items() if name in ("input", "model") or not _is_blank(value)}
+        return {name: value for name, value in fields.items() if name in ("input", "model") or not is_blank(value)}
 
     @field_validator("stream")
     @classmethod
@@ -102,7 +95,7 @@ class SpeechBody(_WithOptions):
             model=self.model,
             voice=(self.voice.id if isinstance(self.voice, VoiceId) else self.voice) or "",
             speed=self.speed,
-            options=self._options(),
+            options=given_options(self, instruct=self.instruct or self.instructions),
             ref_audio=self.ref_audio,
             audio_format=self.response_format,
             whole=self.stream is False,
@@ -118,17 +111,6 @@ class SpeechBody(_WithOptions):
     def unknown_fields(self) -> list[str]:
         """The names of the fields that the API does not have."""
         return sorted(self.model_extra or {})
-
-    def _options(self) -> dict[str, Value]:
-        """Return the options that differ from their defaults."""
-        default = SpeechOptions()
-        sent: dict[str, Any] = {
-            name: getattr(self, name) for name in SpeechOptions.types() if name not in ("voice", "speed", "describe")
-        }
-        sent["instruct"] = self.instruct or self.instructions
-        if is_auto(self.language):
-            sent["language"] = None
-        return {name: value for name, value in sent.items() if value not in (None, getattr(default, name))}
 
 
 class AudioDelta(BaseModel):
