@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.qwen3_tts.inflight.io.collector import AudioCollector
+from adapters.inflight.audio_collector import AudioCollector
 from tritone.contract import SPEECH_RATE
 from tritone.errors import Overloaded
 

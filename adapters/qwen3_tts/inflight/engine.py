@@ -12,15 +12,14 @@ from dataclasses import dataclass
 
 import torch
 
+from adapters.inflight.audio_collector import AudioCollector
+from adapters.inflight.audio_sink import AudioSink, ResponseSink
 from adapters.inflight.cuda_streams import is_usable, synchronize_stream, use_own_stream
 from adapters.inflight.scheduler import Limits, Load
 from adapters.inflight.sending import SendingThread
 from adapters.inflight.stepping import SteppingThread
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
-from adapters.qwen3_tts.inflight.io.response_sender import ResponseSink
-from adapters.qwen3_tts.inflight.io.sink import AudioSink
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.inflight.audio_sink import AudioSink
 from adapters.qwen3_tts.frames import FRAME_SECONDS
 from adapters.qwen3_tts.inflight.io.input_processor import PreparedInput
-from adapters.qwen3_tts.inflight.io.sink import AudioSink
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.request import LimitReason, QwenRequest
 from adapters.triton.response_stream import FinishReason

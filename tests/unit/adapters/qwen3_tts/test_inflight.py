@@ -12,11 +12,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.scheduler import Limits, Load
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor
 from adapters.qwen3_tts.inflight.io.voice_cache import VoiceCache, VoiceEncoder
 from adapters.qwen3_tts.inflight.loading import load_engine

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
-from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.loop import FrameLoop
 from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector

@@ -10,9 +10,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.scheduler import Limits
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
-from adapters.qwen3_tts.inflight.io.collector import AudioCollector
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from tests.unit.adapters.qwen3_tts.scheduling.bench import Bench
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import FakeCodec, LateCopy, audio_of

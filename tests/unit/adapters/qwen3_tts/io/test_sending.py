@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from unittest.mock import Mock
 
+from adapters.inflight.audio_sink import ResponseSink
 from adapters.inflight.sending import SendingThread
-from adapters.qwen3_tts.inflight.io.response_sender import ResponseSink
 from tests.unit.adapters.qwen3_tts.scheduling.fakes import WAIT, audio_of
 
 
