@@ -70,6 +70,7 @@ A unary call ends with the gRPC status. A stream carries only the text, in `erro
 |---|---|
 | `INVALID_ARGUMENT` | the request is invalid; the message begins with the name of the tensor or parameter and a colon |
 | `UNAVAILABLE` | the model is at capacity (`overloaded: ...`) and has done nothing; try again later |
+| `NOT_FOUND` | `unknown_voice: ...`: the model does not hold this voice and has done nothing; send its `ref_audio` |
 | `CANCELLED` | the client cancelled, or the call's deadline passed; `deadline: ...`: the request's `timeout` passed |
 | `INTERNAL` | a fault of the model; its log has the details |
 
@@ -102,6 +103,26 @@ model to another have no priority in Triton 2.51; it would matter only where mor
 client cancels, no further window is started.
 
 The recording passes through shared memory, 230 MB for each hour: give a container enough /dev/shm."""
+
+_VOICE_KEY = """\
+### The voice's key
+
+A recording needs to travel once. Send `voice_key` with `ref_audio`; the model then holds the voice, and later requests
+send `voice_key` without `ref_audio`, `ref_text` and `x_vector_only`. A model that does not hold the voice (another
+instance or server, a restart, eviction after VOICE_KEY_SECONDS or beyond VOICE_KEY_MB) answers `unknown_voice: ...`
+before it does anything: send the request again with the recording.
+
+The key is a hash of the content, in hexadecimal:
+
+```python
+digest = hashlib.sha256(ref_audio.astype("<f4").tobytes()).digest()
+voice_key = hashlib.sha256(digest + (b"\\1" if x_vector_only else b"\\0" + ref_text.encode())).hexdigest()
+```
+
+The model computes it too, and rejects a `voice_key` that is not that of the recording. So no caller can put another
+voice under a key. A caller can use a voice if it has the recording or was told the key: a key is as confidential as its
+recording, and models do not log it. When a voice is deleted, send its key to the model `tritone` of each server, as
+`forget_voice`."""
 
 _STREAMED_INTRODUCTION = """\
 Some models schedule their windows themselves and are decoupled: call `ModelStreamInfer`. Their last response is that of
@@ -242,7 +263,7 @@ def _section(
 
 def _voice_clone() -> str:
     more = [tensor for tensor in VOICE_CLONE.inputs if tensor not in SPEECH.inputs]
-    return "\n\n".join(["## Voice clone", "As speech, with one more input:", _tensors(more)]) + "\n"
+    return "\n\n".join(["## Voice clone", "As speech, with one more input:", _tensors(more), _VOICE_KEY]) + "\n"
 
 
 def _streamed_transcription(catalogue: Catalogue) -> str:

@@ -90,6 +90,8 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.calls: list[Call] = []
         self.on_want: Callable[[str], Awaitable[None]] = _nothing
         """Called with each model that a client wants to be loaded."""
+        self.forgotten: list[str] = []
+        """The keys of voices to forget, in order."""
         self.address = ""
         self._host, self._port = host, port
         self._server = grpc.aio.server()
@@ -184,7 +186,11 @@ class FakeTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
             call.cancelled.set()
             raise
 
-    async def _poll(self, version: int = -1, wait_seconds: float = 0.0, load: str = "") -> bytes:
+    async def _poll(
+        self, version: int = -1, wait_seconds: float = 0.0, load: str = "", forget_voice: str = ""
+    ) -> bytes:
+        if forget_voice:
+            self.forgotten.append(forget_voice)
         if load:
             await self.on_want(load)
         async with self._changed:

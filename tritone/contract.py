@@ -32,6 +32,7 @@ from tritone.transcription_interface import (
     LongTranscriptionOptions,
     TranscriptionOptions,
 )
+from tritone.voice_key import check_voice_key
 
 __all__ = [
     "INTERFACES",
@@ -94,6 +95,11 @@ class SpeechOptions(Options):
     x_vector_only: bool = option(
         False, doc="Take only the timbre from `ref_audio`, not the manner; `ref_text` is then not used."
     )
+    voice_key: str = option(
+        "",
+        doc="The key of the voice in `ref_audio` and `ref_text` (see below). Later requests may carry it instead of "
+        "these: see `unknown_voice`.",
+    )
     temperature: float | None = option(
         None, unit="0-2", group="sampling", doc="Sampling temperature; 0: always the most probable code."
     )
@@ -139,7 +145,7 @@ class SpeechOptions(Options):
     describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
     def check(self) -> None:
-        """Raise `InvalidInput` for a number out of range."""
+        """Raise `InvalidInput` for a number out of range, or a text that is no key."""
         for prefix in ("", "subtalker_"):
             check_range(f"{prefix}temperature", getattr(self, f"{prefix}temperature"), 0, 2)
             check_range(f"{prefix}top_k", getattr(self, f"{prefix}top_k"), 0)
@@ -147,6 +153,8 @@ class SpeechOptions(Options):
         check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
         check_range("max_new_tokens", self.max_new_tokens, 2)
         check_range("seed", self.seed, 0)
+        if self.voice_key:
+            check_voice_key("voice_key", self.voice_key)
 
 
 SPEECH = Interface(
@@ -195,7 +203,8 @@ VOICE_CLONE = dataclasses.replace(
             (-1,),
             "samples",
             f"The voice to clone: mono, {SPEECH_RATE} Hz, -1 to 1, "
-            f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. Only `describe` needs none.",
+            f"{REFERENCE_SECONDS[0]} to {REFERENCE_SECONDS[1]} s. `describe` needs none, "
+            "nor does a `voice_key` that the model holds.",
             optional=True,
         ),
     ),

@@ -230,6 +230,8 @@ def _model(folder: Path, id_: str, entry: Mapping[str, Any]) -> Model:
     modes = _MODES[kind]
     mode: Mode = _one_of(where, "mode", entry.get("mode", modes[0] if len(modes) == 1 else None), modes)
     default_interface = None if kind == "companion" else _INTERFACES.get(mode, "speech")
+    interface = _one_of(where, "interface", entry.get("interface", default_interface), INTERFACES)
+    shared = ("voice_key",) if interface == "voice_clone" else ()  # its code is in adapters/triton
     slot_memory = _table(entry, "slot_memory")
     return _build(
         Model,
@@ -239,8 +241,8 @@ def _model(folder: Path, id_: str, entry: Mapping[str, Any]) -> Model:
             **entry,
             "kind": kind,
             "mode": mode,
-            "interface": _one_of(where, "interface", entry.get("interface", default_interface), INTERFACES),
-            "options": list(_expanded(where, kind, entry.get("options", ()))),
+            "interface": interface,
+            "options": list(_expanded(where, kind, (*entry.get("options", ()), *shared))),
             "adapter": folder / entry.get("adapter", "model.py"),
             "slot_memory": _build(SlotMemory, f"{where}.slot_memory", slot_memory) if slot_memory else None,
         },

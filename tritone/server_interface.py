@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tritone.interface import Interface, Tensor
 from tritone.options import Options, check_range, option
+from tritone.voice_key import check_voice_key
 
 PING_SECONDS = 20
 """Seconds of silence after which a gateway sends a ping to a server; the server must accept them at this rate."""
@@ -21,9 +22,15 @@ class ServerOptions(Options):
         "", doc="The id of a model that is in use: if it is idle it is loaded, and it counts as used at this moment."
     )
 
+    forget_voice: str = option(
+        "", doc="The `voice_key` of a voice that was deleted: after the response, no model of this server holds it."
+    )
+
     def check(self) -> None:
-        """Raise `InvalidInput` for a wait that is too long."""
+        """Raise `InvalidInput` for a wait that is too long, or a text that is no key."""
         check_range("wait_seconds", self.wait_seconds, 0, 30)
+        if self.forget_voice:
+            check_voice_key("forget_voice", self.forget_voice)
 
 
 SERVER = Interface(

@@ -58,11 +58,31 @@ DRAIN_TIMEOUT: Final = Setting(
 )
 MAX_INPUT_CHARS: Final = Setting("MAX_INPUT_CHARS", 4096, "Characters that one speech request may hold.")
 CPU_THREADS: Final = Setting("CPU_THREADS", 0, "CPU threads that one computation may use; 0: every core.", least=0)
+VOICE_KEY_MB: Final = Setting(
+    "VOICE_KEY_MB",
+    128,
+    "Memory for the recordings that requests name by `voice_key`, in each instance of a cloning model, in MB.",
+)
+VOICE_KEY_SECONDS: Final = Setting(
+    "VOICE_KEY_SECONDS",
+    3600,
+    "Seconds after which a model forgets a recording that was not sent again, and so a deleted voice in any case.",
+)
 EXTRA_FAMILIES: Final = Setting(
     "EXTRA_FAMILIES",
     "",
     "Folders of further model families, each with a `family.toml`, relative to the clone and separated by commas.",
 )
 
-SHARED: Final = (API_HOST, API_PORT, MODEL_DIR, DRAIN_TIMEOUT, MAX_INPUT_CHARS, CPU_THREADS, EXTRA_FAMILIES)
+SHARED: Final = (
+    API_HOST,
+    API_PORT,
+    MODEL_DIR,
+    DRAIN_TIMEOUT,
+    MAX_INPUT_CHARS,
+    CPU_THREADS,
+    VOICE_KEY_MB,
+    VOICE_KEY_SECONDS,
+    EXTRA_FAMILIES,
+)
 """The settings that more than one process reads, or every model."""

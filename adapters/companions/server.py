@@ -14,6 +14,7 @@ from adapters.triton.metrics import Metrics
 from adapters.triton.responses import response_of, send_error, send_final
 from tritone.contract import ServerOptions
 from tritone.errors import InvalidInput
+from tritone.forgotten_voices import forget
 from tritone.served import ServedDocument
 from tritone.wanted import want
 
@@ -31,6 +32,7 @@ class TritonPythonModel:
         path = instance.parameters.get(PARAMETER)
         self._path = Path(path) if path else None
         self._watch = DocumentWatch(self._path)
+        self._run_folder = instance.run_folder
         self._metrics = Metrics(instance.model)
 
     def execute(self, requests: Sequence[Any]) -> None:
@@ -41,6 +43,8 @@ class TritonPythonModel:
                 options = ServerOptions.from_parameters(json.loads(request.parameters() or "{}"))
                 if options.load:
                     self._want(options.load)
+                if options.forget_voice:
+                    self._forget(options.forget_voice)
                 self._watch.add(
                     options.version, options.wait_seconds, partial(_respond, sender, request_id), sender.is_cancelled
                 )
@@ -58,6 +62,11 @@ class TritonPythonModel:
         if self._path is None or model not in served:
             raise InvalidInput("load", f"{model!r} is not served here; choose from: {', '.join(served) or '-'}")
         want(self._path, model)
+
+    def _forget(self, key: str) -> None:
+        if self._run_folder is None:
+            raise InvalidInput("forget_voice", "this server has no supervisor; voices expire after VOICE_KEY_SECONDS")
+        forget(self._run_folder, key)
 
 
 def _respond(sender: Any, request_id: str, document: ServedDocument) -> None:

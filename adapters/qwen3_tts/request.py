@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.speech.emotion_words import with_emotions
+from adapters.triton.references import Reference
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput
@@ -40,8 +38,8 @@ class QwenRequest:
     """The checkpoint's name of the language, or `auto`."""
     instruct: str
     """The client's, and words for its emotions."""
-    reference: NDArray[np.float32] | None
-    """The voice to clone: mono samples (n,) at 24 kHz."""
+    reference: Reference | None
+    """The voice to clone."""
     reference_text: str | None
     """The words of the reference; None: clone from the speaker embedding (x-vector) alone."""
     options: SpeechOptions
@@ -82,7 +80,7 @@ class QwenRequest:
             speaker=(request.voice or speaker).lower(),
             language="auto" if language == "auto" else checkpoint.languages[language],
             instruct=with_emotions(options.instruct, options.emotions, language=language, text=request.text),
-            reference=request.ref_audio,
+            reference=request.reference,
             reference_text=None if options.x_vector_only else options.ref_text.strip(),
             options=options,
             max_tokens=min(requested, runaway),
@@ -91,7 +89,7 @@ class QwenRequest:
 
 
 def _check_clone(request: SpeechRequest) -> None:
-    if request.ref_audio is None:
+    if request.reference is None:
         raise InvalidInput("ref_audio", "this model needs it: a recording of the voice to clone")
     if not request.options.x_vector_only and not request.options.ref_text.strip():
         raise InvalidInput("ref_text", "is missing: give the words of ref_audio, or set x_vector_only")

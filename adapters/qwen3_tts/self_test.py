@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from adapters.triton.references import Reference
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechOptions
 
@@ -13,6 +14,9 @@ SELF_TEST = SpeechRequest(
     language="auto",
     speed=1.0,
     options=SpeechOptions(instruct="A calm voice.", x_vector_only=True, max_new_tokens=26, seed=0),
-    ref_audio=(0.1 * np.sin(np.arange(2 * SPEECH_RATE) * (2 * np.pi * 150 / SPEECH_RATE))).astype(np.float32),
+    reference=Reference.of(
+        (0.1 * np.sin(np.arange(2 * SPEECH_RATE) * (2 * np.pi * 150 / SPEECH_RATE))).astype(np.float32),
+        x_vector_only=True,
+    ),
 )
 """Two seconds of speech. It has the inputs of every mode; each mode ignores those that it does not use."""

@@ -12,6 +12,7 @@ from typing import Any
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
 from adapters.triton.open_streams import OpenStreams
+from adapters.triton.references import ReferenceCache
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_request import SpeechRequest, options_of
@@ -36,6 +37,7 @@ class SpeechModel(ABC):
         instance = Instance.from_args(args)
         self._max_chars = MAX_INPUT_CHARS.read()
         self._open: OpenStreams[ResponseStream] = OpenStreams()
+        self._references = ReferenceCache.of_instance(instance)
         self._engine = self.load(instance)
         self._metrics = Metrics(instance.model)
 
@@ -54,6 +56,7 @@ class SpeechModel(ABC):
     def finalize(self) -> None:
         """Stop the engine."""
         self._engine.close()
+        self._references.close()
         self._open.fail_all()
         self._metrics.close()
 
@@ -63,6 +66,6 @@ class SpeechModel(ABC):
         if options.describe:
             stream.describe(description)
             return
-        speech_request = SpeechRequest.from_triton(request, options, description, self._max_chars)
+        speech_request = SpeechRequest.from_triton(request, options, description, self._max_chars, self._references)
         self._open.begin_work(stream, self._metrics)
         self._engine.submit(speech_request, stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -12,10 +12,10 @@ import triton_python_backend_utils as pb_utils
 from numpy.typing import NDArray
 
 from adapters.triton.options_check import check_supported
+from adapters.triton.references import Reference, ReferenceCache
 from tritone.contract import SpeechDescription, SpeechOptions
 from tritone.errors import InvalidInput
 from tritone.languages import code_of, is_auto
-from tritone.samples import check_ref_audio
 from tritone.voice_mix import is_mix, rename
 
 _MOST_BYTES: Final = 4
@@ -34,10 +34,15 @@ class SpeechRequest:
     speed: float
     options: SpeechOptions = field(default_factory=SpeechOptions)
     """The client's options as they came; all are supported by the model."""
-    ref_audio: NDArray[np.float32] | None = field(default=None, compare=False)
-    """The voice to clone: mono samples (n,) at `SPEECH_RATE`; only voice clone models get one."""
+    reference: Reference | None = field(default=None, compare=False)
+    """The voice to clone; only voice clone models get one."""
     timeout: float = math.inf
     """Seconds from arrival after which the client does not wait any longer; an engine may ignore it."""
+
+    @property
+    def ref_audio(self) -> NDArray[np.float32] | None:
+        """The samples of the voice to clone: mono (n,) at `SPEECH_RATE`."""
+        return self.reference.samples if self.reference else None
 
     @classmethod
     def read(
@@ -47,33 +52,42 @@ class SpeechRequest:
         model: SpeechDescription,
         max_chars: int,
         *,
-        ref_audio: NDArray[np.float32] | None = None,
+        reference: Reference | None = None,
         timeout: float = math.inf,
     ) -> SpeechRequest:
         """Check the client's values; raises `InvalidInput` with the name of the wrong tensor or parameter."""
         check_supported(options, model.options)
-        if ref_audio is not None:
-            check_ref_audio(ref_audio)
         return cls(
             text=_text(text, max_chars),
             voice=_voice(options.voice, model),
             language=_language(options.language, model),
             speed=_speed(options.speed, model),
             options=options,
-            ref_audio=ref_audio,
+            reference=reference,
             timeout=timeout,
         )
 
     @classmethod
     def from_triton(
-        cls, request: Any, options: SpeechOptions, model: SpeechDescription, max_chars: int
+        cls,
+        request: Any,
+        options: SpeechOptions,
+        model: SpeechDescription,
+        max_chars: int,
+        references: ReferenceCache,
     ) -> SpeechRequest:
-        """Read the tensors of Triton's request; raises `InvalidInput`."""
+        """Read the tensors of Triton's request; raises `InvalidInput`, and `UnknownVoice` as `references` does.
+
+        A request that names its voice by key gets the options that the voice was sent with.
+        """
         text = _input(request, "text")
         assert text is not None, "Triton rejects a request without it"
-        return cls.read(
-            text[0], options, model, max_chars, ref_audio=_input(request, "ref_audio"), timeout=timeout_of(request)
-        )
+        read = cls.read(text[0], options, model, max_chars, timeout=timeout_of(request))
+        reference = references.resolve(options, _input(request, "ref_audio"))
+        if reference is None:
+            return read
+        sent = replace(options, ref_text=reference.text, x_vector_only=reference.x_vector_only)
+        return replace(read, options=sent, reference=reference)
 
 
 def options_of(request: Any) -> SpeechOptions:

@@ -19,26 +19,26 @@ _URLS: Final = ("http://", "https://")
 
 
 async def load_ref_audio(source: str, settings: GatewaySettings, threads: Executor) -> Pcm:
-    """Return the samples of `ref_audio`, as `decode_ref_audio` does. The first of these forms that fits is taken:
+    """Return the samples of `ref_audio`: those of `decode_ref_audio`, in the file of `read_ref_audio`."""
+    file = await read_ref_audio(source, settings, threads)
+    return await asyncio.get_running_loop().run_in_executor(threads, decode_ref_audio, file)
+
+
+async def read_ref_audio(source: str, settings: GatewaySettings, threads: Executor) -> bytes:
+    """Return the file of `ref_audio`, for `decode_ref_audio`. The first of these forms that fits is taken:
 
     1. `data:`, in base64: the recording itself
     2. `http://` or `https://`: its address, if ALLOW_REF_AUDIO_URLS is set
     3. text with a dot, which base64 never has: a file below REF_AUDIO_DIR
     4. the recording itself, in base64
 
-    It is decoded in `threads`. Raises `InvalidInput`.
+    Files and base64 are read in `threads`. Raises `InvalidInput`.
     """
-    loop = asyncio.get_running_loop()
     if source[:8].lower().startswith(_URLS):
         if not settings.allow_ref_audio_urls:
             raise ref_audio_error("addresses are not fetched here (ALLOW_REF_AUDIO_URLS); send the recording in base64")
-        file = await download(source, settings.max_upload_bytes, settings.ref_audio_hosts)
-        return await loop.run_in_executor(threads, decode_ref_audio, file)
-    return await loop.run_in_executor(threads, _read, source, settings)
-
-
-def _read(source: str, settings: GatewaySettings) -> Pcm:
-    return decode_ref_audio(_content(source, settings))
+        return await download(source, settings.max_upload_bytes, settings.ref_audio_hosts)
+    return await asyncio.get_running_loop().run_in_executor(threads, _content, source, settings)
 
 
 def _content(source: str, settings: GatewaySettings) -> bytes:

@@ -17,6 +17,7 @@ ServiceError
 |-- JobsUnavailable             the store of the jobs is out of reach; try again later
 |-- StorageFull                 the disk for the jobs has no room
 `-- InternalError               a fault of the server
+    `-- VoiceNotHeld            the model does not hold the voice of a key; send its recording
 """
 
 from __future__ import annotations
@@ -114,3 +115,10 @@ class InternalError(ServiceError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("the server failed on this request; its log says why", detail=detail)
+
+
+class VoiceNotHeld(InternalError):
+    """The model does not hold the voice of a `voice_key`, and has done nothing: its recording must be sent.
+
+    A fault only where a client gets to see it.
+    """

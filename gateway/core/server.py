@@ -109,6 +109,10 @@ class Server:
         while (served := self.model(model)) and served.state == "idle":
             await self._news.wait()
 
+    async def forget_voice(self, key: str) -> None:
+        """Have every model of the server forget a voice. Raises `ServiceError`, and `InvalidInput` if it cannot."""
+        await self._ask(ServerOptions(forget_voice=key), _WANT_TIMEOUT)
+
     async def changed(self, model: str, loads: int) -> None:
         """Wait until a model is not in the state that it had after so many loads."""
         while (served := self.model(model)) and served.state == "ready" and served.loads == loads:

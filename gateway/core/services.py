@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.admission import Admission
+from gateway.core.known_voices import KnownVoices
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
@@ -59,6 +60,7 @@ class Services:
     language_model: LanguageModel
     admission: Admission
     workers: Workers
+    known_voices: KnownVoices = field(default_factory=KnownVoices)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
 
@@ -81,7 +83,7 @@ async def open_services(
         )
         encoder = SpeakerEncoder(settings.model_dir)
         async with _jobs(settings) as jobs:
-            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, workers, jobs)
+            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, workers, jobs=jobs)
     finally:
         await language_model.close()
         await triton.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, aclosing
 
@@ -10,15 +10,16 @@ import numpy as np
 
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
-from gateway.audio.ref_audio_source import load_ref_audio
 from gateway.audio.renderer import Renderer
 from gateway.core.errors import DeadlineExceeded
+from gateway.core.references import clone, reference_of
 from gateway.core.services import Services
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode, expected_seconds
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode, description_of, expected_seconds
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.wire import Tensors
 from gateway.core.workers import run_in
 from tritone.errors import InvalidInput
+from tritone.options import Value
 
 __all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
 
@@ -101,18 +102,21 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     check_mode(request, model, served.models)
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
-    if request.ref_audio is not None:
-        known = request.ref_audio
-        if isinstance(known, str):
-            known = await load_ref_audio(known, settings, services.workers.voices)
-        inputs["ref_audio"] = known
-    responses = services.triton.stream(
-        model.id,
-        inputs,
-        resolved.options.to_parameters(),
-        request_id=telemetry.request_id,
-        timeout=settings.request_timeout,
-    )
+    parameters = resolved.options.to_parameters()
+
+    def send(more: Tensors, named: Mapping[str, Value], seconds: float) -> AsyncGenerator[Tensors]:
+        return services.triton.stream(
+            model.id, {**inputs, **more}, {**parameters, **named}, request_id=telemetry.request_id, timeout=seconds
+        )
+
+    if request.ref_audio is None:
+        responses = send({}, {}, settings.request_timeout)
+    else:
+        reference = await reference_of(services, request.ref_audio, resolved.options)
+        for name in reference.options:
+            del parameters[name]
+        by_key = "voice_key" in description_of(model).options
+        responses = clone(services.known_voices, send, reference, settings.request_timeout, by_key=by_key)
     telemetry.expected_seconds = expected_seconds(request.text) / request.speed
     return SpeechStream(
         model.id,

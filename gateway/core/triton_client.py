@@ -11,12 +11,20 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from gateway.core.errors import DeadlineExceeded, InternalError, ModelNotLoaded, ModelUnavailable, ServiceError
+from gateway.core.errors import (
+    DeadlineExceeded,
+    InternalError,
+    ModelNotLoaded,
+    ModelUnavailable,
+    ServiceError,
+    VoiceNotHeld,
+)
 from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.served_models import ServedModels
 from gateway.core.server import Server
 from gateway.core.server_pool import Resolve, ServerPool, resolve_name
 from gateway.core.wire import Tensors, inference_request
+from tritone.errors import InvalidInput
 from tritone.options import Value
 from tritone.served import ServedModel
 
@@ -133,6 +141,8 @@ class TritonClient:
                         raise
                 elif responses or len(tried) == _ATTEMPTS or not self._candidates(model, tried):
                     raise
+            except VoiceNotHeld:
+                raise  # expected: the recording is sent next
             except ServiceError as error:
                 _log(model, server, error)
                 raise
@@ -147,6 +157,18 @@ class TritonClient:
             with suppress(ServiceError):  # the next request reports what is wrong
                 await server.want(model)
         return min((served.idle_seconds for _, served in known if served.idle_seconds), default=0.0) * _KEEP_SHARE
+
+    async def forget_voice(self, key: str) -> Mapping[str, Exception]:
+        """Have every server forget a voice at once; return the addresses of those that failed, with their errors."""
+        servers = self._pool.servers
+        outcomes = await asyncio.gather(*(server.forget_voice(key) for server in servers), return_exceptions=True)
+        failed: dict[str, Exception] = {}
+        for server, outcome in zip(servers, outcomes, strict=True):
+            if isinstance(outcome, (ServiceError, InvalidInput)):
+                failed[server.address] = outcome
+            elif outcome is not None:
+                raise outcome
+        return failed
 
     async def wake(self, model: str, seconds: float) -> None:
         """Have the model loaded if it is idle on all servers. Raises `DeadlineExceeded` after so many seconds."""

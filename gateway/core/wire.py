@@ -25,9 +25,10 @@ from gateway.core.errors import (
     ModelNotLoaded,
     ServerUnreachable,
     ServiceError,
+    VoiceNotHeld,
 )
 from tritone.contract import INTERFACES
-from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, from_text
+from tritone.errors import DeadlinePassed, InvalidInput, Overloaded, UnknownVoice, from_text
 from tritone.options import Value
 
 Tensors = dict[str, NDArray[Any]]
@@ -86,6 +87,8 @@ def error_from_text(text: str, model: str) -> ServiceError | InvalidInput:
     if isinstance(error, Overloaded):
         message = f"model {model!r} is at capacity; try again"
         return ModelAtCapacity(message, retry_after=error.retry_after, detail=text)
+    if isinstance(error, UnknownVoice):
+        return VoiceNotHeld(text)
     if isinstance(error, DeadlinePassed):
         return DeadlineExceeded(f"model {model!r} did not finish in time", detail=text)
     if text.startswith(_NOT_LOADED):

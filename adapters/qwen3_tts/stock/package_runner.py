@@ -124,8 +124,9 @@ class PackageRunner:
 
     def _voice(self, request: QwenRequest) -> VoiceClonePromptItem:
         """Encode the voice of a reference, alone, so that it does not depend on the rest of the batch."""
+        assert request.reference is not None
         (voice,) = self._model.create_voice_clone_prompt(
-            ref_audio=[(request.reference, SPEECH_RATE)],
+            ref_audio=[(request.reference.samples, SPEECH_RATE)],
             ref_text=[request.reference_text],
             x_vector_only_mode=[request.reference_text is None],
         )

@@ -27,6 +27,7 @@ from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
 from tritone.descriptions import SpeechDescription, Voice
+from tritone.errors import UnknownVoice
 from tritone.windowing import Samples
 
 
@@ -65,8 +66,8 @@ QWEN = {
     "qwen3-tts-0.6b": qwen("voice", speakers=_SPEAKERS),
     "qwen3-tts-1.7b": qwen("voice", "instruct", "emotions", speakers=_SPEAKERS),
     "qwen3-tts-1.7b-design": qwen("instruct", "emotions"),
-    "qwen3-tts-0.6b-clone": qwen("ref_text", "x_vector_only"),
-    "qwen3-tts-1.7b-clone": qwen("ref_text", "x_vector_only"),
+    "qwen3-tts-0.6b-clone": qwen("ref_text", "x_vector_only", "voice_key"),
+    "qwen3-tts-1.7b-clone": qwen("ref_text", "x_vector_only", "voice_key"),
 }
 
 
@@ -82,9 +83,16 @@ class FakeSpeech:
     description: SpeechDescription = DESCRIPTION
     called: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by the first call."""
+    voices: set[str] = field(default_factory=set)
+    """The keys of the voices that it holds, as a clone model does."""
 
     async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
         self.called.set()
+        if key := call.parameters.get("voice_key"):
+            if "ref_audio" in call.inputs:
+                self.voices.add(key)
+            elif key not in self.voices:
+                raise UnknownVoice("no voice is held under this voice_key")
         for index, chunk in enumerate(self.chunks):
             if index < len(self.gates):
                 await self.gates[index].wait()

@@ -13,6 +13,7 @@ from tests.fake_triton import Call, FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, qwen
 from tests.unit.gateway.recordings import encoded, tone
 from tritone.contract import SPEECH_RATE
+from tritone.voice_key import audio_digest, voice_key
 
 SPEECH = "/v1/audio/speech"
 CUSTOM, SMALL = "qwen3-tts-1.7b", "qwen3-tts-0.6b"
@@ -174,10 +175,12 @@ async def test_a_clone_model_gets_the_recording_in_the_contracts_form(
     qwen_gateway: Gateway, triton: FakeTriton, alias: str
 ) -> None:
     call, ignored = await synthesize(qwen_gateway, triton, **{**CLONING, alias: True})
+    key = call.parameters.pop("voice_key")
     assert (call.parameters, ignored) == ({"ref_text": "A tone.", "x_vector_only": True}, [])
     audio = call.inputs["ref_audio"]
     assert (audio.dtype, audio.ndim) == (np.float32, 1)  # type: ignore[comparison-overlap]  # a dtype equals its class
     assert len(audio) == pytest.approx(2 * SPEECH_RATE, abs=10)
+    assert key == voice_key(audio_digest(audio), "A tone.", x_vector_only=True)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +265,7 @@ async def test_the_extra_body_of_the_sdk_reaches_the_model(qwen_gateway: Gateway
     await qwen_gateway.openai.audio.speech.create(
         model=CLONE, voice="alloy", input="Hello.", extra_body={"ref_audio": VOICE, "ref_text": "A tone."}
     )
-    assert triton.calls[-1].parameters == {"ref_text": "A tone."}
+    assert triton.calls[-1].parameters.keys() == {"ref_text", "voice_key"}
     with pytest.raises(openai.BadRequestError, match="it is neither base64"):
         await qwen_gateway.openai.audio.speech.create(
             model=CLONE, voice="alloy", input="Hello.", extra_body={"ref_audio": "!", "ref_text": "A tone."}

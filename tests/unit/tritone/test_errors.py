@@ -34,4 +34,4 @@ def test_text_of_another_form_is_no_error_of_the_contract(text: str) -> None:
 def test_error_has_a_status_and_a_reason_of_its_own() -> None:
     assert set(WIRE_ERRORS) == set(TritoneError.__subclasses__())
     assert len({error.reason for error in WIRE_ERRORS}) == len(WIRE_ERRORS)
-    assert {error.triton_code for error in WIRE_ERRORS} == {"INVALID_ARG", "UNAVAILABLE", "CANCELLED"}
+    assert {error.triton_code for error in WIRE_ERRORS} == {"INVALID_ARG", "UNAVAILABLE", "NOT_FOUND", "CANCELLED"}

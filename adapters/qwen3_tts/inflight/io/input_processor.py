@@ -5,9 +5,6 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.codec.state import CodecState
 from adapters.qwen3_tts.inflight.io.voice_cache import ClonedVoice, VoiceCache
@@ -67,7 +64,7 @@ class InputProcessor:
         """Prepare a request. Return None if its voice must first be encoded, which takes as long as many frames."""
         if self._voices is None or request.reference is None:
             return self._prepare(request, None)
-        voice = self._voices.find(*_reference(request))
+        voice = self._voices.find(request.reference)
         return None if voice is None else self._prepare(request, voice)
 
     def prepare(self, request: QwenRequest) -> PreparedInput:
@@ -78,7 +75,7 @@ class InputProcessor:
         """
         if self._voices is None or request.reference is None:
             return self._prepare(request, None)
-        return self._prepare(request, self._voices.get(*_reference(request)))
+        return self._prepare(request, self._voices.get(request.reference))
 
     def _prepare(self, request: QwenRequest, voice: ClonedVoice | None) -> PreparedInput:
         options = request.options
@@ -93,10 +90,3 @@ class InputProcessor:
         seed = secrets.randbits(62) if options.seed is None else options.seed
         sampling = SamplingParams.from_options(self._weights.generation, options, seed=seed)
         return PreparedInput(prompt, sampling, voice.codec_state if voice else None)
-
-
-def _reference(request: QwenRequest) -> tuple[NDArray[np.float32], str, bool]:
-    """Return the samples of the reference, its words, and True for a clone from the speaker embedding alone."""
-    assert request.reference is not None
-    words = request.reference_text
-    return request.reference, words or "", words is None

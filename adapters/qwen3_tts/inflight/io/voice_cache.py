@@ -1,13 +1,12 @@
-"""Cloned voices: encoded once from a reference, and cached by its content."""
+"""Cloned voices: encoded once from a reference, and cached as long as it is known."""
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections import OrderedDict
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import CodecState
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.package import core
+from adapters.triton.references import Reference
 from tritone.contract import SPEECH_RATE
 
 
@@ -104,69 +104,68 @@ class VoiceEncoding(Protocol):
 
 
 class VoiceCache:
-    """The voices that were used last, up to `max_bytes`. Thread-safe."""
+    """The voices that were used last, up to `max_bytes`. A voice ends with its reference. Thread-safe."""
 
     def __init__(self, encoder: VoiceEncoding, *, max_bytes: int) -> None:
         self._encoder = encoder
         self._max_bytes = max_bytes
-        self._voices: OrderedDict[bytes, Future[ClonedVoice]] = OrderedDict()  # least recently used first
+        self._voices: WeakKeyDictionary[Reference, Future[ClonedVoice]] = WeakKeyDictionary()
+        """The least recently used comes first."""
         self._lock = threading.Lock()
-        self.nbytes = 0
-        """The bytes in the cache."""
 
-    def find(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice | None:
+    @property
+    def nbytes(self) -> int:
+        """The bytes in the cache. Encodings in progress hold no memory yet."""
+        return sum(voice.result().nbytes for voice in self._voices.values() if _is_encoded(voice))
+
+    def find(self, reference: Reference) -> ClonedVoice | None:
         """Return a cached voice, or None."""
-        key = _key(ref_audio, ref_text, x_vector_only)
         with self._lock:
-            voice = self._voices.get(key)
-            if voice is None or not voice.done():
+            voice = self._voices.get(reference)
+            if voice is None or not _is_encoded(voice):
                 return None
-            self._voices.move_to_end(key)
+            self._touch(reference, voice)
             return voice.result().held_for_stream()
 
-    def get(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
+    def get(self, reference: Reference) -> ClonedVoice:
         """Return a voice, and encode it if it is not cached; raises the encoder's errors.
 
         Waits for an encoding of the same voice that is in progress.
         """
-        key = _key(ref_audio, ref_text, x_vector_only)
         with self._lock:
-            voice = self._voices.get(key)
+            voice = self._voices.get(reference)
             if is_new := voice is None:
-                voice = self._voices[key] = Future()
-            self._voices.move_to_end(key)
+                voice = Future()
+            self._touch(reference, voice)
         if is_new:
-            self._encode(key, voice, ref_audio, "" if x_vector_only else ref_text, x_vector_only)
+            self._encode(reference, voice)
         return voice.result().held_for_stream()
 
-    def _encode(
-        self, key: bytes, voice: Future[ClonedVoice], ref_audio: NDArray[np.float32], text: str, x_vector_only: bool
-    ) -> None:
+    def _touch(self, reference: Reference, voice: Future[ClonedVoice]) -> None:
+        """Make a voice the one that was used last."""
+        self._voices.pop(reference, None)
+        self._voices[reference] = voice
+
+    def _encode(self, reference: Reference, voice: Future[ClonedVoice]) -> None:
         try:
-            encoded = self._encoder.encode(ref_audio, text, x_vector_only)
+            encoded = self._encoder.encode(reference.samples, reference.text.strip(), reference.x_vector_only)
         except BaseException as error:
             with self._lock:
-                del self._voices[key]  # a later request may try again
+                self._voices.pop(reference, None)  # a later request may try again
                 voice.set_exception(error)
         else:
             with self._lock:
                 voice.set_result(encoded)
-                self.nbytes += encoded.nbytes
                 self._evict()
 
     def _evict(self) -> None:
-        """Evict the least recently used voices. Encodings in progress hold no memory yet, and stay."""
-        for key, voice in [*self._voices.items()]:
+        """Evict the least recently used voices."""
+        for reference, voice in [*self._voices.items()]:
             if self.nbytes <= self._max_bytes:
                 return
-            if voice.done():
-                del self._voices[key]
-                self.nbytes -= voice.result().nbytes
+            if _is_encoded(voice):
+                del self._voices[reference]
 
 
-def _key(ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> bytes:
-    digest = hashlib.blake2b(b"\1" if x_vector_only else b"\0", digest_size=32)
-    digest.update(len(ref_audio).to_bytes(8, "little"))
-    digest.update(np.ascontiguousarray(ref_audio, dtype=np.float32).data)
-    digest.update(b"" if x_vector_only else ref_text.encode())
-    return digest.digest()
+def _is_encoded(voice: Future[ClonedVoice]) -> bool:
+    return voice.done() and voice.exception() is None

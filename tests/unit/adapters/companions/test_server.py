@@ -9,7 +9,9 @@ import pytest
 
 from adapters.companions.server import TritonPythonModel
 from tests.unit.adapters.stand_in import pb_utils
+from tritone.forgotten_voices import ForgottenVoices
 from tritone.served import ServedDocument, ServedModel
+from tritone.settings import RUN_FOLDER
 from tritone.wanted import last_wanted
 
 DOCUMENT = ServedDocument("serving", (), version=3)
@@ -64,6 +66,27 @@ def test_model_that_is_wanted_is_recorded(model: TritonPythonModel, tmp_path: Pa
     assert error
     assert "load: '../base' is not served here; choose from: base" in error.message()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["base.wanted", "served.json"]
+
+
+def test_voice_is_forgotten_in_every_process_of_the_server(
+    model: TritonPythonModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
+    model.finalize()
+    model.initialize(args({}))
+    forgotten = ForgottenVoices(tmp_path)
+    assert send(model, forget_voice="ab" * 32).finals == 1
+    assert forgotten.new() == ["ab" * 32]
+    error = send(model, forget_voice="../ab").sent[0].error()
+    assert error
+    assert error.message().startswith("forget_voice: not a key")
+    assert forgotten.new() == []
+
+
+def test_server_without_supervisor_says_that_it_cannot_forget(model: TritonPythonModel) -> None:
+    error = send(model, forget_voice="ab" * 32).sent[0].error()
+    assert error
+    assert error.message().startswith("forget_voice: this server has no supervisor")
 
 
 def test_waiting_request_gets_the_document_when_the_model_is_unloaded(model: TritonPythonModel) -> None:

@@ -22,6 +22,7 @@ from tests.unit.adapters.clock import ManualClock
 from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions, Voice
 from tritone.errors import Cancelled, DeadlinePassed, InvalidInput, Overloaded
+from tritone.voice_key import audio_digest, voice_key
 
 ARGS = {
     "model_name": "test-voice",
@@ -232,6 +233,20 @@ def test_ref_audio_is_checked_and_passed_on(model: ScriptedModel) -> None:
     (accepted,) = model.engine.requests
     assert accepted.ref_audio is not None
     assert accepted.ref_audio.shape == (SPEECH_RATE,)
+
+
+def test_engine_gets_the_voice_of_a_key_with_its_words(model: ScriptedModel) -> None:
+    audio = np.sin(np.arange(SPEECH_RATE, dtype=np.float32))
+    inputs = {"text": np.array([b"Hello."], np.object_), "ref_audio": audio}
+    key = voice_key(audio_digest(audio), "Words.", x_vector_only=False)
+    model.engine.description = replace(DESCRIPTION, options=(*DESCRIPTION.options, "ref_text", "voice_key"))
+    assert last_error(send(model, voice_key=key)).code() == pb_utils.TritonError.NOT_FOUND
+    sent = pb_utils.InferenceRequest(inputs, json.dumps({"voice_key": key, "ref_text": "Words."}))
+    model.execute([sent])
+    assert send(model, voice_key=key).finals == 1
+    first, second = model.engine.requests
+    assert second.reference is first.reference is not None
+    assert second.options == first.options == SpeechOptions(voice_key=key, ref_text="Words.")
 
 
 def test_internal_error_is_logged_with_its_traceback_and_sent_as_a_general_text(model: ScriptedModel) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.io.voice_cache import ClonedVoice, VoiceCache, VoiceEncoder
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.stock.package_runner import PackageRunner
+from adapters.triton.references import Reference
 
 WORDS = "Some words."
 WAIT = 20
@@ -46,8 +49,8 @@ class FakeEncoder:
         return ClonedVoice(torch.full((100,), float(ref_audio[0])), text=ref_text)
 
 
-def reference_of(number: int) -> np.ndarray:
-    return np.full(30, number, np.float32)
+def reference_of(number: int, *, x_vector_only: bool = False) -> Reference:
+    return Reference.of(np.full(30, number, np.float32), "" if x_vector_only else WORDS, x_vector_only=x_vector_only)
 
 
 @pytest.mark.parametrize("samples", [48_000, 47_999, 46_081, 46_080])
@@ -109,48 +112,46 @@ def test_second_request_for_a_voice_is_not_encoded(encoder: VoiceEncoder, refere
             return encoder.encode(*arguments)
 
     cache = VoiceCache(Counted(), max_bytes=1 << 20)
-    first = cache.get(reference, WORDS, False)
-    assert cache.get(reference.copy(), WORDS, False) is first
+    held = Reference.of(reference, WORDS)
+    first = cache.get(held)
+    assert cache.get(held) is first
     assert calls == 1
     assert cache.nbytes == first.nbytes > first.codes.nbytes
 
 
 def test_find_returns_only_cached_voices() -> None:
     cache = VoiceCache(FakeEncoder(), max_bytes=1000)
-    for x_vector_only in (False, True):
-        assert cache.find(reference_of(1), WORDS, x_vector_only) is None
-        voice = cache.get(reference_of(1), WORDS, x_vector_only)
-        assert cache.find(reference_of(1), WORDS, x_vector_only) is voice
-    cache.get(reference_of(2), WORDS, False)
-    cache.find(reference_of(1), "other words", True)
-    cache.get(reference_of(3), WORDS, False)  # two of 400 bytes each fit: the one that was found last stays
-    assert cache.find(reference_of(1), WORDS, False) is None
-    assert cache.find(reference_of(1), WORDS, True) is voice
+    first, timbre, second, third = (
+        reference_of(1), reference_of(1, x_vector_only=True), reference_of(2), reference_of(3),
+    )  # fmt: skip
+    for reference in (first, timbre):
+        assert cache.find(reference) is None
+        voice = cache.get(reference)
+        assert cache.find(reference) is voice
+    cache.get(second)
+    cache.find(timbre)
+    cache.get(third)  # two of 400 bytes each fit: the one that was found last stays
+    assert cache.find(first) is None
+    assert cache.find(timbre) is voice
 
 
-def test_other_audio_words_or_kind_is_another_cache_entry() -> None:
+def test_voice_is_encoded_with_the_words_and_the_kind_of_its_reference() -> None:
     encoder = FakeEncoder()
     cache = VoiceCache(encoder, max_bytes=1 << 20)
-    audio = reference_of(1)
-    voices = [
-        cache.get(audio, "a", False),
-        cache.get(audio, "b", False),
-        cache.get(audio, "a", True),
-        cache.get(audio[:-1], "a", False),
-        cache.get(audio + 1, "a", False),
-        cache.get(audio, "words", False),
-        cache.get(
-            np.append(audio, np.frombuffer(b"word", np.float32)), "s", False
-        ),  # the same bytes, divided differently
-    ]
-    assert len({id(voice) for voice in voices}) == len(encoder.calls) == 7
+    for reference in (Reference.of(np.ones(30, np.float32), " a "), reference_of(1, x_vector_only=True)):
+        cache.get(reference)
+    assert encoder.calls == [("a", False), ("", True)]
 
 
-def test_x_vector_only_voices_share_an_entry_whatever_the_words() -> None:
-    encoder = FakeEncoder()
-    cache = VoiceCache(encoder, max_bytes=1 << 20)
-    assert cache.get(reference_of(1), "a", True) is cache.get(reference_of(1), "b", True)
-    assert encoder.calls == [("", True)]
+def test_voice_ends_with_its_reference() -> None:
+    cache = VoiceCache(FakeEncoder(), max_bytes=1 << 20)
+    reference, other = reference_of(1), reference_of(2)
+    voice = weakref.ref(cache.get(reference))
+    cache.get(other)
+    del reference
+    gc.collect()
+    assert voice() is None
+    assert cache.nbytes == 400
 
 
 def test_simultaneous_requests_wait_for_one_encoding() -> None:
@@ -163,12 +164,13 @@ def test_simultaneous_requests_wait_for_one_encoding() -> None:
             return voice
 
     encoder = Slow()
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(encoder, max_bytes=1 << 20)
 
     def request_voice(number: int) -> ClonedVoice:
         if number:
             all_started.wait(WAIT)
-        return cache.get(reference_of(1), WORDS, False)
+        return cache.get(references[1])
 
     with ThreadPoolExecutor(5) as clients:
         first = clients.submit(request_voice, 0)
@@ -187,11 +189,12 @@ def test_encoding_of_a_voice_does_not_block_another() -> None:
                 assert finish.wait(WAIT)
             return super().encode(ref_audio, *arguments)
 
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(Slow(), max_bytes=1 << 20)
     with ThreadPoolExecutor(1) as client:
-        slow = client.submit(cache.get, reference_of(1), WORDS, False)
+        slow = client.submit(cache.get, references[1])
         assert started.wait(WAIT)
-        assert cache.get(reference_of(2), WORDS, False).x_vector[0] == 2
+        assert cache.get(references[2]).x_vector[0] == 2
         assert not slow.done()
         finish.set()
         assert slow.result(WAIT).x_vector[0] == 1
@@ -207,14 +210,15 @@ def test_cached_voice_does_not_wait_for_encodings() -> None:
                 assert finish.wait(WAIT)
             return super().encode(ref_audio, *arguments)
 
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(Slow(), max_bytes=1 << 20)
-    held = cache.get(reference_of(1), WORDS, False)
+    held = cache.get(references[1])
     with ThreadPoolExecutor(2) as clients:
-        others = [clients.submit(cache.get, reference_of(number), WORDS, False) for number in (2, 3)]
+        others = [clients.submit(cache.get, references[number]) for number in (2, 3)]
         both.wait(WAIT)
-        assert cache.get(reference_of(1), WORDS, False) is held
-        assert cache.find(reference_of(1), WORDS, False) is held
-        assert cache.find(reference_of(2), WORDS, False) is None
+        assert cache.get(references[1]) is held
+        assert cache.find(references[1]) is held
+        assert cache.find(references[2]) is None
         finish.set()
         assert [other.result(WAIT).x_vector[0] for other in others] == [2, 3]
     assert cache.nbytes == 3 * held.nbytes
@@ -228,25 +232,28 @@ def test_failed_encoding_raises_and_may_be_retried() -> None:
                 raise RuntimeError("out of memory")
             return voice
 
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(Broken(), max_bytes=1 << 20)
     with pytest.raises(RuntimeError, match="out of memory"):
-        cache.get(reference_of(1), WORDS, False)
+        cache.get(references[1])
     assert cache.nbytes == 0
-    assert cache.get(reference_of(1), WORDS, False).text == WORDS
+    assert cache.get(references[1]).text == WORDS
 
 
 def test_least_recently_used_voices_are_evicted() -> None:
     encoder = FakeEncoder()
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(encoder, max_bytes=1000)
     for number in (1, 2, 1, 3, 1, 2):  # 3 evicts 2, and 2 then evicts 3
-        cache.get(reference_of(number), WORDS, False)
+        cache.get(references[number])
         assert cache.nbytes <= 1000
     assert len(encoder.calls) == 4
-    cache.get(reference_of(1), WORDS, False)
+    cache.get(references[1])
     assert len(encoder.calls) == 4
 
 
 def test_voice_larger_than_the_cache_is_returned_and_not_kept() -> None:
+    references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(FakeEncoder(), max_bytes=399)
-    assert cache.get(reference_of(1), WORDS, False).nbytes == 400
+    assert cache.get(references[1]).nbytes == 400
     assert cache.nbytes == 0
