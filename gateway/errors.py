@@ -36,8 +36,10 @@ from gateway.core.errors import (
     JobConflict,
     JobNotFound,
     JobsUnavailable,
+    LanguageModelBusy,
     LanguageModelFailed,
     LanguageModelMissing,
+    LanguageModelRefused,
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
@@ -267,11 +269,8 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case OSError() if error.errno in _NO_ROOM:
             logger.error("a file of a request could not be stored: %s", error.strerror)
             answer = InsufficientStorage()
-        case LanguageModelMissing():
-            answer = NotSetUp(error.message)
-        case LanguageModelFailed():
-            logger.error("%s: %s", error.message, error.detail)
-            answer = BadGateway(error.message)
+        case LanguageModelMissing() | LanguageModelFailed() | LanguageModelBusy() | LanguageModelRefused():
+            answer = _language_model_error(error)
         case JobNotFound() | JobConflict() | JobsUnavailable() | StorageFull():
             answer = _job_error(error)
         case InternalError():
@@ -280,6 +279,21 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             logger.error("request failed", exc_info=error)
             answer = ServerError(InternalError().message)
     return answer
+
+
+def _language_model_error(
+    error: LanguageModelMissing | LanguageModelFailed | LanguageModelBusy | LanguageModelRefused,
+) -> HttpError:
+    match error:
+        case LanguageModelMissing():
+            return NotSetUp(error.message)
+        case LanguageModelFailed():
+            logger.error("%s: %s", error.message, error.detail)
+            return BadGateway(error.message)
+        case LanguageModelBusy():
+            return Unavailable(error.message, retry_after=error.retry_after)
+        case LanguageModelRefused():
+            return BadRequest(error.message, code="content_filter")
 
 
 def _job_error(error: JobNotFound | JobConflict | JobsUnavailable | StorageFull) -> HttpError:

@@ -189,8 +189,9 @@ class GatewaySettings(BaseSettings):
     )
     llm_url: str = Field(
         default="",
-        description="Base address of a language model with OpenAI's API, for `/whisper/transcribe-and-process`: "
-        "`http://localhost:8000/v1`. Empty: there is none.",
+        validation_alias=AliasChoices("llm_url", "openai_base_url"),
+        description="Base address of a language model with OpenAI's API, for `/whisper/transcribe-and-process` and "
+        "`/zonos/assistant`: `http://localhost:8000/v1`. `OPENAI_BASE_URL` is read too. Empty: there is none.",
     )
     llm_model: str = Field(
         default="",
@@ -210,6 +211,14 @@ class GatewaySettings(BaseSettings):
         default=120.0,
         gt=0,
         description="Seconds that the language model may take for its first token, and for the next.",
+    )
+    assistant_templates: Path | None = Field(
+        default=None,
+        description="File with the categories and writing styles of `/zonos/assistant`, as `gateway/core/assistant."
+        "toml`, which is used if this is empty.",
+    )
+    assistant_max_prompt_chars: int = Field(
+        default=32_768, ge=1, description="Characters that a prompt of `/zonos/assistant` may hold."
     )
     whisper_models: Names = Field(
         default=("whisper-1",), min_length=1, description="Models of `/whisper`: the first that is served is used."

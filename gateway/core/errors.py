@@ -12,6 +12,8 @@ ServiceError
 |-- PayloadTooLarge             an upload, or the audio in it, is over a limit
 |-- LanguageModelMissing        no language model is set up
 |-- LanguageModelFailed         the language model is out of reach, or answered with an error
+|-- LanguageModelBusy           the language model accepts no more requests at present; try again later
+|-- LanguageModelRefused        the language model, or its filter, does not answer this prompt
 |-- JobNotFound                 there is no such job of this client
 |-- JobConflict                 the job's state, or an earlier request, does not allow it
 |-- JobsUnavailable             the store of the jobs is out of reach; try again later
@@ -86,6 +88,18 @@ class LanguageModelMissing(ServiceError):
 
 class LanguageModelFailed(ServiceError):
     """The language model is out of reach, or answered with an error."""
+
+
+class LanguageModelBusy(ServiceError):
+    """The language model accepts no more requests at present; `retry_after`: seconds, as its server says."""
+
+    def __init__(self, message: str, retry_after: int | None = None, *, detail: str = "") -> None:
+        super().__init__(message, detail=detail)
+        self.retry_after = retry_after
+
+
+class LanguageModelRefused(ServiceError):
+    """The language model refused to answer, or a filter ended its answer."""
 
 
 class JobNotFound(ServiceError):

@@ -12,7 +12,13 @@ from typing import Any, Final, Literal
 
 import httpx2
 
-from gateway.core.errors import DeadlineExceeded, LanguageModelFailed, LanguageModelMissing
+from gateway.core.errors import (
+    DeadlineExceeded,
+    LanguageModelBusy,
+    LanguageModelFailed,
+    LanguageModelMissing,
+    LanguageModelRefused,
+)
 
 Api = Literal["chat", "completions"]
 Role = Literal["system", "user", "assistant"]
@@ -21,6 +27,9 @@ _CONNECT_SECONDS: Final = 10.0
 _MOST_ERROR_BYTES: Final = 4096
 _EVENT: Final = "data:"
 _END: Final = "[DONE]"
+_WRONG_KEY: Final = (401, 403)
+_BUSY: Final = (429, 503)
+_MOST_REFUSAL_CHARS: Final = 500
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +88,8 @@ class LanguageModel:
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str]:
         """Yield the answer in pieces, as the model writes it.
 
-        Raises `LanguageModelMissing`, `LanguageModelFailed` and `DeadlineExceeded`.
+        Raises `LanguageModelMissing`, `LanguageModelFailed`, `LanguageModelBusy`, `LanguageModelRefused` and
+        `DeadlineExceeded`.
         """
         self.check()
         try:
@@ -111,8 +121,11 @@ class LanguageModel:
         path = "chat/completions" if self._options.api == "chat" else "completions"
         async with self._http.stream("POST", self._address(path), json=body) as answer:
             await self._check(answer)
+            reply = _Reply()
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
-                yield _text_of(json.loads(await answer.aread()))
+                if text := reply.text_of(json.loads(await answer.aread())):
+                    yield text
+                reply.end()
                 return
             lines = answer.aiter_lines()
             while True:
@@ -123,28 +136,53 @@ class LanguageModel:
                     raise LanguageModelFailed("the language model's answer broke off") from None
                 data = line.removeprefix(_EVENT).strip() if line.startswith(_EVENT) else ""
                 if data == _END:
+                    reply.end()
                     return
-                if data and (text := _text_of(json.loads(data))):
+                if data and (text := reply.text_of(json.loads(data))):
                     yield text
 
     async def _check(self, answer: httpx2.Response) -> None:
         if answer.is_success:
             return
         text = (await answer.aread())[:_MOST_ERROR_BYTES].decode(errors="replace")
-        logger.warning("the language model answered with status %d: %s", answer.status_code, text)
-        raise LanguageModelFailed(f"the language model answered with status {answer.status_code}", detail=text)
+        status = f"the language model answered with status {answer.status_code}"
+        logger.warning("%s: %s", status, text)
+        if answer.status_code in _BUSY:
+            seconds = answer.headers.get("retry-after", "")
+            retry_after = int(seconds) if seconds.isdecimal() else None
+            raise LanguageModelBusy(f"{status}: it has too much to do; try again", retry_after, detail=text)
+        if "content_filter" in text:  # Azure's error of this code has status 400
+            raise LanguageModelRefused("the language model's content filter refused the prompt", detail=text)
+        if answer.status_code in _WRONG_KEY:
+            status += ": it does not accept this server's key (LLM_API_KEY)"
+        raise LanguageModelFailed(status, detail=text)
 
     def _address(self, path: str) -> str:
         return f"{self._options.url.rstrip('/')}/{path}"
 
 
-def _text_of(event: dict[str, Any]) -> str:
-    """Return the text of an event, or of a whole answer. Raises `LanguageModelFailed` for an error or a refusal."""
-    if error := event.get("error"):
-        raise LanguageModelFailed("the language model failed", detail=json.dumps(error))
-    choices = event.get("choices") or [{}]
-    first = choices[0]
-    said = first.get("delta") or first.get("message") or first
-    if refusal := said.get("refusal"):
-        raise LanguageModelFailed(f"the language model refused: {refusal}")
-    return said.get("content") or said.get("text") or ""
+class _Reply:
+    """Reads the events of one answer; a refusal comes in pieces, too."""
+
+    def __init__(self) -> None:
+        self._refusal = ""
+
+    def text_of(self, event: dict[str, Any]) -> str:
+        """Return the text of an event, or of a whole answer.
+
+        Raises `LanguageModelFailed` for an error, and `LanguageModelRefused` if a filter ended the answer.
+        """
+        if error := event.get("error"):
+            raise LanguageModelFailed("the language model failed", detail=json.dumps(error))
+        choices = event.get("choices") or [{}]
+        first = choices[0]
+        said = first.get("delta") or first.get("message") or first
+        self._refusal += said.get("refusal") or ""
+        if first.get("finish_reason") == "content_filter":
+            raise LanguageModelRefused("the language model's content filter ended the answer")
+        return said.get("content") or said.get("text") or ""
+
+    def end(self) -> None:
+        """Raise `LanguageModelRefused` if the answer was a refusal."""
+        if self._refusal:
+            raise LanguageModelRefused(f"the language model refused: {self._refusal[:_MOST_REFUSAL_CHARS]}")

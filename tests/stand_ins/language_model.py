@@ -26,7 +26,14 @@ class LanguageModelServer:
     """A server on loopback that answers each request with `words`."""
 
     words: list[str] = field(default_factory=lambda: ["It", " is", " done."])
+    choices: list[dict[str, Any]] | None = None
+    """Events to send instead of the words."""
+    pace: float = 0.0
+    """Seconds before each word; for benchmarks."""
     status: int = 200
+    problem: str = "the secret reason"
+    """The message of an error."""
+    retry_after: str = ""
     breaks_off: bool = False
     """Whether an answer ends without its last event."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,23 +74,28 @@ class LanguageModelServer:
         self.requests.append(await request.json())
         self.keys.append(request.headers.get("authorization", ""))
         if self.status != 200:
-            return JSONResponse({"error": {"message": "the secret reason"}}, self.status)
+            headers = {"retry-after": self.retry_after} if self.retry_after else None
+            return JSONResponse({"error": {"message": self.problem}}, self.status, headers)
         return StreamingResponse(
             self._events(chat=request.url.path.endswith("chat/completions")), media_type="text/event-stream"
         )
 
     async def _events(self, *, chat: bool) -> AsyncIterator[str]:
         try:
-            for index, word in enumerate(self.words):
+            for index, choice in enumerate(self.choices or self._words(chat=chat)):
                 if index:
                     await self.gate.wait()
-                choice = {"delta": {"content": word}} if chat else {"text": word}
+                if self.pace:
+                    await asyncio.sleep(self.pace)
                 yield f"data: {json.dumps({'choices': [choice]})}\n\n"
             if not self.breaks_off:
                 yield "data: [DONE]\n\n"
         except asyncio.CancelledError:
             self.left.set()
             raise
+
+    def _words(self, *, chat: bool) -> list[dict[str, Any]]:
+        return [{"delta": {"content": word}} if chat else {"text": word} for word in self.words]
 
 
 @contextmanager

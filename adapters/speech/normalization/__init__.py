@@ -6,8 +6,8 @@ import re
 
 from adapters.speech.normalization import abbreviations, chinese, classes, cleaning, english
 from adapters.speech.normalization.language import find_language
-from adapters.speech.normalization.markup import remove_markup
 from adapters.speech.normalization.numerals import spell_numbers
+from tritone.markup import remove_markup
 
 __all__ = ["normalize", "spell_numbers", "write_out"]
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
-from gateway.core.errors import DeadlineExceeded, LanguageModelFailed, LanguageModelMissing
+from gateway.core.errors import (
+    DeadlineExceeded,
+    LanguageModelBusy,
+    LanguageModelFailed,
+    LanguageModelMissing,
+    LanguageModelRefused,
+)
 from gateway.core.language_model import LanguageModel, LanguageModelOptions, Message
 from tests.stand_ins.language_model import LanguageModelServer
+
+
+@asynccontextmanager
+async def language_model(url: str) -> AsyncIterator[LanguageModel]:
+    model = LanguageModel(LanguageModelOptions(url))
+    try:
+        yield model
+    finally:
+        await model.close()
+
 
 QUESTION = [Message("system", "Summarize."), Message("user", "A long text.")]
 
@@ -57,7 +73,7 @@ async def test_pieces_arrive_while_the_model_writes(server: LanguageModelServer)
     await model.close()
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+@pytest.mark.parametrize("status", [400, 404, 500])
 async def test_an_error_of_the_server_is_told_without_its_details(server: LanguageModelServer, status: int) -> None:
     server.status = status
     model = LanguageModel(LanguageModelOptions(server.url))
@@ -65,6 +81,42 @@ async def test_an_error_of_the_server_is_told_without_its_details(server: Langua
         await model.complete(QUESTION)
     await model.close()
     assert "secret" in caught.value.detail
+
+
+async def test_a_rejected_key_is_told_with_its_setting(server: LanguageModelServer) -> None:
+    server.status = 401
+    async with language_model(server.url) as model:
+        with pytest.raises(LanguageModelFailed, match="LLM_API_KEY"):
+            await model.complete(QUESTION)
+
+
+async def test_a_busy_server_says_when_to_come_again(server: LanguageModelServer) -> None:
+    server.status, server.retry_after = 429, "7"
+    async with language_model(server.url) as model:
+        with pytest.raises(LanguageModelBusy, match="status 429") as caught:
+            await model.complete(QUESTION)
+    assert caught.value.retry_after == 7
+
+
+async def test_a_refusal_is_told_as_a_whole(server: LanguageModelServer) -> None:
+    server.choices = [{"delta": {"refusal": "I cannot"}}, {"delta": {"refusal": " say that."}}]
+    async with language_model(server.url) as model:
+        with pytest.raises(LanguageModelRefused, match=r"refused: I cannot say that\.$"):
+            await model.complete(QUESTION)
+
+
+async def test_an_answer_that_a_filter_ended_is_refused(server: LanguageModelServer) -> None:
+    server.choices = [{"delta": {"content": "I"}}, {"delta": {}, "finish_reason": "content_filter"}]
+    async with language_model(server.url) as model:
+        with pytest.raises(LanguageModelRefused, match="filter ended the answer"):
+            await model.complete(QUESTION)
+
+
+async def test_a_prompt_that_a_filter_rejects_is_refused(server: LanguageModelServer) -> None:
+    server.status, server.problem = 400, "content_filter: violence"
+    async with language_model(server.url) as model:
+        with pytest.raises(LanguageModelRefused, match="filter refused the prompt"):
+            await model.complete(QUESTION)
 
 
 async def test_an_answer_without_an_end_is_an_error(server: LanguageModelServer) -> None:

@@ -1,0 +1,172 @@
+"""The use case `speak_while_written`: a text that is still being written in, an encoded audio stream out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from gateway.audio.formats import AudioFormat
+from gateway.audio.renderer import Renderer
+from gateway.core.jobs.text_parts import PART_CHARS
+from gateway.core.services import Services
+from gateway.core.speech_options import expected_seconds
+from gateway.core.spoken_text import clauses_of
+from gateway.core.synthesize import SynthesisRequest, synthesize
+from gateway.core.telemetry import WorkTelemetry
+from gateway.core.workers import run_in
+from tritone.contract import SPEECH_RATE
+
+_AHEAD: Final = 2
+"""Clauses that are synthesized behind the one that is sent."""
+
+
+class WrittenSpeech:
+    """The speech of a text that is still being written; `encoded` yields the bytes.
+
+    `text`, `audio_seconds` and `finish_reason` are complete after the last of them.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        texts: AsyncGenerator[str],
+        request: SynthesisRequest,
+        telemetry: WorkTelemetry,
+        *,
+        model: str,
+        ignored: tuple[str, ...],
+        audio_format: AudioFormat,
+    ) -> None:
+        self.model = model
+        """The id of the model."""
+        self.ignored = ignored
+        """The options of the request that have no effect with this model."""
+        self.audio_format = audio_format
+        self.text = ""
+        """All that was written so far, as it was written."""
+        self.clauses: list[str] = []
+        """The parts of it that were spoken so far."""
+        self.finish_reason = "stop"
+        """`stop`: complete; `length`, `runaway`: a part of it was cut."""
+        self.audio_seconds = 0.0
+        self._services = services
+        self._texts = texts
+        self._request = replace(request, audio_format="pcm", whole=False)
+        self._telemetry = telemetry
+        self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole)
+
+    async def encoded(self) -> AsyncGenerator[bytes]:
+        """Yield the audio file in pieces, none of them empty. Closing it stops the writer, and the work in Triton.
+
+        Raises what the writer raises, and any `ServiceError`.
+        """
+        ahead: asyncio.Queue[_Clause | None] = asyncio.Queue()
+        places = asyncio.Semaphore(1 + _AHEAD)
+        tasks: list[asyncio.Task[None]] = []
+        writing = asyncio.create_task(self._write(ahead, places, tasks))
+        tasks.append(writing)
+        try:
+            while clause := await ahead.get():
+                async for block in clause.blocks():
+                    if piece := await self._encode(block):
+                        yield piece
+                if clause.finish_reason != "stop":
+                    self.finish_reason = clause.finish_reason
+                self.clauses.append(clause.text)
+                places.release()
+            await writing
+            if self.clauses and (piece := await self._encode(b"", last=True)):
+                yield piece
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(
+        self, ahead: asyncio.Queue[_Clause | None], places: asyncio.Semaphore, tasks: list[asyncio.Task[None]]
+    ) -> None:
+        """Begin the synthesis of each clause as soon as it is written, and as there is a place for it."""
+        most = min(PART_CHARS, self._services.settings.max_input_chars)
+        try:
+            async with aclosing(clauses_of(self._noted(), most)) as clauses:
+                async for text in clauses:
+                    await places.acquire()
+                    clause = _Clause(self._services, replace(self._request, text=text))
+                    self._telemetry.expected_seconds += expected_seconds(text)
+                    # Its own record: the request's counts all clauses.
+                    part = WorkTelemetry(f"{self._telemetry.request_id}-{len(tasks)}", caller=self._telemetry.caller)
+                    tasks.append(asyncio.create_task(clause.run(part)))
+                    ahead.put_nowait(clause)
+        finally:
+            ahead.put_nowait(None)
+
+    async def _noted(self) -> AsyncGenerator[str]:
+        async with aclosing(self._texts):
+            async for text in self._texts:
+                self.text += text
+                yield text
+
+    async def _encode(self, pcm: bytes, *, last: bool = False) -> bytes:
+        def work() -> bytes:
+            return self._renderer.finish() if last else self._renderer.write(np.frombuffer(pcm, "<i2").astype(np.int16))
+
+        pool = self._services.workers.encoding
+        encoded = await run_in(pool, work) if self._renderer.costly else work()
+        self.audio_seconds = self._telemetry.audio_seconds = self._renderer.seconds
+        return encoded
+
+
+class _Clause:
+    """The speech of one clause, which waits in memory until the clauses before it were sent."""
+
+    def __init__(self, services: Services, request: SynthesisRequest) -> None:
+        self.text = request.text
+        self.finish_reason = "stop"
+        self._services = services
+        self._request = request
+        self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+
+    async def run(self, telemetry: WorkTelemetry) -> None:
+        """Synthesize it."""
+        try:
+            speech = await synthesize(self._services, self._request, telemetry)
+            async with aclosing(speech.encoded()) as pieces:
+                async for piece in pieces:
+                    self._blocks.put_nowait(piece)
+            self.finish_reason = speech.finish_reason
+            self._blocks.put_nowait(None)
+        except Exception as error:
+            self._blocks.put_nowait(error)
+
+    async def blocks(self) -> AsyncGenerator[bytes]:
+        """Yield its samples, 16-bit at `SPEECH_RATE`. Raises the error that ended the synthesis."""
+        while (block := await self._blocks.get()) is not None:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+
+
+async def speak_while_written(
+    services: Services, texts: AsyncGenerator[str], request: SynthesisRequest, telemetry: WorkTelemetry
+) -> WrittenSpeech:
+    """Prepare the speech of a text that comes in pieces of any length; `request.text` is not used.
+
+    Nothing is read of `texts` before the audio is read. Raises as `synthesize`, for everything but the text.
+    """
+    # The model is not called: this finds what is wrong with the request before anything is written.
+    checked = await synthesize(services, replace(request, text="."), telemetry)
+    telemetry.expected_seconds = 0.0
+    return WrittenSpeech(
+        services,
+        texts,
+        request,
+        telemetry,
+        model=checked.model,
+        ignored=checked.ignored,
+        audio_format=checked.audio_format,
+    )
