@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,6 +13,7 @@ import numpy as np
 
 from gateway.audio.formats import AudioFormat
 from gateway.audio.renderer import Renderer
+from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.jobs.text_parts import PART_CHARS
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
@@ -23,6 +25,8 @@ from tritone.contract import SPEECH_RATE
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""
+_PAUSE: Final = 1.0
+"""Seconds before another try of a clause that a model at capacity rejected, where it does not say how long."""
 
 
 class WrittenSpeech:
@@ -92,11 +96,14 @@ class WrittenSpeech:
     ) -> None:
         """Begin the synthesis of each clause as soon as it is written, and as there is a place for it."""
         most = min(PART_CHARS, self._services.settings.max_input_chars)
+        clause: _Clause | None = None
         try:
             async with aclosing(clauses_of(self._noted(), most)) as clauses:
                 async for text in clauses:
                     await places.acquire()
-                    clause = _Clause(self._services, replace(self._request, text=text))
+                    if clause:
+                        await clause.begun.wait()  # one text waits for its model once, as any other request
+                    clause = _Clause(self._services, replace(self._request, text=text), patient=clause is not None)
                     self._telemetry.expected_seconds += expected_seconds(text)
                     # Its own record: the request's counts all clauses.
                     part = WorkTelemetry(f"{self._telemetry.request_id}-{len(tasks)}", caller=self._telemetry.caller)
@@ -124,24 +131,45 @@ class WrittenSpeech:
 class _Clause:
     """The speech of one clause, which waits in memory until the clauses before it were sent."""
 
-    def __init__(self, services: Services, request: SynthesisRequest) -> None:
+    def __init__(self, services: Services, request: SynthesisRequest, *, patient: bool) -> None:
+        """`patient`: wait for a model at capacity; the client has audio to play, and an error would end it."""
         self.text = request.text
         self.finish_reason = "stop"
+        self.begun = asyncio.Event()
+        """Set at the first audio, or the end."""
         self._services = services
         self._request = request
+        self._patient = patient
         self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
     async def run(self, telemetry: WorkTelemetry) -> None:
         """Synthesize it."""
+        deadline = time.monotonic() + (self._services.settings.first_audio_timeout if self._patient else 0)
+        end: Exception | None = None
+        try:
+            while not await self._synthesized(telemetry, deadline):
+                pass
+        except Exception as error:
+            end = error
+        self._blocks.put_nowait(end)
+        self.begun.set()
+
+    async def _synthesized(self, telemetry: WorkTelemetry, deadline: float) -> bool:
+        """Return False after a pause if the model was at capacity."""
         try:
             speech = await synthesize(self._services, self._request, telemetry)
             async with aclosing(speech.encoded()) as pieces:
                 async for piece in pieces:
                     self._blocks.put_nowait(piece)
-            self.finish_reason = speech.finish_reason
-            self._blocks.put_nowait(None)
-        except Exception as error:
-            self._blocks.put_nowait(error)
+                    self.begun.set()
+        except (ModelUnavailable, TooManyRequests) as error:
+            pause = error.retry_after or _PAUSE
+            if self.begun.is_set() or time.monotonic() + pause > deadline:
+                raise
+            await asyncio.sleep(pause)
+            return False
+        self.finish_reason = speech.finish_reason
+        return True
 
     async def blocks(self) -> AsyncGenerator[bytes]:
         """Yield its samples, 16-bit at `SPEECH_RATE`. Raises the error that ended the synthesis."""

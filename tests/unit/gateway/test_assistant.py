@@ -88,11 +88,12 @@ async def test_clauses_that_end_out_of_order_are_sent_in_order(
 
     async def model(call: Call) -> AsyncIterator[Any]:
         text = call.inputs["text"].item().decode()
-        if text == SENTENCES[0]:
-            await second.wait()
-        speech = FakeSpeech(chunks=[np.full(2400, 100 * (1 + SENTENCES.index(text)), np.int16)])
+        block = np.full(1200, 100 * (1 + SENTENCES.index(text)), np.int16)
+        speech = FakeSpeech(chunks=[block, block])
         async for response in speech(call):
             yield response
+            if text == SENTENCES[0]:
+                await second.wait()
         if text == SENTENCES[1]:
             second.set()
 
@@ -145,6 +146,26 @@ async def test_a_wrong_voice_is_told_before_the_language_model_is_asked(serve: S
         with pytest.raises(InvalidInput, match="bogus"):
             await answer_of(gateway, speech={"voice": "bogus"})
     assert not llm.requests
+
+
+async def test_a_later_clause_waits_for_a_model_at_capacity(
+    serve: Serve, triton: FakeTriton, llm: LanguageModelServer
+) -> None:
+    failures = iter([None, Overloaded("full", 1), None, None])
+
+    async def model(call: Call) -> AsyncIterator[Any]:
+        if failure := next(failures):
+            raise failure
+        async for response in FakeSpeech()(call):
+            yield response
+
+    model.description = FakeSpeech().description  # type: ignore[attr-defined]
+    triton.handlers["kokoro-82m"] = model
+    async with serve(llm_url=llm.url) as gateway:
+        answer = await answer_of(gateway)
+        await audio_of(answer)
+    assert answer.clauses == SENTENCES
+    assert texts(triton) == [SENTENCES[0], SENTENCES[1], *SENTENCES[1:]]
 
 
 async def test_a_model_that_fails_ends_the_answer(serve: Serve, kokoro: FakeSpeech, llm: LanguageModelServer) -> None:
