@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.audio.formats import AudioFormat
 from gateway.core.chinese import S2tConfig
 from gateway.core.language_model import LanguageModelOptions
-from tritone.settings import API_HOST, API_PORT, DRAIN_TIMEOUT, MAX_INPUT_CHARS, MODEL_DIR, Setting
+from tritone.settings import (
+    API_HOST,
+    API_PORT,
+    DRAIN_TIMEOUT,
+    MAX_INPUT_CHARS,
+    MODEL_DIR,
+    Setting,
+    platform_port,
+)
 
 
 def _split(value: Any) -> Any:
@@ -245,6 +253,11 @@ class GatewaySettings(BaseSettings):
         default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _listen_where_the_platform_expects(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return platform_port() | values
 
     def language_model_options(self) -> LanguageModelOptions:
         """Return the options of the language model."""

@@ -107,6 +107,11 @@ class Settings(BaseSettings):
     )
     drain_timeout: int = _declared(shared.DRAIN_TIMEOUT, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _listen_where_the_platform_expects(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return shared.platform_port() | values
+
     @field_validator("triton_http", mode="before")
     @classmethod
     def _lower_case(cls, value: object) -> object:

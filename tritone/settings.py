@@ -48,7 +48,14 @@ RUN_FOLDER: Final = "TRITONE_RUN_FOLDER"
 API_HOST: Final = Setting(
     "API_HOST", "127.0.0.1", "Address that the gateway listens on; `0.0.0.0` accepts connections from other machines."
 )
-API_PORT: Final = Setting("API_PORT", 8899, "Port that the gateway listens on.")
+API_PORT: Final = Setting(
+    "API_PORT",
+    8899,
+    "Port that the gateway listens on. Where it is not set, the variables of platforms count: SageMaker's "
+    "`SAGEMAKER_BIND_TO_PORT`, then Cloud Run's `PORT`.",
+)
+PLATFORM_PORTS: Final = ("SAGEMAKER_BIND_TO_PORT", "PORT")
+"""Variables in which platforms name the port, the first that is set counts."""
 MODEL_DIR: Final = Setting("MODEL_DIR", "models", "Folder of the weights; relative to the clone.")
 DRAIN_TIMEOUT: Final = Setting(
     "DRAIN_TIMEOUT",
@@ -86,3 +93,9 @@ SHARED: Final = (
     EXTRA_FAMILIES,
 )
 """The settings that more than one process reads, or every model."""
+
+
+def platform_port(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return `api_port` as the platform wants it, for a process whose setting is not given; or nothing."""
+    port = next(filter(None, map(environ.get, PLATFORM_PORTS)), None)
+    return {"api_port": port} if port else {}

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from gateway.settings import GatewaySettings
 from supervisor import command
 from supervisor.environments import ROOT
 from supervisor.settings import Settings, reachable
@@ -31,6 +33,39 @@ def test_two_listeners_cannot_have_one_port(settings: Callable[..., Settings]) -
 
 def test_the_gateways_port_is_free_for_others_without_a_gateway(settings: Callable[..., Settings]) -> None:
     assert "API_PORT" not in settings(gateway=False, api_port=8001, triton_grpc_port=8001).ports
+
+
+@pytest.mark.parametrize("process", [Settings, GatewaySettings])
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [
+        ({}, 8899),
+        ({"PORT": "8080"}, 8080),
+        ({"PORT": "8080", "SAGEMAKER_BIND_TO_PORT": "8443"}, 8443),
+        ({"PORT": "8080", "API_PORT": "9000"}, 9000),
+        ({"PORT": "8080", "API_PORT": ""}, 8080),
+        ({"PORT": "", "SAGEMAKER_BIND_TO_PORT": ""}, 8899),
+    ],
+)
+def test_the_port_of_the_platform_counts_where_our_own_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, process: Callable[..., Any], given: dict[str, str], port: int
+) -> None:
+    for name in ("PORT", "SAGEMAKER_BIND_TO_PORT", "API_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert process(_env_file=None).api_port == port
+
+
+@pytest.mark.parametrize("process", [Settings, GatewaySettings])
+def test_the_port_in_the_settings_file_counts_before_that_of_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: Callable[..., Any]
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("API_PORT=9000\n")
+    monkeypatch.setenv("PORT", "8080")
+    monkeypatch.delenv("API_PORT", raising=False)
+    assert process(_env_file=file).api_port == 9000
 
 
 @pytest.mark.parametrize(("choice", "opened"), [("auto", False), ("false", False), ("True", True)])
