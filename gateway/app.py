@@ -120,6 +120,6 @@ def _middleware(
             )
         )
     stack.append(Middleware(FairnessMiddleware, settings=settings))
-    stack.append(Middleware(BodyMiddleware, settings=settings, timing=timing))
+    stack.append(Middleware(BodyMiddleware, settings=settings, timing=timing, upload_paths=surfaces.upload_paths))
     stack.append(Middleware(HeadMiddleware))
     return stack

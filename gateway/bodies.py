@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -17,6 +18,7 @@ LEAST_RATE: Final = 16 * 1024
 _BODIES_IN_MEMORY: Final = 8
 """Bodies of MAX_JSON_BYTES that the gateway may hold at once; ordinary ones take a few KiB."""
 _FILES: Final = "multipart/form-data"
+_JSON: Final = "application/json"
 
 
 class BodyMiddleware:
@@ -26,9 +28,13 @@ class BodyMiddleware:
     MAX_JSON_BYTES.
     """
 
-    def __init__(self, app: ASGIApp, settings: GatewaySettings, timing: Timing) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: GatewaySettings, timing: Timing, upload_paths: Collection[str] = ()
+    ) -> None:
+        """`upload_paths`: paths whose routes store any body but JSON on disk."""
         self.app = app
         self.settings = settings
+        self.upload_paths = upload_paths
         self.timing = timing
         self.bytes_in_memory = 0
         """Bytes of the bodies without files of the requests that are open."""
@@ -39,7 +45,9 @@ class BodyMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        in_memory = not headers.get("content-type", "").strip().lower().startswith(_FILES)
+        kind = headers.get("content-type", "").strip().lower()
+        on_disk = kind.startswith(_FILES) or (scope["path"] in self.upload_paths and not kind.startswith(_JSON))
+        in_memory = not on_disk
         limit = self.settings.max_upload_bytes
         if in_memory:
             limit = min(limit, self.settings.max_json_bytes)

@@ -6,6 +6,7 @@ HttpError                    status   type                    code
 |-- Forbidden                   403   invalid_request_error   forbidden
 |-- NotFound                    404   invalid_request_error   not_found, model_not_found
 |-- MethodNotAllowed            405   invalid_request_error   method_not_allowed
+|-- NotAcceptable               406   invalid_request_error   not_acceptable
 |-- RequestTimeout              408   invalid_request_error   request_timeout
 |-- Conflict                    409   invalid_request_error   conflict
 |-- BodyTooLarge                413   invalid_request_error   payload_too_large
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from fastapi.responses import JSONResponse
@@ -121,6 +122,16 @@ class MethodNotAllowed(HttpError):
 
     status = 405
     default_code = "method_not_allowed"
+
+
+class NotAcceptable(HttpError):
+    """The response cannot have any of the types that the client accepts."""
+
+    status = 406
+    default_code = "not_acceptable"
+
+    def __init__(self, accept: str, offers: Sequence[str]) -> None:
+        super().__init__(f"Accept: {accept[:100]!r} is not possible here; choose {', '.join(offers)}")
 
 
 class RequestTimeout(HttpError):

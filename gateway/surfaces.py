@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from gateway.errors import ErrorEnvelope, HttpError, openai_response
 from tritone.settings import UnusableSettingError
 
-BUILT_IN: Final = ("openai", "health", "omni", "pages", "whisper", "f5_tts")
+BUILT_IN: Final = ("openai", "health", "omni", "pages", "sagemaker", "whisper", "f5_tts")
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 
@@ -31,6 +31,8 @@ class Surface:
     """Paths that need no API key for GET if PUBLIC_LISTS is set; one that ends in a slash stands for all below it."""
     secret_paths: frozenset[str] = frozenset()
     """Paths on which a client secret is as good as an API key."""
+    upload_paths: frozenset[str] = frozenset()
+    """Paths whose routes store any body but JSON on disk while it arrives, so that it may have MAX_UPLOAD_BYTES."""
     prefix: str = ""
     """Errors on paths that begin with it have this surface's form; all others have OpenAI's."""
     further_paths: frozenset[str] = frozenset()
@@ -65,6 +67,7 @@ class SurfaceTable:
         self.open_paths = frozenset().union(*(surface.open_paths for surface in surfaces))
         self.list_paths = frozenset().union(*(surface.list_paths for surface in surfaces))
         self.secret_paths = frozenset().union(*(surface.secret_paths for surface in surfaces))
+        self.upload_paths = frozenset().union(*(surface.upload_paths for surface in surfaces))
         self.exposed_headers = tuple(dict.fromkeys(name for surface in surfaces for name in surface.exposed_headers))
         self._by_path = {path: surface for surface in surfaces for path in surface.further_paths}
         self._longest_first = sorted(surfaces, key=lambda surface: -len(surface.prefix))

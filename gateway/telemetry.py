@@ -32,7 +32,7 @@ FIRST_BYTE = Histogram(
 )
 AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio synthesized or transcribed", ["model"])
 
-PROBES = frozenset({"/health", "/ready", "/metrics"})
+PROBES = frozenset({"/health", "/ping", "/ready", "/metrics"})
 """Requested every few seconds, and so logged at level DEBUG."""
 CLIENT_GONE = 499
 """The status that is logged if the client disconnects before the response has one."""

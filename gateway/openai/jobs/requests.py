@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import UploadFile
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from gateway.core.transcribe import TranscriptionRequest
 from gateway.openai.speech.protocol import SpeechBody
-from gateway.openai.transcription.requests import TranscriptionForm
+from gateway.openai.transcription.requests import TaskForm
 
 Address = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048)]
 
 _CALLBACK = "Address that gets a signed POST when the job has ended."
 
 
-class TranscriptionJobForm(TranscriptionForm):
+class TranscriptionJobForm(TaskForm):
     """The fields of `/v1/audio/transcriptions`, and those of a job."""
 
     file: UploadFile | None = Field(  # type: ignore[assignment]
         None, description="The recording, in any common audio or video container; or send `url`."
     )
     url: Address = Field("", validate_default=True, description="The recording's address, if ALLOW_JOB_URLS is set.")
-    task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate`: into English.")
     callback_url: Address = Field("", description=_CALLBACK)
 
     @field_validator("url")
@@ -33,15 +30,6 @@ class TranscriptionJobForm(TranscriptionForm):
         if "file" in info.data and bool(info.data["file"]) == bool(url):
             raise ValueError("send either this or a file")
         return url
-
-    def request(self) -> TranscriptionRequest:
-        """Return the request of the use case."""
-        request = super().request()
-        return replace(request, options=replace(request.options, task=self.task))
-
-    def client_field_name(self, name: str) -> str:
-        """Return the field of this form that became the option or field `name` of the use case."""
-        return name if name == "task" else super().client_field_name(name)
 
     def view(self) -> dict[str, Any]:
         """Return what is needed to show the result as it was requested."""

@@ -49,14 +49,19 @@ SUMMARY_HEADERS: Final = {
 SAMPLE_RATE: Final = "x-sample-rate"
 
 
-async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> StreamedResponse:
-    """Return the response to `body` after its first bytes are known, or all of them for a whole file."""
+async def begin(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> tuple[SpeechStream, dict[str, str]]:
+    """Return the prepared speech of `body`, and the headers of its response."""
     try:
         stream = await synthesize(services, body.request(), telemetry)
     except InvalidInput as error:
         raise InvalidInput(body.client_field_name(error.field), error.problem) from None
     ignored = [*map(body.client_field_name, stream.ignored), *body.unknown_fields]
-    headers = model_headers(stream.model, ignored)
+    return stream, model_headers(stream.model, ignored)
+
+
+async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> StreamedResponse:
+    """Return the response to `body` after its first bytes are known, or all of them for a whole file."""
+    stream, headers = await begin(services, body, telemetry)
     media_type = MEDIA_TYPES[stream.audio_format]
     if stream.audio_format == "pcm":
         headers[SAMPLE_RATE] = str(SPEECH_RATE)

@@ -73,20 +73,25 @@ class _FormRequest(Request):
 
     async def read(self) -> None:
         """Read the form. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
-        sent = self.headers.get("content-type", "none")
-        kind = sent.partition(";")[0].strip().lower()
-        if kind in (FORM, _URL_ENCODED):
-            form = await self.form(max_part_size=_MAX_TEXT_BYTES)
-        elif kind == _JSON:
-            limit = (await services_of(self)).settings.max_upload_bytes
-            form = FormData(await asyncio.to_thread(_items, await self.body(), limit))
-        else:
-            raise UnsupportedMedia(f"content type {sent!r} is not supported; send {FORM}")
-        try:
-            self._form = FormData(list(_normalized(form.multi_items())))
-        except BadRequest:
-            await form.close()
-            raise
+        self._form = await read_form(self)
+
+
+async def read_form(request: Request) -> FormData:
+    """Return the form of a request; close it. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
+    sent = request.headers.get("content-type", "none")
+    kind = sent.partition(";")[0].strip().lower()
+    if kind in (FORM, _URL_ENCODED):
+        form = await request.form(max_part_size=_MAX_TEXT_BYTES)
+    elif kind == _JSON:
+        limit = (await services_of(request)).settings.max_upload_bytes
+        form = FormData(await asyncio.to_thread(_items, await request.body(), limit))
+    else:
+        raise UnsupportedMedia(f"content type {sent!r} is not supported; send {FORM}")
+    try:
+        return FormData(list(normalized(form.multi_items())))
+    except BadRequest:
+        await form.close()
+        raise
 
 
 def _items(body: bytes, max_bytes: int) -> list[tuple[str, UploadFile | str]]:
@@ -121,7 +126,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _normalized(items: Iterable[tuple[str, UploadFile | str]]) -> Iterator[tuple[str, UploadFile | str]]:
+def normalized(items: Iterable[tuple[str, UploadFile | str]]) -> Iterator[tuple[str, UploadFile | str]]:
     """Yield the fields that are not blank, the items of a list all under the name with empty brackets."""
     items = [(_ITEM.sub("[]", name), value) for name, value in items]
     lists = {name for name, _ in items if name.endswith("[]")}

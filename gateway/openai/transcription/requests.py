@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import UploadFile
@@ -266,6 +267,21 @@ class TranscriptionForm(RecordingForm):
             **FIELD_NAMES,
         }
         return names.get(name, name)
+
+
+class TaskForm(TranscriptionForm):
+    """The fields of `/v1/audio/transcriptions`, for routes that translate too."""
+
+    task: Literal["transcribe", "translate"] = Field("transcribe", description="`translate`: into English.")
+
+    def request(self) -> TranscriptionRequest:
+        """Return the request of the use case."""
+        request = super().request()
+        return replace(request, options=replace(request.options, task=self.task))
+
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this form that became the option or field `name` of the use case."""
+        return name if name == "task" else super().client_field_name(name)
 
 
 def _optional(response_format: ResponseFormat) -> tuple[str, ...]:

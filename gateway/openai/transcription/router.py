@@ -39,7 +39,7 @@ async def create_transcription(
     telemetry: Telemetry,
 ) -> Response:
     """Transcribe `file` in the language that is spoken. A client that disconnects stops the model."""
-    return await respond(services, request, form, telemetry)
+    return await respond(services, request, form, telemetry, await request.form())
 
 
 @router.post("/translations", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
@@ -50,4 +50,4 @@ async def create_translation(
     telemetry: Telemetry,
 ) -> Response:
     """Translate the speech in `file`, in any language, into English. A client that disconnects stops the model."""
-    return await respond(services, request, form, telemetry)
+    return await respond(services, request, form, telemetry, await request.form())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -18,9 +18,12 @@ from gateway.streaming import EventStream
 from tritone.errors import InvalidInput
 
 
-async def respond(services: Services, request: Request, form: RecordingForm, telemetry: WorkTelemetry) -> Response:
-    """Return the text of the form's file: events, or one piece at the end."""
-    stream, headers = await _begin(services, form, telemetry, await _sent_fields(request))
+async def respond(
+    services: Services, request: Request, form: RecordingForm, telemetry: WorkTelemetry, sent: Iterable[str]
+) -> Response:
+    """Return the text of the form's file: events, or one piece at the end. `sent`: the names of the form's fields."""
+    # Without repetitions: a list has several fields of one name.
+    stream, headers = await _begin(services, form, telemetry, list(dict.fromkeys(sent)))
     with_logprobs = form.wants_logprobs and "logprobs" not in stream.ignored
     if form.stream:
         diarized = form.response_format == "diarized_json"
@@ -34,11 +37,6 @@ async def respond(services: Services, request: Request, form: RecordingForm, tel
         granularities=form.granularities,
         with_logprobs=with_logprobs,
     )
-
-
-async def _sent_fields(request: Request) -> list[str]:
-    """Return the names of the form's fields, without repetitions."""
-    return list(dict.fromkeys(await request.form()))
 
 
 async def _begin(
