@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -38,6 +41,11 @@ def _from_validation(request: Request, error: RequestValidationError) -> HttpErr
     if where == "body" and not path and isinstance(error.body, bytes):
         sent = request.headers.get("content-type", "none")
         return UnsupportedMedia(f"content type {sent!r} is not supported; send application/json")
+    return field_error(first, path)
+
+
+def field_error(first: Mapping[str, Any], path: Sequence[object]) -> BadRequest:
+    """Return the error of the field at `path`, from one of Pydantic's error details."""
     # Pydantic adds the branch of a union to the path; clients know only the field.
     param = str(path[0]) if path else None
     message = first["msg"].removeprefix("Value error, ")

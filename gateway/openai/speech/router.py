@@ -10,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
+from gateway.openai.speech.batch import BatchBody, BatchResult, results
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
@@ -38,3 +39,9 @@ async def create_speech(
 ) -> StreamedResponse:
     """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
     return await until_disconnect(request, respond(services, body, telemetry))
+
+
+@router.post("/v1/audio/speech/batch", response_class=StreamingResponse, responses={200: {"model": BatchResult}})
+async def create_speech_batch(body: BatchBody, services: GatewayServices, telemetry: Telemetry) -> StreamedResponse:
+    """Synthesize up to 32 texts. The results have the order of the items; a bad item fails alone."""
+    return StreamedResponse(results(services, body, telemetry), "application/json")

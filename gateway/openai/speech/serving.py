@@ -81,9 +81,13 @@ async def _events(stream: SpeechStream) -> AsyncGenerator[BaseModel]:
     async with aclosing(stream.encoded()) as pieces:
         async for piece in pieces:
             yield AudioDelta.of(piece)
-    usage = Usage(
+    yield AudioDone(usage=usage_of(stream), finish_reason=stream.finish_reason)
+
+
+def usage_of(stream: SpeechStream) -> Usage:
+    """Return the usage of a stream that was read to its end."""
+    return Usage(
         input_tokens=stream.text_tokens,
         output_tokens=stream.audio_frames,
         total_tokens=stream.text_tokens + stream.audio_frames,
     )
-    yield AudioDone(usage=usage, finish_reason=stream.finish_reason)

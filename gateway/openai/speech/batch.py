@@ -1,0 +1,140 @@
+"""`POST /v1/audio/speech/batch`: several texts in one request, in the shape of vLLM-Omni and SGLang-Omni."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gateway.audio.formats import MEDIA_TYPES
+from gateway.core.errors import ModelUnavailable, TooManyRequests
+from gateway.core.services import Services
+from gateway.core.synthesize import synthesize
+from gateway.core.telemetry import WorkTelemetry
+from gateway.errors import HttpError, http_error
+from gateway.framework_errors import field_error
+from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.speech.protocol import SpeechBody, Usage
+from gateway.openai.speech.serving import usage_of
+from tritone.errors import InvalidInput
+
+MAX_ITEMS: Final = 32
+_AT_ONCE: Final = 8
+"""Items in work or waiting to be sent, which bounds the audio in memory."""
+_PAUSE: Final = 0.5
+"""Least seconds before an item that the model had no place for is tried again."""
+
+
+class BatchBody(BaseModel):
+    """The items; every other field is a default of their own fields, those of `POST /v1/audio/speech`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    items: list[dict[str, Any]] = Field(
+        min_length=1, max_length=MAX_ITEMS, description="Speech requests; only `input` is required in each."
+    )
+
+    def bodies(self) -> list[SpeechBody | HttpError]:
+        """Return the request of each item, or what is wrong with it."""
+        return [self._body({**(self.model_extra or {}), **item}) for item in self.items]
+
+    def _body(self, fields: dict[str, Any]) -> SpeechBody | HttpError:
+        try:
+            return SpeechBody.model_validate({**fields, "stream": False, "stream_format": "audio"})
+        except ValidationError as error:
+            first = error.errors()[0]
+            return field_error(first, first["loc"])
+
+
+class ItemResult(BaseModel):
+    """The audio of one item, or why there is none."""
+
+    index: int
+    status: Literal["success", "error"]
+    audio_data: str | None = Field(default=None, description="The audio file in base64.")
+    media_type: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    finish_reason: str | None = None
+    ignored: list[str] | None = Field(default=None, description="Fields that have no effect with this model.")
+    error: str | None = None
+
+
+class BatchResult(BaseModel):
+    """The results, in the order of the items."""
+
+    id: str
+    results: list[ItemResult]
+    total: int
+    succeeded: int
+    failed: int
+
+
+async def results(services: Services, body: BatchBody, telemetry: WorkTelemetry) -> AsyncGenerator[bytes]:
+    """Yield the JSON of a `BatchResult`, item by item. Closing it cancels the work in Triton."""
+    deadline = time.monotonic() + services.settings.request_timeout
+    waiting = deque(enumerate(body.bodies()))
+    running: deque[asyncio.Task[ItemResult]] = deque()
+    total, succeeded = len(waiting), 0
+    yield f'{{"id":"speech-batch-{uuid.uuid4().hex}","results":['.encode()
+    try:
+        while waiting or running:
+            while waiting and len(running) < _AT_ONCE:
+                index, item = waiting.popleft()
+                work = WorkTelemetry(f"{telemetry.request_id}-{index}", caller=telemetry.caller)
+                running.append(asyncio.create_task(_result(services, index, item, work, deadline)))
+            result = await running.popleft()
+            succeeded += result.status == "success"
+            telemetry.model = telemetry.model or result.model
+            yield (b"," if result.index else b"") + result.model_dump_json(exclude_none=True).encode()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    yield f'],"total":{total},"succeeded":{succeeded},"failed":{total - succeeded}}}'.encode()
+
+
+async def _result(
+    services: Services, index: int, item: SpeechBody | HttpError, telemetry: WorkTelemetry, deadline: float
+) -> ItemResult:
+    if isinstance(item, HttpError):
+        return ItemResult(index=index, status="error", error=item.message)
+    while True:
+        try:
+            return await _speech(services, index, item, telemetry)
+        except (ModelUnavailable, TooManyRequests) as error:
+            # The batch waits for its own items, too: it takes as many places at once as it gets.
+            pause = max(_PAUSE, getattr(error, "retry_after", None) or 0.0)
+            if time.monotonic() + pause >= deadline:
+                return _failed(index, error)
+            await asyncio.sleep(pause)
+        except InvalidInput as error:
+            return _failed(index, InvalidInput(item.client_field_name(error.field), error.problem))
+        except Exception as error:
+            return _failed(index, error)
+
+
+async def _speech(services: Services, index: int, item: SpeechBody, telemetry: WorkTelemetry) -> ItemResult:
+    stream = await synthesize(services, item.request(), telemetry)
+    audio = b"".join([piece async for piece in stream.encoded()])
+    ignored = [*map(item.client_field_name, stream.ignored), *item.unknown_fields]
+    return ItemResult(
+        index=index,
+        status="success",
+        audio_data=base64.b64encode(audio).decode("ascii"),
+        media_type=MEDIA_TYPES[stream.audio_format],
+        model=stream.model,
+        usage=usage_of(stream),
+        finish_reason=stream.finish_reason,
+        ignored=ignored or None,
+    )
+
+
+def _failed(index: int, error: Exception) -> ItemResult:
+    return ItemResult(index=index, status="error", error=http_error(error, FIELD_NAMES).message)
