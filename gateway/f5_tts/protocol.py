@@ -77,20 +77,6 @@ class TtsBody(_WithOptions):
         return sorted(self.model_extra or {})
 
 
-class Speech(BaseModel):
-    """The speech of a text, for clients that accept `application/json`."""
-
-    audio: str
-    """The audio file in base64."""
-    format: AudioFormat
-    sample_rate: int
-    """Samples a second of the speech."""
-    duration: float
-    """Seconds of the speech."""
-    finish_reason: str
-    """`stop`: complete; `length`, `runaway`: cut."""
-
-
 class Failure(BaseModel):
     """An error, in FastAPI's form."""
 

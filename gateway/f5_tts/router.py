@@ -8,11 +8,12 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.audio.formats import MEDIA_TYPES
-from gateway.f5_tts.protocol import Speech, TtsBody
+from gateway.f5_tts.protocol import TtsBody
 from gateway.f5_tts.serving import respond
 from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
+from gateway.speech_json import Speech
 from gateway.streaming import StreamedResponse
 
 PREFIX: Final = "/f5"

@@ -12,8 +12,8 @@ from starlette.datastructures import FormData, UploadFile
 from gateway.errors import UnsupportedMedia
 from gateway.openai.transcription.form_reader import FORM, normalized, read_form
 from gateway.sagemaker.attributes import options_of
+from gateway.speech_json import JSON
 
-JSON: Final = "application/json"
 _RAW: Final = ("audio/", "video/")
 _BYTES: Final = ("application/octet-stream", "application/ogg")
 _MEMORY_BYTES: Final = 2**20

@@ -10,14 +10,16 @@ from fastapi.responses import Response
 from gateway import untrusted_json
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.errors import BadRequest
+from gateway.f5_tts.protocol import TtsBody
 from gateway.health import ready
 from gateway.openai.speech.protocol import SpeechBody
 from gateway.openai.transcription.form_reader import FORM, read_form
 from gateway.request_context import GatewayServices, Telemetry
 from gateway.sagemaker import attributes
-from gateway.sagemaker.recording import JSON, Recording, with_options
+from gateway.sagemaker.recording import Recording, with_options
 from gateway.sagemaker.speech import speech
 from gateway.sagemaker.transcription import TEXT_TYPES, transcription
+from gateway.speech_json import JSON, Speech
 
 PING: Final = "/ping"
 INVOCATIONS: Final = "/invocations"
@@ -26,7 +28,7 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            JSON: {"schema": SpeechBody.model_json_schema()},
+            JSON: {"schema": {"anyOf": [SpeechBody.model_json_schema(), TtsBody.model_json_schema()]}},
             "audio/*": _BINARY,
             "application/octet-stream": _BINARY,
             FORM: {
@@ -46,7 +48,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "content": {
             **{media_type: _BINARY for media_type in MEDIA_TYPES.values()},
             **{media_type: {"schema": {"type": "string"}} for media_type in (*TEXT_TYPES, "text/event-stream")},
-            JSON: {"schema": {"type": "object"}},
+            JSON: {"schema": {"anyOf": [Speech.model_json_schema(), {"type": "object"}]}},
         },
     }
 }
@@ -69,7 +71,10 @@ async def invoke(
     form: Recording,
     accept: Annotated[str, Header(description="The media type of the response.")] = "",
 ) -> Response:
-    """Synthesize a JSON body with a text, or transcribe a recording. A client that disconnects stops the model."""
+    """Synthesize a JSON body with a text, or transcribe a recording. A client that disconnects stops the model.
+
+    The body is that of `/v1/audio/speech` (`input`) or of `/tts` (`text`), or holds a recording.
+    """
     fields = {} if form is not None else await _fields(request, services.settings.max_json_bytes)
     if "input_audio" in fields:
         form = with_options(await read_form(request), request)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final, get_origin
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import AliasChoices, ValidationError
+from pydantic import AliasChoices
 from starlette.datastructures import FormData
 
 from gateway.accept import choose
@@ -17,6 +16,7 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.errors import NotAcceptable
 from gateway.openai.transcription.requests import ResponseFormat, TaskForm
 from gateway.openai.transcription.serving import respond
+from gateway.sagemaker.parsing import parsed
 
 _EVENTS: Final = "text/event-stream"
 _MEDIA_TYPES: Final[Mapping[ResponseFormat, str]] = {
@@ -43,10 +43,7 @@ async def transcription(
     """Return the text of the form's file. Raises `NotAcceptable`, and `RequestValidationError` for a wrong option."""
     fields: dict[str, Any] = {name: form.getlist(name) if name in _LISTS else form[name] for name in form}
     media_type = _chosen(fields, accept)
-    try:
-        body = TaskForm.model_validate(fields)
-    except ValidationError as error:
-        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from None
+    body = parsed(TaskForm, fields)
     response = await respond(services, request, body, telemetry, form)
     if not body.stream and not response.headers["content-type"].startswith(media_type):
         response.headers["content-type"] = f"{media_type}; charset=utf-8"

@@ -11,7 +11,7 @@ import socket
 import struct
 import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 from zlib import crc32
 
@@ -44,8 +44,14 @@ class SageMakerRuntime:
                 Route("/endpoints/{name}/invocations", self._invoke, methods=["POST"]),
                 Route("/endpoints/{name}/invocations-response-stream", self._stream, methods=["POST"]),
                 Route("/endpoints/{name}/async-invocations", self._invoke_later, methods=["POST"]),
-            ]
+            ],
+            lifespan=self._lifespan,
         )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        async with self.http:
+            yield
 
     async def _invoke(self, request: Request) -> Response:
         body = await request.body()
@@ -131,7 +137,7 @@ def _message(headers: Mapping[str, str], payload: bytes) -> bytes:
 def sagemaker_runtime(container: str, bucket: str = "") -> Iterator[str]:
     """Run the stand-in in a thread of its own, and give its address."""
     app = SageMakerRuntime(container, bucket).app
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

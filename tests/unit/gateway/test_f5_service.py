@@ -40,7 +40,7 @@ async def test_tts_answers_with_a_whole_wav_file(qwen_gateway: Gateway, triton: 
     assert int(answer.headers["content-length"]) == len(answer.content)
     samples, rate = decode(answer.content, "wav")
     assert len(samples) / rate == pytest.approx(1.2, abs=0.01)
-    (call,) = triton.calls
+    call = triton.calls[-1]  # the first one may only name the recording, which the model may know already
     assert (call.model, call.parameters["ref_text"]) == (CLONE, "A tone.")
     assert len(call.inputs["ref_audio"]) == pytest.approx(48_000, abs=100)
 

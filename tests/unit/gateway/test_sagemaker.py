@@ -11,7 +11,7 @@ import pytest
 
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
-from tests.unit.gateway.recordings import encoded, parts
+from tests.unit.gateway.recordings import encoded, parts, tone
 from tests.unit.gateway.sound import decode
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
 from tritone.errors import Overloaded
@@ -117,6 +117,16 @@ async def test_custom_attributes_complete_the_fields_of_a_text(gateway: Gateway,
 async def test_the_model_and_fields_without_effect_are_named_in_the_header_that_comes_back(gateway: Gateway) -> None:
     answer = await speak(gateway, instructions="Whisper.", colour="blue")
     assert answer.headers[ATTRIBUTES] == "model=kokoro-82m&ignored=instructions%2C+colour"
+
+
+async def test_the_body_of_tts_is_answered_as_on_tts(qwen_gateway: Gateway, triton: FakeTriton) -> None:
+    body = {"text": "Hello.", "ref_audio": base64.b64encode(encoded(tone(2), "wav", "pcm_s16le")).decode()}
+    headers = {"accept": "application/json", ATTRIBUTES: "ref_text=A%20tone."}
+    answer = await qwen_gateway.http.post("/invocations", json=body, headers=headers)
+    assert decode(base64.b64decode(answer.json()["audio"]), "wav")[1] == 24_000
+    assert (triton.calls[-1].model, triton.calls[-1].parameters["ref_text"]) == ("qwen3-tts-1.7b-clone", "A tone.")
+    wrong = await qwen_gateway.http.post("/invocations", json={**body, "seed": "many"})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "seed")
 
 
 @pytest.mark.parametrize(

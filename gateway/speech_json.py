@@ -1,4 +1,4 @@
-"""A whole speech as a JSON object with the audio file in base64."""
+"""A whole speech as a JSON object, for clients that accept no audio: with the file in base64."""
 
 from __future__ import annotations
 
@@ -8,20 +8,39 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Final
 
+from pydantic import BaseModel
+
+from gateway.audio.formats import AudioFormat
 from gateway.core.synthesize import SpeechStream
 from gateway.streaming import StreamedResponse, WholeResponse, in_a_file
 from tritone.contract import SPEECH_RATE
 
+JSON: Final = "application/json"
 _BASE64_UNIT: Final = 3
 """Bytes that base64 encodes together; parts of such lengths can be joined."""
 
 
+class Speech(BaseModel):
+    """The speech of a text, for clients that accept `application/json`."""
+
+    audio: str
+    """The audio file in base64."""
+    format: AudioFormat
+    sample_rate: int
+    """Samples a second of the speech."""
+    duration: float
+    """Seconds of the speech."""
+    finish_reason: str
+    """`stop`: complete; `length`, `runaway`: cut."""
+
+
 async def json_response(stream: SpeechStream, headers: Mapping[str, str]) -> StreamedResponse:
     """Return the response when the speech is complete."""
-    return WholeResponse(await in_a_file(_parts(stream)), "application/json", headers)
+    return WholeResponse(await in_a_file(_parts(stream)), JSON, headers)
 
 
 async def _parts(stream: SpeechStream) -> AsyncGenerator[bytes]:
+    """Yield the parts of a `Speech` object."""
     yield b'{"audio":"'
     rest = b""
     async with aclosing(stream.encoded()) as pieces:
