@@ -44,6 +44,8 @@ class TrainingPlan:
     lora_alpha: int = 32
     patience: int = 3
     """Epochs without a lower held-out loss after which training stops."""
+    keep_epochs: int = 3
+    """Checkpoints of epochs that stay on disk until one is chosen."""
     evaluations_per_epoch: int = 4
     """Held-out losses an epoch; sentences are spoken and judged at its end."""
     save_seconds: float = 600.0

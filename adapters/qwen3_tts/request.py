@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
+from adapters.qwen3_tts.frames import runaway_limit
 from adapters.speech.emotion_words import with_emotions
 from adapters.triton.references import Reference
 from adapters.triton.speech_request import SpeechRequest
@@ -14,16 +15,6 @@ from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput
 
 LimitReason = Literal["length", "runaway"]
-
-_FRAMES_PER_TOKEN = 13
-"""A second of speech per text token: three times as slow as people read..."""
-_SPARE_FRAMES = 125
-"""...and ten seconds for pauses. About three requests in a thousand never draw the end token."""
-
-
-def runaway_limit(text_tokens: int) -> int:
-    """Return the number of codec tokens after which speech of a text counts as a runaway."""
-    return _SPARE_FRAMES + _FRAMES_PER_TOKEN * text_tokens
 
 
 @dataclass(frozen=True, eq=False)

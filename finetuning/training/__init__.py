@@ -7,7 +7,7 @@ RUN/
   history.jsonl    a line for each `Scores`: line 0 the start's, then `cloning`, then the epochs'
   progress.jsonl   a line for each `Progress`
   state.pt         what to resume from
-  epochs/N.safetensors   the trained weights after epoch N
+  epochs/N/        a whole checkpoint after epoch N
   samples/NAME/M.wav     the sentences spoken by `start`, `cloning`, `epoch-N`
   chosen.json      the chosen epoch and the reason
 ```

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from adapters.qwen3_tts.checkpoint import Checkpoint
-from adapters.qwen3_tts.frames import SAMPLES_PER_FRAME
+from adapters.qwen3_tts.frames import SAMPLES_PER_FRAME, runaway_limit
 from adapters.qwen3_tts.generation import generation_overrides
 from adapters.qwen3_tts.package import VoiceClonePromptItem
-from adapters.qwen3_tts.request import QwenRequest, runaway_limit
+from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.self_test import SELF_TEST
 from adapters.qwen3_tts.stock.package_model import PackageModel, RowStopper
 from adapters.triton.response_stream import FinishReason

@@ -1,6 +1,6 @@
 """Detection of speech that does not end by itself: about three requests in a thousand never draw the end token.
 
-The limit by the length of the text is in `request.runaway_limit`. It is generous; this detector acts long before it.
+The limit by the length of the text is in `frames.runaway_limit`. It is generous; this detector acts long before it.
 """
 
 from __future__ import annotations
