@@ -52,6 +52,21 @@ class ClonedVoice:
         return self
 
 
+def speaker_features(samples: Tensor) -> Tensor:
+    """Return the speaker encoder's input (1, frames, 128), mel spectra of samples (1, n) at 24 kHz."""
+    mels: Tensor = core.models.modeling_qwen3_tts.mel_spectrogram(
+        samples,
+        n_fft=1024,
+        num_mels=128,
+        sampling_rate=SPEECH_RATE,
+        hop_size=256,
+        win_size=1024,
+        fmin=0,
+        fmax=12000,
+    )
+    return mels.transpose(1, 2)
+
+
 class VoiceEncoder:
     """Encodes voices with the package's own encoders, one at a time: this is not the hot path."""
 
@@ -73,18 +88,8 @@ class VoiceEncoder:
             return voice
 
     def _x_vector(self, samples: Tensor) -> Tensor:
-        mels = core.models.modeling_qwen3_tts.mel_spectrogram(
-            samples,
-            n_fft=1024,
-            num_mels=128,
-            sampling_rate=SPEECH_RATE,
-            hop_size=256,
-            win_size=1024,
-            fmin=0,
-            fmax=12000,
-        )
-        mels = mels.transpose(1, 2).to(self._weights.device, self._weights.dtype)
-        x_vector: Tensor = self._weights.speaker_encoder(mels)[0]
+        features = speaker_features(samples).to(self._weights.device, self._weights.dtype)
+        x_vector: Tensor = self._weights.speaker_encoder(features)[0]
         return x_vector
 
     def _codes(self, samples: Tensor) -> Tensor:

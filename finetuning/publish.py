@@ -1,0 +1,63 @@
+"""A voice below MODEL_DIR/finetuned, where a server finds it without a restart."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from finetuning.errors import FineTuningError
+from supervisor.finetuned import FOLDER
+
+_MARK: Final = "finetuning.json"
+"""The file of an exported checkpoint that says how it was made."""
+
+
+def publish(checkpoint: Path, model_dir: Path, name: str) -> Path:
+    """Make an exported checkpoint the served model `name`, in place of an earlier one; return its folder.
+
+    The files are linked where possible, so that they take no space twice. Raises `FineTuningError` if the folder is
+    not there, or if another checkpoint has the name.
+    """
+    if not (checkpoint / "config.json").exists():
+        raise FineTuningError(f"{checkpoint} is missing: run scripts/finetune export {name} first")
+    place = model_dir / FOLDER / name
+    if place.exists() and not (place / _MARK).exists():
+        raise FineTuningError(f"{place} was not made by this command: move it away, or choose another name")
+    fresh, old = (place.with_name(f".{name}.{kind}") for kind in ("new", "old"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    for left in (fresh, old):
+        shutil.rmtree(left, ignore_errors=True)
+    try:
+        shutil.copytree(checkpoint, fresh, copy_function=_link_or_copy)
+        if place.exists():
+            place.rename(old)
+        fresh.rename(place)
+    finally:
+        for left in (fresh, old):
+            shutil.rmtree(left, ignore_errors=True)
+    return place
+
+
+def remove(model_dir: Path, name: str) -> None:
+    """Remove a served voice; raises `FineTuningError` if there is none."""
+    place = model_dir / FOLDER / name
+    if not place.exists():
+        raise FineTuningError(f"there is no voice in {place}")
+    if not (place / _MARK).exists():
+        raise FineTuningError(f"{place} was not made by this command: remove it yourself")
+    old = place.with_name(f".{name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    place.rename(old)
+    shutil.rmtree(old)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copy2(source, target)
