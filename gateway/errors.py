@@ -44,8 +44,12 @@ from gateway.core.errors import (
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
+    ServiceError,
     StorageFull,
     TooManyRequests,
+    VoiceConflict,
+    VoiceNotFound,
+    VoicesUnavailable,
 )
 from tritone.errors import InvalidInput
 
@@ -282,8 +286,16 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             answer = InsufficientStorage()
         case LanguageModelMissing() | LanguageModelFailed() | LanguageModelBusy() | LanguageModelRefused():
             answer = _language_model_error(error)
-        case JobNotFound() | JobConflict() | JobsUnavailable() | StorageFull():
-            answer = _job_error(error)
+        case (
+            JobNotFound()
+            | JobConflict()
+            | JobsUnavailable()
+            | StorageFull()
+            | VoiceNotFound()
+            | VoiceConflict()
+            | VoicesUnavailable()
+        ):
+            answer = _stored_error(error)
         case InternalError():
             answer = ServerError(error.message)
         case _:
@@ -307,18 +319,17 @@ def _language_model_error(
             return BadRequest(error.message, code="content_filter")
 
 
-def _job_error(error: JobNotFound | JobConflict | JobsUnavailable | StorageFull) -> HttpError:
+def _stored_error(error: ServiceError) -> HttpError:
+    """Return the HTTP form of an error about jobs, voices or consents."""
     match error:
-        case JobNotFound():
+        case JobNotFound() | VoiceNotFound():
             return NotFound(error.message)
         case JobConflict():
             return Conflict(error.message)
-        case JobsUnavailable():
-            logger.error("%s (%s)", error.message, error.detail)
-            return Unavailable(error.message)
-        case StorageFull():
-            logger.error("%s (%s)", error.message, error.detail)
-            return InsufficientStorage()
+        case VoiceConflict():
+            return Conflict(error.message, param=error.field)
+    logger.error("%s (%s)", error.message, error.detail)
+    return InsufficientStorage() if isinstance(error, StorageFull) else Unavailable(error.message)
 
 
 def openai_response(error: HttpError) -> JSONResponse:

@@ -32,6 +32,7 @@ async def record_of(connection: HTTPConnection) -> RequestRecord:
     """Dependency: the record of the request; use cases set its model and its seconds of audio."""
     record = connection.state.record
     assert isinstance(record, RequestRecord)
+    record.owner = await client_of(connection)
     return record
 
 

@@ -182,6 +182,20 @@ class GatewaySettings(BaseSettings):
         default=None, description="Secret that callbacks are signed with; empty: no callbacks."
     )
 
+    voices_dir: Path = Field(default=Path("voices"), description="Folder of the registered voices.")
+    voices_url: str = Field(
+        default="",
+        description="Bucket of the registered voices with a prefix, `s3://bucket/prefix`, for several gateways; its "
+        "credentials, region, endpoint and encryption are in `AWS_*` variables. Empty: VOICES_DIR.",
+    )
+    voices_need_consent: bool = Field(
+        default=True, description="Whether a voice needs a recording in which its speaker consents."
+    )
+    max_voices: int = Field(default=20, ge=1, description="Registered voices of one API key.")
+    max_voice_bytes: int = Field(
+        default=10 * 2**20, ge=1, description="Largest recording of a voice or a consent, in bytes."
+    )
+
     api_keys: Secrets = Field(default=(), description="API keys; a client must send one of them. Empty: no key needed.")
     public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
     cors_origins: Names = Field(

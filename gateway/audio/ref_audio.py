@@ -22,26 +22,26 @@ _CLIPPED_SHARE: Final = 0.02
 _WANTED: Final = "give {} to {} s of clear speech".format(*REFERENCE_SECONDS)
 
 
-def decode_ref_audio(file: bytes) -> Pcm:
+def decode_ref_audio(file: bytes, field: str = "ref_audio", longest: float = REFERENCE_SECONDS[1]) -> Pcm:
     """Return the samples [n] of a recording in any container: mono at `SPEECH_RATE`, -1 to 1, `REFERENCE_SECONDS` long.
 
-    Raises `InvalidInput` if it is not audio, or has no voice that could be cloned. It takes up to a tenth of a second:
-    call it in a thread.
+    A recording whose silence will be cut off may be up to `longest` seconds long. Raises `InvalidInput` for `field` if
+    it is not audio, or has no voice that could be cloned. It takes up to a tenth of a second: call it in a thread.
     """
     levels = _Levels()
-    audio_file = AudioFile(io.BytesIO(file), SPEECH_RATE, REFERENCE_SECONDS[1], "ref_audio", on_frame=levels.add)
+    audio_file = AudioFile(io.BytesIO(file), SPEECH_RATE, longest, field, on_frame=levels.add)
     try:
         audio = np.concatenate(list(audio_file.blocks()))
     except PayloadTooLarge:
-        raise ref_audio_error(f"it is longer than {REFERENCE_SECONDS[1]} s; {_WANTED}") from None
+        raise InvalidInput(field, f"it is longer than {longest:g} s; {_WANTED}") from None
     if audio_file.seconds < REFERENCE_SECONDS[0]:
-        raise ref_audio_error(f"it is {audio_file.seconds:.2f} s long; {_WANTED}")
+        raise InvalidInput(field, f"it is {audio_file.seconds:.2f} s long; {_WANTED}")
     if not levels.finite:
-        raise ref_audio_error("it holds NaN or infinite samples")
+        raise InvalidInput(field, "it holds NaN or infinite samples")
     if np.sqrt(np.mean(np.square(audio, dtype=np.float64))) < _SILENT:
-        raise ref_audio_error(f"it is silent; {_WANTED}")
+        raise InvalidInput(field, f"it is silent; {_WANTED}")
     if levels.clipped > _CLIPPED_SHARE:
-        raise ref_audio_error(f"{levels.clipped:.0%} of it is clipped; record it at a lower level")
+        raise InvalidInput(field, f"{levels.clipped:.0%} of it is clipped; record it at a lower level")
     # Floating-point samples and the sum of channels may exceed full scale.
     audio /= max(1.0, np.abs(audio).max())
     return audio

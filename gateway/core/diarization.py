@@ -23,7 +23,7 @@ _PAUSE: Final = 0.5
 _SENTENCE_END: Final = re.compile(r"[.?!。？！…][\"'”’»)\]]*$")
 _CLEAR: Final = 1.5
 """Seconds of speech from which a new speaker can be recognized."""
-_ALIKE: Final = 0.42
+ALIKE: Final = 0.42
 """The least cosine between two pieces of one speaker: the value at which as many pairs of one speaker fall below it as
 pairs of two speakers reach it, 0.7 % each. Measured over 27 speakers (22 of Kokoro's English voices, and people in read
 speech and on the telephone), in pieces of 1.75 s (one speaker mostly 0.5-0.8, two below 0.37) and of up to 6 s
@@ -72,7 +72,7 @@ class Speakers:
         pieces = [segment for segment in window.segments if isinstance(segment, SpeakerSegment)]
         for group in _clusters([p.embedding for p in pieces if p.embedding is not None and p.seconds >= _CLEAR]):
             total = np.sum(group, axis=0)
-            name = self._nearest(total, _ALIKE) or next(self._letters)
+            name = self._nearest(total, ALIKE) or next(self._letters)
             self._sums[name] = self._sums.get(name, 0) + total
         assigned = [replace(piece, speaker=self._speaker(piece)) for piece in pieces]
         return replace(window, segments=tuple(_joined(assigned)))
@@ -120,7 +120,7 @@ def _encoded(piece: Segment, samples: Samples, encoder: SpeakerEncoder) -> Speak
 
 def _clusters(embeddings: Sequence[SpeakerEmbedding]) -> list[list[SpeakerEmbedding]]:
     """Return `embeddings` in groups, in the order of their first ones."""
-    return [[embeddings[index] for index in group] for group in average_linkage(embeddings, 1 - _ALIKE)]
+    return [[embeddings[index] for index in group] for group in average_linkage(embeddings, 1 - ALIKE)]
 
 
 def _cosine(one: SpeakerEmbedding, other: SpeakerEmbedding) -> float:

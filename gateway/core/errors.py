@@ -18,6 +18,9 @@ ServiceError
 |-- JobConflict                 the job's state, or an earlier request, does not allow it
 |-- JobsUnavailable             the store of the jobs is out of reach; try again later
 |-- StorageFull                 the disk for the jobs has no room
+|-- VoiceNotFound               there is no such registered voice, or consent, of this client
+|-- VoiceConflict               another voice, or the limit of voices, does not allow it
+|-- VoicesUnavailable           the store of the voices is out of reach; try again later
 `-- InternalError               a fault of the server
     `-- VoiceNotHeld            the model does not hold the voice of a key; send its recording
 """
@@ -122,6 +125,25 @@ class StorageFull(ServiceError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("there is no room for this job on the server's disk; try again later", detail=detail)
+
+
+class VoiceNotFound(ServiceError):
+    """There is no such registered voice, or consent, of this client."""
+
+
+class VoiceConflict(ServiceError):
+    """Another voice, or the limit of voices, does not allow the request; `field` names the field that is wrong."""
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+
+
+class VoicesUnavailable(ServiceError):
+    """The store of the voices is out of reach."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("the store of the voices is out of reach at present; try again", detail=detail)
 
 
 class InternalError(ServiceError):

@@ -15,6 +15,8 @@ from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
+from gateway.core.voices.open import open_voices
+from gateway.core.voices.store import VoiceStore
 from gateway.core.workers import Workers
 from gateway.settings import GatewaySettings
 
@@ -60,6 +62,7 @@ class Services:
     language_model: LanguageModel
     admission: Admission
     workers: Workers
+    voices: VoiceStore
     known_voices: KnownVoices = field(default_factory=KnownVoices)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
@@ -82,8 +85,10 @@ async def open_services(
             min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share
         )
         encoder = SpeakerEncoder(settings.model_dir)
-        async with _jobs(settings) as jobs:
-            yield Services(settings, triton, detectors, encoder, timing, language_model, admission, workers, jobs=jobs)
+        async with open_voices(settings) as voices, _jobs(settings) as jobs:
+            yield Services(
+                settings, triton, detectors, encoder, timing, language_model, admission, workers, voices, jobs=jobs
+            )
     finally:
         await language_model.close()
         await triton.close()

@@ -29,7 +29,10 @@ class SynthesisRequest:
     model: str | None
     """A speech model's id or alias; None: the default one."""
     voice: str = ""
-    """A voice of the model, one of OpenAI's names, or a mix of them, in any case; empty: the model's default."""
+    """A voice of the model, one of OpenAI's names, a mix of them, or a registered voice, in any case.
+
+    Empty: the model's default.
+    """
     speed: float = 1.0
     """Times the voice's own speed."""
     options: Mapping[str, Value] = field(default_factory=dict)
@@ -40,6 +43,8 @@ class SynthesisRequest:
     """None: DEFAULT_RESPONSE_FORMAT."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
+    owner: str = ""
+    """The client that owns the registered voices which `voice` may name; empty: the one of the request's telemetry."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, aclosing
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,10 +13,11 @@ from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.renderer import Renderer
 from gateway.core.errors import DeadlineExceeded
-from gateway.core.references import clone, reference_of
+from gateway.core.references import Reference, clone, reference_of
 from gateway.core.services import Services
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode, description_of, expected_seconds
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, description_of, expected_seconds
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.voices.speaking import choose_voice, stored_reference
 from gateway.core.wire import Tensors
 from gateway.core.workers import run_in
 from tritone.errors import InvalidInput
@@ -88,18 +90,17 @@ class SpeechStream:
 async def synthesize(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> SpeechStream:
     """Prepare the speech of a text; the model is called when its audio is read.
 
-    Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for a request that this model cannot serve; reading
-    raises any `ServiceError`, and `InvalidInput`.
+    Raises `ModelNotFound`, `ModelUnavailable`, `VoiceNotFound`, `VoicesUnavailable`, and `InvalidInput` for a request
+    that this model cannot serve; reading raises any `ServiceError`, and `InvalidInput`.
     """
     settings = services.settings
     if not request.text.strip():
         raise InvalidInput("text", "there is nothing to synthesize")
     if len(request.text) > settings.max_input_chars:
         raise InvalidInput("text", f"{len(request.text)} characters; at most {settings.max_input_chars} are allowed")
-    served = services.triton.served
-    model = served.resolve(request.model, "speech")
+    chosen = await choose_voice(services, replace(request, owner=request.owner or telemetry.owner))
+    request, model = chosen.request, chosen.model
     telemetry.model = model.id
-    check_mode(request, model, served.models)
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
     parameters = resolved.options.to_parameters()
@@ -109,10 +110,15 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
             model.id, {**inputs, **more}, {**parameters, **named}, request_id=telemetry.request_id, timeout=seconds
         )
 
-    if request.ref_audio is None:
+    if chosen.voice is not None:
+        reference: Reference | None = stored_reference(services, request.owner, chosen.voice, resolved.options)
+    elif request.ref_audio is not None:
+        reference = await reference_of(services, request.ref_audio, resolved.options)
+    else:
+        reference = None
+    if reference is None:
         responses = send({}, {}, settings.request_timeout)
     else:
-        reference = await reference_of(services, request.ref_audio, resolved.options)
         for name in reference.options:
             del parameters[name]
         by_key = "voice_key" in description_of(model).options

@@ -17,6 +17,8 @@ class WorkTelemetry:
     """Seconds of audio synthesized or transcribed so far."""
     caller: str = ""
     """The caller's address, or a digest of its key."""
+    owner: str = ""
+    """The client as the owner of voices: a digest of its key, or, without keys, the same for all; empty: none."""
     expected_seconds: float = 0.0
     """Estimated seconds of audio of the whole work, where they are known before it."""
 

@@ -20,9 +20,10 @@ from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.store import JobStore
 from gateway.core.jobs.transcripts import result_from_json
 from gateway.core.services import Services
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, check_mode
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest
 from gateway.core.transcribe import SupportedOptions, TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
+from gateway.core.voices.speaking import choose_voice
 from tritone.errors import InvalidInput
 
 
@@ -83,14 +84,13 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
     if len(request.text) > settings.jobs_max_input_chars:
         problem = f"{len(request.text)} characters; at most {settings.jobs_max_input_chars} are allowed"
         raise InvalidInput("text", problem)
+    request = replace(request, owner=order.owner)
     ignored: tuple[str, ...] = ()
     name = request.model or ""
     try:
-        served = services.triton.served
-        model = served.resolve(request.model, "speech")
-        name = name or model.id
-        check_mode(request, model, served.models)
-        ignored = ResolvedOptions.of(request, model).ignored
+        chosen = await choose_voice(services, request)
+        name = name or chosen.model.id
+        ignored = ResolvedOptions.of(chosen.request, chosen.model).ignored
     except ModelUnavailable:
         pass  # it was never loaded yet
     request = replace(request, audio_format=request.audio_format or settings.default_response_format)

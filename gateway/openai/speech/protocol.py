@@ -33,7 +33,7 @@ class OpenAISpeechBody(BaseModel):
     voice: OptionalText | VoiceId = Field(
         None,
         description="A voice of the model, one of OpenAI's names, or, if the model mixes voices, a mix such as "
-        "`af_bella(2)+af_sky(1)`. None: the model's default.",
+        "`af_bella(2)+af_sky(1)`, or the name or id of a registered voice. None: the model's default.",
     )
     instructions: OptionalText = Field(
         None, max_length=4096, description="The manner of speaking; for VoiceDesign models, the voice itself."
