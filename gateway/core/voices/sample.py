@@ -121,7 +121,9 @@ def _trimmed(samples: Pcm, is_speech: NDArray[np.bool_]) -> Pcm:
 
 
 def _speech_alone(heard: Samples, is_speech: NDArray[np.bool_]) -> Samples:
-    return heard[: len(heard) // FRAME * FRAME].reshape(-1, FRAME)[is_speech[: len(heard) // FRAME]].reshape(-1)
+    whole = len(heard) // FRAME
+    alone: Samples = heard[: whole * FRAME].reshape(-1, FRAME)[is_speech[:whole]].reshape(-1)
+    return alone
 
 
 def _one_speaker(speech: Samples, speakers: SpeakerEncoder, field: str) -> SpeakerEmbedding | None:
@@ -135,5 +137,6 @@ def _one_speaker(speech: Samples, speakers: SpeakerEncoder, field: str) -> Speak
     found = sum(size >= _LEAST_PIECES for size in sizes)
     if found > 1:
         raise InvalidInput(field, f"{found} speakers are in it; give the speech of one")
-    total: SpeakerEmbedding = np.sum(pieces, axis=0)
-    return total / np.linalg.norm(total)
+    total = np.sum(pieces, axis=0)
+    mean: SpeakerEmbedding = total / np.linalg.norm(total)
+    return mean
