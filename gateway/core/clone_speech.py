@@ -58,7 +58,7 @@ async def _with_words(services: Services, request: SynthesisRequest, telemetry: 
 
 async def _transcript(services: Services, samples: Pcm, telemetry: WorkTelemetry) -> str:
     """Return the words of a recording. Raises `InvalidInput` if there are none, or no model to find them."""
-    own = WorkTelemetry(telemetry.request_id, caller=telemetry.caller)
+    own = telemetry.part()
     asked = TranscriptionRequest(None, TranscriptionOptions())
     try:
         stream = await transcribe(services, _wav(samples), asked, own)

@@ -22,6 +22,11 @@ class WorkTelemetry:
     expected_seconds: float = 0.0
     """Estimated seconds of audio of the whole work, where they are known before it."""
 
+    def part(self, name: str = "") -> WorkTelemetry:
+        """Return the record of a part of the work, for the same client."""
+        request_id = f"{self.request_id}-{name}" if name else self.request_id
+        return WorkTelemetry(request_id, caller=self.caller, owner=self.owner)
+
     @property
     def work_seconds(self) -> float:
         """Seconds of audio that the work holds, as far as they are known."""

@@ -106,7 +106,7 @@ class WrittenSpeech:
                     clause = _Clause(self._services, replace(self._request, text=text), patient=clause is not None)
                     self._telemetry.expected_seconds += expected_seconds(text)
                     # Its own record: the request's counts all clauses.
-                    part = WorkTelemetry(f"{self._telemetry.request_id}-{len(tasks)}", caller=self._telemetry.caller)
+                    part = self._telemetry.part(str(len(tasks)))
                     tasks.append(asyncio.create_task(clause.run(part)))
                     ahead.put_nowait(clause)
         finally:

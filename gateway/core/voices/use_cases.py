@@ -228,7 +228,7 @@ async def _check_speaker(services: Services, order: VoiceOrder, sample: Sample) 
 async def _transcribed(services: Services, sample: Sample, telemetry: WorkTelemetry) -> tuple[str, str]:
     """Return the words of a recording and their language."""
     request = TranscriptionRequest(None, TranscriptionOptions())
-    work = WorkTelemetry(telemetry.request_id, caller=telemetry.caller)
+    work = telemetry.part()
     try:
         stream = await transcribe(services, io.BytesIO(sample.to_flac()), request, work)
     except ModelNotFound:

@@ -87,7 +87,7 @@ async def results(services: Services, body: BatchBody, telemetry: WorkTelemetry)
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:
                 index, item = waiting.popleft()
-                work = WorkTelemetry(f"{telemetry.request_id}-{index}", caller=telemetry.caller)
+                work = telemetry.part(str(index))
                 running.append(asyncio.create_task(_result(services, index, item, work, deadline)))
             result = await running.popleft()
             succeeded += result.status == "success"
