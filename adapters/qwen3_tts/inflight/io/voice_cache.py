@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from adapters.inflight.cuda_streams import synchronize_stream
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import CodecState
+from adapters.qwen3_tts.inflight.model.prompt_prefix import SharedPrompt
 from adapters.qwen3_tts.inflight.model.weights import Weights
 from adapters.qwen3_tts.package import core
 from adapters.triton.references import Reference
@@ -34,11 +35,13 @@ class ClonedVoice:
     """The words of the reference; empty where `codes` is None."""
     codec_state: CodecState | None = None
     """The codec's state after `codes`, from which the audio continues; None where `codes` is None."""
+    shared: SharedPrompt = field(default_factory=SharedPrompt)
+    """What the prompts share, and its keys and values."""
 
     @property
     def nbytes(self) -> int:
         """The memory of the tensors."""
-        parts = (self.x_vector, self.codes, self.codec_state)
+        parts = (self.x_vector, self.codes, self.codec_state, self.shared)
         return sum(int(part.nbytes) for part in parts if part is not None)
 
     def held_for_stream(self) -> ClonedVoice:
@@ -46,7 +49,8 @@ class ClonedVoice:
 
         If the cache evicts the voice, its memory is not reused before that stream has read it.
         """
-        for tensor in (self.x_vector, self.codes):
+        rows = self.shared.rows
+        for tensor in (self.x_vector, self.codes, *((rows.text, rows.codes) if rows else ())):
             if tensor is not None and tensor.is_cuda:
                 tensor.record_stream(torch.cuda.current_stream(tensor.device))
         return self
@@ -147,9 +151,10 @@ class VoiceCache:
         return voice.result().held_for_stream()
 
     def _touch(self, reference: Reference, voice: Future[ClonedVoice]) -> None:
-        """Make a voice the one that was used last."""
+        """Make a voice the one that was used last. What it has grown by since then may evict others."""
         self._voices.pop(reference, None)
         self._voices[reference] = voice
+        self._evict(keep=reference)
 
     def _encode(self, reference: Reference, voice: Future[ClonedVoice]) -> None:
         try:
@@ -161,15 +166,20 @@ class VoiceCache:
         else:
             with self._lock:
                 voice.set_result(encoded)
-                self._evict()
+                self._evict(keep=reference)
 
-    def _evict(self) -> None:
-        """Evict the least recently used voices."""
+    def _evict(self, keep: Reference) -> None:
+        """Evict the least recently used voices; of the voice to `keep`, first the prefixes of its prompts."""
         for reference, voice in [*self._voices.items()]:
             if self.nbytes <= self._max_bytes:
                 return
-            if _is_encoded(voice):
-                del self._voices[reference]
+            if not _is_encoded(voice):
+                continue
+            if reference is keep:
+                voice.result().shared.drop_prefixes()
+                if self.nbytes <= self._max_bytes:
+                    return
+            del self._voices[reference]
 
 
 def _is_encoded(voice: Future[ClonedVoice]) -> bool:

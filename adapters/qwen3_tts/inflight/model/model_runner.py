@@ -80,6 +80,14 @@ class ModelRunner:
         self._counters[:, slot].zero_()
         self._counters[1, slot].fill_(tokens)
 
+    def save(self, slot: int, tokens: int) -> Tensor:
+        """Return the talker's keys and values of a slot's first tokens, for `restore`."""
+        return self._talker.save(slot, tokens)
+
+    def restore(self, slot: int, keys_values: Tensor) -> None:
+        """Set the talker's keys and values of a slot's first tokens, which are then prefilled."""
+        self._talker.restore(slot, keys_values)
+
     def prefill(self, parts: Sequence[Tensor], chunks: Sequence[PrefillChunk]) -> None:
         """Prefill the tokens `parts` of as many chunks, each (tokens, hidden)."""
         self._talker.prefill(parts, chunks)

@@ -9,13 +9,14 @@ Every row after the role is the sum of a row of text and a row of codes. A pad s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adapters.qwen3_tts.inflight.model.prompt_prefix import PromptPrefix, ReferenceRows, SharedPrompt
 from adapters.qwen3_tts.inflight.model.tokenizer import TextTokenizer
 from adapters.qwen3_tts.inflight.model.weights import Weights
 
@@ -35,6 +36,10 @@ class VoicePrompt(Protocol):
     def text(self) -> str:
         """The words of the reference; empty where `codes` is None."""
 
+    @property
+    def shared(self) -> SharedPrompt:
+        """What all prompts of the voice share."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
@@ -45,6 +50,8 @@ class Prompt:
     trailing: Tensor
     """Text embeddings to add to the frames, one row each, (rows, hidden). The last row, a pad, is added to all later
     frames."""
+    prefix: PromptPrefix | None = None
+    """The beginning that it shares with the voice's other prompts."""
 
 
 class PromptBuilder:
@@ -88,9 +95,28 @@ class PromptBuilder:
             raise ValueError("the text is empty")
         with torch.inference_mode():
             head = self._head(language, speaker, instruct, voice)
-            if voice is not None and voice.codes is not None:
-                return self._from_reference(head, ids, voice.text, voice.codes, streaming_text)
-            return self._from_text(head, ids, streaming_text)
+            if voice is None:
+                return self._from_text(head, ids, streaming_text)
+            if voice.codes is None:
+                prompt, shared_rows, layout = self._from_text(head, ids, streaming_text), 0, False
+            else:
+                rows = self._rows(voice, voice.codes)
+                prompt, layout = self._from_reference(head, ids, rows, streaming_text), streaming_text
+                shared_rows = min(len(rows.text), len(rows.codes)) if streaming_text else len(rows.text)
+            if instruct:  # it comes before the voice
+                return prompt
+            tokens = min(len(head) + shared_rows, len(prompt.embeddings) - 1)
+            return replace(prompt, prefix=voice.shared.prefix(language, streaming_text=layout, tokens=tokens))
+
+    def _rows(self, voice: VoicePrompt, codes: Tensor) -> ReferenceRows:
+        """Return the rows of a voice's reference, from the codes (frames, 16)."""
+        if voice.shared.rows is None:
+            books = [F.embedding(codes[:, i], table) for i, table in enumerate(self._weights.code_embeddings)]
+            voice.shared.rows = ReferenceRows(
+                self._of_text(self._tokenizer.encode(voice.text)),
+                torch.cat([self._code("bos"), torch.stack(books, 1).sum(1)]),
+            )
+        return voice.shared.rows
 
     def _head(self, language: str, speaker: str, instruct: str, voice: VoicePrompt | None) -> Tensor:
         """Build the part before the text: instruction, role, language tags and voice."""
@@ -124,13 +150,9 @@ class PromptBuilder:
         begin = self._text_pad + self._code("bos")
         return Prompt(torch.cat([head, text + self._code("pad"), begin]), self._text_pad)
 
-    def _from_reference(
-        self, head: Tensor, ids: Sequence[int], reference_text: str, reference_codes: Tensor, streaming_text: bool
-    ) -> Prompt:
-        """Build a prompt that continues the reference's text and codes (frames, 16), as if they had been drawn."""
-        text = torch.cat([self._of_text([*self._tokenizer.encode(reference_text), *ids]), self._text_end])
-        books = [F.embedding(reference_codes[:, i], table) for i, table in enumerate(self._weights.code_embeddings)]
-        codes = torch.cat([self._code("bos"), torch.stack(books, 1).sum(1)])
+    def _from_reference(self, head: Tensor, ids: Sequence[int], rows: ReferenceRows, streaming_text: bool) -> Prompt:
+        """Build a prompt that continues the reference's text and codes, as if they had been drawn."""
+        text, codes = torch.cat([rows.text, self._of_text(ids), self._text_end]), rows.codes
         if not streaming_text:
             return Prompt(torch.cat([head, text + self._code("pad"), codes + self._text_pad]), self._text_pad)
         trailing = torch.cat([text[len(codes) :], self._text_pad])

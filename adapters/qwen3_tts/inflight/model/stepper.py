@@ -19,6 +19,7 @@ from adapters.qwen3_tts.inflight.model.batch import Batch
 from adapters.qwen3_tts.inflight.model.kernels import available
 from adapters.qwen3_tts.inflight.model.model_runner import ModelRunner
 from adapters.qwen3_tts.inflight.model.prompt import Prompt
+from adapters.qwen3_tts.inflight.model.prompt_prefix import PromptPrefix
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.talker import PREFILL_BUCKETS, PrefillChunk
 from adapters.qwen3_tts.inflight.model.weights import Weights
@@ -46,6 +47,8 @@ class _SlotState:
     """Tokens of the prompt."""
     prompt: Tensor | None
     """(tokens, hidden); None once it is prefilled."""
+    prefix: PromptPrefix | None = None
+    """The beginning of the prompt, if its keys and values are to be kept."""
     position: int = 0
     """The position of the next token."""
 
@@ -115,7 +118,7 @@ class FrameStepper:
                 progress(done, len(works))
 
     def open(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
-        """Open a free slot. The prompt is prefilled later; its tensors must be complete.
+        """Open a free slot. The prompt is prefilled later, without a prefix that is held; its tensors must be complete.
 
         Raises `ValueError` for a slot in use, or a prompt that leaves no position for a frame.
         """
@@ -127,9 +130,13 @@ class FrameStepper:
         if prompt.embeddings.is_cuda:  # other threads may free them before they are read
             for tensor in (prompt.embeddings, prompt.trailing):
                 tensor.record_stream(torch.cuda.current_stream())
+        state = _SlotState(sampling, tokens, prompt.embeddings, prompt.prefix)
         with torch.inference_mode():
             self._runner.open(slot, tokens, prompt.trailing)
-        self._states[slot] = _SlotState(sampling, tokens, prompt.embeddings)
+            if prompt.prefix and prompt.prefix.keys_values is not None:
+                self._runner.restore(slot, prompt.prefix.keys_values)
+                state.position, state.prefix = prompt.prefix.tokens, None
+        self._states[slot] = state
 
     def unprefilled(self, slot: int) -> int:
         """Return the slot's prompt tokens that are not prefilled yet; raises `ValueError` for a slot not in use."""
@@ -154,7 +161,7 @@ class FrameStepper:
     def start(self, slot: int, prompt: Prompt, sampling: SamplingParams) -> None:
         """Open a slot and prefill the whole prompt; raises as `open` does."""
         self.open(slot, prompt, sampling)
-        self.prefill({slot: len(prompt.embeddings)})
+        self.prefill({slot: self.unprefilled(slot)})
 
     def step(self, slots: Sequence[int]) -> Frames:
         """Compute the next frame of these slots, in their order. The host does not wait for it.
@@ -181,9 +188,20 @@ class FrameStepper:
     def _prefill(self, chunks: Sequence[PrefillChunk]) -> None:
         """Prefill chunks that fit into one pass through the layers."""
         self._runner.prefill([self._states[chunk.slot].take_tokens(chunk) for chunk in chunks], chunks)
+        for chunk in chunks:
+            self._keep_prefix(chunk.slot, self._states[chunk.slot])
         complete = [chunk.slot for chunk in chunks if not self._states[chunk.slot].unprefilled]
         if complete:
             self._runner.begin(self._batch(complete))
+
+    def _keep_prefix(self, slot: int, state: _SlotState) -> None:
+        """Keep the keys and values of a prefix once they are computed, for the next streams of the voice."""
+        prefix = state.prefix
+        if prefix is None or state.position < prefix.tokens:
+            return
+        state.prefix = None
+        if prefix.keys_values is None:
+            prefix.keys_values = self._runner.save(slot, prefix.tokens)
 
     def _batch(self, slots: Sequence[int]) -> Batch:
         """Return a batch of these slots, padded with the spare slot to one of the batch sizes."""

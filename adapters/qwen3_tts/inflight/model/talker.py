@@ -64,6 +64,14 @@ class Talker(ABC):
         """Return codebook 0's scores (rows, vocabulary) for `hidden` (rows, hidden)."""
         return F.linear(hidden, self._head)
 
+    def save(self, slot: int, tokens: int) -> Tensor:
+        """Return a copy of the keys and values of a slot's first tokens, for `restore`."""
+        return self._arena[:, slot, :tokens].clone()
+
+    def restore(self, slot: int, keys_values: Tensor) -> None:
+        """Set the keys and values of a slot's first tokens."""
+        self._arena[:, slot, : keys_values.shape[1]].copy_(keys_values)
+
     @abstractmethod
     def clear(self, slot: int, positions: int) -> None:
         """Clear the first `positions` of a slot, as far as they could affect its next stream."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor
 from adapters.inflight.noise import GumbelNoise, noise_key
 from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.model.prompt import Prompt, PromptBuilder
+from adapters.qwen3_tts.inflight.model.prompt_prefix import SharedPrompt
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
@@ -66,6 +67,7 @@ class _Cloned:
     x_vector: Tensor
     codes: Tensor | None
     text: str
+    shared: SharedPrompt = field(default_factory=SharedPrompt)
 
 
 class _Caught(Exception):
@@ -111,15 +113,16 @@ class Oracle:
             self._speak(case, streaming_text, {})
         return Prompt(caught["inputs_embeds"][0], caught["trailing_text_hidden"][0])
 
-    def prompt(self, case: Case, *, streaming_text: bool = False) -> Prompt:
-        """Return our prompt."""
+    def prompt(self, case: Case, *, streaming_text: bool = False, shared: SharedPrompt | None = None) -> Prompt:
+        """Return our prompt. `shared`: of the voice, if other prompts have it too."""
         item = self._item(case)
         return self._prompts.build(
             case.text,
             language=case.language,
             speaker=case.speaker,
             instruct=case.instruct,
-            voice=item and _Cloned(item.ref_spk_embedding, item.ref_code, item.ref_text or ""),
+            voice=item
+            and _Cloned(item.ref_spk_embedding, item.ref_code, item.ref_text or "", shared or SharedPrompt()),
             streaming_text=streaming_text,
         )
 

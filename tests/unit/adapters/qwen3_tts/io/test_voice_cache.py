@@ -252,6 +252,23 @@ def test_least_recently_used_voices_are_evicted() -> None:
     assert len(encoder.calls) == 4
 
 
+def test_voices_that_grow_evict_others_and_at_last_give_up_their_prefixes() -> None:
+    cache = VoiceCache(FakeEncoder(), max_bytes=1000)
+    one, other = reference_of(1), reference_of(2)
+    cache.get(one)
+    voice = cache.get(other)
+    assert cache.nbytes == 800
+    prefix = voice.shared.prefix("auto", streaming_text=True, tokens=5)
+    prefix.keys_values = torch.zeros(100)  # a stream has prefilled it
+    assert cache.find(other) is voice
+    assert cache.find(one) is None
+    assert cache.nbytes == 800
+    prefix.keys_values = torch.zeros(1000)
+    assert cache.find(other) is voice
+    assert cache.nbytes == 400
+    assert voice.shared.prefix("auto", streaming_text=True, tokens=5).keys_values is None
+
+
 def test_voice_larger_than_the_cache_is_returned_and_not_kept() -> None:
     references = {number: reference_of(number) for number in (1, 2, 3)}
     cache = VoiceCache(FakeEncoder(), max_bytes=399)

@@ -18,6 +18,7 @@ from torch import Tensor
 from adapters.qwen3_tts.inflight.model import fused_backend
 from adapters.qwen3_tts.inflight.model.batch import Batch
 from adapters.qwen3_tts.inflight.model.prompt import PromptBuilder
+from adapters.qwen3_tts.inflight.model.prompt_prefix import PromptPrefix
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
@@ -120,7 +121,11 @@ def test_real_kernels_give_the_same_codes_and_the_same_work(tmp_path: Path) -> N
     write_checkpoint(tmp_path, "custom_voice", replace(shape, talker=talker, predictor=predictor))
     weights = Weights.load(tmp_path)
     build = PromptBuilder(weights).build
-    prompts = [build("One, two.", speaker="ryan", streaming_text=True), build("Three.", speaker="eric")]
+    shared = PromptPrefix(4)
+    prompts = [
+        replace(build("One, two.", speaker="ryan", streaming_text=True), prefix=shared),
+        build("Three.", speaker="eric"),
+    ]
     samplings = [GREEDY, SamplingParams(top_p=0.9, seed=1)]
     stepper = FrameStepper(weights, slots=2, positions=64, fused=True, graphs=TracedGraphs())
     frames: list[list[Tensor]] = [[], []]
@@ -134,5 +139,9 @@ def test_real_kernels_give_the_same_codes_and_the_same_work(tmp_path: Path) -> N
         codes = stepper.step([0, 1]).codes.clone()
         frames[0].append(codes[1])
         frames[1].append(codes[0])
+    stepper.release(1)
+    assert shared.keys_values is not None
+    stepper.start(1, prompts[0], samplings[0])  # from the prefix that is held now
+    assert torch.equal(stepper.step([1]).codes[0], frames[0][0])
     for prompt, sampling, own_frames in zip(prompts, samplings, frames, strict=True):
         assert torch.equal(torch.stack(own_frames), codes_of(weights, prompt, sampling, frames=len(own_frames)))
