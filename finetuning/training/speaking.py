@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import StateArena
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.model.prompt import Prompt, PromptBuilder
+from adapters.qwen3_tts.inflight.model.prompt_prefix import SharedPrompt
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
@@ -30,6 +31,7 @@ class Reference:
     x_vector: Tensor
     codes: Tensor
     text: str
+    shared: SharedPrompt = field(default_factory=SharedPrompt)
 
 
 @dataclass(frozen=True)
