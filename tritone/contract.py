@@ -142,6 +142,18 @@ class SpeechOptions(Options):
         doc="Not set: random. The same seed and request give the same audio on the same machine. Beside other requests "
         "a sample may be rounded differently, by 1 of 32767; on a GPU, in rare cases, a code may differ.",
     )
+    nfe_step: int | None = option(
+        None,
+        unit="steps",
+        doc="Of models that refine a whole part of the text at once: the number of refining steps, 1 to 128; fewer are "
+        "faster, more are better. Not set: 32.",
+    )
+    cfg_strength: float | None = option(
+        None,
+        unit="0-10",
+        doc="Of the same models: how strongly text and voice guide the audio; 0: no guidance, which takes half the "
+        "work. Not set: 2.",
+    )
     describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
     def check(self) -> None:
@@ -155,6 +167,8 @@ class SpeechOptions(Options):
         check_range("seed", self.seed, 0)
         if self.voice_key:
             check_voice_key("voice_key", self.voice_key)
+        check_range("nfe_step", self.nfe_step, 1, 128)
+        check_range("cfg_strength", self.cfg_strength, 0, 10)
 
 
 SPEECH = Interface(

@@ -1,4 +1,4 @@
-"""A MODEL_DIR of Qwen3-TTS or Qwen2.5-Omni checkpoints with random weights, laid out as the published ones are.
+"""A MODEL_DIR of Qwen3-TTS, Qwen2.5-Omni or F5-TTS checkpoints with random weights, laid out as the published ones are.
 
 They synthesize and transcribe noise. With them, serving and its speed can be tried on any machine without the real
 weights.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tools.tiny_models.f5_tts import F5_CHECKPOINTS, F5_SHAPES, write_f5_checkpoint
 from tools.tiny_models.qwen2_5_omni import OMNI_CHECKPOINTS, OMNI_SHAPES, write_omni_checkpoint
 from tools.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
 from tools.tiny_models.shapes import SHAPES
@@ -26,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=[*CHECKPOINTS, *OMNI_CHECKPOINTS],
+        choices=[*CHECKPOINTS, *OMNI_CHECKPOINTS, *F5_CHECKPOINTS],
         action="append",
         help="write this checkpoint alone, may be repeated; without it, those of Qwen3-TTS are written",
     )
@@ -38,6 +39,8 @@ def main() -> None:
             if arguments.size not in OMNI_SHAPES:
                 parser.error(f"{name} has no size {arguments.size}; choose from {', '.join(OMNI_SHAPES)}")
             write_omni_checkpoint(arguments.dir / name, OMNI_SHAPES[arguments.size], awq=OMNI_CHECKPOINTS[name])
+        elif name in F5_CHECKPOINTS:
+            write_f5_checkpoint(arguments.dir / name, F5_SHAPES[arguments.size], device=arguments.device)
         else:
             kind, parameters = CHECKPOINTS[name]
             write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)

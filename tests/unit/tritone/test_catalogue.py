@@ -110,7 +110,7 @@ def test_weights_are_in_the_folder_of_the_checkpoint_or_of_the_id() -> None:
 
 def test_models_that_support_an_option_are_listed_in_the_order_of_the_catalogue() -> None:
     assert CATALOGUE.supporting("instruct") == ["qwen3-tts-1.7b", "qwen3-tts-1.7b-design"]
-    assert CATALOGUE.supporting("speed") == ["kokoro-82m"]
+    assert CATALOGUE.supporting("speed") == ["f5-tts", "kokoro-82m"]
     assert CATALOGUE.supporting("pitch") == []
 
 
@@ -187,7 +187,7 @@ def test_models_of_an_extra_family_are_in_the_catalogue_and_chosen_by_name(write
     )
     catalogue = Catalogue.load({"EXTRA_FAMILIES": str(folder)})
     assert [model.id for model in catalogue.choose(["ex"], ["none"])] == ["example-1"]
-    assert catalogue.supporting("speed") == ["kokoro-82m", "example-1"]
+    assert catalogue.supporting("speed") == ["f5-tts", "kokoro-82m", "example-1"]
     assert catalogue.models["example-1"].adapter == folder / "model.py"
     assert "EXAMPLE_SPEAKER" in catalogue.settings
     assert "example" not in CATALOGUE.families

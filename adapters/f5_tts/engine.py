@@ -1,0 +1,145 @@
+"""The engine and its threads: one prepares requests, one steps, one sends."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+import torch
+
+from adapters.f5_tts.checkpoint import Networks
+from adapters.f5_tts.loop import FlowLoop
+from adapters.f5_tts.settings import EngineSettings
+from adapters.f5_tts.stepper import FlowStepper, SamplingParams
+from adapters.f5_tts.stream import Stream
+from adapters.f5_tts.text import LANGUAGES, TextReader, language_of
+from adapters.f5_tts.voices import DEFAULT_VOICES, Reference, ReferenceCache
+from adapters.inflight.audio_collector import AudioCollector
+from adapters.inflight.audio_sink import AudioSink, ResponseSink
+from adapters.inflight.scheduler import Load, Scheduler
+from adapters.inflight.sending import SendingThread
+from adapters.inflight.stepping import SteppingThread
+from adapters.triton.response_stream import ResponseStream
+from adapters.triton.speech_request import SpeechRequest
+from tritone.contract import SpeechDescription, SpeechOptions
+from tritone.errors import InvalidInput
+
+_USUAL_PACE = 0.1
+"""Seconds per step, until a request has ended."""
+_SPEEDS = 0.5, 2.0
+_TEST_STEPS = 2
+
+
+class F5Engine:
+    """Synthesizes many requests at once. They join and leave between steps, and do not affect each other."""
+
+    def __init__(
+        self,
+        networks: Networks,
+        settings: EngineSettings,
+        *,
+        options: tuple[str, ...],
+        device: torch.device,
+        dtype: torch.dtype,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.description = SpeechDescription(
+            voices=DEFAULT_VOICES,
+            languages=LANGUAGES,
+            default_voice=DEFAULT_VOICES[0].id,
+            speed_range=_SPEEDS,
+            options=options,
+        )
+        self._settings = settings
+        self._clock = clock
+        self._reader = TextReader(networks.vocabulary, normalize=settings.normalize)
+        self._references = ReferenceCache()
+        self._scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
+        stepper = FlowStepper(networks.transformer, device, dtype, batch_frames=settings.batch_frames)
+        self.loop = FlowLoop(self._scheduler, stepper, networks.vocoder, clock)
+        """For its counts; only the stepping thread uses it."""
+        self._sender = SendingThread(self._scheduler.wake, "f5-tts-sender")
+        self._preparing = threading.Thread(target=self._prepare_all, name="f5-tts-preparing", daemon=True)
+        self._preparing.start()
+        self._stepping = SteppingThread(
+            self._scheduler,
+            self.loop,
+            device,
+            "f5-tts-stepping",
+            end_stream=lambda stream, error: stream.sink.fail(error),
+            before_exit=self._sender.close,
+        )
+
+    def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
+        """Enqueue a request; raises `Overloaded` when full."""
+        sink = ResponseSink(reply, self._sender.enqueue)
+        self.synthesize(request, sink, timeout=request.timeout)
+        sink.open()
+
+    def synthesize(self, request: SpeechRequest, sink: AudioSink, *, timeout: float = math.inf) -> None:
+        """Enqueue a request. Its audio goes to `sink` within `timeout` seconds; raises `Overloaded` when full."""
+        now, options = self._clock(), request.options
+        params = SamplingParams(
+            steps=options.nfe_step or self._settings.steps,
+            guidance=self._settings.guidance if options.cfg_strength is None else options.cfg_strength,
+            seed=secrets.randbits(62) if options.seed is None else options.seed,
+        )
+        self._scheduler.enqueue(Stream(request, params, sink, arrived=now, deadline=now + timeout))
+
+    def self_test(self) -> None:
+        """Synthesize a few words in few steps; raises the engine's error, or `RuntimeError` if they are no audio."""
+        collector = AudioCollector()
+        options = SpeechOptions(seed=0, nfe_step=_TEST_STEPS)
+        request = SpeechRequest.read(b"The model is loaded.", options, self.description, max_chars=100)
+        self.synthesize(request, collector)
+        collector.wait()
+        samples = collector.samples()
+        if not len(samples) or not math.isfinite(float(abs(samples).sum())):
+            raise RuntimeError("self-test failed: the checkpoint gives no audio, or NaN")
+
+    def load(self) -> Load:
+        """Return the present load."""
+        return self._scheduler.load()
+
+    def close(self) -> None:
+        """Stop after the current step. Open requests fail, new ones are rejected."""
+        self._scheduler.close()
+        self._preparing.join()
+        self._stepping.join()
+        self._sender.close()
+
+    def _prepare_all(self) -> None:
+        """Prepare requests in the order in which they will get a slot, at most one for each slot ahead."""
+        while stream := self._scheduler.wait_for_input(self._settings.limits.slots):
+            try:
+                self._prepare(stream)
+            except Exception as error:
+                if self._scheduler.remove(stream):
+                    stream.sink.fail(error)
+
+    def _prepare(self, stream: Stream) -> None:
+        request = stream.request
+        reference = self._reference(request)
+        stream.parts.extend(
+            self._reader.parts(
+                request.text, reference.text, reference.frames, language=request.language, speed=request.speed
+            )
+        )
+        stream.reference = reference
+        self._scheduler.wake()
+
+    def _reference(self, request: SpeechRequest) -> Reference:
+        """Return the voice of a request: its own recording, or one of the package's in the text's language."""
+        words = request.options.ref_text.strip()
+        if request.ref_audio is not None:
+            if not words:
+                raise InvalidInput("ref_text", "is missing; this model needs the words of ref_audio")
+            return self._references.of(request.ref_audio, words)
+        if words:
+            raise InvalidInput("ref_text", "is the words of ref_audio, which is missing")
+        language = language_of(request.text, request.language)
+        own = next(voice.id for voice in DEFAULT_VOICES if voice.language == language)
+        return self._references.default(request.voice or own)
