@@ -16,7 +16,7 @@ from adapters.f5_tts.settings import EngineSettings
 from adapters.f5_tts.stepper import FlowStepper, SamplingParams
 from adapters.f5_tts.stream import Stream
 from adapters.f5_tts.text import LANGUAGES, TextReader, language_of
-from adapters.f5_tts.voices import DEFAULT_VOICES, Reference, ReferenceCache
+from adapters.f5_tts.voices import DEFAULT_VOICES, VoiceCache, VoiceCondition, default_voice
 from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.audio_sink import AudioSink, ResponseSink
 from adapters.inflight.scheduler import Load, Scheduler
@@ -56,7 +56,7 @@ class F5Engine:
         self._settings = settings
         self._clock = clock
         self._reader = TextReader(networks.vocabulary, normalize=settings.normalize)
-        self._references = ReferenceCache()
+        self._voices = VoiceCache()  # for the preparing thread
         self._scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
         stepper = FlowStepper(networks.transformer, device, dtype, batch_frames=settings.batch_frames)
         self.loop = FlowLoop(self._scheduler, stepper, networks.vocoder, clock)
@@ -122,24 +122,19 @@ class F5Engine:
 
     def _prepare(self, stream: Stream) -> None:
         request = stream.request
-        reference = self._reference(request)
+        voice = self._voice(request)
         stream.parts.extend(
-            self._reader.parts(
-                request.text, reference.text, reference.frames, language=request.language, speed=request.speed
-            )
+            self._reader.parts(request.text, voice.text, voice.frames, language=request.language, speed=request.speed)
         )
-        stream.reference = reference
+        stream.voice = voice
         self._scheduler.wake()
 
-    def _reference(self, request: SpeechRequest) -> Reference:
+    def _voice(self, request: SpeechRequest) -> VoiceCondition:
         """Return the voice of a request: its own recording, or one of the package's in the text's language."""
-        words = request.options.ref_text.strip()
-        if request.ref_audio is not None:
-            if not words:
-                raise InvalidInput("ref_text", "is missing; this model needs the words of ref_audio")
-            return self._references.of(request.ref_audio, words)
-        if words:
+        if request.reference is not None:
+            return self._voices.get(request.reference)
+        if request.options.ref_text.strip():
             raise InvalidInput("ref_text", "is the words of ref_audio, which is missing")
         language = language_of(request.text, request.language)
         own = next(voice.id for voice in DEFAULT_VOICES if voice.language == language)
-        return self._references.default(request.voice or own)
+        return default_voice(request.voice or own)

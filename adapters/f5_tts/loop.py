@@ -89,21 +89,21 @@ class FlowLoop:
 
     def _open_next(self, stream: Stream) -> None:
         """Make the row of a request's next part."""
-        assert stream.reference
+        assert stream.voice
         part = stream.parts.popleft()
         stream.text_tokens += len(part.tokens)
-        stream.row = self._stepper.open(stream.reference.mel, part.tokens, part.frames, stream.params)
+        stream.row = self._stepper.open(stream.voice.mel, part.tokens, part.frames, stream.params)
         stream.params = replace(stream.params, seed=stream.params.seed + 1)  # no two parts begin with the same noise
 
     def _end_part(self, stream: Stream) -> None:
         """Send the audio of a part, and go on with the next one, if there is one."""
-        assert stream.reference
+        assert stream.voice
         assert stream.row
-        frames = stream.reference.frames
+        frames = stream.voice.frames
         # The package begins with the reference's last frame, which it keeps as it was.
-        last = stream.reference.mel[frames:].to(stream.row.state.device)
+        last = stream.voice.mel[frames:].to(stream.row.state.device)
         mel = torch.cat([last, stream.row.state[frames + 1 :]])
-        samples = self._vocoder.decode(mel).cpu().numpy() * stream.reference.gain
+        samples = self._vocoder.decode(mel).cpu().numpy() * stream.voice.gain
         stream.row = None
         stream.audio_frames += len(mel)
         audio = stream.joins.add(samples, last=not stream.parts)

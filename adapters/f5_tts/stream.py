@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from adapters.f5_tts.crossfade import CrossFade
 from adapters.f5_tts.stepper import Row, SamplingParams
 from adapters.f5_tts.text import TextPart
-from adapters.f5_tts.voices import Reference
+from adapters.f5_tts.voices import VoiceCondition
 from adapters.inflight.audio_sink import AudioSink
 from adapters.triton.speech_request import SpeechRequest
 
@@ -24,7 +24,7 @@ class Stream:
     deadline: float
     queue_deadline: float = 0.0
     reserved: int = 0
-    reference: Reference | None = None
+    voice: VoiceCondition | None = None
     """None while the input is being prepared. The stream cannot get a slot before."""
     parts: deque[TextPart] = field(default_factory=deque)
     """The parts of the text that have no row yet."""
@@ -47,7 +47,7 @@ class Stream:
     @property
     def is_prepared(self) -> bool:
         """True if the stream may get a slot."""
-        return self.reference is not None
+        return self.voice is not None
 
     @property
     def is_closed(self) -> bool:

@@ -1,13 +1,11 @@
-"""The voices of requests: a recording as the network's condition. Those that were used last are cached."""
+"""The voices of requests: a recording as the network's condition, cached as long as the recording is known."""
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import soundfile
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from adapters.f5_tts.package import DATA
 from adapters.f5_tts.spectrogram import HOP, mel_spectrogram
+from adapters.triton.references import Reference
 from tritone.contract import SPEECH_RATE, Voice
 from tritone.errors import InvalidInput
 
@@ -23,8 +22,6 @@ LONGEST: Final = 12
 """Seconds of a reference, as in the package: the network was trained on half a minute, and needs the rest."""
 _LOUDNESS: Final = 0.1
 """The RMS that quieter references are raised to; the speech is lowered by as much."""
-_MOST_CACHED: Final = 256
-
 DEFAULT_VOICES: Final = (Voice("basic_en", "Basic, English", "en"), Voice("basic_zh", "Basic, Chinese", "zh"))
 """The reference recordings of the package."""
 _WORDS: Final = {
@@ -34,7 +31,7 @@ _WORDS: Final = {
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class VoiceCondition:
     """A recording of a voice, as the network is conditioned on it."""
 
     mel: Tensor
@@ -50,35 +47,35 @@ class Reference:
         return len(self.mel) - 1
 
 
-class ReferenceCache:
-    """Makes references from recordings. Thread-safe."""
+class VoiceCache:
+    """The conditions of the voices in use. One ends with its reference. For one thread."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[bytes, tuple[Tensor, float]] = OrderedDict()  # least recently used first
-        self._lock = threading.Lock()
+        self._made: WeakKeyDictionary[Reference, VoiceCondition] = WeakKeyDictionary()
 
-    def of(self, samples: NDArray[np.float32], text: str) -> Reference:
-        """Return the reference of mono samples (n,) at `SPEECH_RATE`; raises `InvalidInput` if it is too long."""
-        seconds = len(samples) / SPEECH_RATE
-        if seconds > LONGEST:
-            raise InvalidInput("ref_audio", f"is {seconds:.1f} s long; this model takes at most {LONGEST} s")
-        key = hashlib.blake2b(np.ascontiguousarray(samples).data, digest_size=32).digest()
-        with self._lock:
-            made = self._made.get(key)
-        if made is None:
-            loudness = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-            gain = min(1.0, loudness / _LOUDNESS)
-            made = mel_spectrogram(samples / np.float32(gain)), gain
-        with self._lock:
-            self._made[key] = made
-            self._made.move_to_end(key)
-            while len(self._made) > _MOST_CACHED:
-                self._made.popitem(last=False)
-        return Reference(made[0], text, made[1])
+    def get(self, reference: Reference) -> VoiceCondition:
+        """Return the condition of a recording; raises `InvalidInput` if it is too long, or its words are missing."""
+        if reference not in self._made:
+            self._made[reference] = _condition(reference)
+        return self._made[reference]
 
-    def default(self, voice: str) -> Reference:
-        """Return the reference of one of `DEFAULT_VOICES`."""
-        return self.of(_recording(voice), _WORDS[voice])
+
+@cache
+def default_voice(name: str) -> VoiceCondition:
+    """Return the condition of one of `DEFAULT_VOICES`."""
+    return _condition(Reference.of(_recording(name), _WORDS[name]))
+
+
+def _condition(reference: Reference) -> VoiceCondition:
+    samples = reference.samples
+    seconds = len(samples) / SPEECH_RATE
+    if seconds > LONGEST:
+        raise InvalidInput("ref_audio", f"is {seconds:.1f} s long; this model takes at most {LONGEST} s")
+    if not reference.text.strip():
+        raise InvalidInput("ref_text", "is missing; this model needs the words of ref_audio")
+    loudness = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    gain = min(1.0, loudness / _LOUDNESS)
+    return VoiceCondition(mel_spectrogram(samples / np.float32(gain)), reference.text, gain)
 
 
 @cache

@@ -19,6 +19,7 @@ from adapters.f5_tts.engine import F5Engine
 from adapters.f5_tts.settings import FAMILY, EngineSettings
 from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.scheduler import Limits
+from adapters.triton.references import Reference
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.f5_tts.judge import Judge, recording
 from tritone.contract import SpeechOptions
@@ -78,7 +79,8 @@ def submit(
     if ref_audio is not None:
         options = {"ref_text": WORDS, **options}
     wanted = SpeechOptions(**{"seed": 1, **options})
-    request = SpeechRequest.read(text.encode(), wanted, engine.description, 4096, ref_audio=ref_audio)
+    reference = None if ref_audio is None else Reference.of(ref_audio, wanted.ref_text)
+    request = SpeechRequest.read(text.encode(), wanted, engine.description, 4096, reference=reference)
     sink = Watched()
     engine.synthesize(request, sink, timeout=timeout)
     return sink
