@@ -106,7 +106,9 @@ class ErrorMiddleware:
             accepted = accepted or message["type"] == "websocket.accept"
             if message["type"] == "websocket.close" and not accepted:
                 # The router found no route.
-                raise NotFound(f"there is no WebSocket {scope['path']}; the live one is /v1/realtime")
+                raise NotFound(
+                    f"there is no WebSocket {scope['path']}; there are /v1/realtime and /v1/audio/speech/stream"
+                )
             await send(message)
 
         try:

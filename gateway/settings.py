@@ -144,6 +144,12 @@ class GatewaySettings(BaseSettings):
     realtime_session_timeout: float = Field(
         default=3600.0, gt=0, description="Seconds after which a live session is closed."
     )
+    max_long_input_chars: int = Field(
+        default=100_000,
+        gt=0,
+        description="Characters of a longer text, which is spoken sentence by sentence, and of one utterance of "
+        "`/v1/audio/speech/stream`.",
+    )
     first_audio_timeout: float = Field(
         default=60.0, gt=0, description="Seconds until the first audio of a speech request."
     )

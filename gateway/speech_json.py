@@ -11,7 +11,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from gateway.audio.formats import AudioFormat
-from gateway.core.synthesize import SpeechStream
+from gateway.core.written_speech import AnySpeech
 from gateway.streaming import StreamedResponse, WholeResponse, in_a_file
 from tritone.contract import SPEECH_RATE
 
@@ -34,12 +34,12 @@ class Speech(BaseModel):
     """`stop`: complete; `length`, `runaway`: cut."""
 
 
-async def json_response(stream: SpeechStream, headers: Mapping[str, str]) -> StreamedResponse:
+async def json_response(stream: AnySpeech, headers: Mapping[str, str]) -> StreamedResponse:
     """Return the response when the speech is complete."""
     return WholeResponse(await in_a_file(_parts(stream)), JSON, headers)
 
 
-async def _parts(stream: SpeechStream) -> AsyncGenerator[bytes]:
+async def _parts(stream: AnySpeech) -> AsyncGenerator[bytes]:
     """Yield the parts of a `Speech` object."""
     yield b'{"audio":"'
     rest = b""

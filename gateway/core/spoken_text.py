@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from typing import Final
+from typing import Final, Literal
 
 from sentence_stream import SentenceBoundaryDetector
 
 from gateway.core.jobs.text_parts import PART_CHARS, split_text
 from gateway.core.speech_options import expected_seconds
 from tritone.markup import remove_markup
+
+Split = Literal["none", "sentence", "clause"]
+"""Where a text is cut: nowhere but at `most` characters; after each sentence; also in a long first sentence."""
 
 _FIRST_SECONDS: Final = 4.0
 """Speech in the text, 60 letters, after which the first clause of the first sentence is spoken alone."""
@@ -29,16 +32,21 @@ class ClauseCutter:
     item. A part without a letter, such as the number of an item, waits for the next one.
     """
 
-    def __init__(self, most: int = PART_CHARS) -> None:
+    def __init__(self, most: int = PART_CHARS, split: Split = "clause") -> None:
         """`most`: characters of a part."""
         self._most = most
+        self._split = split
         self._detector = SentenceBoundaryDetector()
         self._held = ""
+        self._whole = ""
         self._in_code = False
         self._begun = False
 
     def add(self, text: str) -> Iterator[str]:
         """Yield the parts that are complete with `text`."""
+        if self._split == "none":
+            self._whole += text
+            return
         # The detector ends a sentence at an empty line.
         for sentence in self._detector.add_chunk(text.replace("\n", "\n\n")):
             yield from self._parts(sentence)
@@ -46,16 +54,30 @@ class ClauseCutter:
         if len(waiting) > self._most:
             *complete, rest = split_text(waiting, self._most)
             yield from self._cut(complete, rest + waiting[len(waiting.rstrip()) :])
-        elif not self._begun and not self._in_code and expected_seconds(waiting) > _FIRST_SECONDS:
+        elif (
+            self._split == "clause"
+            and not self._begun
+            and not self._in_code
+            and expected_seconds(waiting) > _FIRST_SECONDS
+        ):
             for end in [match.end() for match in _CLAUSE_ENDS.finditer(waiting)][-1:]:
                 yield from self._cut([waiting[:end]], waiting[end:])
 
     def finish(self) -> Iterator[str]:
         """Yield the rest; call it once."""
+        if self._split == "none":
+            lines = [plain for line in self._whole.splitlines() if (plain := _plain(line))]
+            if any(letter.isalnum() for line in lines for letter in line):
+                yield from split_text("\n".join(lines), self._most)
+            return
         yield from self._parts(self._detector.finish())
         if any(letter.isalnum() for letter in self._held):
             yield self._held
         self._held = ""
+
+    @property
+    def _cuts_clauses(self) -> bool:
+        return self._split == "clause" and not self._begun and not self._in_code
 
     def _cut(self, complete: Iterable[str], rest: str) -> Iterator[str]:
         self._detector.current_sentence = ""
@@ -75,9 +97,11 @@ class ClauseCutter:
                     yield from split_text(spoken, self._most)
 
 
-async def clauses_of(texts: AsyncGenerator[str], most: int = PART_CHARS) -> AsyncGenerator[str]:
+async def clauses_of(
+    texts: AsyncGenerator[str], most: int = PART_CHARS, split: Split = "clause"
+) -> AsyncGenerator[str]:
     """Yield the parts to speak of a text that comes in pieces, each as soon as it is complete."""
-    cutter = ClauseCutter(most)
+    cutter = ClauseCutter(most, split)
     async with aclosing(texts):
         async for text in texts:
             for part in cutter.add(text):

@@ -17,16 +17,20 @@ from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.jobs.text_parts import PART_CHARS
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
-from gateway.core.spoken_text import clauses_of
-from gateway.core.synthesize import SynthesisRequest, synthesize
+from gateway.core.spoken_text import Split, clauses_of
+from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
+from tritone.errors import InvalidInput
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""
 _PAUSE: Final = 1.0
 """Seconds before another try of a clause that a model at capacity rejected, where it does not say how long."""
+
+_PIECE: Final = 1000
+"""Characters of a long text that are looked through at once."""
 
 
 class WrittenSpeech:
@@ -45,12 +49,14 @@ class WrittenSpeech:
         model: str,
         ignored: tuple[str, ...],
         audio_format: AudioFormat,
+        split: Split,
     ) -> None:
         self.model = model
         """The id of the model."""
         self.ignored = ignored
         """The options of the request that have no effect with this model."""
         self.audio_format = audio_format
+        self.whole = request.whole
         self.text = ""
         """All that was written so far, as it was written."""
         self.clauses: list[str] = []
@@ -58,8 +64,13 @@ class WrittenSpeech:
         self.finish_reason = "stop"
         """`stop`: complete; `length`, `runaway`: a part of it was cut."""
         self.audio_seconds = 0.0
+        self.text_tokens = 0
+        self.audio_frames = 0
+        self.engine_seconds = 0.0
+        """The model's seconds of all parts."""
         self._services = services
         self._texts = texts
+        self._split = split
         self._request = replace(request, audio_format="pcm", whole=False)
         self._telemetry = telemetry
         self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole)
@@ -69,41 +80,50 @@ class WrittenSpeech:
 
         Raises what the writer raises, and any `ServiceError`.
         """
-        ahead: asyncio.Queue[_Clause | None] = asyncio.Queue()
+        async with aclosing(self.spoken()) as clauses:
+            async for clause in clauses:
+                async for block in clause.blocks():
+                    if piece := await self._encode(block):
+                        yield piece
+        if self.clauses and (piece := await self._encode(b"", last=True)):
+            yield piece
+
+    async def spoken(self) -> AsyncGenerator[SpokenClause]:
+        """Yield each clause when its turn has come; read its `blocks` before the next. For use instead of `encoded`."""
+        ahead: asyncio.Queue[SpokenClause | None] = asyncio.Queue()
         places = asyncio.Semaphore(1 + _AHEAD)
         tasks: list[asyncio.Task[None]] = []
         writing = asyncio.create_task(self._write(ahead, places, tasks))
         tasks.append(writing)
         try:
             while clause := await ahead.get():
-                async for block in clause.blocks():
-                    if piece := await self._encode(block):
-                        yield piece
+                yield clause
                 if clause.finish_reason != "stop":
                     self.finish_reason = clause.finish_reason
+                self.text_tokens += clause.text_tokens
+                self.audio_frames += clause.audio_frames
+                self.engine_seconds += clause.engine_seconds
                 self.clauses.append(clause.text)
                 places.release()
             await writing
-            if self.clauses and (piece := await self._encode(b"", last=True)):
-                yield piece
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _write(
-        self, ahead: asyncio.Queue[_Clause | None], places: asyncio.Semaphore, tasks: list[asyncio.Task[None]]
+        self, ahead: asyncio.Queue[SpokenClause | None], places: asyncio.Semaphore, tasks: list[asyncio.Task[None]]
     ) -> None:
         """Begin the synthesis of each clause as soon as it is written, and as there is a place for it."""
         most = min(PART_CHARS, self._services.settings.max_input_chars)
-        clause: _Clause | None = None
+        clause: SpokenClause | None = None
         try:
-            async with aclosing(clauses_of(self._noted(), most)) as clauses:
+            async with aclosing(clauses_of(self._noted(), most, self._split)) as clauses:
                 async for text in clauses:
                     await places.acquire()
                     if clause:
                         await clause.begun.wait()  # one text waits for its model once, as any other request
-                    clause = _Clause(self._services, replace(self._request, text=text), patient=clause is not None)
+                    clause = SpokenClause(self._services, replace(self._request, text=text), patient=clause is not None)
                     self._telemetry.expected_seconds += expected_seconds(text)
                     # Its own record: the request's counts all clauses.
                     part = self._telemetry.part(str(len(tasks)))
@@ -128,13 +148,16 @@ class WrittenSpeech:
         return encoded
 
 
-class _Clause:
+class SpokenClause:
     """The speech of one clause, which waits in memory until the clauses before it were sent."""
 
     def __init__(self, services: Services, request: SynthesisRequest, *, patient: bool) -> None:
         """`patient`: wait for a model at capacity; the client has audio to play, and an error would end it."""
         self.text = request.text
         self.finish_reason = "stop"
+        self.text_tokens = 0
+        self.audio_frames = 0
+        self.engine_seconds = 0.0
         self.begun = asyncio.Event()
         """Set at the first audio, or the end."""
         self._services = services
@@ -169,6 +192,8 @@ class _Clause:
             await asyncio.sleep(pause)
             return False
         self.finish_reason = speech.finish_reason
+        self.text_tokens, self.audio_frames = speech.text_tokens, speech.audio_frames
+        self.engine_seconds = speech.engine_seconds
         return True
 
     async def blocks(self) -> AsyncGenerator[bytes]:
@@ -179,8 +204,15 @@ class _Clause:
             yield block
 
 
+AnySpeech = SpeechStream | WrittenSpeech
+
+
 async def speak_while_written(
-    services: Services, texts: AsyncGenerator[str], request: SynthesisRequest, telemetry: WorkTelemetry
+    services: Services,
+    texts: AsyncGenerator[str],
+    request: SynthesisRequest,
+    telemetry: WorkTelemetry,
+    split: Split = "clause",
 ) -> WrittenSpeech:
     """Prepare the speech of a text that comes in pieces of any length; `request.text` is not used.
 
@@ -197,4 +229,23 @@ async def speak_while_written(
         model=checked.model,
         ignored=checked.ignored,
         audio_format=checked.audio_format,
+        split=split,
     )
+
+
+async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> AnySpeech:
+    """Prepare the speech of a text of up to MAX_LONG_INPUT_CHARS; one over MAX_INPUT_CHARS is spoken part by part.
+
+    Raises as `synthesize`.
+    """
+    length, most = len(request.text), services.settings.max_long_input_chars
+    if length <= services.settings.max_input_chars:
+        return await synthesize(services, request, telemetry)
+    if length > most:
+        raise InvalidInput("text", f"{length} characters; at most {most} are allowed")
+    return await speak_while_written(services, _in_pieces(request.text), request, telemetry)
+
+
+async def _in_pieces(text: str) -> AsyncGenerator[str]:
+    for start in range(0, len(text), _PIECE):
+        yield text[start : start + _PIECE]

@@ -16,11 +16,12 @@ from gateway.openai.realtime.router import router as realtime
 from gateway.openai.response_headers import IGNORED, MODEL
 from gateway.openai.speech.router import router as speech
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS
+from gateway.openai.speech_stream.router import router as speech_stream
 from gateway.openai.transcription.router import router as transcription
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, transcription, jobs, realtime, client_secrets, models):
+for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models):
     _router.include_router(_part)
 
 SURFACE: Final = Surface(
@@ -30,5 +31,6 @@ SURFACE: Final = Surface(
     exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
     notes="`/v1/realtime` is a WebSocket: live transcription in the events of OpenAI's Realtime API, with the query "
-    "parameter `model`. A browser sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
+    "parameter `model`. `/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech out. A browser "
+    "sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
 )

@@ -24,7 +24,7 @@ class OpenAISpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    input: Text = Field(description="The text to synthesize, at most MAX_INPUT_CHARS characters.")
+    input: Text = Field(description="The text to synthesize, at most MAX_LONG_INPUT_CHARS characters.")
     model: Text | None = Field(
         None,
         max_length=256,

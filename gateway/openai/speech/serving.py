@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.core.services import Services
-from gateway.core.synthesize import SpeechStream, synthesize
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.written_speech import AnySpeech, speak
 from gateway.openai.response_headers import model_headers
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
 from gateway.streaming import EventStream, StreamedResponse, WholeResponse, in_a_file
@@ -25,7 +25,7 @@ class SummaryHeader:
     """A header of whole responses."""
 
     description: str
-    value: Callable[[SpeechStream], str]
+    value: Callable[[AnySpeech], str]
 
 
 SUMMARY_HEADERS: Final = {
@@ -49,10 +49,10 @@ SUMMARY_HEADERS: Final = {
 SAMPLE_RATE: Final = "x-sample-rate"
 
 
-async def begin(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> tuple[SpeechStream, dict[str, str]]:
+async def begin(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> tuple[AnySpeech, dict[str, str]]:
     """Return the prepared speech of `body`, and the headers of its response."""
     try:
-        stream = await synthesize(services, body.request(), telemetry)
+        stream = await speak(services, body.request(), telemetry)
     except InvalidInput as error:
         raise InvalidInput(body.client_field_name(error.field), error.problem) from None
     ignored = [*map(body.client_field_name, stream.ignored), *body.unknown_fields]
@@ -77,14 +77,14 @@ async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry
     return response
 
 
-async def _events(stream: SpeechStream) -> AsyncGenerator[BaseModel]:
+async def _events(stream: AnySpeech) -> AsyncGenerator[BaseModel]:
     async with aclosing(stream.encoded()) as pieces:
         async for piece in pieces:
             yield AudioDelta.of(piece)
     yield AudioDone(usage=usage_of(stream), finish_reason=stream.finish_reason)
 
 
-def usage_of(stream: SpeechStream) -> Usage:
+def usage_of(stream: AnySpeech) -> Usage:
     """Return the usage of a stream that was read to its end."""
     return Usage(
         input_tokens=stream.text_tokens,

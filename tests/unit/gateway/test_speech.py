@@ -211,7 +211,7 @@ async def test_an_unknown_speech_model_is_a_404_that_lists_the_known_ones(gatewa
         ({"input": ""}, "input"),
         ({"input": " \n"}, "input"),
         ({"input": 5}, "input"),
-        ({"input": "x" * 4097}, "input"),
+        ({"input": "x" * 100_001}, "input"),
         ({"model": ""}, "model"),
         ({"model": "x" * 257}, "model"),
         ({"voice": 3}, "voice"),
@@ -497,3 +497,19 @@ async def test_an_error_of_the_sdk_has_the_whole_envelope(gateway: Gateway) -> N
     assert json.loads(caught.value.response.content).keys() == {"error"}
     assert isinstance(caught.value.body, dict)
     assert caught.value.body.keys() == {"message", "type", "param", "code"}
+
+
+async def test_a_long_text_is_spoken_sentence_by_sentence_as_one_file(
+    gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    sentences = [f"This is sentence number {number} of a text that no model takes at once." for number in range(70)]
+    text = " ".join(sentences)
+    assert len(text) > 4096
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "input": text, "response_format": "wav", "stream": False})
+    assert answer.status_code == 200, answer.text
+    spoken = [call.inputs["text"].item().decode() for call in triton.calls]
+    assert " ".join(spoken) == text
+    samples, rate = decode(answer.content, "wav")
+    assert len(samples) / rate == pytest.approx(len(spoken) * sum(map(len, kokoro.chunks)) / kokoro.rate)
+    assert answer.headers["x-prompt-tokens"] == str(7 * len(spoken))
+    assert answer.headers["x-finish-reason"] == "stop"
