@@ -44,6 +44,7 @@ from gateway.core.errors import (
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
+    ResultsUnavailable,
     ServiceError,
     StorageFull,
     TooManyRequests,
@@ -290,6 +291,7 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             JobNotFound()
             | JobConflict()
             | JobsUnavailable()
+            | ResultsUnavailable()
             | StorageFull()
             | VoiceNotFound()
             | VoiceConflict()

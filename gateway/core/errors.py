@@ -17,6 +17,7 @@ ServiceError
 |-- JobNotFound                 there is no such job of this client
 |-- JobConflict                 the job's state, or an earlier request, does not allow it
 |-- JobsUnavailable             the store of the jobs is out of reach; try again later
+|-- ResultsUnavailable          the bucket of the results, or the queue of their notices, is out of reach
 |-- StorageFull                 the disk for the jobs has no room
 |-- VoiceNotFound               there is no such registered voice, or consent, of this client
 |-- VoiceConflict               another voice, or the limit of voices, does not allow it
@@ -118,6 +119,13 @@ class JobsUnavailable(ServiceError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("the store of the jobs is out of reach at present; try again", detail=detail)
+
+
+class ResultsUnavailable(ServiceError):
+    """The bucket of the results, or the queue of their notices, is out of reach."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("the store of the results is out of reach at present; try again", detail=detail)
 
 
 class StorageFull(ServiceError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from gateway.core.admission import Admission
+from gateway.core.deliver import Delivery, open_delivery
 from gateway.core.known_voices import KnownVoices
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
@@ -66,6 +67,8 @@ class Services:
     known_voices: KnownVoices = field(default_factory=KnownVoices)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
+    delivery: Delivery | None = None
+    """Where results and notices go; None without a bucket."""
 
 
 @asynccontextmanager
@@ -85,9 +88,23 @@ async def open_services(
             min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share
         )
         encoder = SpeakerEncoder(settings.model_dir)
-        async with open_voices(settings) as voices, _jobs(settings) as jobs:
+        async with (
+            open_voices(settings) as voices,
+            _jobs(settings) as jobs,
+            open_delivery(settings) as delivery,
+        ):
             yield Services(
-                settings, triton, detectors, encoder, timing, language_model, admission, workers, voices, jobs=jobs
+                settings,
+                triton,
+                detectors,
+                encoder,
+                timing,
+                language_model,
+                admission,
+                workers,
+                voices,
+                jobs=jobs,
+                delivery=delivery,
             )
     finally:
         await language_model.close()

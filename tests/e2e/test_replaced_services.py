@@ -13,10 +13,11 @@ import openai
 import pytest
 
 from tests.e2e.server import Server
-from tests.pages import Block, blocks, environment
+from tests.pages import Block, audio, blocks, environment
 
 WHISPER = "docs/migration-whisper.md"
 OMNI = "docs/migration-omni.md"
+ZONOS = "docs/migration-zonos.md"
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +61,20 @@ def test_command_of_the_omni_page_works(server: Server, folder: Path, block: Blo
         assert json.loads(answer)["status"] in ("processing", "completed")
     else:
         assert json.loads(answer)["model_loaded"] is True
+
+
+@pytest.mark.parametrize("block", blocks(ZONOS, "sh"), ids=lambda block: block.code.splitlines()[0][:60])
+def test_command_of_the_zonos_page_works(server: Server, folder: Path, block: Block) -> None:
+    answer = run(block, server, folder)
+    for name in block.written:
+        container, seconds = audio(folder / name)
+        assert container == "mp3"
+        assert 0.5 < seconds < 10
+    if "/health" in block.code:
+        assert json.loads(answer) == {
+            "status": "ok",
+            "model": "kokoro-82m",
+            "model_loaded": True,
+            "storage": "none",
+            "language_model": True,
+        }

@@ -19,6 +19,10 @@ class JobFailed(Exception):
         self.error = error
 
 
+class JobGivenUp(JobFailed):
+    """The job failed for a reason that may pass: another attempt, later, may succeed."""
+
+
 class Ledger(Protocol):
     """The record of one job. A job that is started again must call the same steps in the same order."""
 

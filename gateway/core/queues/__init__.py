@@ -1,0 +1,1 @@
+"""Queues of SQS: notices of ended jobs, and messages that ask for jobs."""
