@@ -13,6 +13,6 @@ RUN/
 ```
 """
 
-from finetuning.training.api import Judge, evaluate, export, probe, train
+from finetuning.training.api import Hardware, Judge, evaluate, export, hardware, probe, train
 
-__all__ = ["Judge", "evaluate", "export", "probe", "train"]
+__all__ = ["Hardware", "Judge", "evaluate", "export", "hardware", "probe", "train"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adapters.inflight.precision import AMPERE
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
 from finetuning.events import Chosen, Event, Scores
@@ -36,6 +38,23 @@ class Judge(Protocol):
 
     def embed(self, audio: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Return a speaker embedding of unit length for each recording, (recordings, n)."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The device that training would use, for `make_plan`."""
+
+    memory: int | None
+    """Free bytes of the GPU; None without one."""
+    bf16: bool
+
+
+def hardware() -> Hardware:
+    """Query torch for the first GPU."""
+    if not torch.cuda.is_available():
+        return Hardware(None, bf16=False)
+    free, _ = torch.cuda.mem_get_info()
+    return Hardware(free, bf16=torch.cuda.get_device_capability() >= AMPERE)
 
 
 def probe(plan: TrainingPlan, dataset: Dataset) -> str:

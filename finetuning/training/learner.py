@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,18 @@ class Learner:
             group["lr"] = rate
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def off_device(self) -> Iterator[None]:
+        """Keep the talker in the host's memory meanwhile, if it is on a GPU."""
+        device = next(iter(self.trained.values())).device
+        self.talker.to("cpu")
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            yield
+        finally:
+            self.talker.to(device)
 
     def state(self) -> dict[str, Any]:
         """Return all that a resumption needs beside the step."""

@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
 from finetuning.events import Chosen, Evaluated, Event, Planned, Progress, Saved, Scores
+from finetuning.memory import GB, disk_needed
 from finetuning.plan import TrainingPlan
 from finetuning.training.batches import StepPlan
 from finetuning.training.checkpoints import appearing, load_state, save_state, write_checkpoint
@@ -140,11 +141,12 @@ class Run:
         folder = self._out / EPOCHS / str(number)
         write_checkpoint(folder, self._start, self._dataset, self._learner, {**self._record, "epoch": number})
         name = f"epoch {number}" if number else "start"
-        judged = self._evaluation.listen(folder, self._out / SAMPLES / name.replace(" ", "-"))
-        lines = [Scores(name, self._step, epoch, losses, judged)]
-        if not number:
-            shutil.rmtree(folder)  # it is no choice
-            lines += filter(None, [self._evaluation.cloning(self._out / SAMPLES / "cloning")])
+        with self._learner.off_device():  # the engine needs the memory
+            judged = self._evaluation.listen(folder, self._out / SAMPLES / name.replace(" ", "-"))
+            lines = [Scores(name, self._step, epoch, losses, judged)]
+            if not number:
+                shutil.rmtree(folder)  # it is no choice
+                lines += filter(None, [self._evaluation.cloning(self._out / SAMPLES / "cloning")])
         self._add(*lines)
         self._prune()
 
@@ -202,6 +204,13 @@ class Run:
                     f"{self._out} has a run with another {', '.join(changed)}: delete it, or choose another folder"
                 )
         elif self._group.is_main_process:
+            self._out.mkdir(parents=True, exist_ok=True)
+            needed, free = disk_needed(self._plan), shutil.disk_usage(self._out).free
+            if free < needed:
+                raise FineTuningError(
+                    f"{self._out}: {free / GB:.1f} GB are free and the run needs {needed / GB:.1f}: free some, choose "
+                    "another disk, or train with lora, whose states are small"
+                )
             with appearing(path) as fresh:
                 fresh.write_text(json.dumps(self._record, indent=2, ensure_ascii=False), encoding="utf-8")
 
