@@ -17,7 +17,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 TESTS = Path(__file__).parent
-SHARED_SERVERS = ("server", "qwen")
+SHARED_SERVERS = ("server", "qwen", "omni")
 """The fixtures of tests/e2e that start a server for many files."""
 MODEL_DIR = Path(os.environ.get("MODEL_DIR") or TESTS.parent / "models").resolve()
 

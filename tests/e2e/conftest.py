@@ -45,7 +45,7 @@ def english(client: openai.OpenAI) -> list[bytes]:
 
 @pytest.fixture(scope="session")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the recordings that `ref_audio` may name in requests to `qwen`."""
+    """The folder of the recordings that `ref_audio` may name in requests to `qwen` and `omni`."""
     return tmp_path_factory.mktemp("ref_audio")
 
 
@@ -71,5 +71,27 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         MAX_WAIT="600",
         FIRST_AUDIO_TIMEOUT="600",
         REQUEST_TIMEOUT="7200",
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
+    """A server with the two models of Qwen2.5-Omni, and F5-TTS, on checkpoints with random weights."""
+    folder = tmp_path_factory.mktemp("omni")
+    names = ("Qwen2.5-Omni-7B", "Qwen2.5-Omni-7B-AWQ", "F5TTS_v1_Base")
+    only = [word for name in names for word in ("--only", name)]
+    subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models", *only], check=True)
+    with serve(
+        folder / "serve.log",
+        **NO_NETWORK,
+        MODEL_DIR=str(folder / "models"),
+        REF_AUDIO_DIR=str(references),
+        TTS_MODES=settings("docs/migration-f5.md")["TTS_MODES"],
+        STT_MODELS="omni,omni-awq",
+        OMNI_MAX_NEW_TOKENS="24",
+        OMNI_SLOTS="3",
+        F5_NFE_STEP="4",
+        CPU_THREADS="1",
     ) as server:
         yield server

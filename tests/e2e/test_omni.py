@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,31 +17,12 @@ from tritonclient.utils import InferenceServerException
 
 from tests.conftest import MODEL_DIR
 from tests.e2e.direct import DEADLINE, Stream
-from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
+from tests.e2e.server import Server
 from tritone.transcript import Transcript
 
 MODELS = ("qwen2.5-omni-7b", "qwen2.5-omni-7b-awq")
 CLIPS = sorted((MODEL_DIR / "test-recordings" / "librivox").glob("*.wav"))[:5]
 GREEDY: dict[str, Any] = {"temperature": 0.0}
-
-
-@pytest.fixture(scope="module")
-def omni(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the two models alone."""
-    folder = tmp_path_factory.mktemp("omni")
-    only = [word for name in ("Qwen2.5-Omni-7B", "Qwen2.5-Omni-7B-AWQ") for word in ("--only", name)]
-    subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models", *only], check=True)
-    with serve(
-        folder / "serve.log",
-        **NO_NETWORK,
-        MODEL_DIR=str(folder / "models"),
-        TTS_MODES="none",
-        STT_MODELS="omni,omni-awq",
-        OMNI_MAX_NEW_TOKENS="24",
-        OMNI_SLOTS="3",
-        CPU_THREADS="1",
-    ) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
