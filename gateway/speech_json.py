@@ -13,7 +13,6 @@ from pydantic import BaseModel
 from gateway.audio.formats import AudioFormat
 from gateway.core.written_speech import AnySpeech
 from gateway.streaming import StreamedResponse, WholeResponse, in_a_file
-from tritone.contract import SPEECH_RATE
 
 JSON: Final = "application/json"
 _BASE64_UNIT: Final = 3
@@ -52,7 +51,7 @@ async def _parts(stream: AnySpeech) -> AsyncGenerator[bytes]:
     yield base64.b64encode(rest)
     summary = {
         "format": stream.audio_format,
-        "sample_rate": SPEECH_RATE,
+        "sample_rate": stream.sample_rate,
         "duration": round(stream.audio_seconds, 3),
         "finish_reason": stream.finish_reason,
     }

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 import av
-import numpy as np
 
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples, frame, samples_of
@@ -61,22 +60,28 @@ class Encoder(Protocol):
         """Return the remaining bytes."""
 
 
-def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False) -> Encoder:
-    """Return an encoder for speech at `rate` Hz; `pcm` is resampled to 24 kHz.
+def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False, sample_rate: int | None = None) -> Encoder:
+    """Return an encoder for speech at `rate` Hz to a file of `sample_rate` Hz; None: its own, for `pcm` 24 kHz.
 
     A `whole` file has its length in its header if the format has a place for it; no bytes are ready before `finish`.
     """
     if audio_format == "pcm":
-        return PcmEncoder(rate)
+        return PcmEncoder(rate, sample_rate or SPEECH_RATE)
     if audio_format == "wav" and not whole:
-        return WavEncoder(rate)
-    return AvEncoder(CODECS[audio_format], rate, _File() if whole else _Sink())
+        return WavEncoder(rate, sample_rate or rate)
+    return AvEncoder(CODECS[audio_format], rate, _File() if whole else _Sink(), sample_rate)
 
 
-def encode_file(path: Path, audio_format: AudioFormat, rate: int, blocks: Iterable[Samples]) -> None:
+def encode_file(
+    path: Path, audio_format: AudioFormat, rate: int, blocks: Iterable[Samples], sample_rate: int | None = None
+) -> None:
     """Write a whole file of `blocks` at `rate` Hz; its length, of hours if need be, is in its header."""
     with _DiskFile(path, "w") as file:
-        writer = PcmEncoder(rate) if audio_format == "pcm" else AvEncoder(CODECS[audio_format], rate, file)
+        writer: Encoder
+        if audio_format == "pcm":
+            writer = PcmEncoder(rate, sample_rate or SPEECH_RATE)
+        else:
+            writer = AvEncoder(CODECS[audio_format], rate, file, sample_rate)
         for block in blocks:
             file.write(writer.write(block))
         file.write(writer.finish())
@@ -87,7 +92,9 @@ class AvEncoder:
 
     costly = True
 
-    def __init__(self, codec: Codec, rate: int, sink: _Sink | _File | _DiskFile) -> None:
+    def __init__(
+        self, codec: Codec, rate: int, sink: _Sink | _File | _DiskFile, sample_rate: int | None = None
+    ) -> None:
         self._rate = rate
         self._position = 0
         self._sink = sink
@@ -95,7 +102,7 @@ class AvEncoder:
         options = {"flush_packets": "1", **codec.options}
         self._container = av.open(sink, "w", format=codec.container, options=options)
         # PyAV resamples and converts to the encoder's input format.
-        stream = self._container.add_stream(codec.encoder, rate=codec.rate or rate, layout="mono")
+        stream = self._container.add_stream(codec.encoder, rate=sample_rate or codec.rate or rate, layout="mono")
         assert isinstance(stream, av.AudioStream)
         self._stream = stream
         if codec.bit_rate:
@@ -118,41 +125,17 @@ class AvEncoder:
             self._container.mux(packet)
 
 
-class WavEncoder:
-    """16-bit WAV; its header is sent before the length is known."""
-
-    costly = False
-
-    def __init__(self, rate: int) -> None:
-        self._header = struct.pack(
-            "<4sI4s4sIHHIIHH4sI",
-            *(b"RIFF", _UNKNOWN, b"WAVE"),
-            *(b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16),
-            *(b"data", _UNKNOWN),
-        )
-
-    def write(self, samples: Samples) -> bytes:
-        """Return the samples unchanged, after the header the first time."""
-        header, self._header = self._header, b""
-        return header + samples.astype("<i2", copy=False).tobytes()
-
-    def finish(self) -> bytes:
-        """Return the header if there were no samples, else nothing."""
-        return self.write(np.empty(0, np.int16))
-
-
 class PcmEncoder:
-    """Headerless 16-bit little-endian samples at 24 kHz."""
+    """Headerless 16-bit little-endian samples."""
 
-    costly = False
-
-    def __init__(self, rate: int) -> None:
+    def __init__(self, rate: int, sample_rate: int = SPEECH_RATE) -> None:
         self._rate = rate
         self._position = 0
-        self._resampler = av.AudioResampler("s16", "mono", SPEECH_RATE) if rate != SPEECH_RATE else None
+        self._resampler = av.AudioResampler("s16", "mono", sample_rate) if rate != sample_rate else None
+        self.costly = self._resampler is not None
 
     def write(self, samples: Samples) -> bytes:
-        """Return the samples at 24 kHz."""
+        """Return the samples at the rate of the file."""
         if self._resampler is None:
             return samples.astype("<i2", copy=False).tobytes()
         resampled = self._resampler.resample(frame(samples, self._rate, self._position))
@@ -162,6 +145,30 @@ class PcmEncoder:
     def finish(self) -> bytes:
         """Return the samples that the resampler still holds."""
         return _bytes(self._resampler.resample(None)) if self._resampler else b""
+
+
+class WavEncoder:
+    """16-bit WAV; its header is sent before the length is known."""
+
+    def __init__(self, rate: int, sample_rate: int) -> None:
+        self._samples = PcmEncoder(rate, sample_rate)
+        self.costly = self._samples.costly
+        self._header = struct.pack(
+            "<4sI4s4sIHHIIHH4sI",
+            *(b"RIFF", _UNKNOWN, b"WAVE"),
+            *(b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16),
+            *(b"data", _UNKNOWN),
+        )
+
+    def write(self, samples: Samples) -> bytes:
+        """Return the samples, after the header the first time."""
+        header, self._header = self._header, b""
+        return header + self._samples.write(samples)
+
+    def finish(self) -> bytes:
+        """Return the rest of the samples, and the header if there were none."""
+        header, self._header = self._header, b""
+        return header + self._samples.finish()
 
 
 class _Sink:

@@ -16,8 +16,11 @@ class Renderer:
     `finish` returns a `whole` file, with its length in its header.
     """
 
-    def __init__(self, audio_format: AudioFormat, rate: int, tempo: float, *, whole: bool) -> None:
-        self._encoder = encoder(audio_format, rate, whole=whole)
+    def __init__(
+        self, audio_format: AudioFormat, rate: int, tempo: float, *, whole: bool, sample_rate: int | None = None
+    ) -> None:
+        """`sample_rate`: of the file, in Hz; None: the format's or the model's own."""
+        self._encoder = encoder(audio_format, rate, whole=whole, sample_rate=sample_rate)
         self._tempo = Tempo(tempo, rate) if tempo != 1.0 else None
         self._rate = rate
         self._samples = 0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from gateway.audio.formats import AudioFormat
+from gateway.audio.formats import AudioFormat, rates_of
 from gateway.audio.frames import Pcm
 from gateway.core.errors import ModelUnavailable
 from tritone.contract import SpeechOptions
@@ -41,10 +41,21 @@ class SynthesisRequest:
     """The voice to clone: its samples, or what `audio.ref_audio_source` finds them by."""
     audio_format: AudioFormat | None = None
     """None: DEFAULT_RESPONSE_FORMAT."""
+    sample_rate: int | None = None
+    """Of the file, in Hz; None: the format's or the model's own."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
     owner: str = ""
     """The client that owns the registered voices which `voice` may name; empty: the one of the request's telemetry."""
+
+    def file_format(self, default: AudioFormat) -> AudioFormat:
+        """Return the format of the file. Raises `InvalidInput` for a sample rate that it cannot have."""
+        audio_format = self.audio_format or default
+        rates = rates_of(audio_format)
+        if self.sample_rate and self.sample_rate not in rates:
+            problem = f"{audio_format} cannot have {self.sample_rate} Hz; choose from {', '.join(map(str, rates))}"
+            raise InvalidInput("sample_rate", problem)
+        return audio_format
 
 
 @dataclass(frozen=True)

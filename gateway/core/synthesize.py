@@ -20,6 +20,7 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.core.voices.speaking import choose_voice, stored_reference
 from gateway.core.wire import Tensors
 from gateway.core.workers import run_in
+from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 from tritone.options import Value
 
@@ -38,6 +39,7 @@ class SpeechStream:
         telemetry: WorkTelemetry,
         *,
         whole: bool,
+        sample_rate: int | None,
         encoding: Executor,
     ) -> None:
         """`encoding`: the threads that encode."""
@@ -45,6 +47,9 @@ class SpeechStream:
         """The id of the model."""
         self.audio_format = audio_format
         self.whole = whole
+        self.sample_rate = sample_rate or SPEECH_RATE
+        """Of `pcm`, in Hz."""
+        self._sample_rate = sample_rate
         self.ignored = resolved.ignored
         """The options of the request that have no effect with this model."""
         self.finish_reason = ""
@@ -66,7 +71,9 @@ class SpeechStream:
             async for tensors in responses:
                 if renderer is None:
                     rate = int(tensors["sample_rate"].item())
-                    renderer = Renderer(self.audio_format, rate, self._tempo, whole=self.whole)
+                    renderer = Renderer(
+                        self.audio_format, rate, self._tempo, whole=self.whole, sample_rate=self._sample_rate
+                    )
                 if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
                     yield piece
                 if "finish_reason" in tensors:
@@ -96,6 +103,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     settings = services.settings
     if not request.text.strip():
         raise InvalidInput("text", "there is nothing to synthesize")
+    audio_format = request.file_format(settings.default_response_format)
     if len(request.text) > settings.max_input_chars:
         raise InvalidInput("text", f"{len(request.text)} characters; at most {settings.max_input_chars} are allowed")
     chosen = await choose_voice(services, replace(request, owner=request.owner or telemetry.owner))
@@ -127,10 +135,11 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     return SpeechStream(
         model.id,
         _admitted(services, responses, telemetry, model.id),
-        request.audio_format or settings.default_response_format,
+        audio_format,
         resolved,
         telemetry,
         whole=request.whole,
+        sample_rate=request.sample_rate,
         encoding=services.workers.encoding,
     )
 

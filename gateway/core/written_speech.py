@@ -57,6 +57,8 @@ class WrittenSpeech:
         """The options of the request that have no effect with this model."""
         self.audio_format = audio_format
         self.whole = request.whole
+        self.sample_rate = request.sample_rate or SPEECH_RATE
+        """Of `pcm`, in Hz."""
         self.text = ""
         """All that was written so far, as it was written."""
         self.clauses: list[str] = []
@@ -71,9 +73,9 @@ class WrittenSpeech:
         self._services = services
         self._texts = texts
         self._split = split
-        self._request = replace(request, audio_format="pcm", whole=False)
+        self._request = replace(request, audio_format="pcm", sample_rate=None, whole=False)
         self._telemetry = telemetry
-        self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole)
+        self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole, sample_rate=request.sample_rate)
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it stops the writer, and the work in Triton.

@@ -55,7 +55,7 @@ async def run_speech(context: JobContext) -> Outcome:
         done += len(part)
         await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4)))
     assert request.audio_format
-    join = partial(_join, context, request.audio_format, len(parts))
+    join = partial(_join, context, request.audio_format, request.sample_rate, len(parts))
     await context.ledger.step("result", partial(context.patiently, join))
     for number in range(len(parts)):
         context.files.discard(context.job_id, _part_name(number))
@@ -69,7 +69,9 @@ async def _split(context: JobContext, text: str) -> Sequence[str]:
 async def _synthesize(context: JobContext, request: SynthesisRequest, number: int) -> dict[str, Any]:
     """Write the part's samples to its file, as 16-bit PCM at `SPEECH_RATE`."""
     telemetry = WorkTelemetry(context.job_id)
-    speech = await synthesize(context.services, replace(request, audio_format="pcm", whole=False), telemetry)
+    speech = await synthesize(
+        context.services, replace(request, audio_format="pcm", sample_rate=None, whole=False), telemetry
+    )
     async with aclosing(speech.encoded()) as pieces:
         with context.files.writing(context.job_id, _part_name(number)) as file:
             async for piece in pieces:
@@ -77,15 +79,15 @@ async def _synthesize(context: JobContext, request: SynthesisRequest, number: in
     return {"model": speech.model, "seconds": speech.audio_seconds}
 
 
-async def _join(context: JobContext, audio_format: AudioFormat, parts: int) -> bool:
+async def _join(context: JobContext, audio_format: AudioFormat, sample_rate: int | None, parts: int) -> bool:
     paths = [_path(context, _part_name(number)) for number in range(parts)]
-    await asyncio.to_thread(_encode, context, audio_format, paths)
+    await asyncio.to_thread(_encode, context, audio_format, sample_rate, paths)
     return True
 
 
-def _encode(context: JobContext, audio_format: AudioFormat, paths: Sequence[Path]) -> None:
+def _encode(context: JobContext, audio_format: AudioFormat, sample_rate: int | None, paths: Sequence[Path]) -> None:
     with context.files.writing(context.job_id, RESULT) as file:
-        encode_file(Path(file.name), audio_format, SPEECH_RATE, _samples(paths))
+        encode_file(Path(file.name), audio_format, SPEECH_RATE, _samples(paths), sample_rate)
 
 
 def _samples(paths: Sequence[Path]) -> Iterator[Samples]:

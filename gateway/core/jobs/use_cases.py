@@ -93,7 +93,7 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
         ignored = ResolvedOptions.of(chosen.request, chosen.model).ignored
     except ModelUnavailable:
         pass  # it was never loaded yet
-    request = replace(request, audio_format=request.audio_format or settings.default_response_format)
+    request = replace(request, audio_format=request.file_format(settings.default_response_format))
     values, upload = speech.request_to_json(request)
     return CreatedJob(await _create(services, JobSpec("speech", name, values, ""), io.BytesIO(upload), order), ignored)
 

@@ -39,6 +39,10 @@ class OpenAISpeechBody(BaseModel):
         None, max_length=4096, description="The manner of speaking; for VoiceDesign models, the voice itself."
     )
     response_format: AudioFormat | None = Field(None, description="None: DEFAULT_RESPONSE_FORMAT.")
+    sample_rate: int | None = Field(
+        None,
+        description="Of the file, 8000 to 48000 Hz in the usual steps. None: 24000 for pcm and opus, else the model's.",
+    )
     speed: float = Field(1.0, ge=0.25, le=4.0, description="Times the voice's own speed.")
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(
@@ -98,6 +102,7 @@ class SpeechBody(_WithOptions):
             options=given_options(self, instruct=self.instruct or self.instructions),
             ref_audio=self.ref_audio,
             audio_format=self.response_format,
+            sample_rate=self.sample_rate,
             whole=self.stream is False,
         )
 

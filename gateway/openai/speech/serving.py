@@ -16,7 +16,6 @@ from gateway.core.written_speech import AnySpeech, speak
 from gateway.openai.response_headers import model_headers
 from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
 from gateway.streaming import EventStream, StreamedResponse, WholeResponse, in_a_file
-from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 
 
@@ -64,7 +63,7 @@ async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry
     stream, headers = await begin(services, body, telemetry)
     media_type = MEDIA_TYPES[stream.audio_format]
     if stream.audio_format == "pcm":
-        headers[SAMPLE_RATE] = str(SPEECH_RATE)
+        headers[SAMPLE_RATE] = str(stream.sample_rate)
     if stream.whole:
         content = await in_a_file(stream.encoded())
         summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}

@@ -165,14 +165,20 @@ class SpeechSession:
     async def _say(self, speech: WrittenSpeech, clause: SpokenClause, utterance: Utterance, index: int) -> None:
         """Send one part: its beginning, its audio, its end."""
         where = {"utterance_index": utterance.index, "sentence_index": index}
-        renderer = Renderer(speech.audio_format, SPEECH_RATE, 1.0, whole=not utterance.config.stream_audio)
+        renderer = Renderer(
+            speech.audio_format,
+            SPEECH_RATE,
+            1.0,
+            whole=not utterance.config.stream_audio,
+            sample_rate=utterance.config.body.sample_rate,
+        )
         await self._send(
             {
                 "type": "audio.start",
                 **where,
                 "sentence_text": clause.text,
                 "format": speech.audio_format,
-                "sample_rate": SPEECH_RATE,
+                "sample_rate": speech.sample_rate,
             }
         )
         sent, held, failed = 0, b"", True

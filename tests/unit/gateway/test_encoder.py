@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from gateway.audio.encoder import encoder
-from gateway.audio.formats import AudioFormat
+from gateway.audio.formats import AudioFormat, rates_of
 from tests.unit.gateway.sound import decode
 
 FORMATS = get_args(AudioFormat)
@@ -169,3 +169,20 @@ def test_soundfile_reads_what_it_knows(audio_format: str) -> None:
     encoded = b"".join(encode(bursts(2.0, 24_000), audio_format, 24_000, 12_000))
     samples, rate = soundfile.read(io.BytesIO(encoded))
     assert len(samples) / rate == pytest.approx(2.0, abs=0.11)
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_file_has_the_sample_rate_that_was_asked_for(audio_format: Any, whole: bool) -> None:
+    samples = bursts(1.5, 24_000)
+    for sample_rate in rates_of(audio_format):
+        made = encoder(audio_format, 24_000, whole=whole, sample_rate=sample_rate)
+        file = b"".join([made.write(samples[:10_000]), made.write(samples[10_000:]), made.finish()])
+        if audio_format == "pcm":
+            seconds, rate = len(file) / 2 / sample_rate, sample_rate
+        else:
+            decoded, rate = decode(file, audio_format)
+            seconds = len(decoded) / rate
+        # Opus is always decoded at 48 kHz.
+        assert rate == (48_000 if audio_format == "opus" else sample_rate)
+        assert -0.01 < seconds - 1.5 < 0.35, sample_rate

@@ -217,6 +217,8 @@ async def test_an_unknown_speech_model_is_a_404_that_lists_the_known_ones(gatewa
         ({"voice": 3}, "voice"),
         ({"voice": {"name": "x"}}, "voice"),
         ({"response_format": "midi"}, "response_format"),
+        ({"sample_rate": 23_999}, "sample_rate"),
+        ({"sample_rate": 44_100, "response_format": "opus"}, "sample_rate"),
         ({"speed": 0.2}, "speed"),
         ({"speed": 4.1}, "speed"),
         ({"speed": "fast"}, "speed"),
@@ -513,3 +515,16 @@ async def test_a_long_text_is_spoken_sentence_by_sentence_as_one_file(
     assert len(samples) / rate == pytest.approx(len(spoken) * sum(map(len, kokoro.chunks)) / kokoro.rate)
     assert answer.headers["x-prompt-tokens"] == str(7 * len(spoken))
     assert answer.headers["x-finish-reason"] == "stop"
+
+
+@pytest.mark.parametrize("fields", [{}, {"stream": False}, {"input": "One. " * 1000}])
+async def test_speech_has_the_sample_rate_that_was_asked_for(
+    gateway: Gateway, kokoro: FakeSpeech, fields: dict[str, Any]
+) -> None:
+    body = {**HELLO, "response_format": "wav", "sample_rate": 8000, **fields}
+    samples, rate = decode((await gateway.http.post(SPEECH, json=body)).content, "wav")
+    assert rate == 8000
+    assert len(samples) % 8 == 0
+    pcm = await gateway.http.post(SPEECH, json={**body, "response_format": "pcm"})
+    assert pcm.headers["x-sample-rate"] == "8000"
+    assert len(pcm.content) / 2 == pytest.approx(len(samples), abs=10)
