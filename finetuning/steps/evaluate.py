@@ -1,0 +1,29 @@
+"""The step `evaluate`: judge the exported checkpoint."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+from finetuning.dataset import Dataset
+from finetuning.errors import FineTuningError
+from finetuning.progress import say
+from finetuning.project import Project, write_text
+from finetuning.steps.run import run
+from finetuning.training import evaluate as judge_checkpoint
+from finetuning.training_page import scores_line
+
+
+def evaluate(project: Project) -> None:
+    """Write evaluation.json."""
+    if not project.checkpoint.exists():
+        raise FineTuningError(f"{project.checkpoint} is missing: run scripts/finetune export {project.name} first")
+    dataset = Dataset.read(project.dataset)
+    scores = judge_checkpoint(project.checkpoint, dataset, project.folder / "samples")
+    write_text(project.folder / "evaluation.json", json.dumps(asdict(scores), indent=2) + "\n")
+    say(f"evaluate: {scores_line(scores)}")
+
+
+if __name__ == "__main__":
+    sys.exit(run(evaluate))
