@@ -7,6 +7,9 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+from starlette.routing import Match
+from starlette.types import Scope
 
 from gateway import untrusted_json
 from gateway.request_context import services_of
@@ -23,6 +26,15 @@ class JsonRoute(APIRoute):
             return await handle(_JsonRequest(request.scope, request.receive))
 
         return read_and_handle
+
+
+class JsonOnlyRoute(JsonRoute):
+    """A route for JSON, beside one with the same path for forms."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match only requests with a JSON body."""
+        sent = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        return super().matches(scope) if sent == "application/json" else (Match.NONE, {})
 
 
 class _JsonRequest(Request):

@@ -16,6 +16,8 @@ from gateway.telemetry import RequestRecord
 
 T = TypeVar("T")
 
+EVERYONE: Final = "everyone"
+"""The client of requests without a key."""
 _KEY_HEADERS: Final = "x-api-key", "api-key"
 """Headers of clients that were made for other servers."""
 _KEY_PROTOCOL: Final = "openai-insecure-api-key."
@@ -38,7 +40,7 @@ async def record_of(connection: HTTPConnection) -> RequestRecord:
 
 async def client_of(connection: HTTPConnection) -> str:
     """Dependency: a name of the client, made from its API key; without keys, all clients are one."""
-    return getattr(connection.state, "client", "everyone")
+    return getattr(connection.state, "client", EVERYONE)
 
 
 GatewayServices = Annotated[Services, Depends(services_of)]

@@ -1,4 +1,4 @@
-"""OpenAI's audio API: speech, transcriptions, translations, live transcription, lists, and jobs beside them."""
+"""OpenAI's audio API: speech, transcriptions, translations, live transcription, voices, lists, and jobs beside them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from gateway.openai.speech.router import router as speech
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS
 from gateway.openai.speech_stream.router import router as speech_stream
 from gateway.openai.transcription.router import router as transcription
+from gateway.openai.voices.router import router as voices
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models):
+for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models, voices):
     _router.include_router(_part)
 
 SURFACE: Final = Surface(

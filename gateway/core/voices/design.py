@@ -25,6 +25,8 @@ DEFAULT_SCRIPT: Final = (
 _MAX_CHARS: Final = 300
 """Characters of a script: at 15 a second, 20 s of speech."""
 _LEAST_LEVEL: Final = 1e-3
+_FIELDS: Final = {"text": "script_hint", "instruct": "prompt"}
+"""The fields of a speech request -> those of a voice."""
 _UNNAMED: Final = ("", "auto")
 
 
@@ -53,9 +55,12 @@ async def design_voice(
     request = SynthesisRequest(
         text, _design_model(services, model), options={"instruct": prompt}, audio_format="pcm", whole=False
     )
-    stream = await synthesize(services, request, telemetry)
-    async with aclosing(stream.encoded()) as pieces:
-        samples = np.frombuffer(b"".join([piece async for piece in pieces]), "<i2")
+    try:
+        stream = await synthesize(services, request, telemetry)
+        async with aclosing(stream.encoded()) as pieces:
+            samples = np.frombuffer(b"".join([piece async for piece in pieces]), "<i2")
+    except InvalidInput as error:
+        raise InvalidInput(_FIELDS.get(error.field, error.field), error.problem) from None
     sample = Sample(samples.astype(np.float32) / np.iinfo(np.int16).max, None)
     _check(sample, stream.finish_reason)
     voice = Voice(new_voice_id(), name, time.time(), "prompt", sample.seconds, text, "", "", prompt=prompt)

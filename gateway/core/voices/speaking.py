@@ -39,9 +39,12 @@ class ChosenVoice:
 async def choose_voice(services: Services, request: SynthesisRequest) -> ChosenVoice:
     """Return the model of a speech request, and the owner's registered voice that its `voice` names by id or name.
 
-    A name that the model itself knows is the model's voice. For a registered voice and no model, or an alias, it is a
-    clone model: the first one of this alias, else any. Raises `ModelNotFound`, `ModelUnavailable`, `VoicesUnavailable`,
-    `VoiceNotFound` for an unknown id, and `InvalidInput` for a model that cannot use the request's voice.
+    A name that the model itself knows is the model's voice. For a registered voice and no model, or an alias, the model
+    is one that clones: one of this alias, else one that is ready, and of these the one whose id begins with that of the
+    alias's own model.
+
+    Raises `ModelNotFound`, `ModelUnavailable`, `VoicesUnavailable`, `VoiceNotFound` for an unknown id, and
+    `InvalidInput` for a model that cannot use the request's voice.
     """
     served = services.triton.served
     model = served.resolve(request.model, "speech")
@@ -96,7 +99,12 @@ def _clone_model(name: str | None, model: ServedModel, served: Iterable[ServedMo
     if name == model.id:
         choice = " or ".join(each.id for each in clones)
         raise InvalidInput("voice", f"{voice.id} is a registered voice, and {name} clones no voice; choose {choice}")
-    return min(clones, key=lambda each: (each.aliases.get(name or "", math.inf), each.state not in _USABLE))
+
+    def rank(clone: ServedModel) -> tuple[float, bool, bool]:
+        # `qwen3-tts-1.7b-clone` has the size of `qwen3-tts-1.7b`.
+        return clone.aliases.get(name or "", math.inf), clone.state not in _USABLE, not clone.id.startswith(model.id)
+
+    return min(clones, key=rank)
 
 
 def _words(voice: Voice, model: ServedModel) -> dict[str, Value]:

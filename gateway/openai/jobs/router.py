@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Header, Query, Request, Response
-from starlette.datastructures import Headers
-from starlette.routing import Match
-from starlette.types import Scope
 
 from gateway.core.jobs import use_cases
-from gateway.json_route import JsonRoute
+from gateway.json_route import JsonOnlyRoute
 from gateway.openai.jobs.protocol import DeletedJob, JobList, JobObject
 from gateway.openai.jobs.requests import SpeechJobBody, TranscriptionJobForm
 from gateway.openai.jobs.serving import JobServices, created_speech, created_transcription, job_list, result_response
@@ -20,15 +17,6 @@ from gateway.openai.transcription.requests import Granularity
 from gateway.request_context import Client
 
 _JSON: Final = "application/json"
-
-
-class _ByContentType(JsonRoute):
-    """A route for JSON, beside one with the same path for forms."""
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match only requests with a JSON body."""
-        sent = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
-        return super().matches(scope) if sent == _JSON else (Match.NONE, {})
 
 
 IdempotencyKey = Annotated[
@@ -46,7 +34,7 @@ _SPEECH: Final[dict[str, Any]] = {
 _PREFIX: Final = "/v1/audio/jobs"
 
 router = APIRouter(tags=["jobs"])
-_json_router = APIRouter(prefix=_PREFIX, route_class=_ByContentType)
+_json_router = APIRouter(prefix=_PREFIX, route_class=JsonOnlyRoute)
 _form_router = APIRouter(prefix=_PREFIX, route_class=FormRoute)
 _router = APIRouter(prefix=_PREFIX)
 

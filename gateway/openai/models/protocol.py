@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel
 
+from gateway.openai.voices.protocol import VoiceResource
 from tritone.served import ServedModel
 
 
@@ -59,6 +60,8 @@ class VoiceObject(BaseModel):
 
 
 class VoiceList(BaseModel):
-    """Open WebUI's list of voices."""
+    """Open WebUI's list of voices, and the registered ones among them as OpenAI's API has them."""
 
     voices: list[VoiceObject]
+    object: Literal["list"] = "list"
+    data: list[VoiceResource]

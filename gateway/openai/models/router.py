@@ -6,10 +6,11 @@ from typing import Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from gateway.core.voices import use_cases
 from gateway.openai.models.protocol import ModelList, ModelObject, SpeechModelList, VoiceList
 from gateway.openai.models.serving import model_list, speech_model_list, voice_list
 from gateway.openai.response_headers import ignored_header
-from gateway.request_context import GatewayServices
+from gateway.request_context import EVERYONE, Client, GatewayServices
 
 
 async def name_ignored(request: Request, response: Response) -> None:
@@ -43,7 +44,9 @@ async def list_speech_models(services: GatewayServices) -> SpeechModelList:
     return speech_model_list(services.triton.served)
 
 
-@router.get("/audio/voices")
-async def list_voices(services: GatewayServices, model: str | None = None) -> VoiceList:
-    """List the voices of one speech model, or of all."""
-    return voice_list(services.triton.served, model)
+@router.get("/audio/voices", response_model_exclude_none=True)
+async def list_voices(services: GatewayServices, client: Client, model: str | None = None) -> VoiceList:
+    """List the voices of one speech model, or of all, and those that the client registered."""
+    keyless = services.settings.api_keys and client == EVERYONE  # PUBLIC_LISTS
+    registered = [] if keyless else await use_cases.list_voices(services, client)
+    return voice_list(services.triton.served, model, registered)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.core.served_models import ServedModels
 from gateway.core.speech_options import description_of
+from gateway.core.voices.voice import Voice
 from gateway.openai.models.protocol import (
     ModelList,
     ModelObject,
@@ -12,8 +15,10 @@ from gateway.openai.models.protocol import (
     VoiceList,
     VoiceObject,
 )
+from gateway.openai.voices.protocol import VoiceResource
 from tritone import languages
-from tritone.descriptions import SpeechDescription, Voice
+from tritone.descriptions import SpeechDescription
+from tritone.descriptions import Voice as ModelVoice
 
 
 def model_list(served: ServedModels) -> ModelList:
@@ -28,23 +33,30 @@ def speech_model_list(served: ServedModels) -> SpeechModelList:
     return SpeechModelList(models=[SpeechModelObject(id=model.id) for model in served.of_kind("speech")])
 
 
-def voice_list(served: ServedModels, model: str | None) -> VoiceList:
-    """Return the voices of one speech model, or of all that were loaded at least once.
+def voice_list(served: ServedModels, model: str | None, registered: Sequence[Voice]) -> VoiceList:
+    """Return the voices of one speech model, or of all that were loaded at least once, and the `registered` ones.
 
-    Raises `ModelNotFound`, and `ModelUnavailable` for a model that was not loaded yet.
+    Of a model that clones no voice, they are not. Raises `ModelNotFound`, and `ModelUnavailable` for a model that was
+    not loaded yet.
     """
     served.check_reached()
     if model:
-        descriptions = [description_of(served.resolve(model, "speech"))]
+        chosen = served.resolve(model, "speech")
+        descriptions = [description_of(chosen)]
+        registered = registered if chosen.mode == "voice_clone" else ()
     else:
         known = (each.description for each in served.of_kind("speech"))
         descriptions = [description for description in known if isinstance(description, SpeechDescription)]
     # Models of one family share their voices.
-    voices = {voice.id: voice for description in descriptions for voice in description.voices}
-    return VoiceList(voices=[VoiceObject(id=voice.id, name=_name(voice)) for voice in voices.values()])
+    voices = {voice.id: _name(voice) for description in descriptions for voice in description.voices}
+    voices.update({voice.id: voice.name for voice in registered})
+    return VoiceList(
+        voices=[VoiceObject(id=id_, name=name) for id_, name in voices.items()],
+        data=[VoiceResource.of(voice) for voice in registered],
+    )
 
 
-def _name(voice: Voice) -> str:
+def _name(voice: ModelVoice) -> str:
     """Return the name of a voice with its language: the same name may be a voice in several."""
     language = languages.NAMES.get(voice.language)
     return f"{voice.name} ({language.title()})" if language else voice.name

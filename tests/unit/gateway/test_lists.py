@@ -47,7 +47,7 @@ async def test_the_lists_follow_the_servers_choice_of_models(gateway: Gateway, t
     await gateway.follow(triton)
     assert [model.id for model in (await gateway.openai.models.list()).data] == ["whisper-base"]
     assert (await gateway.http.get("/v1/audio/models")).json() == {"models": []}
-    assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": []}
+    assert (await gateway.http.get("/v1/audio/voices")).json()["voices"] == []
 
 
 async def test_a_chosen_model_is_listed_while_it_is_unloaded(gateway: Gateway, triton: FakeTriton) -> None:
@@ -68,7 +68,7 @@ async def test_voices_of_a_model_before_its_first_load_are_a_503(gateway: Gatewa
     triton.states["kokoro-82m"], triton.overrides["kokoro-82m"] = "loading", {"description": None}
     await gateway.follow(triton)
     assert (await gateway.http.get("/v1/audio/voices?model=tts-1")).status_code == 503
-    assert (await gateway.http.get("/v1/audio/voices")).json() == {"voices": []}
+    assert (await gateway.http.get("/v1/audio/voices")).json()["voices"] == []
 
 
 async def test_the_speech_models_are_listed_for_open_webui(gateway: Gateway) -> None:
