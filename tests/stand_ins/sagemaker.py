@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
+from uuid import uuid4
 from zlib import crc32
 
 import boto3
@@ -78,7 +79,8 @@ class SageMakerRuntime:
 
     async def _invoke_later(self, request: Request) -> Response:
         """Invoke at once, which the service does later, and put the result or the error into the bucket."""
-        name, number = request.path_params["name"], request.headers["x-amzn-sagemaker-inference-id"]
+        name = request.path_params["name"]
+        number = request.headers.get("x-amzn-sagemaker-inference-id") or uuid4().hex
         s3 = boto3.client("s3")
         source, _, key = request.headers["x-amzn-sagemaker-inputlocation"].removeprefix("s3://").partition("/")
         body = (await run_in_threadpool(s3.get_object, Bucket=source, Key=key))["Body"].read()
