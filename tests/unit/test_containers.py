@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shlex
 import shutil
@@ -20,11 +21,15 @@ from gateway.settings import GatewaySettings
 from supervisor.environments import ROOT
 from supervisor.requirements import GROUPS, names
 from supervisor.settings import Settings as SupervisorSettings
+from tools.containers.stand_ins import base_image
 from tritone import VERSION
 from tritone.catalogue import Catalogue
+from tritone.settings import platform_port
 
 TOOLS = Path(sys.executable).parent
 DOCKERFILES = ("Dockerfile.triton", "Dockerfile.gateway")
+SAGEMAKER = "Dockerfile.sagemaker"
+"""It starts from Triton's image."""
 COMPOSITIONS = [("compose.yaml",), ("compose.yaml", "compose.cpu.yaml")]
 SERVICES = ("triton", "gateway", "worker")
 IDLE_GRACE = 5
@@ -33,7 +38,7 @@ IDLE_GRACE = 5
 SETTINGS = {name.upper() for settings in (SupervisorSettings, GatewaySettings) for name in settings.model_fields}
 OTHERS = {
     "LOGNAME",
-    *("CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PUBLISH_ADDRESS", "PYTHON", "TRITONE_CACHE"),
+    *("CUDA_VISIBLE_DEVICES", "HOME", "LD_LIBRARY_PATH", "PATH", "PORT", "PUBLISH_ADDRESS", "PYTHON", "TRITONE_CACHE"),
     "TRITON_CACHE_DIR",
 }
 """Variables that are no settings of ours."""
@@ -110,7 +115,7 @@ def service(name: str, *files: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, SAGEMAKER])
 def test_a_dockerfile_passes_hadolint(dockerfile: str) -> None:
     command = [TOOLS / "hadolint", ROOT / dockerfile]
     lint = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -148,7 +153,7 @@ def test_an_image_runs_as_an_ordinary_user_and_stops_on_sigterm(dockerfile: str)
     assert [step.words[0] for step in start] == ["["], "the exec form, so that the signal arrives"
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, SAGEMAKER])
 def test_the_builder_gets_every_file_that_an_image_copies(dockerfile: str) -> None:
     sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     sources = [source for step in steps(dockerfile) if step.name == "COPY" for source in shlex.split(step.words)[:-1]]
@@ -263,7 +268,7 @@ def test_the_published_ports_of_triton_are_those_that_it_listens_on() -> None:
     assert only("Dockerfile.triton", "EXPOSE").split() == list(published.values())
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, SAGEMAKER])
 def test_a_variable_of_an_image_is_a_setting(dockerfile: str) -> None:
     words = [word for step in steps(dockerfile) if step.name == "ENV" for word in shlex.split(step.words)]
     assert {word.partition("=")[0] for word in words} <= SETTINGS | OTHERS
@@ -309,7 +314,7 @@ def test_an_image_has_the_version_of_the_code(name: str) -> None:
     assert image in (ROOT / "docs" / "containers.md").read_text()
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+@pytest.mark.parametrize("dockerfile", [*DOCKERFILES, SAGEMAKER])
 def test_the_version_of_python_stands_in_the_base_image_alone(dockerfile: str) -> None:
     """Another base image, with another Python, needs no other change."""
     assert not [step for step in steps(dockerfile) if step.name != "FROM" and re.search(r"\b3\.\d\d", step.words)]
@@ -325,3 +330,48 @@ def test_the_values_of_a_compositions_variables_are_strings(files: tuple[str, ..
     """Podman's composer rejects numbers."""
     values = [value for name in SERVICES for value in service(name, *files)["environment"].values()]
     assert {type(value) for value in values} <= {str, type(None)}
+
+
+def environment_of(dockerfile: str) -> dict[str, str]:
+    words = [word for step in steps(dockerfile) if step.name == "ENV" for word in shlex.split(step.words)]
+    return dict(word.split("=", 1) for word in words)
+
+
+def test_the_image_for_sagemaker_adds_the_gateway_to_tritons(tmp_path: Path) -> None:
+    assert base_image(SAGEMAKER) == service("triton")["image"]
+    image = built(SAGEMAKER, built("Dockerfile.triton", tmp_path))
+    assert {"gateway", "supervisor", "adapters"} <= {path.name for path in image.iterdir()}
+    build = next(step.words for step in steps(SAGEMAKER) if "--build" in step.words)
+    assert "--build gateway" in build
+    assert (image / "requirements" / "gateway.txt").exists()
+
+
+def test_the_image_for_sagemaker_starts_with_the_word_serve() -> None:
+    assert (only(SAGEMAKER, "ENTRYPOINT"), only(SAGEMAKER, "CMD")) == ("[]", '["serve"]')
+    first = environment_of(SAGEMAKER)["PATH"].split(":")[0]
+    assert first == f"{only('Dockerfile.triton', 'WORKDIR')}/scripts"
+    assert os.access(ROOT / "scripts" / "serve", os.X_OK)
+
+
+def test_the_image_for_sagemaker_leaves_the_port_to_the_platform() -> None:
+    given = environment_of(SAGEMAKER)
+    assert "API_PORT" not in given
+    assert platform_port(given) == {"api_port": "8080"}
+    assert platform_port({**given, "SAGEMAKER_BIND_TO_PORT": "8443"}) == {"api_port": "8443"}
+    assert only(SAGEMAKER, "LABEL") == "com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true"
+
+
+def test_the_image_for_sagemaker_stops_before_it_is_killed() -> None:
+    """SageMaker waits for 30 s; the gateway and then Triton take DRAIN_TIMEOUT and the grace of an idle process."""
+    drain = int(environment_of(SAGEMAKER)["DRAIN_TIMEOUT"])
+    assert 2 * (drain + IDLE_GRACE) < 30
+    assert environment_of(SAGEMAKER)["JOBS"] == "false", "a worker would be stopped before them"
+
+
+def test_the_image_for_sagemaker_keeps_triton_to_itself() -> None:
+    assert environment_of(SAGEMAKER)["TRITON_HOST"] == "127.0.0.1"
+
+
+def test_the_image_for_sagemaker_runs_as_root_because_sagemaker_says_so() -> None:
+    assert [step.words for step in steps(SAGEMAKER) if step.name == "USER"] == ["0:0", "${USER}"]
+    assert "USER=0:0" in [step.words for step in steps(SAGEMAKER) if step.name == "ARG"]

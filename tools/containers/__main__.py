@@ -19,6 +19,7 @@ from tools.containers.client import check_speech, wait_ready
 from tools.containers.console import Failure, info, warn
 from tools.containers.engine import ROOT, Engine, find_engine
 from tools.containers.pair import rolling_restart
+from tools.containers.sagemaker import rehearse_sagemaker
 from tools.containers.stand_ins import base_image, make_stand_ins, package_folders
 
 _WEIGHTS = ("kokoro-82m", "whisper-base", "silero-vad", "speaker-embedding")
@@ -39,11 +40,13 @@ def main(arguments: Sequence[str]) -> int:
         results["base_images"] = "stand-ins from Debian's packages" if options.stand_ins else "published"
         if options.stand_ins:
             make_stand_ins(engine, work)
-        images = _build(engine, work, results)
+        images = _build(engine, work, results, ("gateway", "triton", *(["sagemaker"] if options.sagemaker else [])))
         with _composition(engine, options.gpu, work):
             _check(engine, results)
         if not options.no_pair:
             results["rolling_restart"] = rolling_restart(engine, _VOLUME, images)
+        if options.sagemaker:
+            results["sagemaker"] = rehearse_sagemaker(engine, _VOLUME, images["sagemaker"])
     except Failure as failure:
         warn(str(failure))
         return 1
@@ -64,15 +67,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--gpu", action="store_true", help="give the GPUs to Triton, as compose.yaml says")
     parser.add_argument("--no-pair", action="store_true", help="leave out the two Tritons and two gateways")
+    parser.add_argument(
+        "--sagemaker", action="store_true", help="also build the image with both parts, and run it as SageMaker does"
+    )
     parser.add_argument("--work", type=Path, metavar="FOLDER", help="folder of the logs, kept for the next time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="file to record the results in")
     return parser.parse_args(arguments)
 
 
-def _build(engine: Engine, work: Path, results: dict[str, Any]) -> dict[str, str]:
+def _build(engine: Engine, work: Path, results: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     mounts = package_folders() if results["base_images"] != "published" else []
     images = {}
-    for name in ("gateway", "triton"):
+    for name in names:
         tag = f"tritone/{name}:{_version()}"
         engine.build(f"Dockerfile.{name}", tag, mounts, work / f"build-{name}.log")
         whole, base = (_megabytes(engine, image) for image in (tag, base_image(f"Dockerfile.{name}")))

@@ -18,12 +18,16 @@ _TIMEOUT = 120
 _open = build_opener(ProxyHandler({})).open
 
 
+def post(url: str, body: bytes, content_type: str, accept: str = "*/*") -> bytes:
+    """Return the response to `body`. Raises OSError and HTTPException."""
+    with _open(Request(url, body, {"Content-Type": content_type, "Accept": accept}), timeout=_TIMEOUT) as answer:
+        return bytes(answer.read())
+
+
 def speak(url: str, text: str = SENTENCE) -> bytes:
     """Return `text` as mp3. Raises OSError and HTTPException."""
     body = json.dumps({"model": "tts-1", "voice": "alloy", "input": text}).encode()
-    request = Request(f"{url}/v1/audio/speech", body, {"Content-Type": "application/json"})
-    with _open(request, timeout=_TIMEOUT) as answer:
-        return bytes(answer.read())
+    return post(f"{url}/v1/audio/speech", body, "application/json")
 
 
 def hear(url: str, audio: bytes) -> str:
@@ -32,17 +36,14 @@ def hear(url: str, audio: bytes) -> str:
     model = f'--{boundary}\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
     file = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="speech.mp3"\r\n\r\n'
     body = model.encode() + file.encode() + audio + f"\r\n--{boundary}--\r\n".encode()
-    request = Request(
-        f"{url}/v1/audio/transcriptions", body, {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    )
-    with _open(request, timeout=_TIMEOUT) as answer:
-        return str(json.loads(answer.read())["text"])
+    answer = post(f"{url}/v1/audio/transcriptions", body, f"multipart/form-data; boundary={boundary}")
+    return str(json.loads(answer)["text"])
 
 
-def check_speech(url: str) -> str:
+def check_speech(url: str, round_trip: Callable[[str], str] = lambda url: hear(url, speak(url))) -> str:
     """Speak a sentence, hear it back, and return the transcript. Raises `Failure` if the words differ."""
     try:
-        heard = hear(url, speak(url))
+        heard = round_trip(url)
     except HTTPError as error:
         raise Failure(f"{url}: {error}: {error.read().decode(errors='replace')}") from error
     except (OSError, HTTPException) as error:
@@ -50,6 +51,12 @@ def check_speech(url: str) -> str:
     if _words(heard) != _words(SENTENCE):
         raise Failure(f"{url}: {SENTENCE!r} was heard as {heard!r}")
     return heard
+
+
+def get(url: str) -> str:
+    """Return the text at an address. Raises OSError and HTTPException."""
+    with _open(url, timeout=_TIMEOUT) as answer:
+        return str(answer.read().decode())
 
 
 def status(url: str, path: str) -> int:
@@ -73,9 +80,9 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> floa
     return round(time.monotonic() - began, 1)
 
 
-def wait_ready(url: str, seconds: float) -> float:
+def wait_ready(url: str, seconds: float, path: str = "/ready") -> float:
     """Wait until the gateway is ready; return the seconds that it took. Raises `Failure`."""
-    return wait_until(lambda: status(url, "/ready") == 200, f"{url}/ready", seconds)
+    return wait_until(lambda: status(url, path) == 200, f"{url}{path}", seconds)
 
 
 def _words(text: str) -> list[str]:

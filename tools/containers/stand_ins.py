@@ -98,8 +98,10 @@ def _import(engine: Engine, system: Path, dockerfile: str) -> None:
 
 def base_image(dockerfile: str) -> str:
     """Return the name of the image that a Dockerfile starts from."""
-    lines = (ROOT / dockerfile).read_text().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("FROM"))
+    words = [line.split() for line in (ROOT / dockerfile).read_text().splitlines() if line]
+    (base,) = (rest[0] for name, *rest in words if name == "FROM")
+    arguments = dict(rest[0].split("=", 1) for name, *rest in words if name == "ARG")
+    return re.sub(r"\$\{(\w+)\}", lambda argument: arguments[argument[1]], base)
 
 
 def _pip_settings() -> dict[str, str]:
