@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 Method = Literal["full", "full-8bit", "lora"]
+Precision = Literal["bf16", "fp32"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class TrainingPlan:
     """The most rows (text and frames) of a forward pass; a step has as many passes as it needs."""
     checkpointing: bool = False
     """True: activations are computed again in the backward pass."""
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "bf16"
     """The precision of the products; full training keeps its weights in fp32."""
     predictor_share: float = 1.0
     """The share of the frames that the code predictor learns from in each pass."""

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from adapters.inflight.precision import AMPERE
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
-from finetuning.events import Chosen, Event, Scores
+from finetuning.events import Chosen, Event, Scores, Warned
 from finetuning.plan import TrainingPlan
 from finetuning.training.alignment import check_alignment, check_rows
 from finetuning.training.checkpoints import copy_checkpoint
 from finetuning.training.evaluation import Evaluation
 from finetuning.training.run import CHOSEN, EPOCHS, Run
 from finetuning.training.start import Start
-from finetuning.training.stepper import make_accelerator
 
 OnEvent = Callable[[Event], None]
 
@@ -65,8 +64,7 @@ def probe(plan: TrainingPlan, dataset: Dataset) -> str:
     another version of the package. Raises `FineTuningError`.
     """
     start = Start.read(plan.start, dataset)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    talker = start.load(dataset, device, text_dtype=torch.float32).eval()
+    talker = start.load(dataset, _device(), text_dtype=torch.float32).eval()
     check_rows(talker, dataset, start)
     return check_alignment(talker, dataset, start)
 
@@ -82,16 +80,35 @@ def train(plan: TrainingPlan, dataset: Dataset, out: Path, on_event: OnEvent, ju
     return Run(plan, dataset, out, on_event, judge).train()
 
 
-def evaluate(checkpoint: Path, dataset: Dataset, out: Path, judge: Judge | None = None) -> Scores:
-    """Judge an exported checkpoint by the held-out clips; its sentences are written into `out`."""
+def evaluate(
+    checkpoint: Path,
+    dataset: Dataset,
+    out: Path,
+    judge: Judge | None = None,
+    *,
+    sentences: Sequence[str] = (),
+    on_event: OnEvent = lambda _: None,
+) -> Scores:
+    """Judge an exported checkpoint by the held-out clips; its sentences are written into `out`.
+
+    `sentences`: texts to speak; empty: those of the held-out clips. Raises `FineTuningError`.
+    """
     start = Start.read(checkpoint, dataset)
     if start.new_speakers:
         raise FineTuningError(
             f"{checkpoint} has no voice {start.new_speakers[0]!r}: give the checkpoint of this data set"
         )
-    group = make_accelerator(TrainingPlan(checkpoint, precision="bf16" if torch.cuda.is_available() else "fp32"))
-    evaluation = Evaluation(dataset, start, group, judge)
-    talker = start.load(dataset, group.device, text_dtype=torch.float32)
+    device = _device()
+    evaluation = Evaluation(
+        dataset,
+        start,
+        device,
+        judge,
+        precision="bf16" if device.type == "cuda" else "fp32",
+        sentences=sentences,
+        warn=lambda text: on_event(Warned(text)),
+    )
+    talker = start.load(dataset, device, text_dtype=torch.float32)
     losses = evaluation.losses(talker)
     del talker
     return Scores(checkpoint.name, 0, 0.0, losses, evaluation.listen(checkpoint, out))
@@ -113,3 +130,7 @@ def export(run: Path, folder: Path, epoch: int | None = None) -> None:
         kept = ", ".join(sorted(path.name for path in (run / EPOCHS).glob("[0-9]*"))) or "none"
         raise FineTuningError(f"{run} has no checkpoint of epoch {epoch}; choose one of: {kept}")
     copy_checkpoint(source, folder)
+
+
+def _device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

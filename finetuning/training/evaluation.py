@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 import torch
-from accelerate import Accelerator
 from numpy.typing import NDArray
 
 from finetuning.dataset import Clip, Dataset
+from finetuning.errors import FineTuningError
 from finetuning.events import Judged, Losses, Scores
+from finetuning.plan import Precision
 from finetuning.training.batches import pack_by_rows
 from finetuning.training.rows import rows_of
 from finetuning.training.speaking import Reference, Sentence, Spoken, speak
@@ -36,10 +37,20 @@ class Evaluation:
     """Judges states of one start's weights by one data set."""
 
     def __init__(
-        self, dataset: Dataset, start: Start, group: Accelerator, judge: Judge | None, sentences: Sequence[str] = ()
+        self,
+        dataset: Dataset,
+        start: Start,
+        device: torch.device,
+        judge: Judge | None,
+        *,
+        precision: Precision,
+        sentences: Sequence[str] = (),
+        warn: Callable[[str], None],
     ) -> None:
-        """`sentences`: texts to speak; empty: those of the first held-out clips."""
-        self._dataset, self._start, self._group, self._judge = dataset, start, group, judge
+        """`sentences`: texts to speak; empty: those of the first held-out clips. `warn` is told why none is judged."""
+        self._warn = warn
+        self._dataset, self._start, self._device, self._judge = dataset, start, device, judge
+        self._precision: Precision = precision
         self._sentences = _to_speak(dataset, sentences)
 
     def losses(self, talker: Any) -> Losses | None:
@@ -47,11 +58,11 @@ class Evaluation:
         made = [rows_of(clip, self._dataset.codes[clip.id], self._start) for clip in self._dataset.held_out]
         groups = pack_by_rows(made, _LONGEST_ROWS)
         end = self._start.talker_config["codec_eos_token_id"]
-        return mean_losses(talker, groups, end, self._group) if made else None
+        return mean_losses(talker, groups, end, self._precision) if made else None
 
     def listen(self, folder: Path, out: Path) -> Judged | None:
         """Speak the sentences with a checkpoint, write them into `out`, and judge them; None without any."""
-        spoken = speak(folder, self._sentences, self._group.device) if self._sentences else []
+        spoken = speak(folder, self._sentences, self._device) if self._sentences else []
         return self._judged(spoken, out)
 
     def cloning(self, out: Path) -> Scores | None:
@@ -61,7 +72,7 @@ class Evaluation:
             return None
         references = [self._reference(sentence) for sentence in self._sentences]
         plain = [replace(sentence, instruct="") for sentence in self._sentences]
-        spoken = speak(self._start.folder, plain, self._group.device, references=references)
+        spoken = speak(self._start.folder, plain, self._device, references=references)
         return Scores("cloning", 0, 0.0, None, self._judged(spoken, out))
 
     def _reference(self, sentence: Sentence) -> Reference:
@@ -76,7 +87,7 @@ class Evaluation:
         clip = min(fit, key=lambda clip: abs(fit[clip] - best))
         x_vector = torch.from_numpy(self._dataset.speakers[clip.speaker])
         codes = torch.from_numpy(self._dataset.codes[clip.id].astype(np.int64))
-        return Reference(x_vector.to(self._group.device), codes.to(self._group.device), clip.text)
+        return Reference(x_vector.to(self._device), codes.to(self._device), clip.text)
 
     def _judged(self, spoken: Sequence[Spoken], out: Path) -> Judged | None:
         if not spoken:
@@ -85,10 +96,17 @@ class Evaluation:
         for i, one in enumerate(spoken):
             soundfile.write(out / f"{i}.wav", one.audio, SAMPLE_RATE)
         made = [(sentence, one) for sentence, one in zip(self._sentences, spoken, strict=True) if len(one.audio)]
+        similarity = error_rate = None
+        if self._judge is not None and made:
+            try:
+                similarity = self._similarity(self._judge, made)
+                error_rate = self._error_rate(self._judge, made)
+            except FineTuningError as error:  # hours of training are worth more
+                self._warn(str(error))
         return Judged(
             sentences=len(spoken),
-            similarity=self._similarity(made),
-            character_error_rate=self._error_rate(made),
+            similarity=similarity,
+            character_error_rate=error_rate,
             pace=self._pace(spoken),
             ended=sum(one.ended for one in spoken) / len(spoken),
         )
@@ -98,20 +116,16 @@ class Evaluation:
         usual = self._dataset.frames(data) / sum(len(clip.text) for clip in data)
         return sum(one.frames for one in spoken) / sum(len(sentence.text) for sentence in self._sentences) / usual
 
-    def _error_rate(self, made: Sequence[tuple[Sentence, Spoken]]) -> float | None:
-        if self._judge is None or not made:
-            return None
+    def _error_rate(self, judge: Judge, made: Sequence[tuple[Sentence, Spoken]]) -> float:
         errors = characters = 0
         for sentence, one in made:
-            (text,) = self._judge.transcribe([one.audio], sentence.language)
-            wrong, length = self._judge.character_errors(text, sentence.text)
+            (text,) = judge.transcribe([one.audio], sentence.language)
+            wrong, length = judge.character_errors(text, sentence.text)
             errors, characters = errors + wrong, characters + length
         return errors / max(1, characters)
 
-    def _similarity(self, made: Sequence[tuple[Sentence, Spoken]]) -> float | None:
+    def _similarity(self, judge: Judge, made: Sequence[tuple[Sentence, Spoken]]) -> float | None:
         """Return the mean cosine with the centre of the speaker's held-out clips, or of all of them without any."""
-        if self._judge is None or not made:
-            return None
         cosines = []
         for speaker in {sentence.speaker for sentence, _ in made}:
             clips = [clip for clip in self._dataset.held_out if clip.speaker == speaker]
@@ -119,8 +133,8 @@ class Evaluation:
             audio = [samples for clip in clips[:_SENTENCES] if (samples := self._audio(clip)) is not None]
             if not audio:
                 return None
-            centre = self._judge.embed(audio).mean(0)
-            said = self._judge.embed([one.audio for sentence, one in made if sentence.speaker == speaker])
+            centre = judge.embed(audio).mean(0)
+            said = judge.embed([one.audio for sentence, one in made if sentence.speaker == speaker])
             cosines += (said @ (centre / np.linalg.norm(centre))).tolist()
         return float(np.mean(cosines))
 

@@ -14,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
-from finetuning.events import Chosen, Evaluated, Event, Planned, Progress, Saved, Scores
+from finetuning.events import Chosen, Evaluated, Event, Planned, Progress, Saved, Scores, Warned
 from finetuning.memory import GB, disk_needed
 from finetuning.plan import TrainingPlan
 from finetuning.training.batches import StepPlan
@@ -54,7 +54,7 @@ class Run:
     ) -> None:
         """Load the start, and what `out` has of the same run. Raises `FineTuningError`."""
         self._plan, self._dataset, self._out = plan, dataset, out
-        self._group = make_accelerator(plan)
+        self._group = make_accelerator()
         self._report = on_event if self._group.is_main_process else _ignore
         self._start = Start.read(plan.start, dataset)
         self._steps = StepPlan(plan, dataset, self._start)
@@ -66,7 +66,15 @@ class Run:
         self._history = [scores for scores in read_history(out) if scores.step <= self._step]
         end = self._start.talker_config["codec_eos_token_id"]
         self._stepper = Stepper(plan, self._learner, end, self._group)
-        self._evaluation = Evaluation(dataset, self._start, self._group, judge, plan.sentences)
+        self._evaluation = Evaluation(
+            dataset,
+            self._start,
+            self._group.device,
+            judge,
+            precision=plan.precision,
+            sentences=plan.sentences,
+            warn=lambda text: self._report(Warned(text)),
+        )
         self._saved_at = time.monotonic()
 
     def train(self) -> Chosen:

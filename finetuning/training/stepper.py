@@ -13,17 +13,22 @@ from torch import Tensor
 
 from finetuning.dataset import CODEBOOKS
 from finetuning.events import Losses
-from finetuning.plan import TrainingPlan
+from finetuning.plan import Precision, TrainingPlan
 from finetuning.training.batches import Step, pack
 from finetuning.training.learner import Learner, learning_rate
 from finetuning.training.losses import LossSums, losses
 from finetuning.training.rows import Rows
 
 
-def make_accelerator(plan: TrainingPlan) -> Accelerator:
+def make_accelerator() -> Accelerator:
     """Return the device of this process and its group: one process, or those that `accelerate launch` started."""
-    precision = "bf16" if plan.precision == "bf16" else "no"
-    return Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    # The precision is ours: Accelerate's is one for a whole process, and bfloat16 needs nothing but autocast.
+    return Accelerator(mixed_precision="no", cpu=not torch.cuda.is_available())
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which a model computes in `precision`."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,7 @@ class Stepper:
         sums = _no_sums(self.group.device)
         for index in range(self.group.process_index, len(step.batches), self.group.num_processes):
             batch = pack(step.batches[index], self.end).to(self.group.device)
-            with self.group.autocast():
+            with autocast(self.group.device, self.plan.precision):
                 made = losses(self.learner.talker, batch, drawn[index].to(self.group.device))
             weight = self.plan.predictor_weight
             self.group.backward(made.talker / talker_count + weight * made.predictor / predictor_count)
@@ -71,15 +76,16 @@ class Stepper:
             weight.grad = self.group.reduce(weight.grad, "sum")
 
 
-def mean_losses(talker: Any, batches: Iterable[Sequence[Rows]], end: int, group: Accelerator) -> Losses | None:
+def mean_losses(talker: Any, batches: Iterable[Sequence[Rows]], end: int, precision: Precision) -> Losses | None:
     """Return the losses over all targets of `batches`, without training; None without any."""
-    sums, talker_count, predictor_count = _no_sums(group.device), 0, 0
+    device = talker.codec_head.weight.device
+    sums, talker_count, predictor_count = _no_sums(device), 0, 0
     was_training = talker.training
     talker.eval()
     try:
-        with torch.no_grad(), group.autocast():
+        with torch.no_grad(), autocast(device, precision):
             for rows in batches:
-                made = losses(talker, pack(rows, end).to(group.device))
+                made = losses(talker, pack(rows, end).to(device))
                 sums += _detached(made)
                 talker_count += made.talker_count
                 predictor_count += made.predictor_count
