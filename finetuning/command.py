@@ -23,6 +23,7 @@ from finetuning.server import LocalServer
 from finetuning.steps.run import STOPPED
 from supervisor import gpus, weights
 from supervisor.environments import ROOT
+from supervisor.finetuned import FOLDER
 from supervisor.settings import Settings, inherited
 from tritone.catalogue import Catalogue
 
@@ -74,6 +75,8 @@ class Command:
             return self._delete()
         if not asked.given.get("recordings") and "prepare" in asked.steps and not asked.folder.exists():
             raise FineTuningError(f"name the recordings: scripts/finetune {asked.name} RECORDINGS")
+        if "serve" in asked.steps:  # now, not after hours of training
+            self._check_served()
         if asked.folder.exists() or "prepare" in asked.steps:
             project = Project.begin(asked.folder, self._model_dir, asked.given)
         else:
@@ -93,6 +96,12 @@ class Command:
             raise FineTuningError("a name has letters, digits, '.', '_' and '-', and begins with a letter or a digit")
         if name in self._catalogue.models or name in self._catalogue.aliases:
             raise FineTuningError("this is the name of a published model: choose another")
+
+    def _check_served(self) -> None:
+        """Raise `FineTuningError` if the server that runs has another model of this name."""
+        name = self._asked.name
+        if name in (self._server.models() or ()) and not (self._model_dir / FOLDER / name).exists():
+            raise FineTuningError(f"the server at {self._server.url} serves another model of this name: choose another")
 
     def _with_whisper(self, project: Project) -> Project:
         """Return the project with the model that transcribes: that of its options, or the best that is there."""

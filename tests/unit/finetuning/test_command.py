@@ -35,7 +35,9 @@ class Gateway:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 gateway.asked.append(self.headers.get("Authorization"))
-                models = [{"id": path.name, "created": path.stat().st_mtime_ns} for path in folder.glob("[!.]*")]
+                models = [
+                    {"id": path.name, "created": path.stat().st_mtime_ns} for path in gateway.folder.glob("[!.]*")
+                ]
                 body = json.dumps({"data": models}).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -46,6 +48,10 @@ class Gateway:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def served(self) -> list[Path]:
+        """Return the folders of the models that it serves."""
+        return list(self.folder.glob("[!.]*"))
 
 
 @pytest.fixture
@@ -91,6 +97,15 @@ def test_voice_is_served_by_the_running_server_and_deleted_there(
     assert run("minsu", "--delete", port=port) == 0
     assert f"not served any more; its recordings and its training stay in {project.folder}" in capsys.readouterr().out
     assert list(gateway.folder.iterdir()) == []
+
+
+def test_name_of_another_model_of_the_server_is_rejected_before_the_work(
+    run: Callable[..., int], project: Project, gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.folder = tmp_path / "other"
+    (gateway.folder / "minsu").mkdir(parents=True)
+    with pytest.raises(FineTuningError, match="serves another model of this name: choose another"):
+        run("serve", "minsu", port=gateway.server.server_address[1])
 
 
 @pytest.mark.parametrize(
