@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 SPEECH_RATE = 24_000
-"""Hz; the output rate of every speech model here, and of OpenAI's pcm format."""
+"""Hz; the usual output rate of speech models, and that of OpenAI's pcm format and of reference audio."""
 REFERENCE_SECONDS = 1, 30
 """The shortest and the longest reference audio of a cloned voice."""
 
@@ -89,7 +89,12 @@ class SpeechOptions(Options):
         unit="JSON",
         to_json=emotions.to_json,
         doc=f"Weights from 0 to 1 of emotions: 8 numbers in this order, or an object with these names: "
-        f"{', '.join(emotions.EMOTIONS)}. Qwen3-TTS adds words for the strongest ones to `instruct`.",
+        f"{', '.join(emotions.EMOTIONS)}. Zonos takes their ratio; Qwen3-TTS adds words for the strongest "
+        "ones to `instruct`.",
+    )
+    speaking_rate: float | None = option(None, unit="phonemes/s", doc="0 to 40; 10 is slow, 15 usual, 30 very fast.")
+    pitch_std: float | None = option(
+        None, unit="Hz", doc="Standard deviation of the pitch, 0 to 400; 20 to 45 is usual, 60 to 150 expressive."
     )
     ref_text: str = option("", doc="The words of `ref_audio`, needed unless `x_vector_only` is set.")
     x_vector_only: bool = option(
@@ -108,6 +113,12 @@ class SpeechOptions(Options):
     )
     top_p: float | None = option(
         None, unit="0-1", group="sampling", doc="Sample from the most probable codes that together reach `top_p`."
+    )
+    min_p: float | None = option(
+        None, unit="0-1", doc="Sample from codes of at least this share of the most probable one's probability."
+    )
+    cfg_scale: float | None = option(
+        None, unit="1-10", doc="Strength of classifier-free guidance: above 1, the voice and the text count for more."
     )
     subtalker_temperature: float | None = option(
         None,
@@ -128,7 +139,8 @@ class SpeechOptions(Options):
         None,
         unit="tokens",
         group="sampling",
-        doc="End the speech after this many tokens, 2 or more; a token is a frame of 80 ms; the last one is silent.",
+        doc="End the speech after this many tokens, 2 or more: frames of 80 ms, the last one silent, of Qwen3-TTS; of "
+        "11.6 ms of Zonos.",
     )
     streaming_text: bool | None = option(
         None,
@@ -165,6 +177,10 @@ class SpeechOptions(Options):
         check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
         check_range("max_new_tokens", self.max_new_tokens, 2)
         check_range("seed", self.seed, 0)
+        check_range("speaking_rate", self.speaking_rate, 0, 40)
+        check_range("pitch_std", self.pitch_std, 0, 400)
+        check_range("min_p", self.min_p, 0, 1)
+        check_range("cfg_scale", self.cfg_scale, 1, 10)
         if self.voice_key:
             check_voice_key("voice_key", self.voice_key)
         check_range("nfe_step", self.nfe_step, 1, 128)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.triton.response_stream import FinishReason
+from tritone.contract import SPEECH_RATE
 
 
 class AudioCollector:
@@ -17,6 +18,8 @@ class AudioCollector:
     def __init__(self) -> None:
         self.closed = False
         """Set it to cancel the request."""
+        self.rate = 0
+        """Hz; 0 before the first chunk."""
         self.chunks: list[NDArray[np.float32]] = []
         self.first_audio: float | None = None
         """The time of the first chunk, on the clock of `time.monotonic`."""
@@ -27,8 +30,9 @@ class AudioCollector:
     def start(self) -> None:
         """Do nothing."""
 
-    def audio(self, samples: NDArray[np.float32]) -> None:
-        """Keep the next samples (n,)."""
+    def audio(self, samples: NDArray[np.float32], rate: int = SPEECH_RATE) -> None:
+        """Keep the next samples (n,), at `rate` Hz."""
+        self.rate = rate
         if self.first_audio is None:
             self.first_audio = time.monotonic()
         self.chunks.append(samples)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from adapters.inflight.sending import Sink
 from adapters.triton.response_stream import FinishReason, ResponseStream
 from adapters.triton.samples import to_int16
+from tritone.contract import SPEECH_RATE
 
 
 class AudioSink(Protocol):
@@ -22,8 +23,8 @@ class AudioSink(Protocol):
     def start(self) -> None:
         """Report that work on the request begins."""
 
-    def audio(self, samples: NDArray[np.float32]) -> None:
-        """Send the next samples (n,), -1 to 1."""
+    def audio(self, samples: NDArray[np.float32], rate: int = SPEECH_RATE) -> None:
+        """Send the next samples (n,), -1 to 1, at `rate` Hz, which is the same for all."""
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream after its last audio."""
@@ -39,9 +40,9 @@ class ResponseSink(Sink[ResponseStream]):
         """Report that work on the request begins."""
         self.call(ResponseStream.start)
 
-    def audio(self, samples: NDArray[np.float32]) -> None:
-        """Send samples (n,), -1 to 1."""
-        self.call(lambda reply: reply.audio(to_int16(samples)))
+    def audio(self, samples: NDArray[np.float32], rate: int = SPEECH_RATE) -> None:
+        """Send samples (n,), -1 to 1, at `rate` Hz."""
+        self.call(lambda reply: reply.audio(to_int16(samples), rate))
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream after its last audio."""

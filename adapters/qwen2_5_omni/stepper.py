@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from adapters.qwen2_5_omni.decoder import RowDecoder
+from adapters.qwen2_5_omni.decoder import TokenDecoder
 from adapters.qwen2_5_omni.sampler import RowSampler, SamplingParams
 from adapters.qwen2_5_omni.weights import Weights
 
@@ -51,7 +51,7 @@ class TokenStepper:
     """Advances any set of slots. The rows of the open ones lie side by side, so that no step gathers or copies them."""
 
     def __init__(self, weights: Weights, *, slots: int, positions: int) -> None:
-        self._decoder = RowDecoder(weights, rows=slots, positions=positions)
+        self._decoder = TokenDecoder(weights, rows=slots, positions=positions)
         self._sampler = RowSampler(weights.head.shape[0], slots, weights.device)
         self._device = weights.device
         self._lines: dict[int, _Line] = {}

@@ -29,11 +29,30 @@ class Layer:
     qkv: Product
     """To (heads + 2 * key_value_heads) * head_dim: queries, keys, values."""
     qkv_bias: Tensor
-    attention_out: Product
+    output: Product
     mlp_norm: RmsNorm
     gate_up: Product
     """To 2 * intermediate."""
     down: Product
+    group: int
+    """Query heads that share a key head."""
+    head_dim: int
+
+    def queries_keys_values(self, x: Tensor) -> Tensor:
+        """Return (tokens, (heads + 2 * key_value_heads) * head_dim)."""
+        return self.qkv(self.input_norm(x)).add_(self.qkv_bias)
+
+    def attention_out(self, attended: Tensor) -> Tensor:
+        """Return (tokens, hidden) from the attended values (tokens, heads * head_dim), by group, then by head."""
+        # The matrix has its inputs by head; those of 4 bits cannot be reordered, because groups share a scale.
+        tokens = len(attended)
+        by_head = attended.view(tokens, self.group, -1, self.head_dim).transpose(1, 2).reshape(tokens, -1)
+        return self.output(by_head)
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """Return (tokens, hidden)."""
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, 1)
+        return self.down(F.silu(gate).mul_(up))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +83,8 @@ class Weights:
         tensors = Tensors(folder, place, config.group_size)
         text = config.text
         heads = text["num_attention_heads"]
+        head_dim = text.get("head_dim") or text["hidden_size"] // heads
+        group = heads // text["num_key_value_heads"]
         embedding = tensors.take("model.embed_tokens.weight", dtype)
         tied = text.get("tie_word_embeddings") and "lm_head.weight" not in tensors
         eps = text["rms_norm_eps"]
@@ -72,12 +93,15 @@ class Weights:
             device=place,
             dtype=dtype,
             embedding=embedding,
-            layers=[_layer(tensors, f"model.layers.{i}", eps, dtype) for i in range(text["num_hidden_layers"])],
+            layers=[
+                _layer(tensors, f"model.layers.{i}", eps, dtype, group=group, head_dim=head_dim)
+                for i in range(text["num_hidden_layers"])
+            ],
             norm=RmsNorm(tensors.take("model.norm.weight", dtype), eps),
             head=embedding if tied else tensors.take("lm_head.weight", dtype),
             heads=heads,
             key_value_heads=text["num_key_value_heads"],
-            head_dim=text.get("head_dim") or text["hidden_size"] // heads,
+            head_dim=head_dim,
             rope_theta=text["rope_theta"],
             audio_encoder=_audio_encoder(tensors, config, place, dtype),
         )
@@ -85,7 +109,7 @@ class Weights:
         return weights
 
 
-def _layer(tensors: Tensors, prefix: str, eps: float, dtype: torch.dtype) -> Layer:
+def _layer(tensors: Tensors, prefix: str, eps: float, dtype: torch.dtype, *, group: int, head_dim: int) -> Layer:
     def product(*names: str) -> Product:
         return _product(tensors.take_matrix([f"{prefix}.{name}" for name in names], dtype), dtype)
 
@@ -94,10 +118,12 @@ def _layer(tensors: Tensors, prefix: str, eps: float, dtype: torch.dtype) -> Lay
         input_norm=RmsNorm(tensors.take(f"{prefix}.input_layernorm.weight", dtype), eps),
         qkv=product(*qkv),
         qkv_bias=torch.cat([tensors.take(f"{prefix}.{name}.bias", dtype) for name in qkv]),
-        attention_out=product("self_attn.o_proj"),
+        output=product("self_attn.o_proj"),
         mlp_norm=RmsNorm(tensors.take(f"{prefix}.post_attention_layernorm.weight", dtype), eps),
         gate_up=product("mlp.gate_proj", "mlp.up_proj"),
         down=product("mlp.down_proj"),
+        group=group,
+        head_dim=head_dim,
     )
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from adapters.speech.script import language_of_script
 from tritone.emotions import EMOTIONS, weights_of
 
 _WORDLESS: Final = "other"
-_SCRIPTS: Final = {
-    "ja": re.compile("[\u3040-\u30ff]"),
-    "ko": re.compile("[\u1100-\u11ff\uac00-\ud7af]"),
-    "zh": re.compile("[\u3400-\u9fff\U00020000-\U0003ffff]"),
-}
-"""Language -> characters that show it; Japanese comes first, because it has those of Chinese too."""
 
 
 def with_emotions(instruct: str, emotions: str, *, language: str, text: str) -> str:
@@ -55,7 +49,7 @@ def _phrases(weights: tuple[float, ...], words: dict[str, str]) -> Iterator[str]
 
 def _words_for(language: str, text: str) -> dict[str, str]:
     if language == "auto":
-        language = next((code for code, script in _SCRIPTS.items() if script.search(text)), "en")
+        language = language_of_script(text) or "en"
     return _LANGUAGES.get(language, _LANGUAGES["en"])
 
 

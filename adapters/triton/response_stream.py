@@ -43,6 +43,7 @@ class ResponseStream:
         self._first_audio: float | None = None
         self._last_audio: float | None = None
         self._samples = 0
+        self._rate = SPEECH_RATE
 
     def is_cancelled(self) -> bool:
         """Return whether the client has cancelled the request; costs about 25 microseconds."""
@@ -53,15 +54,16 @@ class ResponseStream:
         if self._started is None:
             self._started = self._clock()
 
-    def audio(self, samples: NDArray[np.int16]) -> None:
-        """Send the next piece of audio: mono, `SPEECH_RATE` Hz, any length above 0."""
-        self._sender.send(response_of({"audio": samples, "sample_rate": [SPEECH_RATE]}))
+    def audio(self, samples: NDArray[np.int16], rate: int = SPEECH_RATE) -> None:
+        """Send the next piece of audio: mono, any length above 0; `rate` in Hz, the same for all pieces."""
+        self._rate = rate
+        self._sender.send(response_of({"audio": samples, "sample_rate": [rate]}))
         self._last_audio = self._clock()
         if self._first_audio is None:
             self._first_audio = self._last_audio
             self._metrics.first_audio(self._first_audio - self._arrived)
         self._samples += len(samples)
-        self._metrics.audio(len(samples) / SPEECH_RATE)
+        self._metrics.audio(len(samples) / rate)
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream after its last audio."""
@@ -70,7 +72,7 @@ class ResponseStream:
             response_of(
                 {
                     "audio": [],
-                    "sample_rate": [SPEECH_RATE],
+                    "sample_rate": [self._rate],
                     "finish_reason": [reason.encode()],
                     "text_tokens": [text_tokens],
                     "audio_frames": [audio_frames],
@@ -89,7 +91,7 @@ class ResponseStream:
         """End the stream with an error; it is counted, and logged if it is not the client's. Never raises."""
         self._metrics.error(error)
         if isinstance(error, Cancelled):
-            seconds = self._samples / SPEECH_RATE
+            seconds = self._samples / self._rate
             pb_utils.Logger.log_info(f"request {self._request_id or '-'}: cancelled after {seconds:.2f} s of audio")
         self._on_end(self)
         send_error(self._sender, error, self._request_id)

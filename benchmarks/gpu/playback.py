@@ -44,13 +44,13 @@ class PlaybackClient(AudioCollector):
         """Seconds of audio."""
         return sum(len(chunk) for chunk in self.chunks) / SPEECH_RATE
 
-    def audio(self, samples: NDArray[np.float32]) -> None:
+    def audio(self, samples: NDArray[np.float32], rate: int = SPEECH_RATE) -> None:
         """Keep the next samples (n,), and record the time."""
-        super().audio(samples)
+        super().audio(samples, rate)
         self.ended = self._clock()
         late = self.ended - (self._played_until or self.ended)
         self.silence += max(0.0, late)
-        self._played_until = max(self._played_until, self.ended) + len(samples) / SPEECH_RATE
+        self._played_until = max(self._played_until, self.ended) + len(samples) / rate
 
 
 def wait(clients: Sequence[PlaybackClient]) -> None:

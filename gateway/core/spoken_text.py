@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 from sentence_stream import SentenceBoundaryDetector
 
-from gateway.core.jobs.text_parts import PART_CHARS, split_text
 from gateway.core.speech_options import expected_seconds
 from tritone.markup import remove_markup
+from tritone.text_parts import PART_CHARS, split_text
 
 Split = Literal["none", "sentence", "clause"]
 """Where a text is cut: nowhere but at `most` characters; after each sentence; also in a long first sentence."""

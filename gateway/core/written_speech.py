@@ -14,7 +14,6 @@ import numpy as np
 from gateway.audio.formats import AudioFormat
 from gateway.audio.renderer import Renderer
 from gateway.core.errors import ModelUnavailable, TooManyRequests
-from gateway.core.jobs.text_parts import PART_CHARS
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
 from gateway.core.spoken_text import Split, clauses_of
@@ -23,6 +22,7 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
+from tritone.text_parts import PART_CHARS
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""

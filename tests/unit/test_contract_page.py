@@ -21,7 +21,7 @@ def test_page_shows_the_models_that_support_an_option() -> None:
     rows = {line.split("|")[1].strip(): line for line in PAGE.splitlines() if line.startswith("| `")}
     assert "| `f5-tts`, `kokoro-82m` |" in rows["`speed`"]
     assert "| `qwen3-tts-1.7b`, `qwen3-tts-1.7b-design` |" in rows["`instruct`"]
-    assert "| `qwen3-tts-*` |" in rows["`top_k`"]
+    assert "| `qwen3-tts-*` |" in rows["`subtalker_top_k`"]
     assert "| `qwen2.5-omni-7b*` |" in rows["`partial_text`"]
     assert "| all |" in rows["`hotwords`"]
 

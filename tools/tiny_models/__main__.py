@@ -1,4 +1,4 @@
-"""A MODEL_DIR of Qwen3-TTS, Qwen2.5-Omni or F5-TTS checkpoints with random weights, laid out as the published ones are.
+"""A MODEL_DIR of checkpoints with random weights, laid out as the published ones are.
 
 They synthesize and transcribe noise. With them, serving and its speed can be tried on any machine without the real
 weights.
@@ -13,6 +13,8 @@ from tools.tiny_models.f5_tts import F5_CHECKPOINTS, F5_SHAPES, write_f5_checkpo
 from tools.tiny_models.qwen2_5_omni import OMNI_CHECKPOINTS, OMNI_SHAPES, write_omni_checkpoint
 from tools.tiny_models.qwen3_tts import CHECKPOINTS, TOKENIZER, write_checkpoint, write_speech_tokenizer
 from tools.tiny_models.shapes import SHAPES
+from tools.tiny_models.zonos import MODEL as ZONOS
+from tools.tiny_models.zonos import ZONOS_SHAPES, write_zonos_checkpoint
 
 
 def main() -> None:
@@ -27,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=[*CHECKPOINTS, *OMNI_CHECKPOINTS, *F5_CHECKPOINTS],
+        choices=[*CHECKPOINTS, *OMNI_CHECKPOINTS, *F5_CHECKPOINTS, ZONOS],
         action="append",
         help="write this checkpoint alone, may be repeated; without it, those of Qwen3-TTS are written",
     )
@@ -41,6 +43,10 @@ def main() -> None:
             write_omni_checkpoint(arguments.dir / name, OMNI_SHAPES[arguments.size], awq=OMNI_CHECKPOINTS[name])
         elif name in F5_CHECKPOINTS:
             write_f5_checkpoint(arguments.dir / name, F5_SHAPES[arguments.size], device=arguments.device)
+        elif name == ZONOS:
+            if arguments.size not in ZONOS_SHAPES:
+                parser.error(f"{name} has no size {arguments.size}; choose from {', '.join(ZONOS_SHAPES)}")
+            write_zonos_checkpoint(arguments.dir, ZONOS_SHAPES[arguments.size])
         else:
             kind, parameters = CHECKPOINTS[name]
             write_checkpoint(arguments.dir / name, kind, SHAPES[arguments.size][parameters], device=arguments.device)

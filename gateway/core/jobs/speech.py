@@ -19,10 +19,10 @@ from gateway.audio.frames import Samples
 from gateway.core.jobs.context import JobContext
 from gateway.core.jobs.files import RESULT
 from gateway.core.jobs.job import Outcome, Progress
-from gateway.core.jobs.text_parts import PART_CHARS, split_text
 from gateway.core.synthesize import SynthesisRequest, synthesize
 from gateway.core.telemetry import WorkTelemetry
 from tritone.contract import SPEECH_RATE
+from tritone.text_parts import PART_CHARS, split_text
 
 _IN_FILE: Final = ("text", "ref_audio")
 """The fields of the request that may be long; they are in the job's upload."""

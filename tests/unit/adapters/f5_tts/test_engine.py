@@ -22,7 +22,7 @@ from adapters.inflight.scheduler import Limits
 from adapters.triton.references import Reference
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.f5_tts.judge import Judge, recording
-from tritone.contract import SpeechOptions
+from tritone.contract import SPEECH_RATE, SpeechOptions
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
 
 WAIT = 120
@@ -63,8 +63,8 @@ class Watched(AudioCollector):
     def start(self) -> None:
         self.begun.set()
 
-    def audio(self, samples: NDArray[np.float32]) -> None:
-        super().audio(samples)
+    def audio(self, samples: NDArray[np.float32], rate: int = SPEECH_RATE) -> None:
+        super().audio(samples, rate)
         self.heard.set()
 
 

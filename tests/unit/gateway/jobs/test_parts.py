@@ -20,11 +20,11 @@ from gateway.core.jobs.callbacks import signed_headers
 from gateway.core.jobs.files import JobFiles, new_id
 from gateway.core.jobs.ledger import JobFailed
 from gateway.core.jobs.patience import patiently
-from gateway.core.jobs.text_parts import split_text
 from gateway.core.jobs.transcripts import result_from_json, result_to_json
 from gateway.core.transcription_result import TranscriptionResult
 from tests.unit.gateway.jobs.conftest import SECRET
 from tritone.errors import InvalidInput
+from tritone.text_parts import split_text
 from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Word
 
