@@ -7,6 +7,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from tests.conftest import MODEL_DIR
 from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
 from tests.e2e.words import ENGLISH
 from tests.pages import settings
@@ -51,12 +52,14 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
-    """A server with the five Qwen3-TTS models and `minsu`, on checkpoints with random weights.
+    """A server with the five Qwen3-TTS models and `minsu`, on checkpoints with random weights, and whisper-base.
 
     Its settings are those of the page for users of the earlier Qwen3-TTS server.
     """
     folder = tmp_path_factory.mktemp("qwen")
     subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models"], check=True)
+    for name in ("whisper-base", "silero-vad", "speaker-embedding"):  # the real weights
+        (folder / "models" / name).symlink_to(MODEL_DIR / name)
     migrated = settings("docs/migration-qwen3-tts.md")
     with serve(
         folder / "serve.log",
@@ -64,7 +67,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         MODEL_DIR=str(folder / "models"),
         REF_AUDIO_DIR=str(references),
         EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",
-        STT_MODELS="none",
+        STT_MODELS="whisper-base",
         CPU_THREADS="1",
         # The tests fill the models' own queues, all from one address, however slow the machine is.
         CALLER_SHARE="1",

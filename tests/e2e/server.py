@@ -84,7 +84,11 @@ def serve_clone(clone: Path, log: Path, /, **settings: str) -> Iterator[Server]:
     """Start the server of a clone, wait until it is ready, and stop it at the end."""
     http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
-    own = {"JOBS_DIR": str(log.with_name("jobs")), **dict(zip(names, map(str, ports), strict=True))}
+    own = {
+        "JOBS_DIR": str(log.with_name("jobs")),
+        "VOICES_DIR": str(log.with_name("voices")),
+        **dict(zip(names, map(str, ports), strict=True)),
+    }
     environment = {**os.environ, **own, **settings}
     started = time.monotonic()
     with log.open("w") as output:

@@ -224,14 +224,15 @@ def test_only_triton_can_write_the_models() -> None:
     assert mounts == {"triton": ["models:/models"], "gateway": read, "worker": read}
 
 
-def test_the_gateway_and_the_worker_share_the_jobs_on_a_volume_of_their_user() -> None:
+def test_the_gateway_and_the_worker_share_jobs_and_voices_on_volumes_of_their_user() -> None:
     for name in ("gateway", "worker"):
         given = service(name)
         assert given["environment"]["JOBS"] == "true"
         assert f"jobs:{given['environment']['JOBS_DIR']}" in given["volumes"]
+        assert f"voices:{given['environment']['VOICES_DIR']}" in given["volumes"]
     assert service("worker")["command"][-1] == "gateway.jobs"
-    folder = service("gateway")["environment"]["JOBS_DIR"]
-    assert any(step.words == f"install -d -o 1000 -g 0 -m 775 {folder}" for step in steps("Dockerfile.gateway"))
+    folders = " ".join(service("gateway")["environment"][name] for name in ("JOBS_DIR", "VOICES_DIR"))
+    assert any(step.words == f"install -d -o 1000 -g 0 -m 775 {folders}" for step in steps("Dockerfile.gateway"))
 
 
 def test_a_user_of_the_group_0_may_write_the_folders_of_volumes() -> None:

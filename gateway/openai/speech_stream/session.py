@@ -145,7 +145,7 @@ class SpeechSession:
     async def _utter(self, utterance: Utterance) -> None:
         config = utterance.config
         sentences = 0
-        telemetry = WorkTelemetry(f"{self._telemetry.request_id}-{utterance.index}", caller=self._telemetry.caller)
+        telemetry = self._telemetry.part(str(utterance.index))
         try:
             speech = await speak_while_written(
                 self._services, utterance.written(), config.body.request(), telemetry, config.split
