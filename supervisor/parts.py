@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -119,18 +119,22 @@ class GatewayPart:
 
 
 class WorkerPart:
-    """The worker that runs jobs. Requests are served without it, and jobs wait for it."""
+    """A worker that runs jobs. Requests are served without it, and jobs wait for it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, name: str, command: Sequence[str], plan: Plan, *, grace: float = IDLE_GRACE) -> None:
+        """`grace`: seconds that it may take to end."""
+        self._name = name
+        self._command = command
         self._plan = plan
+        self._grace = grace
 
     async def run(self, ready: Callable[[], None]) -> NoReturn:
         """Start the worker, and call `ready`. Raises `ProcessDiedError` when it ends."""
-        command, variables = self._plan.worker, self._plan.variables()
-        async with Process.running("worker", command, variables, grace=IDLE_GRACE) as worker:
+        variables = self._plan.variables()
+        async with Process.running(self._name, self._command, variables, grace=self._grace) as worker:
             ready()
             await worker.during(asyncio.Event().wait())
-        raise AssertionError("the worker ended without an error")
+        raise AssertionError(f"the {self._name} ended without an error")
 
 
 async def _succeeds(client: httpx2.AsyncClient, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,9 @@ REPOSITORY = ROOT / "model_repository"
 _GATEWAY_PYTHON = str(ROOT / "envs" / "gateway" / "bin" / "python")
 GATEWAY = (_GATEWAY_PYTHON, "-m", "gateway")
 WORKER = (_GATEWAY_PYTHON, "-m", "gateway.jobs")
+QUEUE_WORKER = (_GATEWAY_PYTHON, "-m", "gateway.queue_worker")
+
+_QUEUE_URL = re.compile(r"AWS_SQS_[A-Z]+_QUEUE_URL")
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Plan:
     repository: Path = REPOSITORY
     gateway: Sequence[str] = GATEWAY
     worker: Sequence[str] = WORKER
+    queue_worker: Sequence[str] = QUEUE_WORKER
     templates: Mapping[str, str] = field(default_factory=dict)
     """An extra model's id -> the id of the catalogue's model that it is like."""
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -123,6 +128,11 @@ class Plan:
         names += ["gateway"] * self.settings.gateway
         names += ["triton"] * (self.settings.installed_triton is None)
         return list(dict.fromkeys(names))
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether there are queues of SQS with messages for the gateway's jobs."""
+        return any(value and _QUEUE_URL.fullmatch(name) for name, value in inherited().items())
 
     def variables(self) -> dict[str, str]:
         """Return the environment variables of every process: those of `.env`, our own, and the plan's decisions."""

@@ -12,6 +12,7 @@ from supervisor.banner import banner
 from supervisor.cache import cache_folder
 from supervisor.parts import GatewayPart, TritonPart, WorkerPart, start_deadline
 from supervisor.plan import Plan
+from supervisor.processes import IDLE_GRACE
 from supervisor.repository import DOCUMENT
 from supervisor.restarts import before, kept
 from supervisor.run_folder import run_folder
@@ -46,7 +47,12 @@ async def serve(plan: Plan) -> None:
                 parts.append(gateway)
                 if settings.jobs:
                     # Not among `parts`: whatever happens to the worker, the rest serves on.
-                    await stack.enter_async_context(kept("worker", WorkerPart(plan).run, sys.maxsize))
+                    run = WorkerPart("worker", plan.worker, plan).run
+                    await stack.enter_async_context(kept("worker", run, sys.maxsize))
+                if plan.takes_messages:
+                    grace = settings.drain_timeout + IDLE_GRACE  # it ends the messages in work
+                    run = WorkerPart("queue worker", plan.queue_worker, plan, grace=grace).run
+                    await stack.enter_async_context(kept("queue worker", run, sys.maxsize))
         console.info(banner(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(console.info, "stopping")
         await before(asyncio.Event().wait(), *(part.task for part in parts))

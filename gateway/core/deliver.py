@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gateway.core.errors import JobConflict
 from gateway.core.results import Output, Record, ResultKey, ResultStore
 from gateway.settings import GatewaySettings
 
@@ -37,9 +38,12 @@ class Delivery:
     async def deliver(self, key: ResultKey, work: Callable[[], Awaitable[Output]], again: Again = once) -> Record:
         """Return the record of a job after its notice was sent; `work` is done if the job has no record yet.
 
-        Raises what `work` raises, `ResultsUnavailable`, and `JobConflict` for an id of another request.
+        Raises what `work` raises, `ResultsUnavailable`, and `JobConflict` for an id of another request, or of
+        one that has failed.
         """
         record = await again(lambda: self.results.find(key))
+        if record and record.get("status") == "failed":
+            raise JobConflict(f"the job {key.job_id!r} has failed: {record.get('error')}")
         if record is None:
             output = await again(work)
             record = await again(lambda: self.results.commit(key, output))

@@ -19,6 +19,23 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
 """Fields of the use cases and models -> those of this service, where they differ."""
 
 
+class RegisteredSpeaker(BaseModel):
+    """A registered speaker; its notice on the queue is the same object."""
+
+    job_id: str
+    type: Literal["register"] = "register"
+    status: Literal["completed"] = "completed"
+    speaker_id: str
+    voice_id: str
+    """The id of the voice in `/v1/audio/voices`."""
+    duration: float
+    """Seconds of the recording, without the silence around its speech."""
+    text: str
+    """Its words."""
+    ignored: list[str]
+    """Fields that had no effect."""
+
+
 class SpokenResult(BaseModel):
     """The result of a job; its notice on the queue is the same object."""
 

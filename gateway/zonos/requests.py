@@ -9,10 +9,13 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from starlette.datastructures import UploadFile
 
 from gateway import untrusted_json
+from gateway.audio.inline import from_base64, from_data_url, is_data_url
 from gateway.core.assistant import AssistantRequest
+from gateway.core.errors import PayloadTooLarge
 from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.openai.speech.option_fields import OptionalText, Text
 from gateway.openai.speech.protocol import SpeechBody
@@ -30,14 +33,11 @@ def _job_id(value: str | None) -> str | None:
     return value
 
 
-class SpokenBody(SpeechBody):
-    """The fields of a request for speech: those of `/v1/audio/speech`, some with this service's names."""
+class JobBody(BaseModel):
+    """What every request has."""
 
-    voice: OptionalText = Field(
-        None,
-        validation_alias=AliasChoices("speaker_id", "speaker", "speaker_name", "voice"),
-        description="A registered speaker, or a voice of the model. None: the model's default.",
-    )
+    model_config = ConfigDict(extra="allow", ser_json_bytes="base64")
+
     job_id: Annotated[str | None, AfterValidator(_job_id)] = Field(
         None,
         validation_alias=AliasChoices("job_id", "request_id"),
@@ -53,6 +53,54 @@ class SpokenBody(SpeechBody):
         """A digest of everything that was sent but the id."""
         sent = self.model_dump(mode="json", exclude={"job_id"}, exclude_none=True)
         return hashlib.sha256(json.dumps(sent, sort_keys=True).encode()).hexdigest()
+
+
+class RegisterBody(JobBody):
+    """A speaker to register."""
+
+    speaker_id: Text = Field(
+        validation_alias=AliasChoices("speaker_id", "speaker", "speaker_name", "name"),
+        description="The name by which requests call the voice.",
+    )
+    file: bytes | None = Field(
+        None,
+        validation_alias=AliasChoices("file", "audio", "audio_file"),
+        description="1 to 30 s of clear speech of one speaker: a file of a form, in any container that FFmpeg reads; "
+        "in JSON its text in base64, or a data URL.",
+    )
+    s3_key: OptionalText = Field(
+        None,
+        validation_alias=AliasChoices("s3_key", "audio_key"),
+        description="Of a message alone: the recording's key in the bucket, in place of the file.",
+    )
+    text: OptionalText = Field(
+        None, validation_alias=AliasChoices("text", "ref_text"), description="Its words; None: they are transcribed."
+    )
+    consent: OptionalText = Field(None, description="The id of the speaker's consent, if VOICES_NEED_CONSENT is set.")
+
+    @field_validator("file", mode="before")
+    @classmethod
+    def _decoded(cls, file: Any) -> Any:
+        if not isinstance(file, str):
+            return file
+        try:
+            return from_data_url(file) if is_data_url(file) else from_base64(file)
+        except ValueError:
+            raise ValueError("it is neither a file nor base64 nor a data URL") from None
+
+
+class SpokenBody(SpeechBody, JobBody):
+    """The fields of a request for speech: those of `/v1/audio/speech`, some with this service's names."""
+
+    voice: OptionalText = Field(
+        None,
+        validation_alias=AliasChoices("speaker_id", "speaker", "speaker_name", "voice"),
+        description="A registered speaker, or a voice of the model. None: the model's default.",
+    )
+
+    def client_field_name(self, name: str) -> str:
+        """Return the field of this body that became the option or field `name` of the use case."""
+        return FIELD_NAMES.get(name, name)
 
 
 class SynthesizeBody(SpokenBody):
@@ -92,7 +140,7 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     if media_type in _FORMS:
         settings = (await services_of(request)).settings
         async with request.form(max_part_size=settings.max_json_bytes) as form:
-            return checked(kind, dict(form.items()))
+            return checked(kind, {name: await _value(each, settings.max_voice_bytes) for name, each in form.items()})
     if media_type != _JSON:
         raise UnsupportedMedia(f"content type {sent!r} is not supported; send {_JSON} or a form")
     try:
@@ -100,6 +148,15 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     except untrusted_json.MalformedJson as error:
         raise BadRequest(f"body: {error}") from None
     return checked(kind, fields)
+
+
+async def _value(value: UploadFile | str, most: int) -> bytes | str:
+    """Return the text of a field, or the content of a file. Raises `PayloadTooLarge`."""
+    if isinstance(value, str):
+        return value
+    if (value.size or 0) > most:
+        raise PayloadTooLarge("file", f"it holds {value.size} bytes; at most {most} are allowed (MAX_VOICE_BYTES)")
+    return await value.read()
 
 
 def checked(kind: type[Body], fields: dict[str, Any]) -> Body:

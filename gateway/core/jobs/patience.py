@@ -23,6 +23,9 @@ from gateway.core.errors import (
     ServiceError,
     StorageFull,
     TooManyRequests,
+    VoiceConflict,
+    VoiceNotFound,
+    VoicesUnavailable,
 )
 from gateway.core.jobs.job import JobError
 from gateway.core.jobs.ledger import JobFailed, JobGivenUp
@@ -32,7 +35,14 @@ T = TypeVar("T")
 
 _PAUSES: Final = 0.5, 1.0, 2.0, 4.0, 8.0, 15.0
 """Seconds before another try; the last pause is repeated."""
-_AWAY: Final = (ModelUnavailable, TooManyRequests, StorageFull, ResultsUnavailable, LanguageModelBusy)
+_AWAY: Final = (
+    ModelUnavailable,
+    TooManyRequests,
+    StorageFull,
+    ResultsUnavailable,
+    VoicesUnavailable,
+    LanguageModelBusy,
+)
 """What is waited for."""
 _FAULT: Final = (DeadlineExceeded, InternalError, LanguageModelFailed)
 _FAULTS: Final = 3
@@ -66,7 +76,7 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float, before_pau
             raise JobFailed(JobError(error.problem, error.field)) from error
         except ModelNotFound as error:
             raise JobFailed(JobError(error.message, "model")) from error
-        except (JobConflict, LanguageModelRefused, LanguageModelMissing) as error:
+        except (JobConflict, VoiceConflict, VoiceNotFound, LanguageModelRefused, LanguageModelMissing) as error:
             raise JobFailed(JobError(error.message)) from error
         pause = max(least, _PAUSES[min(tries, len(_PAUSES) - 1)])
         tries += 1

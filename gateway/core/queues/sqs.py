@@ -29,23 +29,35 @@ class Sqs:
 
     async def call(self, operation: str, queue_url: str, **arguments: Any) -> Mapping[str, Any]:
         """Return the answer to an operation on a queue, such as `send_message`. Raises one of `AWS_ERRORS`."""
+        client = await self._connected()
+        answer: Mapping[str, Any] = await getattr(client, operation)(QueueUrl=queue_url, **arguments)
+        return answer
+
+    async def _connected(self) -> Any:
         async with self._opening:
             if self._client is None:
                 opened = get_session().create_client("sqs", config=_CONFIG)
                 self._client = await self._stack.enter_async_context(opened)
-        answer: Mapping[str, Any] = await getattr(self._client, operation)(QueueUrl=queue_url, **arguments)
-        return answer
+            return self._client
 
-    async def send(self, queue_url: str, body: str, group: str, name: str) -> None:
+    async def send(
+        self, queue_url: str, body: str, group: str, name: str, attributes: Mapping[str, str] | None = None
+    ) -> None:
         """Send a message. A FIFO queue gets its group, and drops what came with the same `name` in the last minutes.
 
         Raises `ResultsUnavailable`.
         """
+        told = {key: {"DataType": "String", "StringValue": value} for key, value in (attributes or {}).items()}
         fifo = {"MessageGroupId": group, "MessageDeduplicationId": name} if queue_url.endswith(".fifo") else {}
         try:
-            await self.call("send_message", queue_url, MessageBody=body, **fifo)
+            await self.call("send_message", queue_url, MessageBody=body, MessageAttributes=told, **fifo)
         except AWS_ERRORS as error:
             raise ResultsUnavailable(f"{queue_url}: {error}") from error
+
+    async def url_of(self, name: str, account: str) -> str:
+        """Return the URL of a queue. Raises one of `AWS_ERRORS`."""
+        client = await self._connected()
+        return str((await client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account))["QueueUrl"])
 
     async def close(self) -> None:
         """Close the connections."""

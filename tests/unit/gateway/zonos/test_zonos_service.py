@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,8 +15,9 @@ from tests.fake_triton import FakeTriton
 from tests.ports import free_ports
 from tests.stand_ins.aws import Aws
 from tests.stand_ins.language_model import LanguageModelServer
-from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve, qwen
+from tests.unit.gateway.conftest import QWEN, FakeSpeech, Gateway, Serve, qwen
 from tests.unit.gateway.process import running
+from tests.unit.gateway.recordings import encoded, tone
 from tests.unit.gateway.sound import decode
 
 JOB = {"text": "Good morning.", "speaker_id": "af_kore", "response_format": "wav"}
@@ -208,6 +211,70 @@ async def test_an_assistant_without_a_language_model_is_a_501(gateway: Gateway) 
     answer = await gateway.http.post("/zonos/assistant", json={"prompt": "Hello?"})
     assert answer.status_code == 501
     assert "LLM_URL" in answer.json()["detail"]
+
+
+@pytest.fixture
+def cloning(triton: FakeTriton) -> FakeTriton:
+    """A Triton with a model that clones voices."""
+    triton.handlers = {"qwen3-tts-0.6b-clone": FakeSpeech(description=QWEN["qwen3-tts-0.6b-clone"])}
+    return triton
+
+
+RECORDING = encoded(tone(2), "wav", "pcm_s16le")
+SPEAKER = {"speaker_id": "narrator", "text": "Good morning."}
+
+
+async def test_a_registered_speaker_speaks(serve: Serve, cloning: FakeTriton, tmp_path: Path) -> None:
+    async with serve(voices_dir=tmp_path, voices_need_consent=False) as gateway:
+        await gateway.follow(cloning)
+        answer = await gateway.http.post(
+            "/zonos/register_speaker", data=SPEAKER, files={"file": ("speaker.wav", RECORDING)}
+        )
+        assert answer.status_code == 200, answer.text
+        registered = answer.json()
+        assert (registered["speaker_id"], registered["text"]) == ("narrator", "Good morning.")
+        assert registered["duration"] == pytest.approx(2, abs=0.3)
+        spoken = await gateway.http.post("/zonos/synthesize", json={"text": "Hello.", "speaker_id": "narrator"})
+        assert spoken.status_code == 200, spoken.text
+        again = await gateway.http.post(
+            "/zonos/register_speaker", json={**SPEAKER, "audio": base64.b64encode(RECORDING).decode()}
+        )
+    assert any(call.parameters.get("ref_text") == "Good morning." for call in cloning.calls), cloning.calls
+    assert again.status_code == 409
+    assert "narrator" in again.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"file": None}, "file"),
+        ({"file": "no base64!"}, "file"),
+        ({"file": base64.b64encode(b"no audio").decode()}, "file"),
+        ({"speaker_id": " "}, "speaker_id"),
+        ({"file": None, "s3_key": "a.wav"}, "s3_key"),
+    ],
+)
+async def test_a_wrong_field_of_a_registration_is_named(
+    serve: Serve, tmp_path: Path, change: dict[str, Any], field: str
+) -> None:
+    body = {**SPEAKER, "file": base64.b64encode(RECORDING).decode(), **change}
+    async with serve(voices_dir=tmp_path, voices_need_consent=False) as gateway:
+        answer = await gateway.http.post("/zonos/register_speaker", json=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["detail"].startswith(f"{field}: ")
+
+
+async def test_a_registration_is_recorded_and_told_once(
+    serve: Serve, cloning: FakeTriton, aws: Aws, bucket: str, notices: str, tmp_path: Path
+) -> None:
+    settings = {"voices_dir": tmp_path, "voices_need_consent": False, "s3_bucket_name": bucket, "sqs_url": notices}
+    body = {**SPEAKER, "job_id": "order-8", "file": base64.b64encode(RECORDING).decode()}
+    async with serve(**settings) as gateway:
+        await gateway.follow(cloning)
+        first, second = [(await gateway.http.post("/zonos/register_speaker", json=body)).json() for _ in range(2)]
+    assert first == second
+    assert first["voice_id"].startswith("voice_")
+    assert aws.take(notices) == [first, first]
 
 
 async def test_health_tells_what_there_is(serve: Serve, aws: Aws, bucket: str, llm: LanguageModelServer) -> None:
