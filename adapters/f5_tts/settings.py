@@ -16,7 +16,7 @@ FAMILY: Final = Family.load(Path(__file__).parent)
 
 F5_DTYPE: Final = FAMILY.text("F5_DTYPE")
 _MOST_STEPS, _MOST_GUIDANCE = 128, 10.0
-_BATCH_FRAMES = {"cpu": 4096, "cuda": 32768}
+_BATCH_FRAMES = {"cpu": 1024, "cuda": 32768}
 _SLOTS = {"cpu": 4, "cuda": 16}
 
 
