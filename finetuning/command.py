@@ -105,7 +105,7 @@ class Command:
 
     def _with_whisper(self, project: Project) -> Project:
         """Return the project with the model that transcribes: that of its options, or the best that is there."""
-        if project.options.whisper or "prepare" not in self._asked.steps:
+        if project.options.whisper:
             return project
         best = [self._catalogue.models[id_] for id_ in self._catalogue.aliases["whisper-1"]]
         present = [model for model in best if (self._model_dir / model.weights).is_dir()]
@@ -119,7 +119,7 @@ class Command:
     def _fetch(self, project: Project) -> None:
         """Fetch the weights that the steps need and MODEL_DIR lacks. Raises `FineTuningError`."""
         wanted: list[str] = []
-        if {"prepare", "check"} & set(self._asked.steps):
+        if {"prepare", "check", "train", "evaluate"} & set(self._asked.steps):
             wanted += _HEARING
             model = self._catalogue.models.get(project.options.whisper)
             wanted += [model.weights] if model else []

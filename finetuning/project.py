@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from finetuning.errors import FineTuningError
+from tritone.catalogue import Catalogue
 
 OPTIONS: Final = "options.json"
 
@@ -93,6 +94,12 @@ class Project:
     def speaker(self) -> str:
         """The name of the voice of recordings that name none, in lower case as checkpoints have it."""
         return (self.options.speaker or self.name).lower()
+
+    @property
+    def whisper_weights(self) -> str:
+        """The folder of the model that transcribes, below MODEL_DIR."""
+        model = Catalogue.load().models.get(self.options.whisper)
+        return model.weights if model else self.options.whisper
 
     @property
     def table(self) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
+from finetuning.judge import WorkerJudge
 from finetuning.progress import say
 from finetuning.project import Project, write_text
 from finetuning.steps.run import run
@@ -20,7 +21,8 @@ def evaluate(project: Project) -> None:
     if not project.checkpoint.exists():
         raise FineTuningError(f"{project.checkpoint} is missing: run scripts/finetune export {project.name} first")
     dataset = Dataset.read(project.dataset)
-    scores = judge_checkpoint(project.checkpoint, dataset, project.folder / "samples")
+    with WorkerJudge(project.model_dir, project.whisper_weights) as judge:
+        scores = judge_checkpoint(project.checkpoint, dataset, project.folder / "samples", judge)
     write_text(project.folder / "evaluation.json", json.dumps(asdict(scores), indent=2) + "\n")
     say(f"evaluate: {scores_line(scores)}")
 

@@ -7,13 +7,11 @@ import sys
 from finetuning.project import Project
 from finetuning.recordings.prepare import Preparation
 from finetuning.steps.run import run
-from tritone.catalogue import Catalogue
 
 
 def prepare(project: Project) -> None:
     """Prepare the project's recordings."""
-    model = Catalogue.load().models.get(project.options.whisper)
-    Preparation(project, model.weights if model else project.options.whisper).run()
+    Preparation(project, project.whisper_weights).run()
 
 
 if __name__ == "__main__":

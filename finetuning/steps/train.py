@@ -19,6 +19,7 @@ import torch
 from finetuning.dataset import FRAME_RATE, Dataset
 from finetuning.errors import FineTuningError
 from finetuning.events import Chosen, Evaluated, Event, Losses, Planned, Progress, Warned
+from finetuning.judge import WorkerJudge
 from finetuning.memory import disk_needed, estimate, make_plan
 from finetuning.plan import TrainingPlan
 from finetuning.progress import duration, say
@@ -47,7 +48,8 @@ def train(project: Project) -> None:
     console = Console()
     chosen: Chosen | None = None
     try:
-        chosen = run_training(plan, dataset, project.run, console)
+        with WorkerJudge(project.model_dir, project.whisper_weights) as judge:
+            chosen = run_training(plan, dataset, project.run, console, judge)
     finally:
         if is_first:
             write_page(project, chosen)
