@@ -18,7 +18,7 @@ class Metrics:
 
     `tritone_ttfa_seconds` (histogram, seconds), `tritone_audio_seconds_total` (counter, seconds of audio synthesized or
     transcribed), `tritone_finished_total` (counter; reason: stop, length, runaway) and `tritone_errors_total` (counter;
-    reason: invalid, overloaded, deadline, cancelled, internal), `tritone_requests_total` (counter) and
+    reason: invalid, overloaded, unknown_voice, deadline, cancelled, internal), `tritone_requests_total` (counter) and
     `tritone_open_requests` (gauge) of the requests that made the model work, each by model.
     """
 

@@ -16,6 +16,7 @@ from tritonclient.utils import triton_to_np_dtype
 
 from tests.e2e.server import Server
 from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.voice_key import audio_digest, voice_key
 
 DEADLINE = 120
 TEXT = "The harbour was quiet."
@@ -120,6 +121,24 @@ def test_same_seed_gives_the_same_audio(synthesize: Synthesize) -> None:
     one, same, other = (synthesize("qwen3-tts-0.6b", seed=seed, max_new_tokens=16).audio for seed in (7, 7, 8))
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+def test_voice_is_named_by_its_key_until_it_is_forgotten(
+    synthesize: Synthesize, stub: service_pb2_grpc.GRPCInferenceServiceStub
+) -> None:
+    model, reference, settings = "qwen3-tts-0.6b-clone", REFERENCE[1:], {"seed": 3, "max_new_tokens": 8}
+    key = voice_key(audio_digest(reference), "Some words.", x_vector_only=False)
+    for _ in range(2):
+        with pytest.raises(RejectedError, match=r"^unknown_voice: "):
+            synthesize(model, voice_key=key)
+        sent = synthesize(model, ref_audio=reference, ref_text="Some words.", voice_key=key, **settings)
+        named = synthesize(model, voice_key=key, **settings)
+        assert np.array_equal(sent.audio, named.audio)
+        forget = service_pb2.ModelInferRequest(model_name="tritone")
+        forget.parameters["forget_voice"].string_param = key
+        assert len(list(read(stub.ModelStreamInfer(iter([forget]), timeout=DEADLINE)))) == 1
+    with pytest.raises(RejectedError, match=r"^voice_key: it is not the key of this ref_audio"):
+        synthesize(model, ref_audio=reference, ref_text="Other words.", voice_key=key)
 
 
 def test_numbers_are_accepted_as_text(synthesize: Synthesize) -> None:
