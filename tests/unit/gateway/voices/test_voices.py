@@ -343,3 +343,23 @@ async def test_a_store_out_of_reach_is_no_fault_of_the_client(voices_gateway: Ga
         answer = await client.get("/v1/audio/voices")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     assert json.dumps(str(tmp_path)) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/audio/speech/batch", {"items": [{"input": "Hello."}], "voice": "Anna", "model": "tts-1"}),
+        ("/tts", {"text": "Hello.", "voice": "Anna"}),
+        ("/invocations", {"input": "Hello.", "voice": "Anna", "model": "tts-1"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_other_routes_speak_in_a_registered_voice_too(
+    one: openai.AsyncOpenAI, voices_gateway: Gateway, clone_calls: Calls, path: str, body: dict[str, Any]
+) -> None:
+    await register(one)
+    async with rest(voices_gateway) as client:
+        answer = await client.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    (call,) = [call for call in clone_calls() if "ref_audio" in call.inputs]
+    assert call.parameters["ref_text"] == WORDS
