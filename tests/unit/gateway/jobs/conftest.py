@@ -104,7 +104,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     def settings(name: str) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp(f"{name}-{request.param}")
         url = request.getfixturevalue("server").url(name) if request.param == "postgres" else ""
-        return {"jobs_dir": str(folder), "jobs_url": url}
+        return {"jobs_dir": str(folder), "jobs_url": url, "voices_dir": str(folder / "voices")}
 
     return settings
 
@@ -141,6 +141,7 @@ SETTINGS: dict[str, Any] = {
     "allow_job_urls": True,
     "jobs_hosts": "127.0.0.1",
     "jobs_wait": 60,
+    "voices_need_consent": False,
 }
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
+from typing import Any
 
 import httpx
 
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech
+from tests.unit.gateway.conftest import QWEN, FakeSpeech
 from tests.unit.gateway.jobs.conftest import Jobs
 from tests.unit.gateway.transcription.conftest import FakeWhisper
+from tests.unit.gateway.voices.conftest import recording
 
 FORMATS = {
     "json": "part 0 part 1",
@@ -133,3 +135,20 @@ async def test_a_list_has_the_newest_jobs_first_and_continues_behind_a_job(jobs:
     assert [job["id"] for job in second["data"]] == made[:1]
     for job_id in made:
         await jobs.end(job_id)
+
+
+async def test_a_job_speaks_in_a_registered_voice_of_its_key(jobs: Jobs, triton: FakeTriton) -> None:
+    clone = "qwen3-tts-0.6b-clone"
+    triton.handlers[clone] = FakeSpeech(description=QWEN[clone])
+    await jobs.gateway.follow(triton)
+    form: dict[str, Any] = {"data": {"name": "Anna", "ref_text": "A tone."}, "files": {"audio_sample": recording()}}
+    voice = (await jobs.gateway.http.post("/v1/audio/voices", **form)).json()
+    job = await jobs.end(await jobs.speak(model="tts-1", voice="anna"))
+    assert (job["status"], job["model"]) == ("completed", clone)
+    (call,) = [call for call in triton.calls if call.model == clone and "ref_audio" in call.inputs]
+    assert call.parameters["ref_text"] == "A tone."
+    bobs = {"authorization": "Bearer bob"}
+    body = {"model": "tts-1", "input": "Hello.", "voice": voice["id"]}
+    assert (await jobs.post(json=body, headers=bobs)).status_code == 404
+    await jobs.gateway.http.delete(f"/v1/audio/voices/{voice['id']}")
+    assert (await jobs.post(json=body)).status_code == 404
