@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
+from finetuning.events import Event, Warned
 from finetuning.judge import WorkerJudge
 from finetuning.progress import say
 from finetuning.project import Project, write_text
@@ -22,9 +23,14 @@ def evaluate(project: Project) -> None:
         raise FineTuningError(f"{project.checkpoint} is missing: run scripts/finetune export {project.name} first")
     dataset = Dataset.read(project.dataset)
     with WorkerJudge(project.model_dir, project.whisper_weights) as judge:
-        scores = judge_checkpoint(project.checkpoint, dataset, project.folder / "samples", judge)
+        scores = judge_checkpoint(project.checkpoint, dataset, project.folder / "samples", judge, on_event=_warn)
     write_text(project.folder / "evaluation.json", json.dumps(asdict(scores), indent=2) + "\n")
     say(f"evaluate: {scores_line(scores)}")
+
+
+def _warn(event: Event) -> None:
+    if isinstance(event, Warned):
+        say(f"evaluate: warning: {event.text}")
 
 
 if __name__ == "__main__":
