@@ -80,9 +80,9 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
 
 @pytest.fixture(scope="session")
 def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
-    """A server with the two models of Qwen2.5-Omni, and F5-TTS, on checkpoints with random weights."""
+    """A server with the two models of Qwen2.5-Omni, F5-TTS and Zonos, on checkpoints with random weights."""
     folder = tmp_path_factory.mktemp("omni")
-    names = ("Qwen2.5-Omni-7B", "Qwen2.5-Omni-7B-AWQ", "F5TTS_v1_Base")
+    names = ("Qwen2.5-Omni-7B", "Qwen2.5-Omni-7B-AWQ", "F5TTS_v1_Base", "Zonos-v0.1-transformer")
     only = [word for name in names for word in ("--only", name)]
     subprocess.run([ROOT / "scripts" / "make_tiny_models", folder / "models", *only], check=True)
     with serve(
@@ -90,7 +90,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         **NO_NETWORK,
         MODEL_DIR=str(folder / "models"),
         REF_AUDIO_DIR=str(references),
-        TTS_MODES=settings("docs/migration-f5.md")["TTS_MODES"],
+        TTS_MODES=settings("docs/migration-f5.md")["TTS_MODES"] + ",zonos",
         STT_MODELS="omni,omni-awq",
         OMNI_MAX_NEW_TOKENS="24",
         OMNI_SLOTS="3",
