@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tools.containers.console import Failure, info, run
@@ -87,19 +88,24 @@ def _with_triton(base: Path, work: Path) -> Path:
 
 def _import(engine: Engine, system: Path, dockerfile: str) -> None:
     name = base_image(dockerfile)
+    full = name if "/" in name else f"docker.io/library/{name}"
+    imported = system.with_name(f"{system.name}.image")
+    with suppress(Failure):
+        if imported.exists() and imported.read_text() == engine.inspect(full)["Id"]:
+            return  # another import would be another image, and no layer on top of it could be reused
     info(f"importing the stand-in of {name}")
     archive = subprocess.Popen(["tar", "-C", system, "-c", "."], stdout=subprocess.PIPE)
-    full = name if "/" in name else f"docker.io/library/{name}"
     command = [engine.name, "import", *(["-q"] if engine.name == "podman" else []), "-", full]
     done = subprocess.run(command, stdin=archive.stdout, env=engine.environment, stdout=subprocess.DEVNULL, check=False)
     if archive.wait() or done.returncode:
         raise Failure(f"{name} could not be imported")
+    imported.write_text(engine.inspect(full)["Id"])
 
 
 def base_image(dockerfile: str) -> str:
-    """Return the name of the image that a Dockerfile starts from."""
+    """Return the name of the image that a Dockerfile, or its first stage, starts from."""
     words = [line.split() for line in (ROOT / dockerfile).read_text().splitlines() if line]
-    (base,) = (rest[0] for name, *rest in words if name == "FROM")
+    base = next(rest[0] for name, *rest in words if name == "FROM")
     arguments = dict(rest[0].split("=", 1) for name, *rest in words if name == "ARG")
     return re.sub(r"\$\{(\w+)\}", lambda argument: arguments[argument[1]], base)
 
