@@ -59,11 +59,14 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
     with warnings.catch_warnings(), torch.device("meta"):
         warnings.simplefilter("ignore")  # of the memory that `attn_mask_enabled` takes
         transformer = DiT(**arch, text_num_embeds=len(vocabulary), mel_dim=MELS)
-    _fill(transformer, _transformer_tensors(folder), folder)
-    # Buffers that no file holds; a network made on `meta` has them without values.
+    # The buffers are computed: a network made on `meta` has them without values, and not every file holds them.
     fresh = DiT(**{**arch, "depth": 0}, text_num_embeds=1, mel_dim=MELS)
+    computed = {name: each for name, each in fresh.state_dict().items() if name in dict(fresh.named_buffers())}
+    _fill(transformer, _transformer_tensors(folder) | computed, folder)
     _fill_buffers(transformer, fresh, folder)
-    return Networks(transformer.to(device, dtype).eval(), _vocoder(folder, device), vocabulary)
+    transformer.to(device, dtype).eval()
+    transformer.rotary_embed = fresh.rotary_embed.to(device)  # float32: 16 bits cannot tell late positions apart
+    return Networks(transformer, _vocoder(folder, device), vocabulary)
 
 
 def _vocabulary(path: Path) -> dict[str, int]:

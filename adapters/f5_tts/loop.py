@@ -112,8 +112,8 @@ class FlowLoop:
         if stream.parts:
             self._open_next(stream)
         else:
-            stream.sink.finish("stop", text_tokens=stream.text_tokens, audio_frames=stream.audio_frames)
             self._free(stream)
+            stream.sink.finish("stop", text_tokens=stream.text_tokens, audio_frames=stream.audio_frames)
 
     def _free(self, stream: Stream) -> None:
         self._scheduler.remove(stream)

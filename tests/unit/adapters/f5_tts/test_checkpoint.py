@@ -48,6 +48,20 @@ def test_weights_of_the_older_format_are_the_same(networks: Networks, copy: Path
         assert torch.equal(one, other)
 
 
+def test_file_without_the_rotary_frequencies_is_complete(networks: Networks, copy: Path) -> None:
+    name = "transformer.rotary_embed.inv_freq"
+    change(copy / "model.safetensors", lambda tensors: tensors.pop(f"ema_model.{name}"))
+    frequencies = load_networks(copy, CPU, torch.float32).transformer.rotary_embed.inv_freq
+    assert torch.equal(frequencies, networks.transformer.rotary_embed.inv_freq)
+
+
+def test_positions_stay_exact_in_16_bits(networks: Networks, folder: Path) -> None:
+    half = load_networks(folder, CPU, torch.bfloat16).transformer
+    assert half.proj_out.weight.dtype == torch.bfloat16
+    angles = half.rotary_embed.forward_from_seq_len(3000)[0]
+    assert torch.equal(angles, networks.transformer.rotary_embed.forward_from_seq_len(3000)[0])
+
+
 def test_vocoder_in_the_folder_of_the_checkpoint_is_found(copy: Path) -> None:
     (copy.parent / "vocos-mel-24khz").rename(copy / "vocos-mel-24khz")
     load_networks(copy, CPU, torch.float32)
