@@ -24,7 +24,7 @@ from tests.e2e.server import ROOT
 from tests.fake_triton import Call, FakeTriton
 from tests.stand_ins.aws import aws_server
 from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, tone
-from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker
+from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker, while_running
 
 RESULTS = ROOT / "benchmarks" / "results"
 DEADLINE = 900.0
@@ -66,15 +66,15 @@ async def run(kills: int, jobs: int, seed: int) -> dict[str, Any]:
                 settings = queues.settings(triton.address, SQS_AT_ONCE="4")
                 ids = {aws.send(queues.jobs, text=f"Text {number}.") for number in range(jobs)}
                 for number in range(kills):
-                    async with queue_worker(settings, folder):
+                    async with queue_worker(settings, folder) as worker:
                         while not model.begun.empty():
                             model.begun.get_nowait()
                         async with asyncio.timeout(DEADLINE):
-                            await model.begun.get()
+                            await while_running(worker, model.begun.get())
                         await asyncio.sleep(chance.uniform(0, 5 * PIECE))
                     print(f"{time.monotonic() - began:.0f} s: kill {number + 1}, {model.calls} texts begun", flush=True)
-                async with queue_worker(settings, folder):
-                    notices = await queues.all_notices(jobs, DEADLINE)
+                async with queue_worker(settings, folder) as worker:
+                    notices = await while_running(worker, queues.all_notices(jobs, DEADLINE))
             problems = queues.problems(notices)
     for problem in problems:
         print(problem)

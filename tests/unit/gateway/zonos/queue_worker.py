@@ -8,15 +8,17 @@ import os
 import signal
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from tests.stand_ins.aws import Aws
 from tests.unit.gateway.process import ROOT
+
+T = TypeVar("T")
 
 VISIBILITY = 4
 """Seconds after which a killed worker's message comes back."""
@@ -79,6 +81,20 @@ class Queues:
             if not objects.pop(told[0]["s3_key"], b""):
                 problems.append(f"{job_id}: there is no audio")
         return problems + [f"left in the bucket: {path}" for path in objects]
+
+
+async def while_running(process: asyncio.subprocess.Process, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`. Raises `RuntimeError` if the process ends before."""
+    working, ending = asyncio.ensure_future(work), asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.wait((working, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise RuntimeError(f"the worker ended with status {process.returncode}")
+        return working.result()
+    finally:
+        for task in (working, ending):
+            task.cancel()
+        await asyncio.gather(working, ending, return_exceptions=True)
 
 
 @asynccontextmanager

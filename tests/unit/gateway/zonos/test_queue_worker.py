@@ -22,7 +22,7 @@ from tests.ports import free_ports
 from tests.stand_ins.aws import Aws
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import FakeSpeech, tone
-from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker
+from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker, while_running
 from tritone.errors import Overloaded
 
 TEXT = {"text": "Good morning.", "speaker_id": "af_kore"}
@@ -49,8 +49,8 @@ async def working(queues: Queues, triton: FakeTriton, folder: Path, **more: str)
 
 async def test_messages_become_audio_and_notices(queues: Queues, speaking: FakeTriton, tmp_path: Path) -> None:
     ids = [queues.aws.send(queues.jobs, **TEXT), queues.aws.send(queues.jobs, **TEXT, job_id="order-7")]
-    async with working(queues, speaking, tmp_path):
-        notices = await queues.all_notices(2)
+    async with working(queues, speaking, tmp_path) as worker:
+        notices = await while_running(worker, queues.all_notices(2))
     assert notices.keys() == {ids[0], "order-7"}
     for (notice,) in notices.values():
         assert (notice["status"], notice["speaker_id"], notice["model"]) == ("completed", "af_kore", "kokoro-82m")
@@ -63,8 +63,8 @@ async def test_a_message_that_comes_twice_is_worked_on_once(
 ) -> None:
     for _ in range(2):
         queues.aws.send(queues.jobs, **TEXT, job_id="order-7")
-    async with working(queues, speaking, tmp_path, SQS_AT_ONCE="1"):
-        notices = await queues.all_notices(1)
+    async with working(queues, speaking, tmp_path, SQS_AT_ONCE="1") as worker:
+        notices = await while_running(worker, queues.all_notices(1))
     assert notices.keys() == {"order-7"}
     assert len(notices["order-7"]) == 2
     assert len(speaking.calls) == 1
@@ -89,11 +89,11 @@ async def test_nothing_is_lost_and_no_notice_differs_while_workers_are_killed(
     ids = {queues.aws.send(queues.jobs, **TEXT, number=number) for number in range(12)}
     rng = np.random.default_rng(3)
     for _ in range(3):
-        async with working(queues, speaking, tmp_path), asyncio.timeout(120):
-            await begun.get()
+        async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(120):
+            await while_running(worker, begun.get())
             await asyncio.sleep(rng.uniform(0, 0.3))  # somewhere in its work
-    async with working(queues, speaking, tmp_path):
-        notices = await queues.all_notices(len(ids), 300)
+    async with working(queues, speaking, tmp_path) as worker:
+        notices = await while_running(worker, queues.all_notices(len(ids), 300))
     assert notices.keys() == ids
     assert queues.problems(notices) == []
 
@@ -140,8 +140,8 @@ async def test_a_message_that_cannot_succeed_is_set_aside_and_told(
         aws.send(queues.jobs, text="Hello.", speaker_id="bogus"): "speaker_id: kokoro-82m has no voice 'bogus'",
         aws.sqs.send_message(QueueUrl=queues.jobs, MessageBody="no JSON")["MessageId"]: "the message: it is not JSON",
     }
-    async with working(queues, speaking, tmp_path):
-        notices = await queues.all_notices(3)
+    async with working(queues, speaking, tmp_path) as worker:
+        notices = await while_running(worker, queues.all_notices(3))
     for job_id, reason in wrong.items():
         assert notices[job_id][0]["status"] == "failed"
         assert notices[job_id][0]["error"].startswith(reason)
@@ -177,8 +177,8 @@ async def test_a_model_at_capacity_is_waited_for(queues: Queues, speaking: FakeT
     model.description = FakeSpeech().description  # type: ignore[attr-defined]
     speaking.handlers["kokoro-82m"] = model
     queues.aws.send(queues.jobs, **TEXT)
-    async with working(queues, speaking, tmp_path):
-        notices = await queues.all_notices(1)
+    async with working(queues, speaking, tmp_path) as worker:
+        notices = await while_running(worker, queues.all_notices(1))
     assert queues.problems(notices) == []
     assert len(speaking.calls) == 2
 
