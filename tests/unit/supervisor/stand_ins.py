@@ -149,9 +149,9 @@ def gateway() -> None:
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["API_PORT"])), Handler).serve_forever()
 
 
-def worker() -> None:
-    begin("worker")
-    record("worker: start")
+def worker(name: str) -> None:
+    begin(name)
+    record(f"{name}: start")
     signal.pause()
 
 
@@ -167,7 +167,7 @@ async def supervise() -> int:
     catalogue = Catalogue.load()
     models = catalogue.choose([], [])
     stand_in = [sys.executable, "-m", "tests.unit.supervisor.stand_ins"]
-    parts = [*stand_in, "gateway"], [*stand_in, "worker"]
+    parts = [*stand_in, "gateway"], [*stand_in, "worker"], [*stand_in, "queue worker"]
     given: dict[str, Any] = {"_env_file": None}
     with ExitStack() as patches:
         patches.enter_context(mock.patch.object(command, "prepare", nothing_to_prepare))
@@ -181,8 +181,8 @@ async def supervise() -> int:
 if __name__ == "__main__":
     if sys.argv[1] == "gateway":
         gateway()
-    elif sys.argv[1] == "worker":
-        worker()
+    elif sys.argv[1] in ("worker", "queue worker"):
+        worker(sys.argv[1])
     elif sys.argv[1] == "supervise":
         sys.exit(asyncio.run(supervise()))
     else:

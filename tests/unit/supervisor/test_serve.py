@@ -87,7 +87,9 @@ class Supervisor:
         assert self._process
         children = psutil.Process(self._process.pid).children()
         parts = {
-            child.pid: next((part for part in ("gateway", "worker") if part in child.cmdline()), "triton")
+            child.pid: next(
+                (part for part in ("gateway", "worker", "queue worker") if part in child.cmdline()), "triton"
+            )
             for child in children
         }
         return next(pid for pid, part in parts.items() if part == name)
@@ -297,19 +299,25 @@ def test_a_dead_triton_is_started_again_with_its_models_and_the_gateway_is_kept(
     assert supervisor.shared_memory == []
 
 
-def test_a_worker_is_started_again_however_often_it_dies(supervisor: Supervisor) -> None:
-    supervisor.start(FAST="1", MAX_RESTARTS="0", JOBS="true")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("worker", {"JOBS": "true"}), ("queue worker", {"AWS_SQS_ASSISTANT_QUEUE_URL": "http://localhost/queue"})],
+)
+def test_a_worker_is_started_again_however_often_it_dies(
+    supervisor: Supervisor, name: str, settings: dict[str, str]
+) -> None:
+    supervisor.start(FAST="1", MAX_RESTARTS="0", **settings)
     supervisor.wait_for_output("stop with Ctrl-C")
-    supervisor.wait_until(partial(supervisor.has_more, "worker: start", 0))
+    supervisor.wait_until(partial(supervisor.has_more, f"{name}: start", 0))
     for _ in range(2):
-        started = supervisor.events.count("worker: start")
-        os.kill(supervisor.child("worker"), signal.SIGKILL)
-        supervisor.wait_for_output("worker died (SIGKILL), restarting in")
-        supervisor.wait_for_output("worker serves again")
-        supervisor.wait_until(partial(supervisor.has_more, "worker: start", started))
+        started = supervisor.events.count(f"{name}: start")
+        os.kill(supervisor.child(name), signal.SIGKILL)
+        supervisor.wait_for_output(f"{name} died (SIGKILL), restarting in")
+        supervisor.wait_for_output(f"{name} serves again")
+        supervisor.wait_until(partial(supervisor.has_more, f"{name}: start", started))
     supervisor.send(signal.SIGTERM)
     assert supervisor.wait() == 0, supervisor.output
-    assert supervisor.events[-4:] == ["worker: SIGTERM", *STOPPED]
+    assert supervisor.events[-4:] == [f"{name}: SIGTERM", *STOPPED]
 
 
 @pytest.mark.parametrize("name", ["triton", "gateway"])
