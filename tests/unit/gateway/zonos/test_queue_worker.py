@@ -86,9 +86,9 @@ async def test_nothing_is_lost_and_no_notice_differs_while_workers_are_killed(
 
     model.description = FakeSpeech().description  # type: ignore[attr-defined]
     speaking.handlers["kokoro-82m"] = model
-    ids = {queues.aws.send(queues.jobs, **TEXT, number=number) for number in range(12)}
+    ids = {queues.aws.send(queues.jobs, **TEXT, number=number) for number in range(6)}
     rng = np.random.default_rng(3)
-    for _ in range(3):
+    for _ in range(2):
         async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(120):
             await while_running(worker, begun.get())
             await asyncio.sleep(rng.uniform(0, 0.3))  # somewhere in its work
