@@ -16,8 +16,8 @@ from gateway.core.services import Services
 from gateway.core.speech_options import SynthesisRequest, description_of
 from gateway.core.synthesize import SpeechStream, synthesize
 from gateway.core.telemetry import WorkTelemetry
-from gateway.core.transcribe import TranscriptionRequest, transcribe
-from tritone.contract import SPEECH_RATE, TranscriptionOptions
+from gateway.core.words import words_of
+from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 
 _FULL_SCALE: Final = 32767
@@ -58,15 +58,12 @@ async def _with_words(services: Services, request: SynthesisRequest, telemetry: 
 
 async def _transcript(services: Services, samples: Pcm, telemetry: WorkTelemetry) -> str:
     """Return the words of a recording. Raises `InvalidInput` if there are none, or no model to find them."""
-    own = telemetry.part()
-    asked = TranscriptionRequest(None, TranscriptionOptions())
     try:
-        stream = await transcribe(services, _wav(samples), asked, own)
+        words, _ = await words_of(services, _wav(samples), telemetry)
     except ModelNotFound:
         raise InvalidInput(
             "ref_text", "it is missing: send the words of ref_audio, because no transcription model is served here"
         ) from None
-    words = (await stream.read_all()).text.strip()
     if not words:
         raise InvalidInput("ref_audio", "no words were found in it; send its words as ref_text, or another recording")
     return words

@@ -95,7 +95,7 @@ def description_of(model: ServedModel) -> SpeechDescription:
 def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[ServedModel]) -> None:
     """Raise `InvalidInput`, with the models to use instead, if the model cannot use the request's kind of voice."""
     if model.mode == "voice_clone" and request.ref_audio is None and not _has_voices(model):
-        problem = f"{model.id} needs it, a recording of the voice; to name a voice"
+        problem = f"{model.id} needs it, a recording of the voice, or a registered voice; to name another voice"
         raise _other_mode("ref_audio", problem, _NAMED_VOICES, served)
     if model.mode != "voice_clone" and request.ref_audio is not None:
         raise _other_mode("ref_audio", f"{model.id} clones no voice; to clone one", _CLONES, served)

@@ -13,7 +13,6 @@ from gateway.core.errors import ModelNotFound, VoiceConflict, VoiceNotFound, Voi
 from gateway.core.references import forget_voice
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
-from gateway.core.transcribe import TranscriptionRequest, transcribe
 from gateway.core.voices.sample import Sample, likeness, read_sample, stored_embedding, to_stored
 from gateway.core.voices.voice import (
     MAX_NAME_CHARS,
@@ -26,8 +25,8 @@ from gateway.core.voices.voice import (
     new_consent_id,
     new_voice_id,
 )
+from gateway.core.words import words_of
 from gateway.core.workers import run_in
-from tritone.contract import TranscriptionOptions
 from tritone.descriptions import SpeechDescription
 from tritone.errors import InvalidInput
 
@@ -227,14 +226,11 @@ async def _check_speaker(services: Services, order: VoiceOrder, sample: Sample) 
 
 async def _transcribed(services: Services, sample: Sample, telemetry: WorkTelemetry) -> tuple[str, str]:
     """Return the words of a recording and their language."""
-    request = TranscriptionRequest(None, TranscriptionOptions())
-    work = telemetry.part()
     try:
-        stream = await transcribe(services, io.BytesIO(sample.to_flac()), request, work)
+        text, language = await words_of(services, io.BytesIO(sample.to_flac()), telemetry)
     except ModelNotFound:
         problem = "no transcription model is served here; send the words of audio_sample, or x_vector_only"
         raise InvalidInput("ref_text", problem) from None
-    result = await stream.read_all()
-    if not (text := result.text.strip()):
+    if not text:
         raise InvalidInput("audio_sample", "no words were recognized in it; send them in ref_text")
-    return text, result.language_code or ""
+    return text, language
