@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -20,8 +21,8 @@ class AudioThread:
 
     def __init__(self, codec: Codec, device: torch.device) -> None:
         self._codec = codec
-        self._decoders: dict[Stream, PieceDecoder] = {}
-        """Of the parts that are being decoded; for the thread alone."""
+        self._decoders: WeakKeyDictionary[Stream, PieceDecoder] = WeakKeyDictionary()
+        """Of the parts that are being decoded; for the thread alone. A stream that is evicted is not kept by it."""
         self._executor = ThreadPoolExecutor(1, "zonos-audio", use_own_stream, (device,))
 
     def decode(self, stream: Stream, codes: Sequence[Sequence[int]], *, last: bool) -> None:

@@ -91,14 +91,22 @@ class ZonosEngine:
         """Prepare requests in the order in which they will get a slot, at most one for each slot ahead."""
         use_own_stream(self._device)
         with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
-            while stream := self._scheduler.wait_for_input(self._slots):
-                try:
-                    with torch.inference_mode():
-                        prepared = self._inputs.prepare(stream.request)
-                    synchronize_stream(self._device)
-                    stream.text_tokens = prepared.phonemes
-                    stream.parts = deque(prepared.parts)
-                    self._scheduler.wake()
-                except Exception as error:
-                    if self._scheduler.remove(stream):
-                        stream.sink.fail(error)
+            while self._prepare_next():
+                pass
+
+    def _prepare_next(self) -> bool:
+        """Prepare one request; return False once the engine closes. On its own, so that no variable keeps a stream."""
+        stream = self._scheduler.wait_for_input(self._slots)
+        if stream is None:
+            return False
+        try:
+            with torch.inference_mode():
+                prepared = self._inputs.prepare(stream.request)
+            synchronize_stream(self._device)
+            stream.text_tokens = prepared.phonemes
+            stream.parts = deque(prepared.parts)
+            self._scheduler.wake()
+        except Exception as error:
+            if self._scheduler.remove(stream):
+                stream.sink.fail(error)
+        return True

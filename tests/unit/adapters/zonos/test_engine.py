@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -161,6 +162,17 @@ def test_a_client_that_leaves_frees_its_slot(models: Path) -> None:
         assert len(second.samples())
         assert not first.wait(0)
         assert engine.load().free_slots == 1
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_nothing_of_a_request_is_kept_after_its_end(engine: ZonosEngine, leaves: bool) -> None:
+    client, gone = Watched(), threading.Event()
+    stream = engine.synthesize(request("A long story. " * 10, max_new_tokens=2000 if leaves else 30), client)
+    weakref.finalize(stream, gone.set)
+    del stream
+    assert client.first.wait(WAIT)
+    client.closed = leaves
+    assert gone.wait(WAIT)
 
 
 def test_a_request_past_its_deadline_is_ended(models: Path) -> None:
