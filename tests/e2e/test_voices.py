@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,6 +20,12 @@ CONSENT, SAMPLE = (RECORDINGS / f"librivox/sense_and_sensibility_01_austen_64kb-
 OTHER = RECORDINGS / "f5-tts/basic_ref_en.wav"
 CLONE = "qwen3-tts-0.6b-clone"
 SHORT = {"max_new_tokens": 12}
+
+
+@pytest.fixture
+def client_of_qwen(qwen: Server) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{qwen.url}/v1", api_key="unused", max_retries=0, timeout=300) as client:
+        yield client
 
 
 def test_commands_of_the_page_work_one_after_the_other(qwen: Server, tmp_path: Path) -> None:
@@ -66,8 +73,3 @@ def test_a_person_is_registered_spoken_listed_and_deleted(qwen: Server, client_o
         client.audio.speech.create(model=CLONE, voice=voice.id, input="Hello.")
     left = [path for path in qwen.log.with_name("voices").rglob("*") if path.is_file()]
     assert not [path for path in left if voice.id in str(path) or consent.id in str(path)]
-
-
-@pytest.fixture
-def client_of_qwen(qwen: Server) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{qwen.url}/v1", api_key="unused", max_retries=0, timeout=300)
