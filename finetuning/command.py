@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -173,7 +174,7 @@ class Command:
             say("serve: this serves it: scripts/serve")
             return
         self._server.wait(name, served=True, before=models.get(name))
-        body = f'{{"model": "{name}", "voice": "{project.speaker}", "input": "Good morning."}}'
+        body = json.dumps({"model": name, "voice": project.speaker, "input": "Good morning.", "response_format": "mp3"})
         say(f"serve: {name} is served at {self._server.url}; try it:")
         say(f"  curl {self._server.url}/v1/audio/speech -H 'Content-Type: application/json' -d '{body}' -o {name}.mp3")
 
