@@ -65,9 +65,9 @@ def save_state(path: Path, step: int, learner: Learner) -> None:
         os.fsync(file.fileno())
 
 
-def load_state(path: Path, learner: Learner, device: torch.device) -> int:
-    """Continue from a saved state; return its step."""
-    state = torch.load(path, map_location=device, weights_only=True)
+def load_state(path: Path, learner: Learner) -> int:
+    """Continue from a saved state; return its step. It is read into the host's memory: a GPU has no room for two."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
     learner.load_state(state)
     return int(state["step"])
 

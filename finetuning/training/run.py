@@ -62,7 +62,7 @@ class Run:
         self._open_folder()
         self._learner = Learner.make(plan, dataset, self._start, self._group.device)
         state = out / STATE
-        self._step = load_state(state, self._learner, self._group.device) if state.exists() else 0
+        self._step = load_state(state, self._learner) if state.exists() else 0
         self._history = [scores for scores in read_history(out) if scores.step <= self._step]
         end = self._start.talker_config["codec_eos_token_id"]
         self._stepper = Stepper(plan, self._learner, end, self._group)
