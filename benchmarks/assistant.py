@@ -37,8 +37,8 @@ ANSWER = (
     "streets of Alfama. At noon, eat grilled fish in one of the small places there. In the afternoon, visit the tile "
     "museum, which most people miss. End the day at one of the high terraces, where you see the sun go down."
 )
-PACE = 0.06
-"""Seconds between two words of the stand-in: some 16 words a second, as a small model on a GPU writes them."""
+PACE = 0.2
+"""Seconds between two words of the stand-in: 5 words a second, as a small model on a CPU writes them."""
 
 
 async def spoken_while_written(services: Services) -> dict[str, float]:

@@ -274,6 +274,9 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             name = field_names.get(error.field, error.field)
             kind = BadRequest if isinstance(error, InvalidInput) else BodyTooLarge
             answer = kind(f"{name}: {error.problem}", param=name)
+        case VoiceConflict():
+            name = field_names.get(error.field, error.field)
+            answer = Conflict(f"{name}: {error.problem}", param=name)
         case ModelNotFound():
             answer = NotFound(error.message, param="model", code="model_not_found")
         case ModelUnavailable():
@@ -294,7 +297,6 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             | ResultsUnavailable()
             | StorageFull()
             | VoiceNotFound()
-            | VoiceConflict()
             | VoicesUnavailable()
         ):
             answer = _stored_error(error)
@@ -328,8 +330,6 @@ def _stored_error(error: ServiceError) -> HttpError:
             return NotFound(error.message)
         case JobConflict():
             return Conflict(error.message)
-        case VoiceConflict():
-            return Conflict(error.message, param=error.field)
     logger.error("%s (%s)", error.message, error.detail)
     return InsufficientStorage() if isinstance(error, StorageFull) else Unavailable(error.message)
 

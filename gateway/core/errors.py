@@ -145,6 +145,7 @@ class VoiceConflict(ServiceError):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"{field}: {problem}")
         self.field = field
+        self.problem = problem
 
 
 class VoicesUnavailable(ServiceError):

@@ -72,11 +72,11 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float, before_pau
             if faults >= _FAULTS:
                 raise JobGivenUp(JobError(error.message)) from error
             least, last = 0, error
-        except (InvalidInput, PayloadTooLarge) as error:
+        except (InvalidInput, PayloadTooLarge, VoiceConflict) as error:
             raise JobFailed(JobError(error.problem, error.field)) from error
         except ModelNotFound as error:
             raise JobFailed(JobError(error.message, "model")) from error
-        except (JobConflict, VoiceConflict, VoiceNotFound, LanguageModelRefused, LanguageModelMissing) as error:
+        except (JobConflict, VoiceNotFound, LanguageModelRefused, LanguageModelMissing) as error:
             raise JobFailed(JobError(error.message)) from error
         pause = max(least, _PAUSES[min(tries, len(_PAUSES) - 1)])
         tries += 1

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from gateway.core.jobs.ledger import JobFailed
+from gateway.core.queues.consumer import Message
+from gateway.zonos.messages import JobMessages
 from tests.fake_triton import FakeTriton
 from tests.ports import free_ports
 from tests.stand_ins.aws import Aws
@@ -241,7 +246,7 @@ async def test_a_registered_speaker_speaks(serve: Serve, cloning: FakeTriton, tm
         )
     assert any(call.parameters.get("ref_text") == "Good morning." for call in cloning.calls), cloning.calls
     assert again.status_code == 409
-    assert "narrator" in again.json()["detail"]
+    assert again.json()["detail"].startswith("speaker_id: you have a voice 'narrator' already")
 
 
 @pytest.mark.parametrize(
@@ -275,6 +280,27 @@ async def test_a_registration_is_recorded_and_told_once(
     assert first == second
     assert first["voice_id"].startswith("voice_")
     assert aws.take(notices) == [first, first]
+
+
+async def test_a_message_with_a_recording_in_the_bucket_registers_a_speaker_once(
+    serve: Serve, cloning: FakeTriton, aws: Aws, bucket: str, notices: str, tmp_path: Path
+) -> None:
+    aws.s3.put_object(Bucket=bucket, Key="in/speaker.wav", Body=RECORDING)
+    settings = {"voices_dir": tmp_path, "voices_need_consent": False, "s3_bucket_name": bucket, "sqs_url": notices}
+    message = Message("m1", json.dumps({**SPEAKER, "s3_key": "in/speaker.wav"}), "receipt", 1, time.time())
+    async with serve(**settings) as gateway:
+        await gateway.follow(cloning)
+        assert gateway.services.delivery
+        handler = JobMessages(gateway.services, gateway.services.delivery, "register")
+        await handler.act(message)
+        # As if its worker had died between the registration and the record.
+        aws.s3.delete_object(Bucket=bucket, Key="register/m1/result.json")
+        await handler.act(replace(message, receives=2))
+        with pytest.raises(JobFailed, match="speaker_id: you have a voice 'narrator' already"):
+            await handler.act(replace(message, id="m2"))
+    first, second = aws.take(notices)
+    assert first == second
+    assert (first["job_id"], first["speaker_id"], first["type"]) == ("m1", "narrator", "register")
 
 
 async def test_health_tells_what_there_is(serve: Serve, aws: Aws, bucket: str, llm: LanguageModelServer) -> None:
