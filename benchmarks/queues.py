@@ -63,7 +63,8 @@ async def run(kills: int, jobs: int, seed: int) -> dict[str, Any]:
             queues = Queues.make(aws)
             async with FakeTriton({"kokoro-82m": model}) as triton:
                 await triton.publish()
-                settings = queues.settings(triton.address, SQS_AT_ONCE="4")
+                # Each kill counts as an attempt at the messages in work, and must not set them aside.
+                settings = queues.settings(triton.address, SQS_AT_ONCE="4", SQS_MAX_RECEIVES="1000")
                 ids = {aws.send(queues.jobs, text=f"Text {number}.") for number in range(jobs)}
                 for number in range(kills):
                     async with queue_worker(settings, folder) as worker:

@@ -78,7 +78,9 @@ class Queues:
             record.pop("request")
             if record != told[0]:
                 problems.append(f"{job_id}: the notice is not the record: {told[0]} {record}")
-            if not objects.pop(told[0]["s3_key"], b""):
+            if record["status"] != "completed":
+                problems.append(f"{job_id}: it failed: {record}")
+            elif not objects.pop(told[0]["s3_key"], b""):
                 problems.append(f"{job_id}: there is no audio")
         return problems + [f"left in the bucket: {path}" for path in objects]
 
