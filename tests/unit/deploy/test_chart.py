@@ -132,7 +132,7 @@ def test_only_gateways_reach_grpc_and_only_prometheus_the_metrics(rendered: dict
     assert [port["port"] for port in callers["ports"]] == ["grpc"]
     (peer,) = callers["from"]
     assert peer["podSelector"]["matchExpressions"] == [
-        {"key": "app.kubernetes.io/component", "operator": "In", "values": ["gateway", "worker"]}
+        {"key": "app.kubernetes.io/component", "operator": "In", "values": ["gateway", "worker", "queue-worker"]}
     ]
     assert [port["port"] for port in prometheus["ports"]] == ["metrics"]
     assert list(prometheus["from"][0]) == ["namespaceSelector"]
@@ -155,6 +155,15 @@ def test_the_weights_of_every_pool_are_fetched(rendered: dict[str, list[Manifest
     changed = render({"pools": {"main": {"speech": ["kokoro-82m"]}}})[0]
     (other,) = [manifest for manifest in changed if isinstance(manifest, dict) and manifest["kind"] == "Job"]
     assert other["metadata"]["name"] != job["metadata"]["name"]
+
+
+def test_workers_run_their_own_modules_of_the_gateways_image(rendered: dict[str, list[Manifest]]) -> None:
+    for name, module in (("worker", "gateway.jobs"), ("queue-worker", "gateway.queue_worker")):
+        spec = named(rendered["pools"], "Deployment", f"speech-tritone-{name}")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert container["command"] == ["python", "-m", module]
+        assert {"secretRef": {"name": "aws"}} in container["envFrom"]
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists()
 
 
 def test_environment_variables_are_settings(rendered: dict[str, list[Manifest]]) -> None:

@@ -216,3 +216,75 @@ initContainers:
       - {name: models, mountPath: /models, readOnly: true}
 {{- end -}}
 {{- end -}}
+
+{{- /* A Deployment of the gateway's image that serves nobody: .root, .component, .command, .replicas, .resources. */ -}}
+{{- define "tritone.worker" -}}
+{{- $component := .component }}
+{{- $command := .command }}
+{{- $replicas := .replicas }}
+{{- $resources := .resources }}
+{{- with .root }}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ include "tritone.fullname" . }}-{{ $component }}
+  labels:
+    {{- include "tritone.labels" . | nindent 4 }}
+    app.kubernetes.io/component: {{ $component }}
+spec:
+  replicas: {{ $replicas }}
+  selector:
+    matchLabels:
+      {{- include "tritone.selector" . | nindent 6 }}
+      app.kubernetes.io/component: {{ $component }}
+  # A worker that stops leaves its work to the others.
+  strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
+  template:
+    metadata:
+      labels:
+        {{- include "tritone.selector" . | nindent 8 }}
+        app.kubernetes.io/component: {{ $component }}
+        {{- with .Values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      {{- with .Values.podAnnotations }}
+      annotations:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+    spec:
+      serviceAccountName: {{ include "tritone.serviceAccount" . }}
+      automountServiceAccountToken: false
+      enableServiceLinks: false
+      terminationGracePeriodSeconds: {{ add .Values.gateway.drainSeconds 25 }}
+      {{- with .Values.imagePullSecrets }}
+      imagePullSecrets:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      tolerations:
+        {{- toYaml (ternary (concat .Values.gateway.tolerations .Values.poolDefaults.tolerations) .Values.gateway.tolerations (eq (include "tritone.oneNode" .) "true")) | nindent 8 }}
+      affinity:
+        {{- include "tritone.gatewayAffinity" . | nindent 8 }}
+      securityContext:
+        {{- toYaml .Values.podSecurityContext | nindent 8 }}
+      {{- include "tritone.gatewayInit" . | nindent 6 }}
+      containers:
+        - name: {{ $component }}
+          image: {{ include "tritone.image" (dict "root" . "part" "gateway") }}
+          imagePullPolicy: {{ .Values.image.gateway.pullPolicy }}
+          command: [python, -m, {{ $command }}]
+          env:
+            {{- include "tritone.gatewayEnv" . | nindent 12 }}
+          {{- with .Values.gateway.envFrom }}
+          envFrom:
+            {{- toYaml . | nindent 12 }}
+          {{- end }}
+          securityContext:
+            {{- toYaml .Values.securityContext | nindent 12 }}
+          resources:
+            {{- toYaml $resources | nindent 12 }}
+          volumeMounts:
+            {{- include "tritone.gatewayMounts" . | nindent 12 }}
+      volumes:
+        {{- include "tritone.gatewayVolumes" . | nindent 8 }}
+{{- end }}
+{{- end -}}
