@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import openai
 import pytest
+import websockets
 from openai.types.audio import Voice
 
 from tests.fake_triton import Call, FakeTriton
@@ -363,3 +364,22 @@ async def test_other_routes_speak_in_a_registered_voice_too(
     assert answer.status_code == 200, answer.text
     (call,) = [call for call in clone_calls() if "ref_audio" in call.inputs]
     assert call.parameters["ref_text"] == WORDS
+
+
+async def test_a_text_is_spoken_in_a_registered_voice_as_it_is_written(
+    one: openai.AsyncOpenAI, voices_gateway: Gateway, clone_calls: Calls
+) -> None:
+    await register(one)
+    url = voices_gateway.url.replace("http", "ws", 1) + "/v1/audio/speech/stream"
+    for key, heard in zip(KEYS, (True, False), strict=True):
+        headers = {"authorization": f"Bearer {key}"}
+        async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
+            for message in (
+                {"type": "session.config", "model": CLONE, "voice": "anna", "stream_audio": True},
+                {"type": "input.text", "text": "One sentence. And another."},
+                {"type": "session.close"},
+            ):
+                await socket.send(json.dumps(message))
+            messages = [message async for message in socket]
+        assert any(isinstance(message, bytes) for message in messages) == heard
+    assert {call.parameters["ref_text"] for call in clone_calls() if "ref_audio" in call.inputs} == {WORDS}
