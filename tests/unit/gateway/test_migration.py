@@ -39,4 +39,5 @@ async def test_every_command_of_the_page_works(
         container, seconds = audio(tmp_path / name)
         assert container == name.rpartition(".")[2].replace("opus", "ogg")
         assert seconds == pytest.approx(1.2, abs=0.1)
-    assert len(triton.calls) == len(block.written)
+    # A call for a voice that the model does not hold is made again, with the recording.
+    assert len({call.request_id for call in triton.calls}) == len(block.written)

@@ -100,7 +100,9 @@ async def test_a_window_is_sent_again_after_its_server_went_away(
         await whisper.arrived[1].wait()
     whisper.failures.clear()
     assert (await jobs.end(job_id))["status"] == "completed"
-    assert Counter(part_of(call.inputs["audio"]) for call in triton.calls)[0] == 1
+    # Jobs of other tests may still be in work.
+    own = [call for call in triton.calls if call.request_id.startswith(job_id)]
+    assert Counter(part_of(call.inputs["audio"]) for call in own)[0] == 1
 
 
 async def test_owners_take_turns(triton: FakeTriton, kokoro: FakeSpeech, store: Store) -> None:
