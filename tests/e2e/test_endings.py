@@ -14,6 +14,7 @@ import openai
 import pytest
 import soundfile
 
+from tests.conftest import MODEL_DIR
 from tests.e2e.server import Server
 from tests.unit.gateway.process import running
 
@@ -67,7 +68,7 @@ async def test_full_model_rejects_requests_with_the_seconds_to_wait(qwen: Server
 async def test_deadline_ends_a_stream_with_an_error_event_and_frees_its_slot(qwen: Server, tmp_path: Path) -> None:
     before = unfinished(qwen)
     async with (
-        running(qwen.grpc, tmp_path, REQUEST_TIMEOUT="0.4", CALLER_SHARE="1") as (_, url),
+        running(qwen.grpc, tmp_path, REQUEST_TIMEOUT="0.4", CALLER_SHARE="1", MODEL_DIR=str(MODEL_DIR)) as (_, url),
         httpx.AsyncClient(base_url=url, timeout=DEADLINE) as client,
     ):
         body = {**LONG, "stream_format": "sse", "response_format": "pcm"}
