@@ -32,9 +32,10 @@ def parts(supervisor: int) -> dict[str, psutil.Process]:
     for process in found["supervisor"].children(recursive=True):
         try:
             command = process.cmdline()
-        except psutil.Error:
+            is_zombie = process.status() == psutil.STATUS_ZOMBIE
+        except psutil.Error:  # it ended in the meantime
             continue
-        if process.status() == psutil.STATUS_ZOMBIE or not command:
+        if is_zombie or not command:
             continue
         if command[0].endswith("/tritonserver"):
             found["triton"] = process
