@@ -42,7 +42,9 @@ def parts(supervisor: int) -> dict[str, psutil.Process]:
         elif command[1:3] == ["-m", "gateway"]:
             found["gateway"] = process
         elif command[0].endswith("triton_python_backend_stub"):
-            found.update({model: process for model in MODELS if f"/{model}/" in command[1]})
+            # A stub that begins or ends may have no arguments.
+            arguments = " ".join(command[1:])
+            found.update({model: process for model in MODELS if f"/{model}/" in arguments})
     return found
 
 
