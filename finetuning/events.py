@@ -11,9 +11,9 @@ class Losses:
     """Cross-entropies in nats, and the shares of codes whose best guess is right."""
 
     talker: float
-    """Of codebook 0 and the end."""
+    """The loss of codebook 0 and the end."""
     predictor: float
-    """Of codebooks 1 to 15."""
+    """The loss of codebooks 1 to 15."""
     talker_accuracy: float
     predictor_accuracy: float
 

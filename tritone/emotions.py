@@ -11,7 +11,7 @@ from tritone.errors import InvalidInput
 EMOTIONS: Final = ("happiness", "sadness", "disgust", "fear", "surprise", "anger", "other", "neutral")
 """The names of the emotions; a list of weights has this order."""
 _MAX_CHARS: Final = 1024
-"""Of the JSON text; eight names and weights take about 200."""
+"""The longest JSON text; eight names and weights take about 200."""
 _FORM: Final = f"{len(EMOTIONS)} numbers from 0 to 1, or an object of such numbers by name: {', '.join(EMOTIONS)}"
 
 

@@ -28,9 +28,9 @@ class EngineSettings:
     batch_frames: int
     """The most frames of one batch, padding included."""
     steps: int
-    """Of a request that names no number of steps."""
+    """The ODE steps of a request that names no number."""
     guidance: float
-    """Of a request that names none."""
+    """The guidance of a request that names none."""
     normalize: bool
     """Whether numbers, dates and other signs are written as words."""
 

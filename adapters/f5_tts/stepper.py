@@ -14,7 +14,7 @@ from adapters.f5_tts.package import DiT, get_epss_timesteps
 from adapters.f5_tts.spectrogram import MELS
 
 _SWAY: Final = -1.0
-"""Of the published sampling: more of the steps at the beginning."""
+"""The published sampling's: more of the steps lie at the beginning."""
 _NO_GUIDANCE: Final = 1e-5
 """The package takes weaker guidance for none."""
 _LEAST_SHARE: Final = 0.75

@@ -14,9 +14,9 @@ from adapters.speech.normalization import spell_numbers, write_out
 from tritone.errors import InvalidInput
 
 LANGUAGES: Final = ("en", "zh")
-"""Those of the published checkpoints."""
+"""The languages of the published checkpoints."""
 _MOST_SECONDS: Final = 22.0
-"""Of a reference and the speech after it, as the package cuts long texts."""
+"""The length of a reference and the speech after it, by which the package cuts long texts."""
 _SHORT_BYTES, _SHORT_SPEED = 10, 0.3
 """Shorter texts get more time, at this speed, as in the package."""
 _PLAUSIBLE: Final = 2.0, 60.0
@@ -35,7 +35,7 @@ class TextPart:
     """A part of a text that is synthesized at once."""
 
     tokens: tuple[int, ...]
-    """Those of the reference's words, and of the part."""
+    """The tokens of the reference's words, then of the part."""
     frames: int
     """Frames of the reference and of the speech."""
 

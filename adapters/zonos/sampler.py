@@ -16,7 +16,7 @@ _WINDOW = 2
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How the codes of one request are drawn. The defaults are upstream's."""
+    """The drawing of the codes of one request. The defaults are upstream's."""
 
     seed: int
     temperature: float = 1.0

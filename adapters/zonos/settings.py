@@ -18,7 +18,7 @@ FRAMES_PER_SECOND: Final = 44_100 / 512
 LONGEST_FRAMES: Final = 2580
 """Frames of one part of a text: 30 s, as upstream."""
 LONGEST_PHONEMES: Final = 460
-"""Of one part of a text."""
+"""The longest part of a text."""
 _POSITIONS: Final = 3072
 """Of a row: phonemes, the other conditions (up to 20), frames, and the columns of the delay."""
 

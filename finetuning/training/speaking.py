@@ -47,7 +47,7 @@ class Sentence:
 
 @dataclass(frozen=True, eq=False)
 class Spoken:
-    """What became of a sentence."""
+    """The outcome of a sentence."""
 
     audio: NDArray[np.float32]
     """Samples (n,) at 24 kHz."""

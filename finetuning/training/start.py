@@ -40,7 +40,7 @@ class Start:
     speaker_rows: Mapping[str, int]
     """The row of the codec embedding of each speaker of the data set."""
     new_speakers: Sequence[str]
-    """Those speakers that the start does not know yet."""
+    """The speakers that the start does not know yet."""
     dialects: Mapping[str, str]
     """Speakers that speak a dialect, whose tag the server sends with Auto."""
 

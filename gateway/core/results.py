@@ -50,12 +50,12 @@ class ResultKey:
 
 @dataclass(frozen=True)
 class Output:
-    """What a job made."""
+    """The result of a job."""
 
     facts: Record
     audio: bytes = b""
     suffix: str = ""
-    """Of the audio's name: `mp3`."""
+    """The ending of the audio's name: `mp3`."""
     media_type: str = ""
 
 

@@ -42,7 +42,7 @@ class SynthesisRequest:
     audio_format: AudioFormat | None = None
     """None: DEFAULT_RESPONSE_FORMAT."""
     sample_rate: int | None = None
-    """Of the file, in Hz; None: the format's or the model's own."""
+    """The rate of the file, in Hz; None: the format's or the model's own."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
     owner: str = ""

@@ -48,7 +48,7 @@ class SpeechStream:
         self.audio_format = audio_format
         self.whole = whole
         self.sample_rate = sample_rate or SPEECH_RATE
-        """Of `pcm`, in Hz."""
+        """The rate of `pcm`, in Hz."""
         self._sample_rate = sample_rate
         self.ignored = resolved.ignored
         """The options of the request that have no effect with this model."""

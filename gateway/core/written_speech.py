@@ -58,7 +58,7 @@ class WrittenSpeech:
         self.audio_format = audio_format
         self.whole = request.whole
         self.sample_rate = request.sample_rate or SPEECH_RATE
-        """Of `pcm`, in Hz."""
+        """The rate of `pcm`, in Hz."""
         self.text = ""
         """All that was written so far, as it was written."""
         self.clauses: list[str] = []

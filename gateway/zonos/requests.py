@@ -34,7 +34,7 @@ def _job_id(value: str | None) -> str | None:
 
 
 class JobBody(BaseModel):
-    """What every request has."""
+    """The fields that every request has."""
 
     model_config = ConfigDict(extra="allow", ser_json_bytes="base64")
 

@@ -70,7 +70,7 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class ConsumerOptions:
-    """How a queue is worked on."""
+    """The limits of the work on a queue."""
 
     at_once: int = 2
     """Messages in work at once."""

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from gateway.core.errors import ResultsUnavailable
 
 AWS_ERRORS: Final = (BotoCoreError, ClientError, ConnectionFailed, OSError, TimeoutError)
-"""What a call raises while AWS is away, or rejects it."""
+"""The errors of a call while AWS is away, or rejects it."""
 _CONFIG: Final = AioConfig(connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 3, "mode": "standard"})
 
 

@@ -45,7 +45,7 @@ class Sample:
     samples: Pcm
     """Mono at `SPEECH_RATE`, -1 to 1, `REFERENCE_SECONDS` long."""
     embedding: SpeakerEmbedding | None
-    """Of its speaker; None where the network for it is missing."""
+    """The embedding of its speaker; None where the network for it is missing."""
 
     @property
     def seconds(self) -> float:

@@ -64,7 +64,7 @@ class SpeechSession:
         self._open: Utterance | None = None
         """The one that is being written."""
         self._waiting: deque[Utterance] = deque()
-        """Those that are spoken or will be."""
+        """The utterances that are spoken or will be."""
         self._changed = asyncio.Event()
         self._speaking: asyncio.Task[None] | None = None
         self._closing = False

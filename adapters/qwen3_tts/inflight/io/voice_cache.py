@@ -36,7 +36,7 @@ class ClonedVoice:
     codec_state: CodecState | None = None
     """The codec's state after `codes`, from which the audio continues; None where `codes` is None."""
     shared: SharedPrompt = field(default_factory=SharedPrompt)
-    """What the prompts share, and its keys and values."""
+    """The shared beginning of the prompts, with its keys and values."""
 
     @property
     def nbytes(self) -> int:

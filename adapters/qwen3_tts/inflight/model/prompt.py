@@ -38,7 +38,7 @@ class VoicePrompt(Protocol):
 
     @property
     def shared(self) -> SharedPrompt:
-        """What all prompts of the voice share."""
+        """The beginning that all prompts of the voice share."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,13 +39,13 @@ class ReferenceRows:
     """The embeddings of a reference, each (tokens, hidden)."""
 
     text: Tensor
-    """Of its words."""
+    """The embeddings of its words."""
     codes: Tensor
-    """Of the begin mark and its frames, each the sum of 16 books."""
+    """The embeddings of the begin mark and of its frames, each the sum of 16 books."""
 
 
 class SharedPrompt:
-    """What all prompts of one voice share. Thread-safe."""
+    """The beginning that all prompts of one voice share. Thread-safe."""
 
     def __init__(self) -> None:
         self.rows: ReferenceRows | None = None
