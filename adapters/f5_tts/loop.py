@@ -12,10 +12,10 @@ from adapters.f5_tts.checkpoint import Vocoder
 from adapters.f5_tts.stepper import FlowStepper, Row
 from adapters.f5_tts.stream import Stream
 from adapters.inflight.scheduler import Scheduler
-from tritone.errors import DeadlinePassed, Overloaded, TritoneError
+from adapters.inflight.stream_loop import StreamLoop
 
 
-class FlowLoop:
+class FlowLoop(StreamLoop[Stream]):
     """Advances all requests by one step. For one thread, which alone uses the network.
 
     An error of one request ends it. An error of a batch ends all requests in it, because the state of each is unknown.
@@ -28,16 +28,13 @@ class FlowLoop:
         vocoder: Vocoder,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.faults = 0
-        """Requests that ended by an internal error."""
         self.batches = 0
         """Batches of rows so far."""
         self.steps = 0
         """Steps of all rows so far."""
-        self._scheduler = scheduler
+        super().__init__(scheduler, clock)
         self._stepper = stepper
         self._vocoder = vocoder
-        self._clock = clock
 
     def step(self) -> None:
         """Evict and admit requests, take a step of each row, and send the audio of those that are done."""
@@ -48,24 +45,6 @@ class FlowLoop:
         streams = {stream.row: stream for stream in self._scheduler.decodable_streams() if stream.row}
         for rows in self._stepper.plan(list(streams)):
             self._advance(rows, [streams[row] for row in rows])
-
-    def fail(self, stream: Stream, error: BaseException) -> None:
-        """End a request with an error, and free what it holds. One that is over stays as it is."""
-        if not stream.over:
-            self.faults += not isinstance(error, TritoneError)
-            stream.sink.fail(error)
-            self._free(stream)
-
-    def _evict(self) -> None:
-        """Remove the requests that are cancelled, have waited too long for a slot, or have passed their deadline."""
-        now = self._clock()
-        for stream in self._scheduler.open_streams():
-            if stream.sink.closed:
-                self._free(stream)
-            elif stream.slot < 0 and now >= stream.queue_deadline:
-                self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
-            elif now >= stream.deadline:
-                self.fail(stream, DeadlinePassed(f"the request timed out after {stream.audio_frames} frames of audio"))
 
     def _advance(self, rows: tuple[Row, ...], streams: list[Stream]) -> None:
         try:
@@ -115,6 +94,5 @@ class FlowLoop:
             self._free(stream)
             stream.sink.finish("stop", text_tokens=stream.text_tokens, audio_frames=stream.audio_frames)
 
-    def _free(self, stream: Stream) -> None:
-        self._scheduler.remove(stream)
+    def _release(self, stream: Stream) -> None:
         stream.row = None

@@ -59,6 +59,11 @@ class Stream:
         """True if the stream takes part in the next step."""
         return self.slot >= 0
 
+    @property
+    def progress(self) -> str:
+        """The amount of its result so far."""
+        return f"{self.audio_frames} frames of audio"
+
     def pace(self, now: float) -> float | None:
         """Return the seconds per step since the stream got its slot; None before the first step."""
         return (now - self.joined) / self.steps if self.steps else None

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 
 from adapters.inflight.chunked_prefill import plan_prefill
 from adapters.inflight.scheduler import Scheduler
+from adapters.inflight.stream_loop import StreamLoop
 from adapters.qwen2_5_omni.stepper import Drawn, TokenStepper
 from adapters.qwen2_5_omni.stream import Stream
 from adapters.qwen2_5_omni.text import TokenBytes
 from adapters.triton.response_stream import FinishReason
-from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 
-class TokenLoop:
+class TokenLoop(StreamLoop[Stream]):
     """Advances all windows by one token per `step`. For one thread, which alone uses the model.
 
     An error of one window ends it. An error of a batch ends all windows in it, because the state of each is unknown.
@@ -31,18 +31,15 @@ class TokenLoop:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`ends`: the tokens that end a text; `prefill_tokens`: prompt tokens to prefill between two steps."""
-        self.faults = 0
-        """Windows that ended by an internal error."""
         self.steps = 0
         """Steps of the running windows so far."""
         self.tokens = 0
         """Tokens of all windows so far."""
-        self._scheduler = scheduler
+        super().__init__(scheduler, clock)
         self._stepper = stepper
         self._token_bytes = token_bytes
         self._ends = ends
         self._prefill_tokens = prefill_tokens
-        self._clock = clock
 
     def step(self) -> None:
         """Evict and admit windows, prefill a part of the prompts, and draw a token for each complete one."""
@@ -52,24 +49,6 @@ class TokenLoop:
         if running := self._scheduler.decodable_streams():
             self._advance(running, lambda: self._stepper.step([stream.slot for stream in running]))
             self.steps += 1
-
-    def fail(self, stream: Stream, error: BaseException) -> None:
-        """End a window with an error, and free what it holds. One that is over stays as it is."""
-        if not stream.over:
-            self.faults += not isinstance(error, TritoneError)
-            stream.sink.fail(error)
-            self._free(stream)
-
-    def _evict(self) -> None:
-        """Remove the windows that are cancelled, have waited too long for a slot, or have passed their deadline."""
-        now = self._clock()
-        for stream in self._scheduler.open_streams():
-            if stream.sink.closed:
-                self._free(stream)
-            elif stream.slot < 0 and now >= stream.queue_deadline:
-                self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
-            elif now >= stream.deadline:
-                self.fail(stream, DeadlinePassed(f"the request timed out after {len(stream.drawn)} tokens of text"))
 
     def _admit(self) -> None:
         while stream := self._scheduler.admit_next():
@@ -126,6 +105,5 @@ class TokenLoop:
         if delta and stream.window.options.partial_text:
             stream.sink.text(delta)
 
-    def _free(self, stream: Stream) -> None:
-        if self._scheduler.remove(stream) and stream.slot >= 0:
-            self._stepper.release(stream.slot)
+    def _release(self, stream: Stream) -> None:
+        self._stepper.release(stream.slot)

@@ -96,6 +96,11 @@ class Stream:
         """True if the stream takes part in the next step."""
         return self.slot >= 0 and not self.unprefilled
 
+    @property
+    def progress(self) -> str:
+        """The amount of its result so far."""
+        return f"{len(self.drawn)} tokens of text"
+
     def pace(self, now: float) -> float | None:
         """Return the seconds per token since the stream got its slot; None before the first token."""
         return (now - self.joined) / len(self.drawn) if self.drawn else None

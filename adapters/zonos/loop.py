@@ -6,18 +6,18 @@ import time
 from collections.abc import Callable
 
 from adapters.inflight.scheduler import Scheduler
+from adapters.inflight.stream_loop import StreamLoop
 from adapters.triton.response_stream import FinishReason
 from adapters.zonos.audio import AudioThread
 from adapters.zonos.delay import DelayPattern
 from adapters.zonos.stepper import ColumnStepper
 from adapters.zonos.stream import Stream
-from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 _FIRST_PIECE, _LONGEST_PIECE = 12, 96
 """Frames of the first piece of audio, and of later ones: each is twice as long as the one before."""
 
 
-class ColumnLoop:
+class ColumnLoop(StreamLoop[Stream]):
     """Advances all streams by one column per `step`. For one thread, which alone uses the backbone.
 
     An error of one stream ends it. An error of a batch ends all streams in it, because the state of each is unknown.
@@ -30,14 +30,11 @@ class ColumnLoop:
         audio: AudioThread,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.faults = 0
-        """Streams that ended by an internal error."""
         self.steps = 0
         """Steps of the running streams so far."""
-        self._scheduler = scheduler
+        super().__init__(scheduler, clock)
         self._stepper = stepper
         self._audio = audio
-        self._clock = clock
 
     def step(self) -> None:
         """Evict and admit streams, read a prefix, and draw a column for each stream whose prefix is read."""
@@ -54,24 +51,6 @@ class ColumnLoop:
             self.steps += 1
             for stream in running:
                 self._take(stream, patterns[stream.slot])
-
-    def fail(self, stream: Stream, error: BaseException) -> None:
-        """End a stream with an error, and free what it holds. One that is over stays as it is."""
-        if not stream.over:
-            self.faults += not isinstance(error, TritoneError)
-            stream.sink.fail(error)
-            self._free(stream)
-
-    def _evict(self) -> None:
-        """Remove the streams that are cancelled, have waited too long for a slot, or have passed their deadline."""
-        now = self._clock()
-        for stream in self._scheduler.open_streams():
-            if stream.sink.closed:
-                self._free(stream)
-            elif stream.slot < 0 and now >= stream.queue_deadline:
-                self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
-            elif now >= stream.deadline:
-                self.fail(stream, DeadlinePassed(f"the request timed out after {len(stream.codes)} frames of audio"))
 
     def _admit(self) -> None:
         while stream := self._scheduler.admit_next():
@@ -121,6 +100,5 @@ class ColumnLoop:
         self._stepper.open(stream.slot, stream.parts[0].prompt)
         stream.sent, stream.prefilled = 0, False
 
-    def _free(self, stream: Stream) -> None:
-        if self._scheduler.remove(stream) and stream.slot >= 0:
-            self._stepper.release(stream.slot)
+    def _release(self, stream: Stream) -> None:
+        self._stepper.release(stream.slot)

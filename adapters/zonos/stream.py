@@ -61,6 +61,11 @@ class Stream:
         """True if the stream takes part in the next step."""
         return self.slot >= 0 and self.prefilled
 
+    @property
+    def progress(self) -> str:
+        """The amount of its result so far."""
+        return f"{len(self.codes)} frames of audio"
+
     def pace(self, now: float) -> float | None:
         """Return the seconds per frame since the stream got its slot; None before the first frame."""
         frames = len(self.codes)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adapters.inflight.chunked_prefill import plan_prefill
-from adapters.qwen3_tts.frames import FRAME_SECONDS
+from adapters.inflight.stream_loop import StreamLoop
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
@@ -20,7 +20,6 @@ from adapters.qwen3_tts.inflight.scheduling.audio_decoder import AudioDecoder
 from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
-from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 
 class _IssuedFrame(NamedTuple):
@@ -33,7 +32,7 @@ class _IssuedFrame(NamedTuple):
     """(n,) bool."""
 
 
-class FrameLoop:
+class FrameLoop(StreamLoop[Stream]):
     """Advances all streams by one frame per `step`. For one thread, which alone uses the model.
 
     On a GPU the host stays `pipeline_depth` frames behind: it issues the next frame, and reads the codes of an earlier
@@ -61,15 +60,12 @@ class FrameLoop:
         """Frames of all streams so far."""
         self.batches = 0
         """Batches so far."""
-        self.faults = 0
-        """Streams that ended by an internal error."""
-        self._scheduler = scheduler
+        super().__init__(scheduler, clock)
         self._stepper = stepper
         self._codec = codec
         self._audio = AudioDecoder(codec, chunk_schedule, clock, finish=self._finish, fail=self.fail)
         self._prefill_tokens = prefill_tokens
         self._pipeline_depth = pipeline_depth
-        self._clock = clock
         self._copy_to_host = copy_to_host
         self._issued: deque[_IssuedFrame] = deque()
 
@@ -82,31 +78,12 @@ class FrameLoop:
         self._collect(self._pipeline_depth if issued else 0)
         self._audio.step(self._scheduler.active_streams(), idle=not (prefilled or issued))
 
-    def fail(self, stream: Stream, error: BaseException) -> None:
-        """End a stream with an error, and free what it holds. A stream that is over stays as it is."""
-        if not stream.over:
-            self.faults += not isinstance(error, TritoneError)
-            stream.sink.fail(error)
-            self._free(stream)
-
     def _finish(self, stream: Stream) -> None:
         """End a stream after its last audio."""
         assert stream.reason
         tokens = stream.request.text_tokens
         stream.sink.finish(stream.reason, text_tokens=tokens, audio_frames=stream.decoded)
         self._free(stream)
-
-    def _evict(self) -> None:
-        """Remove the streams that are cancelled, have waited too long for a slot, or have passed their deadline."""
-        now = self._clock()
-        for stream in self._scheduler.open_streams():
-            if stream.sink.closed:
-                self._free(stream)
-            elif stream.slot < 0 and now >= stream.queue_deadline:
-                self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
-            elif now >= stream.deadline:
-                seconds = stream.decoded * FRAME_SECONDS
-                self.fail(stream, DeadlinePassed(f"the request timed out after {seconds:.2f} s of audio"))
 
     def _admit(self) -> None:
         while stream := self._scheduler.admit_next():
@@ -181,6 +158,5 @@ class FrameLoop:
         for stream in streams:
             self.fail(stream, error)
 
-    def _free(self, stream: Stream) -> None:
-        if self._scheduler.remove(stream) and stream.slot >= 0:
-            self._stepper.release(stream.slot)
+    def _release(self, stream: Stream) -> None:
+        self._stepper.release(stream.slot)

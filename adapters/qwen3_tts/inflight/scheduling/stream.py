@@ -92,6 +92,11 @@ class Stream:
             return -math.inf
         return self.decoded * FRAME_SECONDS - (now - self.first_audio)
 
+    @property
+    def progress(self) -> str:
+        """The amount of its result so far."""
+        return f"{self.decoded * FRAME_SECONDS:.2f} s of audio"
+
     def pace(self, now: float) -> float | None:
         """Return the seconds per frame since the stream got its slot; None before the first frame."""
         return (now - self.joined) / self.tokens if self.tokens else None
