@@ -57,6 +57,8 @@ class VoiceObject(BaseModel):
 
     id: str
     name: str
+    language: str | None = None
+    """The ISO 639-1 code; absent for a voice of any language."""
 
 
 class VoiceList(BaseModel):

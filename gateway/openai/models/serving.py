@@ -48,15 +48,19 @@ def voice_list(served: ServedModels, model: str | None, registered: Sequence[Voi
         known = (each.description for each in served.of_kind("speech"))
         descriptions = [description for description in known if isinstance(description, SpeechDescription)]
     # Models of one family share their voices.
-    voices = {voice.id: _name(voice) for description in descriptions for voice in description.voices}
-    voices.update({voice.id: voice.name for voice in registered})
+    voices = {voice.id: _object(voice) for description in descriptions for voice in description.voices}
+    voices.update(
+        {voice.id: VoiceObject(id=voice.id, name=voice.name, language=voice.language or None) for voice in registered}
+    )
     return VoiceList(
-        voices=[VoiceObject(id=id_, name=name) for id_, name in voices.items()],
+        voices=list(voices.values()),
         data=[VoiceResource.of(voice) for voice in registered],
     )
 
 
-def _name(voice: ModelVoice) -> str:
-    """Return the name of a voice with its language: the same name may be a voice in several."""
+def _object(voice: ModelVoice) -> VoiceObject:
+    """Return a voice, its name with its language: the same name may be a voice in several."""
     language = languages.NAMES.get(voice.language)
-    return f"{voice.name} ({language.title()})" if language else voice.name
+    if language is None:
+        return VoiceObject(id=voice.id, name=voice.name)
+    return VoiceObject(id=voice.id, name=f"{voice.name} ({language.title()})", language=voice.language)

@@ -79,7 +79,7 @@ async def test_the_speech_models_are_listed_for_open_webui(gateway: Gateway) -> 
 async def test_the_models_own_voices_are_listed_for_open_webui(gateway: Gateway, query: str) -> None:
     answer = await gateway.http.get(f"/v1/audio/voices{query}")
     voices = answer.json()["voices"]
-    assert voices[0] == {"id": "af_heart", "name": "Heart (English)"}
+    assert voices[0] == {"id": "af_heart", "name": "Heart (English)", "language": "en"}
     assert [voice["id"] for voice in voices] == ["af_heart", "af_kore", "af_bella", "bf_emma"]
 
 
@@ -89,8 +89,9 @@ async def test_voices_of_one_name_differ_by_their_language(
     voices = Voice("am_santa", "Santa", "en"), Voice("em_santa", "Santa", "es"), Voice("vivian", "Vivian")
     kokoro.description = replace(kokoro.description, voices=voices)
     await gateway.follow(triton)
-    names = [voice["name"] for voice in (await gateway.http.get("/v1/audio/voices")).json()["voices"]]
-    assert names == ["Santa (English)", "Santa (Spanish)", "Vivian"]
+    listed = (await gateway.http.get("/v1/audio/voices")).json()["voices"]
+    assert [voice["name"] for voice in listed] == ["Santa (English)", "Santa (Spanish)", "Vivian"]
+    assert [voice.get("language") for voice in listed] == ["en", "es", None]
 
 
 async def test_voices_of_a_transcription_model_are_a_404(gateway: Gateway) -> None:

@@ -138,7 +138,7 @@ async def test_a_voice_is_listed_read_previewed_and_deleted(
         (found,) = listed["data"]
         assert found == (await client.get(f"/v1/audio/voices/{voice.id}")).json()
         assert found["id"] == voice.id
-        assert {"id": voice.id, "name": "Anna"} in listed["voices"]
+        assert {"id": voice.id, "name": "Anna", "language": "en"} in listed["voices"]
         of_clone = (await client.get("/v1/audio/voices", params={"model": CLONE})).json()
         assert [each["id"] for each in of_clone["voices"]] == [voice.id]
         of_other = (await client.get("/v1/audio/voices", params={"model": "qwen3-tts-0.6b"})).json()
