@@ -1,36 +1,24 @@
-"""One client's session: its events, and the turns that are being transcribed."""
+"""One client's transcription session: its events, and its configuration."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, Final
+from typing import Any
 
-from gateway.core.errors import ServiceError
 from gateway.core.window_client import WindowClient
-from gateway.core.workers import run_in
-from gateway.errors import BadRequest, http_error
+from gateway.errors import BadRequest
 from gateway.openai.realtime import beta
-from gateway.openai.realtime.audio import FIELD, LiveDecoder
-from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
-from gateway.openai.realtime.protocol import MESSAGE_BYTES, Event, error_event, event, new_id
+from gateway.openai.realtime.audio import FIELD
+from gateway.openai.realtime.input_audio import LARGE, InputAudio, session_error
+from gateway.openai.realtime.items import Send, TranscriptionItems
+from gateway.openai.realtime.protocol import MESSAGE_BYTES, error_event, event
 from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig, TranscriptionSettings
-from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
-from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
 from gateway.untrusted_json import MalformedJson, parse_object
-from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput
-from tritone.windowing import Samples, SpeechDetector
-
-TURNS: Final = 4
-"""Turns of one session that are transcribed at once; a client that sends faster waits."""
-
-_LARGE: Final = 2**16
-"""Events of so many bytes are parsed in a worker thread."""
-_FIELD_NAMES: Final[Mapping[str, str]] = {}
-"""An event has no field `file`: its audio is called `audio`, as in the contract."""
+from tritone.windowing import SpeechDetector
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +29,7 @@ class RealtimeSession:
     def __init__(
         self,
         config: SessionConfig,
-        send: Callable[[Event], Awaitable[None]],
+        send: Send,
         client_of: Callable[[TranscriptionSettings, bool], WindowClient],
         new_detector: Callable[[], SpeechDetector],
         *,
@@ -49,32 +37,27 @@ class RealtimeSession:
         threads: Executor,
         beta_events: bool = False,
     ) -> None:
-        """`client_of` returns the client for such settings, with log probabilities or not, and raises `ModelNotFound`.
-
-        `beta_events`: the client expects the events of the API's beta.
-        `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
-        `threads`: those that decode the client's audio and find the turns in it.
-        """
+        """Parameters as those of `InputAudio`. `beta_events`: the client expects the events of the API's beta."""
         self._config = config
-        self._threads = threads
         self._send = send
         self._client_of = client_of
-        self._new_detector = new_detector
-        self._partial_interval = partial_interval
-        self._detector = TurnDetector(new_detector())
-        self._detector.detection = config.input.turn_detection
-        self._decoder = LiveDecoder(config.input.format.type)
-        self._item: str | None = None
-        self._turn: TurnTranscriber | None = None
-        self._following: asyncio.Task[None] | None = None
-        self._committed_turn = CommittedTurn(new_detector())
-        """The speech since the last commit, in a session without turn detection."""
-        self._finishing: set[asyncio.Task[None]] = set()
-        self._last_item: str | None = None
-        self._before_last_item: str | None = None
-        self._beta = beta_events
-        self.seconds = 0.0
+        self._items = TranscriptionItems(send)
+        self._items.beta = beta_events
+        self._audio = InputAudio(
+            config.input,
+            send,
+            self._items,
+            client_of,
+            new_detector,
+            logprobs=LOGPROBS in config.include,
+            partial_interval=partial_interval,
+            threads=threads,
+        )
+
+    @property
+    def seconds(self) -> float:
         """Seconds of audio received."""
+        return self._audio.seconds
 
     @property
     def model(self) -> str:
@@ -90,7 +73,7 @@ class RealtimeSession:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
         id_ = None
         try:
-            if len(message) < _LARGE:
+            if len(message) < LARGE:
                 given = parse_object(message, max_bytes=MESSAGE_BYTES)
             else:
                 given = await asyncio.to_thread(parse_object, message, max_bytes=MESSAGE_BYTES)
@@ -100,28 +83,23 @@ class RealtimeSession:
         except MalformedJson as error:
             await self._send(error_event(BadRequest(f"the event: {error}"), id_))
         except Exception as error:
-            await self._send(error_event(http_error(error, _FIELD_NAMES), id_))
+            await self._send(error_event(session_error(error), id_))
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
-        tasks = [task for task in (self._following, *self._finishing) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._audio.close()
 
     async def _act(self, given: dict[str, Any]) -> None:
         match given.get("type"):
             case "session.update" | beta.UPDATE as type_:
-                self._beta |= type_ == beta.UPDATE
+                self._items.beta |= type_ == beta.UPDATE
                 await self._update(beta.nested(given.get("session")))
             case "input_audio_buffer.append":
-                await self._append(given)
+                await self._audio.append(given.pop(FIELD, None))
             case "input_audio_buffer.commit":
-                await self._commit()
+                await self._audio.commit()
             case "input_audio_buffer.clear":
-                self._detector.clear()
-                await self._forget()
-                await self._send(event("input_audio_buffer.cleared"))
+                await self._audio.clear()
             case other:
                 raise InvalidInput("type", f"{str(other)[:100]!r} is no event of a transcription session")
 
@@ -129,12 +107,7 @@ class RealtimeSession:
         config, warnings = self._config.updated(changes)
         if config.input.transcription:
             self._client_of(config.input.transcription, False)
-        if config.input.format.type != self._config.input.format.type:
-            self._decoder = LiveDecoder(config.input.format.type)
-        if self._detector.detection is None and config.input.turn_detection:
-            self._detector.clear()  # no turns were detected in it
-            await self._forget()
-        self._detector.detection = config.input.turn_detection
+        await self._audio.configure(config.input, logprobs=LOGPROBS in config.include)
         self._config = config
         for warning in warnings:
             logger.info("%s: %s", config.id, warning)
@@ -142,121 +115,7 @@ class RealtimeSession:
 
     async def _send_config(self, change: str, warnings: list[str]) -> None:
         fields = {"warnings": warnings} if warnings else {}
-        if self._beta:
+        if self._items.beta:
             await self._send(event(f"transcription_session.{change}", session=beta.flat(self._config), **fields))
         else:
             await self._send(event(f"session.{change}", session=self._config.model_dump(), **fields))
-
-    async def _append(self, given: dict[str, Any]) -> None:
-        audio = given.pop(FIELD, None)
-        if isinstance(audio, str) and len(audio) >= _LARGE:
-            blocks = await run_in(self._threads, self._decoder.blocks, audio)
-        else:
-            blocks = self._decoder.blocks(audio)
-        del audio  # it may be large, and the blocks take long
-        for block in blocks:
-            for turn in await run_in(self._threads, self._feed, block):
-                match turn:
-                    case TurnStarted():
-                        await self._start(turn)
-                    case TurnEnded():
-                        await self._end(turn, detected=True)
-            if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
-                self._follow_turn(new_id("item"), self._committed_turn)
-
-    def _feed(self, block: bytes) -> list[TurnStarted | TurnEnded]:
-        """Decode audio and detect turns in it. Runs in a worker thread."""
-        samples = self._decoder.decode(block)
-        self.seconds += len(samples) / LISTEN_RATE
-        if self._detector.detection is None and self._config.input.transcription:
-            self._committed_turn.feed(samples)
-        return list(self._detector.feed(samples))
-
-    async def _commit(self) -> None:
-        """End the turn here; if the last turn has just ended, confirm that one again, as clients commit it too."""
-        if self._last_item and not self._detector.has_turn:
-            await self._send_committed(self._last_item, self._before_last_item)
-        else:
-            await self._end(self._detector.commit(), detected=False)
-
-    async def _start(self, started: TurnStarted) -> None:
-        """Give a new turn its id, and transcribe it as it grows."""
-        self._item = new_id("item")
-        await self._send(
-            event("input_audio_buffer.speech_started", audio_start_ms=started.start_ms, item_id=self._item)
-        )
-        self._follow_turn(self._item, DetectedTurn(self._detector))
-
-    def _follow_turn(self, item_id: str, growing: GrowingTurn) -> None:
-        """Transcribe the turn as it grows."""
-        self._item = item_id
-        self._turn = self._new_turn(item_id)
-        if self._turn:
-            self._following = asyncio.create_task(self._follow(self._turn, growing))
-
-    async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
-        """Make an item of a turn that is over, and transcribe it."""
-        item_id = self._item or new_id("item")
-        turn = self._turn or self._new_turn(item_id)
-        await self._forget()
-        if detected:
-            await self._send(event("input_audio_buffer.speech_stopped", audio_end_ms=ended.end_ms, item_id=item_id))
-        self._before_last_item, self._last_item = self._last_item, item_id
-        await self._send_committed(item_id, self._before_last_item)
-        item = {
-            "id": item_id,
-            "object": "realtime.item",
-            "type": "message",
-            "status": "completed",
-            "role": "user",
-            "content": [{"type": "input_audio", "transcript": None}],
-        }
-        for change in ("created",) if self._beta else ("added", "done"):
-            await self._send(event(f"conversation.item.{change}", previous_item_id=self._before_last_item, item=item))
-        if turn:
-            while len(self._finishing) >= TURNS:
-                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._finish(turn, ended.samples, None if detected else self._new_detector()))
-            self._finishing.add(task)
-            task.add_done_callback(self._finishing.discard)
-
-    async def _send_committed(self, item_id: str, previous: str | None) -> None:
-        await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))
-
-    def _new_turn(self, item_id: str) -> TurnTranscriber | None:
-        """Return the transcriber of a turn; None if turns are not transcribed."""
-        settings = self._config.input.transcription
-        if settings is None:
-            return None
-        client = self._client_of(settings, LOGPROBS in self._config.include)
-        return TurnTranscriber(item_id, client, self._send, self._partial_interval)
-
-    async def _forget(self) -> None:
-        """Stop the partial transcription of the open turn; what follows belongs to another."""
-        self._item = self._turn = None
-        self._committed_turn = CommittedTurn(self._new_detector())
-        if self._following:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
-            self._following = None
-
-    async def _follow(self, turn: TurnTranscriber, growing: GrowingTurn) -> None:
-        try:
-            await turn.follow(growing)
-        except (ServiceError, InvalidInput) as error:
-            # If the whole turn fails too, the client gets that error.
-            logger.warning("partial transcription failed: %s", error)
-
-    async def _finish(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
-        try:
-            await turn.finish(samples, detect)
-        except Exception as caught:
-            error = http_error(caught, _FIELD_NAMES)
-            await self._send(
-                event(
-                    "conversation.item.input_audio_transcription.failed",
-                    item_id=turn.item_id,
-                    content_index=0,
-                    error=error.body()["error"],
-                )
-            )

@@ -1,0 +1,219 @@
+"""The input audio buffer of a session: its turns, and their text while they grow and at their end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Final
+
+from gateway.core.errors import ServiceError
+from gateway.core.window_client import WindowClient
+from gateway.core.workers import run_in
+from gateway.errors import HttpError, http_error
+from gateway.openai.realtime.audio import LiveDecoder
+from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
+from gateway.openai.realtime.items import Items, Send
+from gateway.openai.realtime.protocol import event, new_id
+from gateway.openai.realtime.session_config import AudioInput, TranscriptionSettings
+from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
+from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
+from tritone.contract import LISTEN_RATE
+from tritone.errors import InvalidInput
+from tritone.windowing import Samples, SpeechDetector
+
+TURNS: Final = 4
+"""Turns of one session that are transcribed at once; a client that sends faster waits."""
+
+LARGE: Final = 2**16
+"""Events of so many bytes are read in a worker thread."""
+
+logger = logging.getLogger(__name__)
+
+
+class InputAudio:
+    """The audio that one client sends. `close` it when the client has disconnected.
+
+    All that happens in it is sent as events; a session that acts on them looks at what passes through its `send`.
+    """
+
+    def __init__(
+        self,
+        settings: AudioInput,
+        send: Send,
+        items: Items,
+        client_of: Callable[[TranscriptionSettings, bool], WindowClient],
+        new_detector: Callable[[], SpeechDetector],
+        *,
+        logprobs: bool,
+        partial_interval: float,
+        threads: Executor,
+    ) -> None:
+        """`client_of` returns the client for such settings, with log probabilities or not, and raises `ModelNotFound`.
+
+        `items`: where the turns go.
+        `logprobs`: whether texts come with the log probabilities of their tokens.
+        `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
+        `threads`: those that decode the client's audio and find the turns in it.
+        """
+        self._settings = settings
+        self._logprobs = logprobs
+        self._send = send
+        self._items = items
+        self._client_of = client_of
+        self._new_detector = new_detector
+        self._partial_interval = partial_interval
+        self._threads = threads
+        self._detector = TurnDetector(new_detector())
+        self._detector.detection = settings.turn_detection
+        self._decoder = LiveDecoder(settings.format.type)
+        self._item: str | None = None
+        self._turn: TurnTranscriber | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._committed_turn = CommittedTurn(new_detector())
+        """The speech since the last commit, in a session without turn detection."""
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._last_commit: tuple[str, str | None] | None = None
+        """The last turn's item, and the item before it."""
+        self.seconds = 0.0
+        """Seconds of audio received."""
+
+    async def configure(self, settings: AudioInput, *, logprobs: bool) -> None:
+        """Use other settings from here on; the open turn keeps its transcription's."""
+        if settings.format.type != self._settings.format.type:
+            self._decoder = LiveDecoder(settings.format.type)
+        if self._detector.detection is None and settings.turn_detection:
+            self._detector.clear()  # no turns were detected in it
+            await self._forget()
+        self._detector.detection = settings.turn_detection
+        self._settings = settings
+        self._logprobs = logprobs
+
+    async def append(self, audio: Any) -> None:
+        """Add audio in base64, and send the events of the turns in it. Raises `InvalidInput`."""
+        if isinstance(audio, str) and len(audio) >= LARGE:
+            blocks = await run_in(self._threads, self._decoder.blocks, audio)
+        else:
+            blocks = self._decoder.blocks(audio)
+        del audio  # it may be large, and the blocks take long
+        for block in blocks:
+            for turn in await run_in(self._threads, self._feed, block):
+                match turn:
+                    case TurnStarted():
+                        await self._start(turn)
+                    case TurnEnded():
+                        await self._end(turn, detected=True)
+            if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
+                self._follow_turn(new_id("item"), self._committed_turn)
+
+    async def commit(self) -> None:
+        """End the turn here; if the last turn has just ended, confirm that one again, as clients commit it too.
+
+        Raises `BadRequest` if there is no turn.
+        """
+        if self._last_commit and not self._detector.has_turn:
+            await self._send_committed(*self._last_commit)
+        else:
+            await self._end(self._detector.commit(), detected=False)
+
+    async def clear(self) -> None:
+        """Discard the audio that is in no item."""
+        self._detector.clear()
+        await self._forget()
+        await self._send(event("input_audio_buffer.cleared"))
+
+    async def close(self) -> None:
+        """Cancel the transcription of every turn."""
+        tasks = [task for task in (self._following, *self._finishing) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _feed(self, block: bytes) -> list[TurnStarted | TurnEnded]:
+        """Decode audio and detect turns in it. Runs in a worker thread."""
+        samples = self._decoder.decode(block)
+        self.seconds += len(samples) / LISTEN_RATE
+        if self._detector.detection is None and self._settings.transcription:
+            self._committed_turn.feed(samples)
+        return list(self._detector.feed(samples))
+
+    async def _start(self, started: TurnStarted) -> None:
+        """Give a new turn its id, and transcribe it as it grows."""
+        self._item = new_id("item")
+        await self._send(
+            event("input_audio_buffer.speech_started", audio_start_ms=started.start_ms, item_id=self._item)
+        )
+        self._follow_turn(self._item, DetectedTurn(self._detector))
+
+    def _follow_turn(self, item_id: str, growing: GrowingTurn) -> None:
+        """Transcribe the turn as it grows."""
+        self._item = item_id
+        self._turn = self._new_turn(item_id)
+        if self._turn:
+            self._following = asyncio.create_task(self._follow(self._turn, growing))
+
+    async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
+        """Make an item of a turn that is over, and transcribe it."""
+        item_id = self._item or new_id("item")
+        turn = self._turn or self._new_turn(item_id)
+        await self._forget()
+        if detected:
+            await self._send(event("input_audio_buffer.speech_stopped", audio_end_ms=ended.end_ms, item_id=item_id))
+        self._last_commit = item_id, self._items.last
+        await self._send_committed(*self._last_commit)
+        await self._items.add(item_id, ended.samples)
+        if turn:
+            while len(self._finishing) >= TURNS:
+                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+            task = asyncio.create_task(self._finish(turn, ended.samples, None if detected else self._new_detector()))
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
+
+    async def _send_committed(self, item_id: str, previous: str | None) -> None:
+        await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))
+
+    def _new_turn(self, item_id: str) -> TurnTranscriber | None:
+        """Return the transcriber of a turn; None if turns are not transcribed."""
+        settings = self._settings.transcription
+        if settings is None:
+            return None
+        client = self._client_of(settings, self._logprobs)
+        return TurnTranscriber(item_id, client, self._send, self._partial_interval)
+
+    async def _forget(self) -> None:
+        """Stop the partial transcription of the open turn; what follows belongs to another."""
+        self._item = self._turn = None
+        self._committed_turn = CommittedTurn(self._new_detector())
+        if self._following:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+            self._following = None
+
+    async def _follow(self, turn: TurnTranscriber, growing: GrowingTurn) -> None:
+        try:
+            await turn.follow(growing)
+        except (ServiceError, InvalidInput) as error:
+            # If the whole turn fails too, the client gets that error.
+            logger.warning("partial transcription failed: %s", error)
+
+    async def _finish(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
+        try:
+            await turn.finish(samples, detect)
+        except Exception as caught:
+            await self._send(
+                event(
+                    "conversation.item.input_audio_transcription.failed",
+                    item_id=turn.item_id,
+                    content_index=0,
+                    error=session_error(caught).body()["error"],
+                )
+            )
+
+
+def session_error(error: Exception) -> HttpError:
+    """Return what a client of a session is told of an error.
+
+    An event has no field `file`, which HTTP requests have: its audio is called `audio`, as in the contract.
+    """
+    return http_error(error, {})
