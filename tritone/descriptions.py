@@ -10,6 +10,8 @@ from typing import Any, Final
 
 WINDOW_SECONDS: Final = 30
 """The longest audio of one transcription request, for a model whose description names no other."""
+AUDIO_TOKEN_RATE: Final = 50
+"""Positions of the audio a second, for a model whose description names no other number: those of Whisper's encoder."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class TranscriptionDescription:
     """The request options that the model supports; it rejects a request that sets another."""
     window_seconds: int = WINDOW_SECONDS
     """The longest audio of one request."""
+    audio_token_rate: int = AUDIO_TOKEN_RATE
+    """The model's positions for a second of audio, which count as tokens in a request's usage."""
 
     def to_json(self) -> str:
         """Return the text of the `description` tensor."""
@@ -88,4 +92,5 @@ class TranscriptionDescription:
             tasks=tuple(data["tasks"]),
             options=tuple(data["options"]),
             window_seconds=data.get("window_seconds", WINDOW_SECONDS),
+            audio_token_rate=data.get("audio_token_rate", AUDIO_TOKEN_RATE),
         )

@@ -56,7 +56,9 @@ def load_engine(
         if place.type == "cuda":
             torch.cuda.empty_cache()  # joining and packing matrices left free blocks, which other models may need
             torch.cuda.synchronize()  # the threads of the engine have streams of their own
-    description = TranscriptionDescription(LANGUAGES, ("transcribe",), options, settings.window_seconds)
+    description = TranscriptionDescription(
+        LANGUAGES, ("transcribe",), options, settings.window_seconds, audio_token_rate=prompts.audio_tokens(LISTEN_RATE)
+    )
     return OmniEngine(description, prompts, stepper, settings, device=place)
 
 

@@ -146,6 +146,8 @@ async def transcribe(
     await services.detectors.load()
     audio = AudioFile(file, LISTEN_RATE, services.settings.max_audio_seconds, "audio")
     result = TranscriptionResult("translate" if request.options.task == "translate" else "transcribe")
+    if isinstance(model.description, TranscriptionDescription):
+        result.audio_token_rate = model.description.audio_token_rate
     speakers = await _speakers(services, request)
     client = WindowClient(
         services.triton,

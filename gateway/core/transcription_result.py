@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tritone import languages
+from tritone.descriptions import AUDIO_TOKEN_RATE
 from tritone.transcribe_windows import WindowTranscript, next_prompt
 from tritone.transcript import Segment
 
@@ -21,6 +22,8 @@ class TranscriptionResult:
     windows: list[WindowTranscript] = field(default_factory=list)
     seconds: float = 0.0
     """The recording's length; complete after the last window."""
+    audio_token_rate: int = AUDIO_TOKEN_RATE
+    """The model's positions for a second of audio."""
 
     @property
     def segments(self) -> Iterator[Segment]:

@@ -130,12 +130,32 @@ class AudioDelta(BaseModel):
         return cls(audio=base64.b64encode(encoded).decode("ascii"))
 
 
-class Usage(BaseModel):
-    """Tokens of the text, and frames of the audio in the model's own unit."""
+class TokenKinds(BaseModel):
+    """Tokens by what they stand for."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    total_tokens: int = 0
+    text_tokens: int
+    audio_tokens: int
+
+
+class Usage(BaseModel):
+    """Tokens of the text, and frames of the audio, in the model's own units; a recording to clone is not counted."""
+
+    input_tokens: int
+    input_token_details: TokenKinds
+    output_tokens: int
+    output_token_details: TokenKinds
+    total_tokens: int
+
+    @classmethod
+    def of(cls, text: int, audio: int) -> Usage:
+        """Return the usage of a text of `text` tokens, spoken in `audio` frames."""
+        return cls(
+            input_tokens=text,
+            input_token_details=TokenKinds(text_tokens=text, audio_tokens=0),
+            output_tokens=audio,
+            output_token_details=TokenKinds(text_tokens=0, audio_tokens=audio),
+            total_tokens=text + audio,
+        )
 
 
 class AudioDone(BaseModel):

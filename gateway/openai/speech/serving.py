@@ -85,8 +85,4 @@ async def _events(stream: AnySpeech) -> AsyncGenerator[BaseModel]:
 
 def usage_of(stream: AnySpeech) -> Usage:
     """Return the usage of a stream that was read to its end."""
-    return Usage(
-        input_tokens=stream.text_tokens,
-        output_tokens=stream.audio_frames,
-        total_tokens=stream.text_tokens + stream.audio_frames,
-    )
+    return Usage.of(stream.text_tokens, stream.audio_frames)

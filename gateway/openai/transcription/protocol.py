@@ -25,7 +25,7 @@ class InputTokens(BaseModel):
 
 
 class TokenUsage(BaseModel):
-    """Usage by tokens: of audio in, of text out."""
+    """Usage by tokens: the model's positions for the audio, and the tokens of the text; a prompt is not counted."""
 
     type: Literal["tokens"] = "tokens"
     input_tokens: int
@@ -58,7 +58,8 @@ class TranscriptionJson(BaseModel):
     languages: list[Language]
     """The languages that were spoken, in order."""
     logprobs: list[Logprob] | None = None
-    usage: DurationUsage
+    usage: DurationUsage | TokenUsage
+    """In tokens for a name of OpenAI's that begins with `gpt-`, as there."""
 
 
 class VerboseSegment(BaseModel):
@@ -121,7 +122,8 @@ class TranscriptionDiarized(BaseModel):
     """The recording's length in seconds."""
     text: str
     segments: list[DiarizedSegment]
-    usage: DurationUsage
+    usage: DurationUsage | TokenUsage
+    """In tokens for a name of OpenAI's that begins with `gpt-`, as there."""
 
 
 class TextDelta(BaseModel):

@@ -105,6 +105,11 @@ class RecordingForm(BaseModel):
         """Whether the response has log probabilities, if the model has them."""
         return False
 
+    @property
+    def usage_in_tokens(self) -> bool:
+        """Whether OpenAI counts this model's usage in tokens, and not in seconds."""
+        return self.model is not None and self.model.startswith("gpt-")
+
     @abstractmethod
     def request(self) -> TranscriptionRequest:
         """Return the request of the use case."""

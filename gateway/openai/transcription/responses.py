@@ -41,15 +41,16 @@ async def whole_response(
     *,
     granularities: Collection[Granularity],
     with_logprobs: bool = False,
+    usage_in_tokens: bool = False,
 ) -> Response:
     """Return the whole result in one piece."""
     match response_format:
         case "json":
-            content = _dumped(json_result(result, with_logprobs=with_logprobs))
+            content = _dumped(json_result(result, with_logprobs=with_logprobs, usage_in_tokens=usage_in_tokens))
         case "verbose_json":
             content = _dumped(verbose_json(result, granularities))
         case "diarized_json":
-            content = _dumped(diarized_json(result))
+            content = _dumped(diarized_json(result, usage_in_tokens=usage_in_tokens))
         case "text":
             content = f"{result.text}\n"
         # The cues of an hour take most of a second.

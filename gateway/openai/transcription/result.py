@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final
 
 from gateway.core.diarization import SpeakerSegment
 from gateway.core.transcription_result import TranscriptionResult
@@ -25,27 +24,26 @@ from gateway.openai.transcription.protocol import (
 from gateway.openai.transcription.requests import Granularity
 from tritone.transcript import Segment
 
-_ENCODER_RATE: Final = 50
-"""Audio tokens a second: the positions of Whisper's encoder."""
 
-
-def json_result(result: TranscriptionResult, *, with_logprobs: bool) -> TranscriptionJson:
+def json_result(
+    result: TranscriptionResult, *, with_logprobs: bool = False, usage_in_tokens: bool = False
+) -> TranscriptionJson:
     """Return `response_format` json."""
     return TranscriptionJson(
         text=result.text,
         languages=languages(result),
         logprobs=logprobs(result.segments) if with_logprobs else None,
-        usage=_duration_usage(result),
+        usage=_token_usage(result) if usage_in_tokens else _duration_usage(result),
     )
 
 
-def diarized_json(result: TranscriptionResult) -> TranscriptionDiarized:
+def diarized_json(result: TranscriptionResult, *, usage_in_tokens: bool = False) -> TranscriptionDiarized:
     """Return `response_format` diarized_json; the segments must have speakers."""
     return TranscriptionDiarized(
         duration=round(result.seconds, 3),
         text=result.text,
         segments=[diarized_segment(segment, index) for index, segment in enumerate(result.segments)],
-        usage=_duration_usage(result),
+        usage=_token_usage(result) if usage_in_tokens else _duration_usage(result),
     )
 
 
@@ -98,7 +96,7 @@ def logprobs(segments: Iterable[Segment]) -> list[Logprob]:
 
 def _token_usage(result: TranscriptionResult) -> TokenUsage:
     """Return the tokens of the audio that the model got, and of the text that it made."""
-    audio = math.ceil(sum(window.seconds for window in result.windows) * _ENCODER_RATE)
+    audio = math.ceil(sum(window.seconds for window in result.windows) * result.audio_token_rate)
     text = sum(len(segment.tokens) for segment in result.segments)
     return TokenUsage(
         input_tokens=audio,

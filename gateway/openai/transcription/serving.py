@@ -36,6 +36,7 @@ async def respond(
         headers,
         granularities=form.granularities,
         with_logprobs=with_logprobs,
+        usage_in_tokens=form.usage_in_tokens,
     )
 
 

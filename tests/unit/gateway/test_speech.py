@@ -78,7 +78,13 @@ async def test_sse_events_carry_the_file_and_end_with_the_usage(gateway: Gateway
     assert audio == np.concatenate(kokoro.chunks).tobytes()
     assert events[-1] == {
         "type": "speech.audio.done",
-        "usage": {"input_tokens": 7, "output_tokens": 30, "total_tokens": 37},
+        "usage": {
+            "input_tokens": 7,
+            "input_token_details": {"text_tokens": 7, "audio_tokens": 0},
+            "output_tokens": 30,
+            "output_token_details": {"text_tokens": 0, "audio_tokens": 30},
+            "total_tokens": 37,
+        },
         "finish_reason": "length",
     }
 

@@ -102,7 +102,9 @@ def test_speech_description_survives_json(options: tuple[str, ...]) -> None:
 
 
 def test_transcription_description_survives_json() -> None:
-    description = TranscriptionDescription(("en", "de"), ("transcribe",), ("language", "prompt"), window_seconds=60)
+    description = TranscriptionDescription(
+        ("en", "de"), ("transcribe",), ("language", "prompt"), window_seconds=60, audio_token_rate=25
+    )
     assert TranscriptionDescription.from_json(description.to_json()) == description
 
 

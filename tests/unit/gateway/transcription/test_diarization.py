@@ -91,7 +91,7 @@ async def test_two_people_become_two_speakers(gateway: Gateway, people: TwoPeopl
     ]
     assert [s.start for s in answer.segments] == pytest.approx([0.0, 3.0, 5.5, 8.5], abs=0.1)
     assert answer.usage is not None
-    assert answer.usage.type == "duration"
+    assert answer.usage.type == "tokens"
     assert people.calls[0].parameters["word_timestamps"]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from tests.fake_triton import FakeTriton, Status
 from tests.unit.gateway.conftest import FAR, Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper, segment
+from tritone.contract import LISTEN_RATE
 from tritone.transcript import Transcript
 
 SHORT = encoded(parts(1), "flac", "flac")
@@ -42,6 +45,24 @@ async def test_json_has_text_and_usage(gateway: Gateway) -> None:
     assert answer.text == "part 0"
     assert answer.usage is not None
     assert answer.usage.to_dict() == {"type": "duration", "seconds": 26}
+
+
+async def test_usage_of_a_gpt_model_is_in_tokens_of_audio_and_text(
+    gateway: Gateway, triton: FakeTriton, whisper: FakeWhisper
+) -> None:
+    whisper.description = replace(whisper.description, audio_token_rate=25)
+    await gateway.follow(triton)
+    answer = await gateway.openai.audio.transcriptions.create(model="gpt-4o-transcribe", file=FILE)
+    (call,) = whisper.calls.values()
+    audio = math.ceil(call.inputs["audio"].size / LISTEN_RATE * 25)
+    assert answer.usage is not None
+    assert answer.usage.to_dict() == {
+        "type": "tokens",
+        "input_tokens": audio,
+        "input_token_details": {"audio_tokens": audio, "text_tokens": 0},
+        "output_tokens": 3,
+        "total_tokens": audio + 3,
+    }
 
 
 async def test_verbose_json_has_segments_with_every_field(gateway: Gateway) -> None:
