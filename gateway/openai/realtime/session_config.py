@@ -1,8 +1,8 @@
-"""The configuration of a Realtime transcription session, and its changes by the client."""
+"""The configuration of a Realtime session of either type, and its changes by the client."""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -45,7 +45,7 @@ _WITHOUT_EFFECT: Final = frozenset(
 _OBJECTS: Final = ("audio", "audio.input", "audio.input.format")
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
     """Settings in which null means the default, unless null is a value of its own."""
 
     model_config = ConfigDict(extra="forbid")
@@ -67,14 +67,14 @@ def _nullable(field: Any) -> bool:
     return type(None) in getattr(field.annotation, "__args__", ())
 
 
-class InputFormat(_Settings):
+class InputFormat(Settings):
     """The encoding of the client's audio: PCM of 16 bits, little-endian, at 24 kHz, or G.711 at 8 kHz; mono."""
 
     type: Encoding = "audio/pcm"
     rate: Literal[24000] | None = None
 
 
-class TranscriptionSettings(_Settings):
+class TranscriptionSettings(Settings):
     """The model that transcribes the turns, and its options."""
 
     model: str
@@ -121,7 +121,7 @@ class TranscriptionSettings(_Settings):
         return script_of(s2t=self.s2t, t2s=self.t2s)
 
 
-class TurnDetection(_Settings):
+class TurnDetection(Settings):
     """The detection of a turn's begin and end."""
 
     type: Literal["server_vad", "semantic_vad"] = "server_vad"
@@ -143,7 +143,7 @@ class TurnDetection(_Settings):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-class AudioInput(_Settings):
+class AudioInput(Settings):
     """The settings of the client's audio."""
 
     format: InputFormat = InputFormat()
@@ -154,18 +154,20 @@ class AudioInput(_Settings):
     noise_reduction: None = None
 
 
-class Audio(_Settings):
+class Audio(Settings):
     """The settings of audio; a transcription session has no output."""
 
     input: AudioInput
 
 
-class SessionConfig(_Settings):
-    """The configuration of a session; `updated` returns a changed one."""
+class RealtimeConfig(Settings):
+    """The configuration of a session of any type; `updated` returns a changed one."""
 
-    type: Literal["transcription"] = "transcription"
+    without_effect: ClassVar[frozenset[str]] = _WITHOUT_EFFECT
+
+    type: str
     id: str
-    object: Literal["realtime.transcription_session"] = "realtime.transcription_session"
+    object: str
     expires_at: int
     """Unix time."""
     audio: Audio
@@ -174,36 +176,28 @@ class SessionConfig(_Settings):
     _detection_chosen: bool = PrivateAttr(default=False)
     """Whether the client has set `turn_detection`; else the model decides."""
 
-    @classmethod
-    def new(cls, id_: str, expires_at: int, model: str) -> SessionConfig:
-        """Return the configuration of a session before the client changes it."""
-        settings = TranscriptionSettings(model=model)
-        audio = Audio(input=AudioInput(transcription=settings, turn_detection=_default_detection(settings)))
-        return cls(id=id_, expires_at=expires_at, audio=audio)
-
     @property
     def input(self) -> AudioInput:
         """The settings of the client's audio."""
         return self.audio.input
 
-    def updated(self, changes: Any) -> tuple[SessionConfig, list[str]]:
+    def updated(self, changes: Any) -> tuple[Self, list[str]]:
         """Return the configuration after a `session.update`, and a warning for each setting that is not as asked.
 
         Raises `InvalidInput` or `BadRequest` with the field's path.
         """
-        if not isinstance(changes, dict) or (changes.get("type") or "transcription") != "transcription":
-            raise InvalidInput("session.type", "only sessions of type transcription are served")
-        changes, ignored = _split(changes, "")
+        if not isinstance(changes, dict) or (changes.get("type") or self.type) != self.type:
+            raise InvalidInput("session.type", f"this is a session of type {self.type}; its type cannot change")
+        changes, ignored = _split(changes, "", self.without_effect)
         fixed = {"id": self.id, "object": self.object, "expires_at": self.expires_at}
         try:
-            config = SessionConfig.model_validate(_merged(self.model_dump(), {**changes, **fixed}))
+            config = type(self).model_validate(_merged(self.model_dump(), {**changes, **fixed}))
         except ValidationError as error:
-            raise _field_error(error) from None
+            raise field_error(error, "session") from None
         config._detection_chosen = self._detection_chosen or "turn_detection" in changes.get("audio", {}).get(
             "input", {}
         )
-        if not config._detection_chosen:
-            config.input.turn_detection = _default_detection(config.input.transcription)
+        config._choose_defaults()
         warnings = [f"session.{name} has no effect" for name in ignored]
         detection = config.input.turn_detection
         if detection and detection.type == "semantic_vad":
@@ -216,12 +210,33 @@ class SessionConfig(_Settings):
             warnings.append("session.audio.input.turn_detection.eagerness has no effect with server_vad")
         return config, warnings
 
+    def _choose_defaults(self) -> None:
+        """Set what depends on other settings, if the client has not chosen it."""
+
+
+class SessionConfig(RealtimeConfig):
+    """The configuration of a transcription session."""
+
+    type: Literal["transcription"] = "transcription"
+    object: Literal["realtime.transcription_session"] = "realtime.transcription_session"
+
+    @classmethod
+    def new(cls, id_: str, expires_at: int, model: str) -> SessionConfig:
+        """Return the configuration of a session before the client changes it."""
+        settings = TranscriptionSettings(model=model)
+        audio = Audio(input=AudioInput(transcription=settings, turn_detection=_default_detection(settings)))
+        return cls(id=id_, expires_at=expires_at, audio=audio)
+
+    def _choose_defaults(self) -> None:
+        if not self._detection_chosen:
+            self.input.turn_detection = _default_detection(self.input.transcription)
+
 
 def _default_detection(transcription: TranscriptionSettings | None) -> TurnDetection | None:
     return None if transcription and transcription.model in _CLIENT_COMMITS else TurnDetection()
 
 
-def _split(fields: dict[str, Any], prefix: str) -> tuple[dict[str, Any], list[str]]:
+def _split(fields: dict[str, Any], prefix: str, without_effect: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
     """Return `fields` without those that have no effect, and the paths of the latter that have a value.
 
     Objects that are null are left out too.
@@ -230,13 +245,13 @@ def _split(fields: dict[str, Any], prefix: str) -> tuple[dict[str, Any], list[st
     ignored: list[str] = []
     for name, value in fields.items():
         path = prefix + name
-        if path in _WITHOUT_EFFECT:
+        if path in without_effect:
             if value is not None:
                 ignored.append(path)
         elif path in _OBJECTS and value is None:
             continue
         elif isinstance(value, dict):
-            kept[name], below = _split(value, f"{path}.")
+            kept[name], below = _split(value, f"{path}.", without_effect)
             ignored += below
         else:
             kept[name] = value
@@ -252,9 +267,10 @@ def _merged(old: Any, new: Any) -> Any:
     return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
 
 
-def _field_error(error: ValidationError) -> HttpError | InvalidInput:
+def field_error(error: ValidationError, name: str) -> HttpError | InvalidInput:
+    """Return the error of the first bad field of the object that the client calls `name`."""
     first = error.errors(include_url=False, include_input=False)[0]
-    path = ".".join(("session", *map(str, first["loc"])))
+    path = ".".join((name, *map(str, first["loc"])))
     if first["type"] == "extra_forbidden":
         return BadRequest(f"unknown parameter: {path!r}", param=path, code="unknown_parameter")
     return InvalidInput(path, first["msg"].removeprefix("Value error, "))
