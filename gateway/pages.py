@@ -1,4 +1,4 @@
-"""The pages for people: the list of routes to try out, which needs no network, and the way there from `/`."""
+"""The list of routes to try out, which needs no network. The page at `/` is `gateway.page`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
+from fastapi.responses import FileResponse, HTMLResponse
 
 from gateway.surfaces import Surface
 
@@ -19,12 +19,6 @@ _MEDIA_TYPES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.cs
 _CACHE: Final = {"cache-control": "max-age=86400"}
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/", response_class=RedirectResponse)
-async def home() -> RedirectResponse:
-    """Redirect to the list of routes."""
-    return RedirectResponse("docs")
 
 
 @router.get("/docs", response_class=HTMLResponse)
@@ -57,4 +51,4 @@ def _file(name: str) -> FileResponse:
 
 
 _FILES: Final = {f"/docs/{name}" for name in _MEDIA_TYPES}
-SURFACE: Final = Surface(router, open_paths=frozenset({"/", "/docs", "/favicon.ico", "/openapi.json", *_FILES}))
+SURFACE: Final = Surface(router, open_paths=frozenset({"/docs", "/favicon.ico", "/openapi.json", *_FILES}))

@@ -44,12 +44,6 @@ async def test_the_page_has_no_other_files(gateway: Gateway) -> None:
         assert (await gateway.http.get(f"/docs/{name}")).status_code in (400, 404)
 
 
-async def test_the_root_leads_to_the_page(gateway: Gateway) -> None:
-    answer = await gateway.http.get("/", follow_redirects=True)
-    assert answer.status_code == 200
-    assert "SwaggerUIBundle" in answer.text
-
-
 @pytest.mark.parametrize("settings", [{}, {"api_keys": "sk-one"}, {"extra_surfaces": TOY}], ids=str)
 async def test_the_document_is_valid_and_its_references_resolve(serve: Serve, settings: dict[str, Any]) -> None:
     async with serve(**settings) as gateway:
