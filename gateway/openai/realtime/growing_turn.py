@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import numpy as np
 
 from gateway.openai.realtime.session_config import TurnDetection
 from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded
+from tritone.transcript import Transcript
 from tritone.windowing import Samples, SpeechDetector
 
 _MOST_ENDED: Final = 20
@@ -18,17 +22,44 @@ _MOST_ENDED: Final = 20
 class DetectedTurn:
     """The open turn of a detector."""
 
-    def __init__(self, detector: TurnDetector) -> None:
+    def __init__(self, detector: TurnDetector, heard: Callable[[Transcript, int], Awaitable[None]] | None) -> None:
+        """`heard` is told the transcript of the turn's first samples, and their number."""
         self._detector = detector
+        self._heard = heard
+        self._pauses = detector.pauses
+        self._paused = asyncio.Event()
 
     @property
     def samples(self) -> Samples:
         """The turn so far."""
         return self._detector.samples
 
+    @property
+    def spoken(self) -> int:
+        """The samples up to the end of the last speech."""
+        return self._detector.spoken
+
     def take_ended(self) -> list[Samples]:
         """Return nothing: such a turn is one piece."""
         return []
+
+    def notice_pause(self) -> None:
+        """End `wait`, if the speaker has paused and the pause matters."""
+        if self._heard and self._detector.pauses > self._pauses:
+            self._pauses = self._detector.pauses
+            self._paused.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the speaker pauses, or so long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._paused.wait()
+        self._paused.clear()
+
+    async def hear(self, transcript: Transcript, samples: int) -> None:
+        """Take the transcript of the first samples."""
+        if self._heard:
+            await self._heard(transcript, samples)
 
 
 class CommittedTurn:
@@ -52,6 +83,18 @@ class CommittedTurn:
     def samples(self) -> Samples:
         """The piece of speech that has not ended."""
         return self._detector.samples if self._detector.in_turn else np.empty(0, np.float32)
+
+    @property
+    def spoken(self) -> int:
+        """The samples of this piece up to the end of its last speech."""
+        return self._detector.spoken if self._detector.in_turn else 0
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long."""
+        await asyncio.sleep(seconds)
+
+    async def hear(self, transcript: Transcript, samples: int) -> None:
+        """Pass over the transcript: the client ends such a turn."""
 
     def take_ended(self) -> list[Samples]:
         """Return the pieces that have ended since the last call."""

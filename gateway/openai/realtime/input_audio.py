@@ -13,14 +13,16 @@ from gateway.core.window_client import WindowClient
 from gateway.core.workers import run_in
 from gateway.errors import HttpError, http_error
 from gateway.openai.realtime.audio import LiveDecoder
+from gateway.openai.realtime.end_of_turn import ending_of, silence_ms
 from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
 from gateway.openai.realtime.items import Items, Send
 from gateway.openai.realtime.protocol import event, new_id
 from gateway.openai.realtime.session_config import AudioInput, TranscriptionSettings
-from gateway.openai.realtime.turn_detector import TurnDetector, TurnEnded, TurnStarted
+from gateway.openai.realtime.turn_detector import Change, TimedOut, TurnDetector, TurnEnded, TurnStarted
 from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
 from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput
+from tritone.transcript import Transcript
 from tritone.windowing import Samples, SpeechDetector
 
 TURNS: Final = 4
@@ -66,13 +68,17 @@ class InputAudio:
         self._partial_interval = partial_interval
         self._threads = threads
         self._detector = TurnDetector(new_detector())
-        self._detector.detection = settings.turn_detection
+        self._detector.detection = settings.detection
         self._decoder = LiveDecoder(settings.format.type)
         self._item: str | None = None
         self._turn: TurnTranscriber | None = None
         self._following: asyncio.Task[None] | None = None
         self._committed_turn = CommittedTurn(new_detector())
         """The speech since the last commit, in a session without turn detection."""
+        self._growing: DetectedTurn | None = None
+        self._changing = asyncio.Lock()
+        """Held while turns begin or end."""
+        self._ending: set[asyncio.Task[None]] = set()
         self._finishing: set[asyncio.Task[None]] = set()
         self._last_commit: tuple[str, str | None] | None = None
         """The last turn's item, and the item before it."""
@@ -81,14 +87,15 @@ class InputAudio:
 
     async def configure(self, settings: AudioInput, *, logprobs: bool) -> None:
         """Use other settings from here on; the open turn keeps its transcription's."""
-        if settings.format.type != self._settings.format.type:
-            self._decoder = LiveDecoder(settings.format.type)
-        if self._detector.detection is None and settings.turn_detection:
-            self._detector.clear()  # no turns were detected in it
-            await self._forget()
-        self._detector.detection = settings.turn_detection
-        self._settings = settings
-        self._logprobs = logprobs
+        async with self._changing:
+            if settings.format.type != self._settings.format.type:
+                self._decoder = LiveDecoder(settings.format.type)
+            if self._detector.detection is None and settings.turn_detection:
+                self._detector.clear()  # no turns were detected in it
+                await self._forget()
+            self._detector.detection = settings.detection
+            self._settings = settings
+            self._logprobs = logprobs
 
     async def append(self, audio: Any) -> None:
         """Add audio in base64, and send the events of the turns in it. Raises `InvalidInput`."""
@@ -98,39 +105,46 @@ class InputAudio:
             blocks = self._decoder.blocks(audio)
         del audio  # it may be large, and the blocks take long
         for block in blocks:
-            for turn in await run_in(self._threads, self._feed, block):
-                match turn:
-                    case TurnStarted():
-                        await self._start(turn)
-                    case TurnEnded():
-                        await self._end(turn, detected=True)
-            if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
-                self._follow_turn(new_id("item"), self._committed_turn)
+            async with self._changing:
+                for change in await run_in(self._threads, self._feed, block):
+                    match change:
+                        case TurnStarted():
+                            await self._start(change)
+                        case TurnEnded():
+                            await self._end(change, detected=True)
+                        case TimedOut():
+                            await self._time_out(change)
+                if self._growing:
+                    self._growing.notice_pause()
+                if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
+                    self._follow_turn(new_id("item"), self._committed_turn)
 
     async def commit(self) -> None:
         """End the turn here; if the last turn has just ended, confirm that one again, as clients commit it too.
 
         Raises `BadRequest` if there is no turn.
         """
-        if self._last_commit and not self._detector.has_turn:
-            await self._send_committed(*self._last_commit)
-        else:
-            await self._end(self._detector.commit(), detected=False)
+        async with self._changing:
+            if self._last_commit and not self._detector.has_turn:
+                await self._send_committed(*self._last_commit)
+            else:
+                await self._end(self._detector.commit(), detected=False)
 
     async def clear(self) -> None:
         """Discard the audio that is in no item."""
-        self._detector.clear()
-        await self._forget()
+        async with self._changing:
+            self._detector.clear()
+            await self._forget()
         await self._send(event("input_audio_buffer.cleared"))
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
-        tasks = [task for task in (self._following, *self._finishing) if task]
+        tasks = [task for task in (self._following, *self._ending, *self._finishing) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _feed(self, block: bytes) -> list[TurnStarted | TurnEnded]:
+    def _feed(self, block: bytes) -> list[Change]:
         """Decode audio and detect turns in it. Runs in a worker thread."""
         samples = self._decoder.decode(block)
         self.seconds += len(samples) / LISTEN_RATE
@@ -144,7 +158,41 @@ class InputAudio:
         await self._send(
             event("input_audio_buffer.speech_started", audio_start_ms=started.start_ms, item_id=self._item)
         )
-        self._follow_turn(self._item, DetectedTurn(self._detector))
+        detection = self._detector.detection
+        judge = self._judge if detection and detection.type == "semantic_vad" else None
+        self._growing = DetectedTurn(self._detector, judge)
+        self._follow_turn(self._item, self._growing)
+
+    async def _judge(self, transcript: Transcript, samples: int) -> None:
+        """Let what was said decide about the silence that ends the open turn; if it is over, end it."""
+        detection, item_id = self._detector.detection, self._item
+        if detection is None or detection.eagerness is None:
+            return
+        text = "".join(segment.text for segment in transcript.segments)
+        wait_ms = silence_ms(detection.eagerness, ending_of(text, transcript.language))
+
+        async def end() -> None:
+            async with self._changing:
+                if self._item == item_id and (ended := self._detector.wait(wait_ms, samples)):
+                    await self._end(ended, detected=True)
+
+        # Another task: the turn's end cancels the one that follows it, which is this.
+        task = asyncio.create_task(end())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _time_out(self, idle: TimedOut) -> None:
+        """Make an item of a silence that has lasted too long."""
+        self._item = new_id("item")
+        await self._send(
+            event(
+                "input_audio_buffer.timeout_triggered",
+                audio_start_ms=idle.start_ms,
+                audio_end_ms=idle.end_ms,
+                item_id=self._item,
+            )
+        )
+        await self._end(TurnEnded(idle.end_ms, idle.samples), detected=False)
 
     def _follow_turn(self, item_id: str, growing: GrowingTurn) -> None:
         """Transcribe the turn as it grows."""
@@ -183,7 +231,7 @@ class InputAudio:
 
     async def _forget(self) -> None:
         """Stop the partial transcription of the open turn; what follows belongs to another."""
-        self._item = self._turn = None
+        self._item = self._turn = self._growing = None
         self._committed_turn = CommittedTurn(self._new_detector())
         if self._following:
             self._following.cancel()

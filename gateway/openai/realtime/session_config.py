@@ -21,6 +21,7 @@ from gateway.core.chinese import Script
 from gateway.errors import BadRequest, HttpError
 from gateway.openai.language_fields import candidate_codes, optional_code
 from gateway.openai.realtime.audio import Encoding
+from gateway.openai.realtime.end_of_turn import Eagerness, Ending, silence_ms
 from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, one_direction, script_of
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
@@ -29,14 +30,16 @@ LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 
 _CLIENT_COMMITS: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 """Models of OpenAI without turn detection: their clients commit each turn."""
-_SILENCE_MS: Final = {"low": 1200, "medium": 800, "auto": 800, "high": 400}
-"""`eagerness` of `semantic_vad` -> the silence that ends a turn."""
+_OF_OTHER_TYPE: Final = {
+    "server_vad": ("eagerness",),
+    "semantic_vad": ("threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms"),
+}
+"""Type of turn detection -> the fields that only the other type has."""
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "audio.input.noise_reduction",  # models transcribe noisy speech better than cleaned speech
         "audio.input.transcription.delay",
         "audio.input.turn_detection.create_response",
-        "audio.input.turn_detection.idle_timeout_ms",
         "audio.input.turn_detection.interrupt_response",
     }
 )
@@ -128,19 +131,25 @@ class TurnDetection(Settings):
     threshold: float = Field(default=0.5, gt=0, lt=1)
     prefix_padding_ms: int = Field(default=300, ge=0, le=5000)
     silence_duration_ms: int = Field(default=500, ge=50, le=10_000)
-    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    idle_timeout_ms: int | None = Field(default=None, ge=5000, le=30_000)
+    eagerness: Eagerness = "auto"
 
-    @model_validator(mode="after")
-    def _silence_by_eagerness(self) -> TurnDetection:
-        if self.type == "semantic_vad":
-            self.eagerness = self.eagerness or "auto"
-            self.silence_duration_ms = _SILENCE_MS[self.eagerness]
-        return self
+    @property
+    def longest_silence_ms(self) -> int:
+        """The silence that ends a turn at the latest."""
+        return silence_ms(self.eagerness) if self.type == "semantic_vad" else self.silence_duration_ms
+
+    @property
+    def without_text(self) -> TurnDetection:
+        """The same for turns that are not transcribed."""
+        if self.type == "server_vad":
+            return self
+        return TurnDetection(silence_duration_ms=silence_ms(self.eagerness, Ending.UNCLEAR))
 
     @model_serializer(mode="wrap")
-    def _without_null(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _fields_of_type(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields: dict[str, Any] = serialize(self)
-        return {name: value for name, value in fields.items() if value is not None}
+        return {name: value for name, value in fields.items() if name not in _OF_OTHER_TYPE[self.type]}
 
 
 class AudioInput(Settings):
@@ -152,6 +161,12 @@ class AudioInput(Settings):
     turn_detection: TurnDetection | None = TurnDetection()
     """None: the client commits each turn."""
     noise_reduction: None = None
+
+    @property
+    def detection(self) -> TurnDetection | None:
+        """The detection of turns as far as it is possible: without their text, what was said cannot count."""
+        found = self.turn_detection
+        return found.without_text if found and not self.transcription else found
 
 
 class Audio(Settings):
@@ -200,14 +215,18 @@ class RealtimeConfig(Settings):
         config._choose_defaults()
         warnings = [f"session.{name} has no effect" for name in ignored]
         detection = config.input.turn_detection
-        if detection and detection.type == "semantic_vad":
+        asked = changes.get("audio", {}).get("input", {}).get("turn_detection") or {}
+        if detection:
+            warnings += [
+                f"session.audio.input.turn_detection.{name} has no effect with {detection.type}"
+                for name in _OF_OTHER_TYPE[detection.type]
+                if asked.get(name) is not None
+            ]
+        if detection and detection.type == "semantic_vad" and not config.input.transcription:
             warnings.append(
-                f"session.audio.input.turn_detection: eagerness {detection.eagerness} of semantic_vad ends a turn "
-                f"after {detection.silence_duration_ms} ms of silence; what was said does not count"
+                "session.audio.input.turn_detection: without transcription, semantic_vad ends a turn after "
+                f"{detection.without_text.silence_duration_ms} ms of silence; what was said does not count"
             )
-        elif detection and detection.eagerness:
-            detection.eagerness = None
-            warnings.append("session.audio.input.turn_detection.eagerness has no effect with server_vad")
         return config, warnings
 
     def _choose_defaults(self) -> None:

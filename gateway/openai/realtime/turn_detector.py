@@ -18,6 +18,10 @@ BUFFER_SECONDS: Final = 300
 
 _LEAST_SAMPLES: Final = LISTEN_RATE // 10
 """The shortest turn that may be committed."""
+_PAUSE_MS: Final = 200
+"""The silence after which it is worth to look at what was said."""
+_KEPT_MS: Final = 500
+"""The silence that stays at the end of a turn that ended after a longer one."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,18 @@ class TurnEnded:
     samples: Samples
 
 
+@dataclass(frozen=True)
+class TimedOut:
+    """There has been no speech for `idle_timeout_ms`; the silent audio is an item too."""
+
+    start_ms: int
+    end_ms: int
+    samples: Samples
+
+
+Change = TurnStarted | TurnEnded | TimedOut
+
+
 class TurnDetector:
     """The audio buffer of a session, in which turns are detected."""
 
@@ -47,6 +63,12 @@ class TurnDetector:
         """The probability of speech in each of `_frames`."""
         self._received = 0
         self._silent = 0
+        """Frames of silence at the end of the open turn."""
+        self._idle = 0
+        """Frames since the last turn or timeout."""
+        self._wait_ms: int | None = None
+        self.pauses = 0
+        """Pauses so far: silences in a turn that are long enough for a look at its text."""
         self.in_turn = False
         """Whether a turn is open."""
         self.detection: TurnDetection | None = None
@@ -63,7 +85,12 @@ class TurnDetector:
         length = sum(map(len, self._frames)) + len(self._partial)
         return length >= _LEAST_SAMPLES and (self.in_turn or self.detection is None)
 
-    def feed(self, samples: Samples) -> Iterator[TurnStarted | TurnEnded]:
+    @property
+    def spoken(self) -> int:
+        """The samples in the buffer up to the end of the last speech."""
+        return max(0, len(self._frames) - self._silent) * FRAME
+
+    def feed(self, samples: Samples) -> Iterator[Change]:
         """Add `samples`, and yield the turns that begin and end in them.
 
         Runs a network: call it in a thread.
@@ -85,6 +112,16 @@ class TurnDetector:
             self._received += FRAME
             yield from self._classify(probability, self.detection)
 
+    def wait(self, milliseconds: int, heard: int) -> TurnEnded | None:
+        """Let so much silence end the open turn, whose first `heard` samples are known; return it if it is over.
+
+        If there was speech behind these samples, or is from now on, the longest silence applies again.
+        """
+        if not self.in_turn or self.detection is None or heard < self.spoken:
+            return None
+        self._wait_ms = milliseconds
+        return self._end_of_silence(self.detection)
+
     def commit(self) -> TurnEnded:
         """End the turn here. Raises `BadRequest` if the buffer holds less than 100 ms."""
         samples = np.concatenate([self.samples, self._partial])
@@ -102,23 +139,29 @@ class TurnDetector:
         self._drop(len(self._frames))
         self._partial = np.empty(0, np.float32)
         self.in_turn = False
-        self._silent = 0
+        self._silent = self._idle = 0
 
-    def _classify(self, probability: float, detection: TurnDetection) -> Iterator[TurnStarted | TurnEnded]:
+    def _classify(self, probability: float, detection: TurnDetection) -> Iterator[Change]:
         """Yield the turns that begin or end with the latest frame, which is in the buffer."""
         options = VadOptions(detection.threshold)
+        padding = _frames(detection.prefix_padding_ms)
         if not self.in_turn:
             if probability < options.threshold:
-                padding = _frames(detection.prefix_padding_ms)
-                self._drop(max(0, len(self._frames) - padding))
+                yield from self._stay_idle(detection.idle_timeout_ms, padding)
                 return
+            self._drop(max(0, len(self._frames) - 1 - padding))
             self.in_turn = True
             self._silent = 0
+            self._wait_ms = None
             yield TurnStarted(self._start_ms)
         release = options.release_threshold
-        self._silent = self._silent + 1 if probability < release else 0
-        if self._silent >= _frames(detection.silence_duration_ms):
-            yield self._end(len(self._frames), release)
+        if probability >= release:
+            self._silent, self._wait_ms = 0, None
+        else:
+            self._silent += 1
+            self.pauses += self._silent == _frames(_PAUSE_MS)
+        if ended := self._end_of_silence(detection):
+            yield ended
         elif (len(self._frames) + 1) * FRAME > MAX_SAMPLES:
             # A window of a model is full: the turn ends at the best place to cut, and the next continues it.
             speech = np.array(self._probability) >= release
@@ -126,6 +169,25 @@ class TurnDetector:
             yield self._end(cut, release)
             if self.in_turn:
                 yield TurnStarted(self._start_ms)
+
+    def _stay_idle(self, timeout_ms: int | None, padding: int) -> Iterator[TimedOut]:
+        """Keep the silence that a turn may need before its speech, and all of it where it may become an item."""
+        self._idle += 1
+        if timeout_ms and self._idle >= _frames(timeout_ms):
+            start_ms, samples = self._start_ms, self.samples
+            self._drop(len(self._frames))
+            self._idle = 0
+            yield TimedOut(start_ms, self._start_ms, samples)
+            return
+        self._drop(max(0, len(self._frames) - (max(padding, self._idle) if timeout_ms else padding)))
+
+    def _end_of_silence(self, detection: TurnDetection) -> TurnEnded | None:
+        """Return the open turn if its silence is long enough."""
+        longest = detection.longest_silence_ms if self._wait_ms is None else self._wait_ms
+        if self._silent < _frames(longest):
+            return None
+        dropped = max(0, self._silent - _frames(_KEPT_MS)) if detection.type == "semantic_vad" else 0
+        return self._end(len(self._frames) - dropped, VadOptions(detection.threshold).release_threshold)
 
     @property
     def _start_ms(self) -> int:
@@ -136,6 +198,7 @@ class TurnDetector:
         """End the turn after so many frames; if there is speech in the others, the next turn is open."""
         samples = np.concatenate(self._frames[:frames])
         self._drop(frames)
+        self._idle, self._wait_ms = 0, None
         self.in_turn = any(probability >= release for probability in self._probability)
         return TurnEnded(self._start_ms, samples)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
@@ -34,8 +33,18 @@ class GrowingTurn(Protocol):
     def samples(self) -> Samples:
         """The latest piece so far, at most a window of the model."""
 
+    @property
+    def spoken(self) -> int:
+        """The samples of the latest piece up to the end of its last speech."""
+
     def take_ended(self) -> list[Samples]:
         """Return the pieces before it that have ended since the last call."""
+
+    async def wait(self, seconds: float) -> None:
+        """Wait so long, or until a look at the text is worth it."""
+
+    async def hear(self, transcript: Transcript, samples: int) -> None:
+        """Take the transcript of the latest piece's first samples."""
 
 
 class TurnTranscriber:
@@ -59,20 +68,22 @@ class TurnTranscriber:
         """Send text as the turn grows, until cancelled."""
         earlier, transcribed, wait = "", 0, self._partial_interval
         while True:
-            await asyncio.sleep(wait)
+            await growing.wait(wait)
             for samples in growing.take_ended():
-                self._before += await self._text_of(samples)
+                self._before += _text(await self._transcript_of(samples))
                 await self._send_delta(self._before.strip())
                 earlier, transcribed = "", 0
-            samples = growing.samples
-            if len(samples) == transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
+            spoken, samples = growing.spoken, growing.samples
+            if spoken <= transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
                 continue
             transcribed = len(samples)
             began = time.monotonic()
-            text = await self._text_of(samples)
+            transcript = await self._transcript_of(samples)
             wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
+            text = _text(transcript)
             await self._send_delta((self._before + stable_prefix(earlier, text)).strip())
             earlier = text
+            await growing.hear(transcript, transcribed)
 
     async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
         """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed."""
@@ -102,11 +113,10 @@ class TurnTranscriber:
             )
         )
 
-    async def _text_of(self, samples: Samples) -> str:
-        """Return the text of at most a window; it begins with a space in languages that use them."""
+    async def _transcript_of(self, samples: Samples) -> Transcript:
+        """Return the transcript of at most a window."""
         options = self._client.options
-        transcript = await self._client.transcribe(Window(0, samples), options.language, options.prompt)
-        return "".join(segment.text for segment in transcript.segments)
+        return await self._client.transcribe(Window(0, samples), options.language, options.prompt)
 
     async def _send_delta(self, text: str) -> None:
         """Send the new part of `text`, if it continues the text that was sent."""
@@ -130,6 +140,11 @@ def stable_prefix(earlier: str, later: str) -> str:
         return common
     # The last word may be incomplete: "can" and "cannot".
     return common[: common.rfind(" ")] if " " in common else ""
+
+
+def _text(transcript: Transcript) -> str:
+    """Return the text; it begins with a space in languages that use them."""
+    return "".join(segment.text for segment in transcript.segments)
 
 
 async def _one_window(samples: Samples) -> AsyncGenerator[Window]:

@@ -27,23 +27,47 @@ async def update(connection: Any, **input_: Any) -> Event:
     return await answer(connection, "session.update", {"type": "transcription", "audio": {"input": input_}})
 
 
-@pytest.mark.parametrize(("eagerness", "silence"), [("low", 1200), ("medium", 800), ("high", 400), (None, 800)])
-async def test_semantic_vad_is_served_by_the_silence_detector_with_a_warning(
-    gateway: Gateway, model: FakeWhisper, eagerness: str | None, silence: int
+@pytest.mark.parametrize("eagerness", ["low", "medium", "high", "auto", None])
+async def test_each_type_of_turn_detection_has_its_own_fields(
+    gateway: Gateway, model: FakeWhisper, eagerness: str | None
 ) -> None:
     async with plain(gateway) as connection:
         await next_event(connection)
-        asked = {"type": "semantic_vad", "eagerness": eagerness, "create_response": None}
-        changed = await update(connection, turn_detection=asked)
-        detection = changed["session"]["audio"]["input"]["turn_detection"]
-        assert (detection["type"], detection["eagerness"]) == ("semantic_vad", eagerness or "auto")
-        assert detection["silence_duration_ms"] == silence
-        (warning,) = changed["warnings"]
-        assert f"{silence} ms of silence" in warning
-        back = await update(connection, turn_detection={"type": "server_vad"})
-    assert back["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 500
-    assert "eagerness" not in back["session"]["audio"]["input"]["turn_detection"]
+        changed = await update(connection, turn_detection={"type": "semantic_vad", "eagerness": eagerness})
+        assert changed["session"]["audio"]["input"]["turn_detection"] == {
+            "type": "semantic_vad",
+            "eagerness": eagerness or "auto",
+        }
+        assert "warnings" not in changed
+        back = await update(connection, turn_detection={"type": "server_vad", "idle_timeout_ms": 6000})
+    assert back["session"]["audio"]["input"]["turn_detection"] == {
+        "type": "server_vad",
+        "threshold": 0.5,
+        "prefix_padding_ms": 300,
+        "silence_duration_ms": 500,
+        "idle_timeout_ms": 6000,
+    }
     assert "warnings" not in back
+
+
+async def test_fields_of_the_other_type_of_turn_detection_are_named(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        semantic = await update(connection, turn_detection={"type": "semantic_vad", "silence_duration_ms": 200})
+        server = await update(connection, turn_detection={"type": "server_vad", "eagerness": "low"})
+        deaf = await update(connection, turn_detection={"type": "semantic_vad"}, transcription=None)
+    (first,), (second,), (third,) = semantic["warnings"], server["warnings"], deaf["warnings"]
+    assert "silence_duration_ms has no effect with semantic_vad" in first
+    assert "eagerness has no effect with server_vad" in second
+    assert "without transcription" in third
+
+
+@pytest.mark.parametrize("milliseconds", [4999, 30_001])
+async def test_an_idle_timeout_has_openais_limits(gateway: Gateway, model: FakeWhisper, milliseconds: int) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        changed = await update(connection, turn_detection={"type": "server_vad", "idle_timeout_ms": milliseconds})
+    assert changed["error"]["param"] == "session.audio.input.turn_detection.idle_timeout_ms"
 
 
 @pytest.mark.parametrize("id_", ["gpt-realtime-whisper", "gpt-live-transcribe"])
