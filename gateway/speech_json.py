@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -33,12 +33,18 @@ class Speech(BaseModel):
     """`stop`: complete; `length`, `runaway`: cut."""
 
 
-async def json_response(stream: AnySpeech, headers: Mapping[str, str]) -> StreamedResponse:
-    """Return the response when the speech is complete."""
-    return WholeResponse(await in_a_file(_parts(stream)), JSON, headers)
+async def _no_more() -> Mapping[str, Any]:
+    return {}
 
 
-async def _parts(stream: AnySpeech) -> AsyncGenerator[bytes]:
+async def json_response(
+    stream: AnySpeech, headers: Mapping[str, str], more: Callable[[], Awaitable[Mapping[str, Any]]] = _no_more
+) -> StreamedResponse:
+    """Return the response when the speech is complete. `more` then gives further fields; None counts as absent."""
+    return WholeResponse(await in_a_file(_parts(stream, more)), JSON, headers)
+
+
+async def _parts(stream: AnySpeech, more: Callable[[], Awaitable[Mapping[str, Any]]]) -> AsyncGenerator[bytes]:
     """Yield the parts of a `Speech` object."""
     yield b'{"audio":"'
     rest = b""
@@ -54,5 +60,6 @@ async def _parts(stream: AnySpeech) -> AsyncGenerator[bytes]:
         "sample_rate": stream.sample_rate,
         "duration": round(stream.audio_seconds, 3),
         "finish_reason": stream.finish_reason,
+        **{name: value for name, value in (await more()).items() if value is not None},
     }
     yield b'",' + json.dumps(summary).encode().removeprefix(b"{")

@@ -166,6 +166,7 @@ class SpeechOptions(Options):
         doc="Of the same models: how strongly text and voice guide the audio; 0: no guidance, which takes half the "
         "work. Not set: 2.",
     )
+    word_timestamps: bool = option(False, doc="Also return the `word_*` outputs.")
     describe: bool = option(False, doc="Answer with `description` alone and synthesize nothing.")
 
     def check(self) -> None:
@@ -199,6 +200,16 @@ SPEECH = Interface(
             "The next piece of mono audio; may be empty in the last response.",
         ),
         Tensor("sample_rate", "INT32", (1,), "Hz", "The rate of `audio`."),
+        Tensor(
+            "word_text",
+            "BYTES",
+            (-1,),
+            "UTF-8",
+            "Only for `word_timestamps`: each word that this `audio` speaks, as the text has it, with its punctuation "
+            "and the space before it. A character of a script without spaces is a word.",
+        ),
+        Tensor("word_start", "FP32", (-1,), "s", "Start of each word, from the start of the whole speech."),
+        Tensor("word_end", "FP32", (-1,), "s", "End of each word."),
     ),
     final_outputs=(
         Tensor(

@@ -31,6 +31,10 @@ class Word:
         """Return the same word, `seconds` later."""
         return replace(self, start=self.start + seconds, end=self.end + seconds)
 
+    def scaled(self, factor: float) -> Word:
+        """Return the same word in audio that is `factor` times as long."""
+        return replace(self, start=self.start * factor, end=self.end * factor)
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,6 +33,12 @@ def ordered_times(segments: Sequence[Segment], seconds: float) -> tuple[Segment,
     latest = [*(segment.start for segment in timed[1:]), seconds]
     ends = [max(s.end, min(given.end, limit)) for given, s, limit in zip(segments, timed, latest, strict=False)]
     return tuple(replace(segment, end=end) for segment, end in zip(timed, ends, strict=True))
+
+
+def ordered_words(words: Iterable[Word], seconds: float) -> tuple[Word, ...]:
+    """Return the words of `seconds` of speech, each at least `SHORTEST` long, in order and within that time."""
+    given = list(words)
+    return tuple(_at(word, *span) for word, span in zip(given, _ordered([*map(_span, given)], seconds), strict=True))
 
 
 def _span(part: Segment | Word) -> tuple[float, float]:

@@ -37,7 +37,9 @@ class TritonPythonModel(SpeechModel):
             VoiceStyles(instance.folder / "voices"),
             phonemizer,
             network,
-            options=instance.entry_in(FAMILY).options,
+            options=[
+                name for name in instance.entry_in(FAMILY).options if name != "word_timestamps" or network.has_durations
+            ],
         )
         self_test_once(instance, instance.folder, lambda: self_test(pipeline))
         threading.Thread(target=lambda: phonemizer.mandarin, name="mandarin").start()

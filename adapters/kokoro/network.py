@@ -10,6 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from adapters.kokoro.graph import with_durations
+
 MAX_TOKENS = 510
 """The most phonemes of one call; the network was trained on no more."""
 SPEED_RANGE = (0.7, 1.3)
@@ -35,21 +37,27 @@ class KokoroNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            folder / "model.onnx", options, providers=_providers(cuda_device, warn)
-        )
+        model = (folder / "model.onnx").read_bytes()
+        timed = with_durations(model)
+        self.has_durations = timed is not None
+        """Whether the checkpoint tells the durations of its phonemes."""
+        self._session = onnxruntime.InferenceSession(timed or model, options, providers=_providers(cuda_device, warn))
         self._tokens_input = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
 
     def tokens(self, phonemes: str) -> list[int]:
         """Return the tokens of phonemes; sounds that Kokoro was not trained on are left out."""
         return [self._vocabulary[sound] for sound in phonemes if sound in self._vocabulary]
 
-    def synthesize(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
-        """Return samples at 24 kHz, -1 to 1, in whole frames, with Kokoro's own silence at both ends.
+    def speak(
+        self, tokens: Sequence[int], style: NDArray[np.float32], speed: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return samples and durations.
 
+        The samples, 24 kHz, -1 to 1, are whole frames, with Kokoro's own silence at both ends. The durations are the
+        frames of that silence, of each token, and of the silence at the end; none if the checkpoint does not tell them.
         `tokens`: at most `MAX_TOKENS`; `style`: shape [1, 256].
         """
-        (audio,) = self._session.run(
+        audio, *durations = self._session.run(
             None,
             {
                 self._tokens_input: np.array([[_BOUNDARY, *tokens, _BOUNDARY]], np.int64),
@@ -57,7 +65,8 @@ class KokoroNetwork:
                 "speed": np.array([speed], np.float32),
             },
         )
-        return np.asarray(audio, np.float32).reshape(-1)
+        frames = durations[0] if durations else np.empty(0, np.float32)
+        return np.asarray(audio, np.float32).reshape(-1), np.asarray(frames, np.float32).reshape(-1)
 
 
 def _providers(cuda_device: int | None, warn: Callable[[str], None]) -> list[str | tuple[str, dict[str, int]]]:

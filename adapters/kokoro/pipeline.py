@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -12,16 +12,29 @@ from numpy.typing import NDArray
 from adapters.kokoro.network import FRAME, MAX_TOKENS, SPEED_RANGE, KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.voices import DEFAULT_VOICE, VoiceSelection, VoiceStyles
+from adapters.kokoro.word_spans import word_spans
 from adapters.speech.normalization import normalize, spell_numbers
-from adapters.speech.pipeline import SpeechPiece, SpeechPipeline
-from adapters.speech.text_splitter import Break, TextPart, split_text
+from adapters.speech.pipeline import SpeechPiece, SpeechPipeline, SpokenPiece
+from adapters.speech.text_splitter import TextPart, split_text
+from adapters.speech.word_match import match_words
 from adapters.triton.speech_request import SpeechRequest
-from tritone.contract import SpeechDescription
+from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import InvalidInput
+from tritone.transcript import Word
+from tritone.written_words import written_words
 
 _SPELLED = ("es", "fr", "it", "pt")
 """Languages whose numbers are written out for espeak-ng, which reads their digits with wrong sounds (Italian 15) or
 without liaison (French 9 heures). This is done after the split, so that no part ends between the words of a number."""
+
+
+@dataclass(frozen=True)
+class WordTokens:
+    """A word, and the range [first, last) of its tokens in those of its piece."""
+
+    text: str
+    first: int
+    last: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +43,8 @@ class PhonemePiece(SpeechPiece):
 
     tokens: list[int]
     voice: str
+    words: tuple[WordTokens, ...] = ()
+    """The words of the piece, for requests with `word_timestamps`."""
 
 
 class KokoroPipeline(SpeechPipeline[PhonemePiece]):
@@ -56,28 +71,70 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
     def pieces(self, request: SpeechRequest) -> list[PhonemePiece]:
         """Return the pieces of a request in order; raises `InvalidInput` for a text without words."""
         selection = self._voices.select(request.text, request.voice, request.language)
-        pieces = [
-            PhonemePiece(tokens=tokens, text_tokens=len(tokens), end=end, voice=selection.voice, speed=request.speed)
+        parts = [
+            piece
             for part in split_text(normalize(request.text, selection.language))
-            for tokens, end in self._tokens(part, selection)
+            for piece in self._part(part, selection, request)
         ]
-        if not pieces:
+        if not parts:
             raise InvalidInput("text", "has no words to synthesize")
-        return pieces
+        return _with_written_words(request.text, parts) if request.options.word_timestamps else parts
 
     def synthesize(self, piece: PhonemePiece) -> NDArray[np.float32]:
-        """Run the network on one piece."""
-        style = self._voices.style(piece.voice, len(piece.tokens))
-        return self._network.synthesize(piece.tokens, style, piece.speed)
+        """Return the samples of one piece."""
+        return self.speak(piece).samples
 
-    def _tokens(self, part: TextPart, selection: VoiceSelection) -> Iterator[tuple[list[int], Break]]:
-        """Yield a part's tokens, in as many pieces as the network's limit requires."""
+    def speak(self, piece: PhonemePiece) -> SpokenPiece:
+        """Run the network on one piece; the times of its words come from the durations of its phonemes."""
+        style = self._voices.style(piece.voice, len(piece.tokens))
+        samples, durations = self._network.speak(piece.tokens, style, piece.speed)
+        if not piece.words or not len(durations):
+            return SpokenPiece(samples)
+        starts = np.cumsum(durations) * (FRAME / SPEECH_RATE)  # of the tokens, after the silence before them
+        words = (Word(float(starts[word.first]), float(starts[word.last]), word.text, 1.0) for word in piece.words)
+        return SpokenPiece(samples, tuple(words))
+
+    def _part(self, part: TextPart, selection: VoiceSelection, request: SpeechRequest) -> Iterator[PhonemePiece]:
+        """Yield a part's phonemes, in as many pieces as the network's limit requires."""
         if not any(char.isalnum() for char in part.text):
             return
         text = spell_numbers(part.text, selection.language) if selection.language in _SPELLED else part.text
-        tokens = self._network.tokens(self._phonemizer(text, selection.accent))
+        phonemes = self._phonemizer(text, selection.accent)
+        tokens = self._network.tokens(phonemes)
         if len(tokens) > MAX_TOKENS and len(part.text) > 1:
             for half in part.halves():
-                yield from self._tokens(half, selection)
+                yield from self._part(half, selection, request)
         elif tokens:
-            yield tokens[:MAX_TOKENS], part.end
+            tokens = tokens[:MAX_TOKENS]
+            words = self._words(text, phonemes, selection.accent) if request.options.word_timestamps else ()
+            yield PhonemePiece(
+                tokens=tokens,
+                text_tokens=len(tokens),
+                end=part.end,
+                voice=selection.voice,
+                speed=request.speed,
+                words=tuple(words),
+            )
+
+    def _words(self, text: str, phonemes: str, accent: str) -> Iterator[WordTokens]:
+        """Yield the spoken words of a piece, with their tokens."""
+        known = [sound for sound in phonemes if self._network.tokens(sound)][:MAX_TOKENS]
+        words = written_words(text)
+        spans = word_spans([self._phonemizer(word, accent) for word in words], "".join(known))
+        for word, (first, last) in zip(words, spans, strict=True):
+            yield WordTokens(word, first, last)
+
+
+def _with_written_words(text: str, pieces: Sequence[PhonemePiece]) -> list[PhonemePiece]:
+    """Return the pieces with the words of `text` in place of those that are spoken, which the normalization changed."""
+    spoken = [(index, word) for index, piece in enumerate(pieces) for word in piece.words]
+    found: list[list[WordTokens]] = [[] for _ in pieces]
+    written = written_words(text)
+    for word, range_ in zip(written, match_words(written, [word.text for _, word in spoken]), strict=True):
+        if range_ is None:
+            continue
+        index, first = spoken[range_[0]]
+        # A word that goes on in the next piece ends with this one.
+        last = [each for at, each in spoken[slice(*range_)] if at == index][-1]
+        found[index].append(WordTokens(word, first.first, last.last))
+    return [replace(piece, words=tuple(words)) for piece, words in zip(pieces, found, strict=True)]

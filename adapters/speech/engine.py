@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic
 
-from adapters.speech.joins import prepare_join
+from adapters.speech.joins import prepare_join, speech_bounds
 from adapters.speech.pipeline import P, SpeechPipeline
 from adapters.speech.playback_clock import PlaybackClock
 from adapters.triton.errors import client_left, shutting_down
@@ -18,6 +18,7 @@ from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.word_times import ordered_words
 
 
 @dataclass(eq=False)
@@ -91,11 +92,13 @@ class PartByPartEngine(Generic[P]):
         try:
             request.stream.start()
             piece = request.pieces.popleft()
-            samples = self._pipeline.synthesize(piece)
-            request.frames += len(samples) // self._pipeline.frame_samples
-            audio = prepare_join(samples, piece.end, piece.speed)
+            spoken = self._pipeline.speak(piece)
+            request.frames += len(spoken.samples) // self._pipeline.frame_samples
+            audio = prepare_join(spoken.samples, piece.end, piece.speed)
             if len(audio):
-                request.stream.audio(to_int16(audio))
+                cut = speech_bounds(spoken.samples)[0] / SPEECH_RATE if spoken.words else 0.0
+                words = ordered_words((word.shifted(-cut) for word in spoken.words), len(audio) / SPEECH_RATE)
+                request.stream.audio(to_int16(audio), words=words)
                 request.playback.sent(len(audio) / SPEECH_RATE, self._clock())
             if not request.pieces:
                 self._remove(request)

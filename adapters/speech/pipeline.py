@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from adapters.speech.text_splitter import Break
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
+from tritone.transcript import Word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,16 @@ class SpeechPiece:
     end: Break
     """The end of its text, which sets the pause after it."""
     speed: float = 1.0
+
+
+@dataclass(frozen=True)
+class SpokenPiece:
+    """The speech of a piece."""
+
+    samples: NDArray[np.float32]
+    """At `SPEECH_RATE`, -1 to 1."""
+    words: tuple[Word, ...] = ()
+    """The written words that it speaks, with their times from its first sample; for requests with `word_timestamps`."""
 
 
 P = TypeVar("P", bound=SpeechPiece)
@@ -43,3 +54,7 @@ class SpeechPipeline(ABC, Generic[P]):
     @abstractmethod
     def synthesize(self, piece: P) -> NDArray[np.float32]:
         """Return the samples of a piece at `SPEECH_RATE`, -1 to 1; silence at both ends is trimmed by the engine."""
+
+    def speak(self, piece: P) -> SpokenPiece:
+        """Return the speech of a piece; a family that knows the times of words adds them."""
+        return SpokenPiece(self.synthesize(piece))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,8 @@ from adapters.triton.metrics import Metrics
 from adapters.triton.responses import response_of, send_error
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import Cancelled
+from tritone.spoken_words import word_columns
+from tritone.transcript import Word
 
 FinishReason = Literal["stop", "length", "runaway"]
 
@@ -54,10 +56,14 @@ class ResponseStream:
         if self._started is None:
             self._started = self._clock()
 
-    def audio(self, samples: NDArray[np.int16], rate: int = SPEECH_RATE) -> None:
-        """Send the next piece of audio: mono, any length above 0; `rate` in Hz, the same for all pieces."""
+    def audio(self, samples: NDArray[np.int16], rate: int = SPEECH_RATE, *, words: Sequence[Word] = ()) -> None:
+        """Send the next piece of audio: mono, any length above 0; `rate` in Hz, the same for all pieces.
+
+        `words`: those that the piece speaks, with their times from its start.
+        """
         self._rate = rate
-        self._sender.send(response_of({"audio": samples, "sample_rate": [rate]}))
+        timed = {} if not words else word_columns([word.shifted(self._samples / rate) for word in words])
+        self._sender.send(response_of({"audio": samples, "sample_rate": [rate], **timed}))
         self._last_audio = self._clock()
         if self._first_audio is None:
             self._first_audio = self._last_audio

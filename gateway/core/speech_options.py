@@ -45,6 +45,8 @@ class SynthesisRequest:
     """The rate of the file, in Hz; None: the format's or the model's own."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
+    word_times: bool = False
+    """Find the times of the words."""
     owner: str = ""
     """The client that owns the registered voices which `voice` may name; empty: the one of the request's telemetry."""
 
@@ -73,6 +75,8 @@ class ResolvedOptions:
         """Resolve the options of `request`. Raises `InvalidInput`, and `ModelUnavailable` before the first load."""
         description = description_of(model)
         given = {**({"voice": request.voice} if request.voice else {}), **request.options}
+        if request.word_times and tells_word_times(model):
+            given["word_timestamps"] = True
         usable = set(description.options) - ({"voice"} if request.ref_audio is not None else set())
         ignored = [name for name in given if name not in usable]
         followed = {name: value for name, value in given.items() if name in usable}
@@ -90,6 +94,11 @@ def description_of(model: ServedModel) -> SpeechDescription:
     if not isinstance(model.description, SpeechDescription):
         raise ModelUnavailable(f"model {model.id!r} is loading; try again")
     return model.description
+
+
+def tells_word_times(model: ServedModel) -> bool:
+    """Return whether a speech model reports the times of its words by itself."""
+    return "word_timestamps" in description_of(model).options
 
 
 def check_mode(request: SynthesisRequest, model: ServedModel, served: Iterable[ServedModel]) -> None:

@@ -15,7 +15,13 @@ from gateway.audio.renderer import Renderer
 from gateway.core.errors import DeadlineExceeded
 from gateway.core.references import Reference, clone, reference_of
 from gateway.core.services import Services
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, description_of, expected_seconds
+from gateway.core.speech_options import (
+    ResolvedOptions,
+    SynthesisRequest,
+    description_of,
+    expected_seconds,
+    tells_word_times,
+)
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.voices.speaking import choose_voice, stored_reference
 from gateway.core.wire import Tensors
@@ -23,6 +29,8 @@ from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 from tritone.options import Value
+from tritone.spoken_words import words_of
+from tritone.transcript import Word
 
 __all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
 
@@ -61,6 +69,7 @@ class SpeechStream:
         self.audio_seconds = 0.0
         self._responses = responses
         self._tempo = resolved.tempo
+        self._words: list[Word] = []
         self._telemetry = telemetry
         self._encoding = encoding
 
@@ -74,12 +83,18 @@ class SpeechStream:
                     renderer = Renderer(
                         self.audio_format, rate, self._tempo, whole=self.whole, sample_rate=self._sample_rate
                     )
+                self._words += [word.scaled(1 / self._tempo) for word in words_of(tensors)]
                 if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
                     yield piece
                 if "finish_reason" in tensors:
                     self._summarize(tensors)
         if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
             yield piece
+
+    def take_words(self) -> list[Word]:
+        """Return the words whose times have become known since the last call, in seconds of the whole file's audio."""
+        taken, self._words = self._words, []
+        return taken
 
     async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
         """Encode without blocking the event loop: a second of mp3 takes milliseconds."""
@@ -109,6 +124,8 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     chosen = await choose_voice(services, replace(request, owner=request.owner or telemetry.owner))
     request, model = chosen.request, chosen.model
     telemetry.model = model.id
+    if request.word_times and not tells_word_times(model):
+        raise InvalidInput("word_times", f"{model.id} does not report the times of its words")
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
     parameters = resolved.options.to_parameters()

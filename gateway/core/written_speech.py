@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -23,6 +24,7 @@ from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
 from tritone.errors import InvalidInput
 from tritone.text_parts import PART_CHARS
+from tritone.transcript import Word
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""
@@ -75,6 +77,8 @@ class WrittenSpeech:
         self._split = split
         self._request = replace(request, audio_format="pcm", sample_rate=None, whole=False)
         self._telemetry = telemetry
+        self._untimed: deque[tuple[SpokenClause, float]] = deque()
+        """The clauses whose words are not all taken, and the second of the file at which each begins."""
         self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole, sample_rate=request.sample_rate)
 
     async def encoded(self) -> AsyncGenerator[bytes]:
@@ -84,11 +88,24 @@ class WrittenSpeech:
         """
         async with aclosing(self.spoken()) as clauses:
             async for clause in clauses:
+                self._untimed.append((clause, self._renderer.seconds))
                 async for block in clause.blocks():
                     if piece := await self._encode(block):
                         yield piece
         if self.clauses and (piece := await self._encode(b"", last=True)):
             yield piece
+
+    def take_words(self) -> list[Word]:
+        """Return the words whose times have become known since the last call, in seconds of the whole file's audio."""
+        words: list[Word] = []
+        while self._untimed:
+            clause, start = self._untimed[0]
+            complete = clause.timed.is_set()
+            words += [word.shifted(start) for word in clause.take_words()]
+            if not complete:
+                break
+            self._untimed.popleft()
+        return words
 
     async def spoken(self) -> AsyncGenerator[SpokenClause]:
         """Yield each clause when its turn has come; read its `blocks` before the next. For use instead of `encoded`."""
@@ -162,6 +179,9 @@ class SpokenClause:
         self.engine_seconds = 0.0
         self.begun = asyncio.Event()
         """Set at the first audio, or the end."""
+        self.timed = asyncio.Event()
+        """Set when no more words will come."""
+        self._words: list[Word] = []
         self._services = services
         self._request = request
         self._patient = patient
@@ -178,6 +198,12 @@ class SpokenClause:
             end = error
         self._blocks.put_nowait(end)
         self.begun.set()
+        self.timed.set()
+
+    def take_words(self) -> list[Word]:
+        """Return the words whose times have become known since the last call, in seconds of this clause's audio."""
+        taken, self._words = self._words, []
+        return taken
 
     async def _synthesized(self, telemetry: WorkTelemetry, deadline: float) -> bool:
         """Return False after a pause if the model was at capacity."""
@@ -185,6 +211,7 @@ class SpokenClause:
             speech = await synthesize(self._services, self._request, telemetry)
             async with aclosing(speech.encoded()) as pieces:
                 async for piece in pieces:
+                    self._words += speech.take_words()
                     self._blocks.put_nowait(piece)
                     self.begun.set()
         except (ModelUnavailable, TooManyRequests) as error:
@@ -193,6 +220,7 @@ class SpokenClause:
                 raise
             await asyncio.sleep(pause)
             return False
+        self._words += speech.take_words()
         self.finish_reason = speech.finish_reason
         self.text_tokens, self.audio_frames = speech.text_tokens, speech.audio_frames
         self.engine_seconds = speech.engine_seconds

@@ -13,7 +13,7 @@ from tritone.errors import InvalidInput
 from tritone.languages import is_auto
 from tritone.options import Value
 
-_OWN: Final = frozenset({"voice", "speed", "voice_key", "describe"})
+_OWN: Final = frozenset({"voice", "speed", "voice_key", "word_timestamps", "describe"})
 """Options that are no field of the body, or one that OpenAI declares in another way."""
 _ALIASES: Final = {"x_vector_only": AliasChoices("x_vector_only", "x_vector_only_mode")}
 """Other names of options, which other servers' clients send."""

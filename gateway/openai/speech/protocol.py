@@ -11,6 +11,10 @@ from gateway.audio.formats import AudioFormat
 from gateway.core.speech_options import SynthesisRequest
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
+from gateway.speech_json import Speech
+
+Granularity = Literal["word", "segment"]
+SubtitleFormat = Literal["srt", "vtt"]
 
 
 class VoiceId(BaseModel):
@@ -47,6 +51,14 @@ class OpenAISpeechBody(BaseModel):
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(
         None, description="`false`: the whole file at once, with its length, and with a summary in its headers."
+    )
+    timestamp_granularities: list[Granularity] | None = Field(
+        None,
+        description="Report the times of words, of segments (sentences), or of both: in events beside the audio with "
+        "`stream_format` sse, in a JSON object with the audio with `stream: false`.",
+    )
+    subtitle_format: SubtitleFormat | None = Field(
+        None, description="Make subtitles of the speech: in an event before the last, or in the same JSON object."
     )
     ref_audio: OptionalText = Field(
         None,
@@ -104,12 +116,20 @@ class SpeechBody(_WithOptions):
             audio_format=self.response_format,
             sample_rate=self.sample_rate,
             whole=self.stream is False,
+            word_times=self.wants_times,
         )
+
+    @property
+    def wants_times(self) -> bool:
+        """Whether the response has times of words or segments, or subtitles."""
+        return bool(self.timestamp_granularities or self.subtitle_format)
 
     def client_field_name(self, name: str) -> str:
         """Return the field of this body that became the option or field `name` of the use case."""
         if name == "instruct":
             return "instruct" if self.instruct else "instructions"
+        if name == "word_times":
+            return "timestamp_granularities" if self.timestamp_granularities else "subtitle_format"
         return FIELD_NAMES.get(name, name)
 
     @property
@@ -156,6 +176,50 @@ class Usage(BaseModel):
             output_token_details=TokenKinds(text_tokens=0, audio_tokens=audio),
             total_tokens=text + audio,
         )
+
+
+class SpokenWord(BaseModel):
+    """A word as the text has it, with its punctuation, and its times in seconds from the start of the audio."""
+
+    word: str
+    start: float
+    end: float
+
+
+class SpokenSegment(BaseModel):
+    """A sentence, and its times in seconds from the start of the audio."""
+
+    id: int
+    text: str
+    start: float
+    end: float
+
+
+class SpeechTimes(BaseModel):
+    """The times of words and segments, as far as the request asks for them."""
+
+    words: list[SpokenWord] | None = None
+    segments: list[SpokenSegment] | None = None
+
+
+class AudioTimestamps(SpeechTimes):
+    """The times of words and segments that no event before had, in order; not in OpenAI's API."""
+
+    type: Literal["speech.audio.timestamps"] = "speech.audio.timestamps"
+
+
+class AudioSubtitles(BaseModel):
+    """The subtitles of the whole speech; not in OpenAI's API."""
+
+    type: Literal["speech.audio.subtitles"] = "speech.audio.subtitles"
+    format: SubtitleFormat
+    text: str
+
+
+class TimedSpeech(Speech, SpeechTimes):
+    """The whole speech as JSON, for `stream: false` with `timestamp_granularities` or `subtitle_format`."""
+
+    subtitles: str | None = None
 
 
 class AudioDone(BaseModel):

@@ -11,23 +11,35 @@ from gateway.audio.formats import MEDIA_TYPES
 from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.batch import BatchBody, BatchResult, results
-from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody
+from gateway.openai.speech.protocol import (
+    AudioDelta,
+    AudioDone,
+    AudioSubtitles,
+    AudioTimestamps,
+    SpeechBody,
+    TimedSpeech,
+)
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from gateway.streaming import StreamedResponse
 
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
 
+_EVENTS: Final = (AudioDelta, AudioTimestamps, AudioSubtitles, AudioDone)
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "The audio file, or its parts as events, as it is synthesized; with `stream: false` at its end.",
+        "description": "The audio file, or its parts as events, as it is synthesized; with `stream: false` at its end; "
+        "as JSON with the times of words.",
         "headers": documented(
             {SAMPLE_RATE: "Of pcm: samples a second."}
             | {name: header.description for name, header in SUMMARY_HEADERS.items()}
         ),
         "content": {
             **{media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES.values()},
-            "text/event-stream": {"schema": {"anyOf": [AudioDelta.model_json_schema(), AudioDone.model_json_schema()]}},
+            "text/event-stream": {
+                "schema": {"anyOf": [event.model_json_schema() for event in _EVENTS]},
+            },
+            "application/json": {"schema": TimedSpeech.model_json_schema()},
         },
     }
 }

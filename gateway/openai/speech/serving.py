@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -14,7 +14,17 @@ from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.written_speech import AnySpeech, speak
 from gateway.openai.response_headers import model_headers
-from gateway.openai.speech.protocol import AudioDelta, AudioDone, SpeechBody, Usage
+from gateway.openai.speech.protocol import (
+    AudioDelta,
+    AudioDone,
+    AudioSubtitles,
+    AudioTimestamps,
+    SpeechBody,
+    SpeechTimes,
+    Usage,
+)
+from gateway.openai.speech.timestamps import Timestamps
+from gateway.speech_json import json_response
 from gateway.streaming import EventStream, StreamedResponse, WholeResponse, in_a_file
 from tritone.errors import InvalidInput
 
@@ -60,27 +70,50 @@ async def begin(services: Services, body: SpeechBody, telemetry: WorkTelemetry) 
 
 async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry) -> StreamedResponse:
     """Return the response to `body` after its first bytes are known, or all of them for a whole file."""
+    if body.wants_times and body.stream_format != "sse" and body.stream is not False:
+        problem = "an audio file has no place for it; set stream_format to sse, or stream to false"
+        raise InvalidInput(body.client_field_name("word_times"), problem)
     stream, headers = await begin(services, body, telemetry)
     media_type = MEDIA_TYPES[stream.audio_format]
     if stream.audio_format == "pcm":
         headers[SAMPLE_RATE] = str(stream.sample_rate)
+    if stream.whole and body.wants_times:
+        return await _timed_json(stream, headers, Timestamps.of(body))
     if stream.whole:
         content = await in_a_file(stream.encoded())
         summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}
         return WholeResponse(content, media_type, {**headers, **summary})
     if body.stream_format == "sse":
-        response: StreamedResponse = EventStream(_events(stream), headers)
+        response: StreamedResponse = EventStream(_events(stream, Timestamps.of(body)), headers)
     else:
         response = StreamedResponse(stream.encoded(), media_type, headers)
     await response.begin()
     return response
 
 
-async def _events(stream: AnySpeech) -> AsyncGenerator[BaseModel]:
+async def _events(stream: AnySpeech, timestamps: Timestamps) -> AsyncGenerator[BaseModel]:
     async with aclosing(stream.encoded()) as pieces:
         async for piece in pieces:
             yield AudioDelta.of(piece)
+            if times := timestamps.add(stream.take_words()):
+                yield _timestamps_event(times)
+    if times := timestamps.add(stream.take_words(), last=True):
+        yield _timestamps_event(times)
+    if timestamps.subtitle_format and (text := await timestamps.subtitles()):
+        yield AudioSubtitles(format=timestamps.subtitle_format, text=text)
     yield AudioDone(usage=usage_of(stream), finish_reason=stream.finish_reason)
+
+
+def _timestamps_event(times: SpeechTimes) -> AudioTimestamps:
+    return AudioTimestamps(words=times.words or None, segments=times.segments or None)
+
+
+async def _timed_json(stream: AnySpeech, headers: dict[str, str], timestamps: Timestamps) -> StreamedResponse:
+    async def more() -> dict[str, Any]:
+        times = timestamps.add(stream.take_words(), last=True) or SpeechTimes()
+        return {**times.model_dump(exclude_none=True), "subtitles": await timestamps.subtitles()}
+
+    return await json_response(stream, headers, more)
 
 
 def usage_of(stream: AnySpeech) -> Usage:

@@ -149,6 +149,11 @@ def _pause(units: Sequence[Unit], index: int) -> int:
     return max(0, units[index].start - units[index - 1].end)
 
 
+def ends_sentence(text: str) -> bool:
+    """Return whether a sentence ends with `text`."""
+    return _mark(text) == "sentence"
+
+
 def _mark(text: str) -> str:
     """Return `sentence` or `clause` if punctuation ends one at the end of `text`, else an empty text."""
     if _SENTENCE.search(text):

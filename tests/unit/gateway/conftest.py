@@ -28,6 +28,8 @@ from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
 from tritone.descriptions import SpeechDescription, Voice
 from tritone.errors import UnknownVoice
+from tritone.spoken_words import word_columns
+from tritone.transcript import Word
 from tritone.windowing import Samples
 
 
@@ -85,6 +87,8 @@ class FakeSpeech:
     """Set by the first call."""
     voices: set[str] = field(default_factory=set)
     """The keys of the voices that it holds, as a clone model does."""
+    words: list[list[Word]] = field(default_factory=list)
+    """Those of each chunk, for calls with `word_timestamps`."""
 
     async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
         self.called.set()
@@ -96,7 +100,8 @@ class FakeSpeech:
         for index, chunk in enumerate(self.chunks):
             if index < len(self.gates):
                 await self.gates[index].wait()
-            yield self._audio(chunk)
+            timed = self.words[index : index + 1] if call.parameters.get("word_timestamps") else []
+            yield {**self._audio(chunk), **(word_columns(timed[0]) if timed else {})}
         if self.failure:
             raise self.failure
         yield {

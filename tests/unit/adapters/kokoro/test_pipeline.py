@@ -29,9 +29,12 @@ class ToneNetwork(KokoroNetwork):
     def tokens(self, phonemes: str) -> list[int]:
         return [ord(phoneme) for phoneme in phonemes]
 
-    def synthesize(self, tokens: Sequence[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+    def speak(
+        self, tokens: Sequence[int], style: NDArray[np.float32], speed: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         assert len(tokens) <= MAX_TOKENS
-        return self.loudness * np.sin(np.arange(int(len(tokens) * 3 * FRAME / speed)) / 20, dtype=np.float32)
+        audio = self.loudness * np.sin(np.arange(int(len(tokens) * 3 * FRAME / speed)) / 20, dtype=np.float32)
+        return audio, np.array([0, *[3 / speed] * len(tokens), 0], np.float32)
 
 
 @pytest.fixture

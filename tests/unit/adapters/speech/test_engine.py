@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from adapters.speech.engine import PartByPartEngine
-from adapters.speech.pipeline import SpeechPiece, SpeechPipeline
+from adapters.speech.pipeline import SpeechPiece, SpeechPipeline, SpokenPiece
 from adapters.speech.text_splitter import Break
 from adapters.triton.metrics import Metrics
 from adapters.triton.response_stream import ResponseStream
@@ -18,6 +18,7 @@ from tests.unit.adapters.clock import ManualClock
 from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
+from tritone.transcript import Word as SpokenWord
 
 PATIENCE = 10
 FRAMES = 40
@@ -113,6 +114,26 @@ def test_request_is_synthesized_piece_by_piece_and_ends_with_its_counts(engine, 
     assert client.outputs()["text_tokens"] == [6]
     assert client.outputs()["audio_frames"] == [2 * FRAMES]
     assert len(client.sender.sent) == 3
+
+
+def test_times_of_words_begin_with_the_first_sample_that_is_sent() -> None:
+    class TimedPipeline(HeldPipeline):
+        def speak(self, piece: Word) -> SpokenPiece:
+            quiet = np.zeros(SPEECH_RATE, np.float32)
+            return SpokenPiece(np.concatenate([quiet, SECOND, quiet]), (SpokenWord(1.0, 1.5, piece.word, 1.0),))
+
+    engine = PartByPartEngine(TimedPipeline(), max_requests=1)
+    client = Client().submit(engine, "one two")
+    client.last()
+    engine.close()
+    first, second, _ = [
+        {tensor.name(): tensor.as_numpy() for tensor in sent.output_tensors()} for sent in client.sender.sent
+    ]
+    kept = 0.05  # seconds of the silence before the speech
+    assert first["word_text"].tolist() == [b"one"]
+    assert [first["word_start"][0], first["word_end"][0]] == pytest.approx([kept, kept + 0.5], abs=1e-4)
+    before = len(first["audio"]) / SPEECH_RATE
+    assert second["word_start"][0] == pytest.approx(before + kept, abs=1e-4)
 
 
 def test_piece_is_sent_before_the_next_one_is_synthesized(engine, pipeline) -> None:

@@ -1,0 +1,48 @@
+"""Find the written words that spoken words stand for: `$5` is spoken as `five dollars`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import pairwise
+
+from tritone.written_words import letters_of
+
+
+def match_words(written: Sequence[str], spoken: Sequence[str]) -> list[tuple[int, int] | None]:
+    """Return the range [first, last) of the spoken words of each written word; None for a word that is not spoken.
+
+    The ranges are in order and do not overlap; together they hold every spoken word, if any word is written. Between
+    words that are the same in both, several words share the spoken ones in proportion to their letters.
+    """
+    one, other = [[letters_of(word) for word in words] for words in (written, spoken)]
+    ranges: list[tuple[int, int] | None] = []
+    for _, i, i_end, j, j_end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+        if i == i_end:
+            _extend(ranges, j, j_end)
+        elif i_end - i == j_end - j:
+            ranges += [(at, at + 1) for at in range(j, j_end)]
+        else:
+            ranges += _shares([len(letters) for letters in one[i:i_end]], j, j_end)
+    if spoken and (first := next((k for k, range_ in enumerate(ranges) if range_), None)) is not None:
+        ranges[first] = (0, ranges[first][1])  # type: ignore[index]
+    return ranges
+
+
+def _extend(ranges: list[tuple[int, int] | None], first: int, last: int) -> None:
+    """Give the spoken words from `first` to `last`, that no written word stands for, to the word before."""
+    for k in range(len(ranges) - 1, -1, -1):
+        if found := ranges[k]:
+            assert found[1] == first
+            ranges[k] = found[0], last
+            return
+
+
+def _shares(letters: Sequence[int], first: int, last: int) -> list[tuple[int, int] | None]:
+    """Divide the spoken words from `first` to `last` among written words with so many letters each."""
+    count, total, before = last - first, sum(letters), 0
+    edges = [first]
+    for size in letters:
+        before += size
+        edges.append(first + round(count * before / total))
+    return [(start, end) if start < end else None for start, end in pairwise(edges)]

@@ -1,0 +1,148 @@
+"""The times of words in `POST /v1/audio/speech`: events beside the audio, JSON, and subtitles."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import pytest
+import srt
+import webvtt
+
+from tests.fake_triton import FakeTriton
+from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, Gateway, Serve, tone
+from tests.unit.gateway.test_speech import HELLO, SPEECH, error_of, sse
+from tritone.transcript import Word
+
+TEXT = "Good morning. It costs five."
+BOTH = ["word", "segment"]
+
+
+@pytest.fixture
+async def gateway(gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech) -> Gateway:
+    """A gateway whose model reports two words of its first chunk of half a second, and three of its second."""
+    kokoro.description = replace(DESCRIPTION, options=(*DESCRIPTION.options, "word_timestamps"))
+    kokoro.words = [
+        [Word(0.1, 0.2, "Good", 1.0), Word(0.2, 0.4, " morning.", 1.0)],
+        [Word(0.6, 0.7, " It", 1.0), Word(0.7, 0.9, " costs", 1.0), Word(0.9, 1.2, " five.", 1.0)],
+    ]
+    await triton.publish()
+    await gateway.follow(triton)
+    return gateway
+
+
+async def events_of(gateway: Gateway, **fields: Any) -> list[dict[str, Any]]:
+    body = {**HELLO, "input": TEXT, "response_format": "pcm", "stream_format": "sse", **fields}
+    return [event async for event in await sse(gateway, body)]
+
+
+def of_type(events: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    return [event for event in events if event["type"] == f"speech.audio.{name}"]
+
+
+async def test_events_have_the_words_and_sentences_of_each_piece_beside_its_audio(gateway: Gateway) -> None:
+    events = await events_of(gateway, timestamp_granularities=BOTH)
+    names = ["delta", "timestamps", "delta", "timestamps", "done"]
+    assert [event["type"] for event in events] == [f"speech.audio.{name}" for name in names]
+    first, second = of_type(events, "timestamps")
+    assert first == {
+        "type": "speech.audio.timestamps",
+        "words": [{"word": "Good", "start": 0.1, "end": 0.2}, {"word": "morning.", "start": 0.2, "end": 0.4}],
+        "segments": [{"id": 0, "text": "Good morning.", "start": 0.1, "end": 0.4}],
+    }
+    assert [word["word"] for word in second["words"]] == ["It", "costs", "five."]
+    assert second["segments"] == [{"id": 1, "text": "It costs five.", "start": 0.6, "end": 1.2}]
+
+
+@pytest.mark.parametrize(("granularity", "absent"), [("word", "segments"), ("segment", "words")])
+async def test_event_has_only_the_granularities_asked_for(gateway: Gateway, granularity: str, absent: str) -> None:
+    for event in of_type(await events_of(gateway, timestamp_granularities=[granularity]), "timestamps"):
+        assert absent not in event
+        assert event[f"{granularity}s"]
+
+
+async def test_sentence_of_two_pieces_comes_with_the_second(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.words[0][1] = replace(kokoro.words[0][1], text=" morning,")
+    (event,) = of_type(await events_of(gateway, timestamp_granularities=["segment"]), "timestamps")
+    assert event["segments"] == [{"id": 0, "text": "Good morning, It costs five.", "start": 0.1, "end": 1.2}]
+
+
+async def test_last_sentence_needs_no_full_stop(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.words[1][2] = replace(kokoro.words[1][2], text=" five")
+    events = await events_of(gateway, timestamp_granularities=["segment"])
+    assert [s["text"] for event in of_type(events, "timestamps") for s in event["segments"]] == [
+        "Good morning.",
+        "It costs five",
+    ]
+    assert [event["type"] for event in events[-2:]] == ["speech.audio.timestamps", "speech.audio.done"]
+
+
+@pytest.mark.parametrize("response_format", ["pcm", "mp3"])
+@pytest.mark.parametrize("sample_rate", [8000, 48000])
+async def test_times_are_those_of_the_audio_as_it_is_played(
+    gateway: Gateway, response_format: str, sample_rate: int
+) -> None:
+    # The model's own greatest speed is 2; the gateway doubles it.
+    events = await events_of(
+        gateway, timestamp_granularities=["word"], speed=4.0, response_format=response_format, sample_rate=sample_rate
+    )
+    words = [word for event in of_type(events, "timestamps") for word in event["words"]]
+    assert [word["start"] for word in words] == pytest.approx([0.05, 0.1, 0.3, 0.35, 0.45], abs=1e-3)
+    assert words[-1]["end"] == pytest.approx(0.6, abs=1e-3)
+
+
+async def test_model_is_asked_for_times_only_if_the_client_is(gateway: Gateway, triton: FakeTriton) -> None:
+    await events_of(gateway)
+    await events_of(gateway, timestamp_granularities=["word"])
+    assert ["word_timestamps" in call.parameters for call in triton.calls] == [False, True]
+
+
+async def test_whole_speech_with_its_times_is_json(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    fields = {"stream": False, "response_format": "pcm", "timestamp_granularities": BOTH, "subtitle_format": "srt"}
+    answer = await gateway.http.post(SPEECH, json={**HELLO, "input": TEXT, **fields})
+    speech = answer.json()
+    assert answer.headers["content-type"] == "application/json"
+    assert base64.b64decode(speech["audio"]) == np.concatenate(kokoro.chunks).tobytes()
+    assert (speech["format"], speech["sample_rate"], speech["finish_reason"]) == ("pcm", 24_000, "stop")
+    assert " ".join(word["word"] for word in speech["words"]) == TEXT
+    assert [segment["text"] for segment in speech["segments"]] == ["Good morning.", "It costs five."]
+    assert " ".join(cue.content for cue in srt.parse(speech["subtitles"])) == TEXT
+
+
+async def test_subtitles_alone_are_an_event_before_the_last(gateway: Gateway) -> None:
+    events = await events_of(gateway, subtitle_format="vtt")
+    assert not of_type(events, "timestamps")
+    assert [event["type"] for event in events[-2:]] == ["speech.audio.subtitles", "speech.audio.done"]
+    cues = webvtt.from_buffer(StringIO(events[-2]["text"])).captions
+    assert events[-2]["format"] == "vtt"
+    assert " ".join(cue.text for cue in cues) == TEXT
+    assert cues[0].start == "00:00:00.100"
+
+
+async def test_words_of_a_long_text_have_times_in_the_whole_audio(
+    serve: Serve, gateway: Gateway, kokoro: FakeSpeech
+) -> None:
+    kokoro.chunks, kokoro.words = [tone(1.0)], [[Word(0.25, 0.75, "word.", 1.0)]]
+    async with serve(max_input_chars=10) as small:
+        events = await events_of(small, input="One word. Two words. Six words.", timestamp_granularities=["word"])
+    words = [word for event in of_type(events, "timestamps") for word in event["words"]]
+    assert [(word["start"], word["end"]) for word in words] == [(0.25, 0.75), (1.25, 1.75), (2.25, 2.75)]
+
+
+@pytest.mark.parametrize("field", ["timestamp_granularities", "subtitle_format"])
+async def test_times_of_an_audio_file_are_rejected_with_the_forms_that_have_a_place(
+    gateway: Gateway, field: str
+) -> None:
+    status, error = await error_of(gateway, **{field: ["word"] if field == "timestamp_granularities" else "srt"})
+    assert (status, error["param"]) == (400, field)
+    assert "set stream_format to sse, or stream to false" in error["message"]
+
+
+@pytest.mark.parametrize("value", [["sentence"], "word", ["word", 1]])
+async def test_granularities_are_a_list_of_known_ones(gateway: Gateway, value: Any) -> None:
+    status, error = await error_of(gateway, stream_format="sse", timestamp_granularities=value)
+    assert status == 400
+    assert error["param"].startswith("timestamp_granularities")
