@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import Services
 from gateway.openai.realtime.beta import flat, nested
-from gateway.openai.realtime.protocol import new_id
+from gateway.openai.realtime.protocol import ClientWarning, new_id
 from gateway.openai.realtime.session_config import SessionConfig
 from gateway.request_context import GatewayServices, sent_keys
 from tritone.errors import InvalidInput
@@ -59,7 +59,7 @@ async def create_transcription_session(session: dict[str, Any], request: Request
 
 def configured(
     services: Services, session: dict[str, Any], model: str = DEFAULT_MODEL
-) -> tuple[SessionConfig, list[str]]:
+) -> tuple[SessionConfig, list[ClientWarning]]:
     """Return the configuration of a new session, and the warnings of `SessionConfig.updated`, with its errors.
 
     Raises `ModelNotFound` for the model of `session`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
-from typing import Any
+from typing import Any, Final
 
 from gateway.core.window_client import WindowClient
 from gateway.errors import BadRequest
@@ -14,11 +14,21 @@ from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD
 from gateway.openai.realtime.input_audio import LARGE, InputAudio, session_error
 from gateway.openai.realtime.items import Send, TranscriptionItems
-from gateway.openai.realtime.protocol import MESSAGE_BYTES, error_event, event
+from gateway.openai.realtime.protocol import MESSAGE_BYTES, ClientWarning, error_event, event, warning_event
 from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig, TranscriptionSettings
+from gateway.openai.realtime.unknown_fields import UnknownFields, event_id_of
 from gateway.untrusted_json import MalformedJson, parse_object
 from tritone.errors import InvalidInput
 from tritone.windowing import SpeechDetector
+
+_FIELDS: Final[Mapping[str, Collection[str]]] = {
+    "session.update": {"session"},
+    beta.UPDATE: {"session"},
+    "input_audio_buffer.append": {FIELD},
+    "input_audio_buffer.commit": (),
+    "input_audio_buffer.clear": (),
+}
+"""The events of a client -> their fields, beside those of every event."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +53,7 @@ class RealtimeSession:
         self._client_of = client_of
         self._items = TranscriptionItems(send)
         self._items.beta = beta_events
+        self._unknown = UnknownFields(_FIELDS)
         self._audio = InputAudio(
             config.input,
             send,
@@ -67,7 +78,7 @@ class RealtimeSession:
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
-        await self._send_config("created", [])
+        await self._send_config("created")
 
     async def handle(self, message: str | bytes) -> None:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
@@ -78,8 +89,8 @@ class RealtimeSession:
             else:
                 given = await asyncio.to_thread(parse_object, message, max_bytes=MESSAGE_BYTES)
             del message  # it may be large, and acting on it take long
-            id_ = given["event_id"] if isinstance(given.get("event_id"), str) else None
-            await self._act(given)
+            id_ = event_id_of(given)
+            await self._act(given, id_)
         except MalformedJson as error:
             await self._send(error_event(BadRequest(f"the event: {error}"), id_))
         except Exception as error:
@@ -89,33 +100,35 @@ class RealtimeSession:
         """Cancel the transcription of every turn."""
         await self._audio.close()
 
-    async def _act(self, given: dict[str, Any]) -> None:
+    async def _act(self, given: dict[str, Any], id_: str | None) -> None:
+        warnings: list[ClientWarning] = []
         match given.get("type"):
             case "session.update" | beta.UPDATE as type_:
                 self._items.beta |= type_ == beta.UPDATE
-                await self._update(beta.nested(given.get("session")))
-            case "input_audio_buffer.append":
+                warnings = await self._update(beta.nested(given.get("session")))
+            case "input_audio_buffer.append" as type_:
                 await self._audio.append(given.pop(FIELD, None))
-            case "input_audio_buffer.commit":
+            case "input_audio_buffer.commit" as type_:
                 await self._audio.commit()
-            case "input_audio_buffer.clear":
+            case "input_audio_buffer.clear" as type_:
                 await self._audio.clear()
             case other:
                 raise InvalidInput("type", f"{str(other)[:100]!r} is no event of a transcription session")
+        for warning in [*self._unknown.warnings(type_, given), *warnings]:
+            logger.info("%s: %s", self._config.id, warning["message"])
+            await self._send(warning_event(warning, id_))
 
-    async def _update(self, changes: Any) -> None:
+    async def _update(self, changes: Any) -> list[ClientWarning]:
         config, warnings = self._config.updated(changes)
         if config.input.transcription:
             self._client_of(config.input.transcription, False)
         await self._audio.configure(config.input, logprobs=LOGPROBS in config.include)
         self._config = config
-        for warning in warnings:
-            logger.info("%s: %s", config.id, warning)
-        await self._send_config("updated", warnings)
+        await self._send_config("updated")
+        return warnings
 
-    async def _send_config(self, change: str, warnings: list[str]) -> None:
-        fields = {"warnings": warnings} if warnings else {}
+    async def _send_config(self, change: str) -> None:
         if self._items.beta:
-            await self._send(event(f"transcription_session.{change}", session=beta.flat(self._config), **fields))
+            await self._send(event(f"transcription_session.{change}", session=beta.flat(self._config)))
         else:
-            await self._send(event(f"session.{change}", session=self._config.model_dump(), **fields))
+            await self._send(event(f"session.{change}", session=self._config.model_dump()))

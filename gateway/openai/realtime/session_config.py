@@ -21,7 +21,9 @@ from gateway.core.chinese import Script
 from gateway.errors import BadRequest, HttpError
 from gateway.openai.language_fields import candidate_codes, optional_code
 from gateway.openai.realtime.audio import Encoding
+from gateway.openai.realtime.changes import changed
 from gateway.openai.realtime.end_of_turn import Eagerness, Ending, silence_ms
+from gateway.openai.realtime.protocol import ClientWarning, warned
 from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, one_direction, script_of
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
@@ -44,8 +46,6 @@ _WITHOUT_EFFECT: Final = frozenset(
     }
 )
 """OpenAI's fields that have no effect here."""
-
-_OBJECTS: Final = ("audio", "audio.input", "audio.input.format")
 
 
 class Settings(BaseModel):
@@ -196,38 +196,19 @@ class RealtimeConfig(Settings):
         """The settings of the client's audio."""
         return self.audio.input
 
-    def updated(self, changes: Any) -> tuple[Self, list[str]]:
+    def updated(self, changes: Any) -> tuple[Self, list[ClientWarning]]:
         """Return the configuration after a `session.update`, and a warning for each setting that is not as asked.
 
-        Raises `InvalidInput` or `BadRequest` with the field's path.
+        Raises `InvalidInput` with the path of a wrong value.
         """
         if not isinstance(changes, dict) or (changes.get("type") or self.type) != self.type:
             raise InvalidInput("session.type", f"this is a session of type {self.type}; its type cannot change")
-        changes, ignored = _split(changes, "", self.without_effect)
         fixed = {"id": self.id, "object": self.object, "expires_at": self.expires_at}
-        try:
-            config = type(self).model_validate(_merged(self.model_dump(), {**changes, **fixed}))
-        except ValidationError as error:
-            raise field_error(error, "session") from None
-        config._detection_chosen = self._detection_chosen or "turn_detection" in changes.get("audio", {}).get(
-            "input", {}
-        )
+        config, warnings = changed(self, {**changes, **fixed}, without_effect=self.without_effect)
+        asked = _at(changes, "audio", "input")
+        config._detection_chosen = self._detection_chosen or "turn_detection" in asked
         config._choose_defaults()
-        warnings = [f"session.{name} has no effect" for name in ignored]
-        detection = config.input.turn_detection
-        asked = changes.get("audio", {}).get("input", {}).get("turn_detection") or {}
-        if detection:
-            warnings += [
-                f"session.audio.input.turn_detection.{name} has no effect with {detection.type}"
-                for name in _OF_OTHER_TYPE[detection.type]
-                if asked.get(name) is not None
-            ]
-        if detection and detection.type == "semantic_vad" and not config.input.transcription:
-            warnings.append(
-                "session.audio.input.turn_detection: without transcription, semantic_vad ends a turn after "
-                f"{detection.without_text.silence_duration_ms} ms of silence; what was said does not count"
-            )
-        return config, warnings
+        return config, warnings + _detection_warnings(config.input, _at(asked, "turn_detection"))
 
     def _choose_defaults(self) -> None:
         """Set what depends on other settings, if the client has not chosen it."""
@@ -255,35 +236,28 @@ def _default_detection(transcription: TranscriptionSettings | None) -> TurnDetec
     return None if transcription and transcription.model in _CLIENT_COMMITS else TurnDetection()
 
 
-def _split(fields: dict[str, Any], prefix: str, without_effect: frozenset[str]) -> tuple[dict[str, Any], list[str]]:
-    """Return `fields` without those that have no effect, and the paths of the latter that have a value.
-
-    Objects that are null are left out too.
-    """
-    kept: dict[str, Any] = {}
-    ignored: list[str] = []
-    for name, value in fields.items():
-        path = prefix + name
-        if path in without_effect:
-            if value is not None:
-                ignored.append(path)
-        elif path in _OBJECTS and value is None:
-            continue
-        elif isinstance(value, dict):
-            kept[name], below = _split(value, f"{path}.", without_effect)
-            ignored += below
-        else:
-            kept[name] = value
-    return kept, ignored
+def _detection_warnings(input_: AudioInput, asked: dict[str, Any]) -> list[ClientWarning]:
+    """Return a warning for each field that the turn detection does not follow."""
+    detection, path = input_.turn_detection, "session.audio.input.turn_detection"
+    if not detection:
+        return []
+    warnings = [
+        warned("no_effect", f"{path}.{name}", f"it has no effect with {detection.type}")
+        for name in _OF_OTHER_TYPE[detection.type]
+        if asked.get(name) is not None
+    ]
+    if detection.type == "semantic_vad" and not input_.transcription:
+        milliseconds = detection.without_text.silence_duration_ms
+        problem = f"without transcription, a turn ends after {milliseconds} ms of silence; what was said does not count"
+        warnings.append(warned("no_effect", path, problem))
+    return warnings
 
 
-def _merged(old: Any, new: Any) -> Any:
-    """Return `new`, with the keys that it lacks taken from `old`, unless both are objects of different types."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return new
-    if (new.get("type") or old.get("type")) != old.get("type"):
-        return new
-    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
+def _at(fields: Any, *path: str) -> dict[str, Any]:
+    """Return the object at `path`; empty if there is none."""
+    for name in path:
+        fields = fields.get(name) if isinstance(fields, dict) else None
+    return fields if isinstance(fields, dict) else {}
 
 
 def field_error(error: ValidationError, name: str) -> HttpError | InvalidInput:

@@ -90,7 +90,6 @@ async def test_a_secret_without_keys_holds_the_configuration(gateway: Gateway, m
     ("body", "status", "param"),
     [
         ({"session": {"type": "realtime"}}, 400, "session.type"),
-        ({"session": {"typo": 1}}, 400, "session.typo"),
         ({"session": {"audio": {"input": {"transcription": {"model": "x"}}}}}, 404, "model"),
         (
             {"session": {"audio": {"input": {"transcription": {"model": "whisper-1", "keywords": LONG}}}}},
@@ -114,3 +113,9 @@ async def test_the_beta_has_its_own_form(gateway: Gateway, model: FakeWhisper) -
     assert created["input_audio_transcription"]["model"] == "whisper-1"
     async with plain(gateway, **as_browser(created["client_secret"]["value"])) as connection:
         assert (await next_event(connection))["session"]["audio"]["input"]["turn_detection"] is None
+
+
+async def test_an_unknown_field_of_a_secrets_session_is_named(gateway: Gateway, model: FakeWhisper) -> None:
+    answer = await gateway.http.post("/v1/realtime/client_secrets", json={"session": {"typo": 1}})
+    (warning,) = answer.json()["warnings"]
+    assert (warning["type"], warning["param"]) == ("unknown_field", "session.typo")

@@ -323,6 +323,7 @@ async def next_event(connection: Any) -> Event:
         ("[]", None),
         (b"\xff\x00", None),
         ({"type": "response.create"}, "type"),
+        ('{"type": "input_audio_buffer.clear", "event_id": 7}', "event_id"),
         ({"type": "input_audio_buffer.commit"}, None),
         ({"type": "input_audio_buffer.append", "audio": "?"}, "audio"),
         ({"type": "input_audio_buffer.append", "audio": 7}, "audio"),

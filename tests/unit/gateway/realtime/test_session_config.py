@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -22,6 +23,19 @@ async def answer(connection: Any, type_: str, session: Any) -> Event:
     return await next_event(connection)
 
 
+async def warning(connection: Any) -> Any:
+    """Return the next event, which is a warning."""
+    event = await next_event(connection)
+    assert event["type"] == "warning"
+    return event["warning"]
+
+
+async def silent(connection: Any) -> None:
+    """Check that no event is on its way."""
+    await connection.send('{"type": "input_audio_buffer.clear"}')
+    assert (await next_event(connection))["type"] == "input_audio_buffer.cleared"
+
+
 async def update(connection: Any, **input_: Any) -> Event:
     """Send a change of `audio.input`, and return the response."""
     return await answer(connection, "session.update", {"type": "transcription", "audio": {"input": input_}})
@@ -38,8 +52,8 @@ async def test_each_type_of_turn_detection_has_its_own_fields(
             "type": "semantic_vad",
             "eagerness": eagerness or "auto",
         }
-        assert "warnings" not in changed
         back = await update(connection, turn_detection={"type": "server_vad", "idle_timeout_ms": 6000})
+        await silent(connection)
     assert back["session"]["audio"]["input"]["turn_detection"] == {
         "type": "server_vad",
         "threshold": 0.5,
@@ -47,19 +61,25 @@ async def test_each_type_of_turn_detection_has_its_own_fields(
         "silence_duration_ms": 500,
         "idle_timeout_ms": 6000,
     }
-    assert "warnings" not in back
 
 
 async def test_fields_of_the_other_type_of_turn_detection_are_named(gateway: Gateway, model: FakeWhisper) -> None:
     async with plain(gateway) as connection:
         await next_event(connection)
-        semantic = await update(connection, turn_detection={"type": "semantic_vad", "silence_duration_ms": 200})
-        server = await update(connection, turn_detection={"type": "server_vad", "eagerness": "low"})
-        deaf = await update(connection, turn_detection={"type": "semantic_vad"}, transcription=None)
-    (first,), (second,), (third,) = semantic["warnings"], server["warnings"], deaf["warnings"]
-    assert "silence_duration_ms has no effect with semantic_vad" in first
-    assert "eagerness has no effect with server_vad" in second
-    assert "without transcription" in third
+        await update(connection, turn_detection={"type": "semantic_vad", "silence_duration_ms": 200})
+        first = await warning(connection)
+        await update(connection, turn_detection={"type": "server_vad", "eagerness": "low"})
+        second = await warning(connection)
+        await update(connection, turn_detection={"type": "semantic_vad"}, transcription=None)
+        third = await warning(connection)
+    path = "session.audio.input.turn_detection"
+    assert [given["param"] for given in (first, second, third)] == [
+        f"{path}.silence_duration_ms",
+        f"{path}.eagerness",
+        path,
+    ]
+    assert {given["type"] for given in (first, second, third)} == {"no_effect"}
+    assert "without transcription" in third["message"]
 
 
 @pytest.mark.parametrize("milliseconds", [4999, 30_001])
@@ -81,7 +101,7 @@ async def test_models_whose_turns_the_client_commits_have_no_detector_by_default
         assert other["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
         again = await update(connection, transcription={"model": id_, "language": "en", "delay": "low"})
         assert again["session"]["audio"]["input"]["turn_detection"] is None
-        assert again["warnings"] == ["session.audio.input.transcription.delay has no effect"]
+        assert (await warning(connection))["param"] == "session.audio.input.transcription.delay"
         chosen = await update(connection, turn_detection={"type": "server_vad"})
         assert chosen["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
         kept = await update(connection, transcription={"model": id_, "language": "de"})
@@ -97,15 +117,70 @@ async def test_models_whose_turns_the_client_commits_have_no_detector_by_default
         ({"audio": {"input": {"transcription": {"langauge": "de"}}}}, "session.audio.input.transcription.langauge"),
     ],
 )
-async def test_an_unknown_field_is_named_and_nothing_changes(
+async def test_an_unknown_field_is_named_in_a_warning(
     gateway: Gateway, model: FakeWhisper, session: Any, param: str
 ) -> None:
     async with plain(gateway) as connection:
         created = await next_event(connection)
-        error = (await answer(connection, "session.update", session))["error"]
-        assert (error["param"], error["code"]) == (param, "unknown_parameter")
-        assert param in error["message"]
+        await connection.send(json.dumps({"type": "session.update", "session": session, "event_id": "mine"}))
+        assert (await next_event(connection))["session"] == created["session"]
+        given = await warning(connection)
+    assert (given["type"], given["param"], given["event_id"]) == ("unknown_field", param, "mine")
+    assert param in given["message"]
+
+
+async def test_known_fields_beside_unknown_ones_are_followed(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        asked = {"model": "whisper-1", "language": "de", "langauge": "fr", "wish": [1]}
+        changed = await update(connection, transcription=asked, turn_detection={"silence_duration_ms": 300, "x": {}})
+        named = [(await warning(connection))["param"] for _ in range(3)]
+    assert changed["session"]["audio"]["input"]["transcription"]["language"] == "de"
+    assert changed["session"]["audio"]["input"]["turn_detection"]["silence_duration_ms"] == 300
+    path = "session.audio.input"
+    assert named == [f"{path}.transcription.langauge", f"{path}.transcription.wish", f"{path}.turn_detection.x"]
+
+
+async def test_a_wrong_value_beside_an_unknown_field_is_an_error(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        created = await next_event(connection)
+        error = (await update(connection, typo=1, turn_detection={"threshold": "loud"}))["error"]
+        assert error["param"] == "session.audio.input.turn_detection.threshold"
         assert (await answer(connection, "session.update", {}))["session"] == created["session"]
+
+
+async def test_a_flood_of_unknown_fields_is_summed_up(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        await update(connection, **{f"field{index}": index for index in range(100)})
+        *_, last = [await warning(connection) for _ in range(21)]
+        await silent(connection)
+    assert "80 more fields" in last["message"]
+
+
+async def test_an_unknown_field_of_an_event_is_named_once(gateway: Gateway, model: FakeWhisper) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        for _ in range(2):
+            await connection.send('{"type": "input_audio_buffer.append", "audio": "AAAA", "final": true}')
+        assert (await next_event(connection))["error"]["param"] == "audio", "3 bytes are no whole samples"
+        assert (await next_event(connection))["error"]["param"] == "audio"
+        for _ in range(2):
+            await connection.send('{"type": "input_audio_buffer.append", "audio": "AAAAAA==", "final": true}')
+        given = await warning(connection)
+        await silent(connection)
+    assert (given["type"], given["param"]) == ("unknown_field", "final")
+    assert "input_audio_buffer.append" in given["message"]
+
+
+async def test_the_sdk_takes_a_warning_for_an_event(gateway: Gateway, model: FakeWhisper) -> None:
+    async with gateway.openai.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+        change: Any = {"type": "transcription", "typo": 1}
+        await connection.session.update(session=change)
+        async with asyncio.timeout(20):
+            events = [await connection.recv() for _ in range(3)]
+    assert [event.type for event in events] == ["session.created", "session.updated", "warning"]
+    assert json.loads(events[-1].to_json())["warning"]["param"] == "session.typo"
 
 
 async def test_null_means_the_default(gateway: Gateway, model: FakeWhisper) -> None:
@@ -114,10 +189,10 @@ async def test_null_means_the_default(gateway: Gateway, model: FakeWhisper) -> N
         await update(connection, transcription={"model": "whisper-1", "prompt": "Ort", "language": "de"})
         nothing = {"model": "whisper-1", "prompt": None, "language": None, "keywords": None, "languages": None}
         changed = await update(connection, transcription=nothing, noise_reduction=None, format=None)
+        await silent(connection)
         session = {"type": None, "audio": None, "include": None}
         assert changed["session"] == (await answer(connection, "session.update", session))["session"]
     assert changed["session"] == created["session"]
-    assert "warnings" not in changed
 
 
 async def test_a_client_may_send_the_whole_session_back(gateway: Gateway, model: FakeWhisper) -> None:
@@ -139,12 +214,13 @@ async def test_flat_fields_are_followed(gateway: Gateway, model: FakeWhisper) ->
     async with plain(gateway) as connection:
         await next_event(connection)
         changed = await answer(connection, "session.update", FLAT)
+        ignored = await warning(connection)
     input_ = changed["session"]["audio"]["input"]
     assert changed["type"] == "session.updated"
     assert input_["format"]["type"] == "audio/pcmu"
     assert (input_["transcription"]["model"], input_["transcription"]["language"]) == ("gpt-4o-transcribe", "de")
     assert input_["turn_detection"] is None
-    assert changed["warnings"] == ["session.audio.input.noise_reduction has no effect"]
+    assert (ignored["type"], ignored["param"]) == ("no_effect", "session.audio.input.noise_reduction")
 
 
 async def test_the_betas_update_is_answered_in_its_form(gateway: Gateway, model: FakeWhisper) -> None:
