@@ -9,6 +9,7 @@ from typing import Final, Self
 from gateway.audio.formats import AudioFormat, rates_of
 from gateway.audio.frames import Pcm
 from gateway.core.errors import ModelUnavailable
+from gateway.core.speech_tags import Tag
 from tritone.contract import SpeechOptions
 from tritone.descriptions import SpeechDescription
 from tritone.errors import InvalidInput
@@ -43,6 +44,8 @@ class SynthesisRequest:
     """None: DEFAULT_RESPONSE_FORMAT."""
     sample_rate: int | None = None
     """The rate of the file, in Hz; None: the format's or the model's own."""
+    tags: tuple[Tag, ...] = ()
+    """The kinds of `speech_tags` that are no text, where a text is spoken in parts."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
     word_times: bool = False

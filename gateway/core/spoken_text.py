@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from sentence_stream import SentenceBoundaryDetector
@@ -64,9 +63,10 @@ class ClauseCutter:
                 yield from self._cut([waiting[:end]], waiting[end:])
 
     def finish(self) -> Iterator[str]:
-        """Yield the rest; call it once."""
+        """Yield the rest; text that is added later begins a new part."""
         if self._split == "none":
-            lines = [plain for line in self._whole.splitlines() if (plain := _plain(line))]
+            whole, self._whole = self._whole, ""
+            lines = [plain for line in whole.splitlines() if (plain := _plain(line))]
             if any(letter.isalnum() for line in lines for letter in line):
                 yield from split_text("\n".join(lines), self._most)
             return
@@ -95,19 +95,6 @@ class ClauseCutter:
                     self._begun = True
                     spoken, self._held = self._held, ""
                     yield from split_text(spoken, self._most)
-
-
-async def clauses_of(
-    texts: AsyncGenerator[str], most: int = PART_CHARS, split: Split = "clause"
-) -> AsyncGenerator[str]:
-    """Yield the parts to speak of a text that comes in pieces, each as soon as it is complete."""
-    cutter = ClauseCutter(most, split)
-    async with aclosing(texts):
-        async for text in texts:
-            for part in cutter.add(text):
-                yield part
-    for part in cutter.finish():
-        yield part
 
 
 def _plain(line: str) -> str:

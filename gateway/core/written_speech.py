@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -17,8 +17,9 @@ from gateway.audio.renderer import Renderer
 from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
-from gateway.core.spoken_text import Split, clauses_of
+from gateway.core.spoken_text import Split
 from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
+from gateway.core.tagged_text import TaggedCutter, check_voice, check_voices, clauses_of, spoken_parts
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
@@ -88,11 +89,16 @@ class WrittenSpeech:
         """
         async with aclosing(self.spoken()) as clauses:
             async for clause in clauses:
+                if not self._renderer.seconds:
+                    await clause.begun.wait()  # a failure is reported before the first bytes
+                for silence in clause.silent_blocks():
+                    if piece := await self._encode(silence):
+                        yield piece
                 self._untimed.append((clause, self._renderer.seconds))
                 async for block in clause.blocks():
                     if piece := await self._encode(block):
                         yield piece
-        if self.clauses and (piece := await self._encode(b"", last=True)):
+        if self._renderer.seconds and (piece := await self._encode(b"", last=True)):
             yield piece
 
     def take_words(self) -> list[Word]:
@@ -108,7 +114,10 @@ class WrittenSpeech:
         return words
 
     async def spoken(self) -> AsyncGenerator[SpokenClause]:
-        """Yield each clause when its turn has come; read its `blocks` before the next. For use instead of `encoded`."""
+        """Yield each clause when its turn has come; read its `silent_blocks` and `blocks` before the next.
+
+        For use instead of `encoded`.
+        """
         ahead: asyncio.Queue[SpokenClause | None] = asyncio.Queue()
         places = asyncio.Semaphore(1 + _AHEAD)
         tasks: list[asyncio.Task[None]] = []
@@ -122,7 +131,8 @@ class WrittenSpeech:
                 self.text_tokens += clause.text_tokens
                 self.audio_frames += clause.audio_frames
                 self.engine_seconds += clause.engine_seconds
-                self.clauses.append(clause.text)
+                if clause.text:
+                    self.clauses.append(clause.text)
                 places.release()
             await writing
         finally:
@@ -136,14 +146,20 @@ class WrittenSpeech:
         """Begin the synthesis of each clause as soon as it is written, and as there is a place for it."""
         most = min(PART_CHARS, self._services.settings.max_input_chars)
         clause: SpokenClause | None = None
+        cutter = TaggedCutter(most, self._split, self._request.tags)
+        voices: set[str] = set()
         try:
-            async with aclosing(clauses_of(self._noted(), most, self._split)) as clauses:
-                async for text in clauses:
+            async with aclosing(clauses_of(self._noted(), cutter)) as clauses:
+                async for cut in clauses:
                     await places.acquire()
                     if clause:
                         await clause.begun.wait()  # one text waits for its model once, as any other request
-                    clause = SpokenClause(self._services, replace(self._request, text=text), patient=clause is not None)
-                    self._telemetry.expected_seconds += expected_seconds(text)
+                    if cut.voice and cut.voice.name not in voices:
+                        await check_voice(self._services, self._request, cut.voice)
+                        voices.add(cut.voice.name)
+                    request = cut.request(self._request)
+                    clause = SpokenClause(self._services, request, patient=clause is not None, silence=cut.silence)
+                    self._telemetry.expected_seconds += expected_seconds(cut.text)
                     # Its own record: the request's counts all clauses.
                     part = self._telemetry.part(str(len(tasks)))
                     tasks.append(asyncio.create_task(clause.run(part)))
@@ -170,9 +186,13 @@ class WrittenSpeech:
 class SpokenClause:
     """The speech of one clause, which waits in memory until the clauses before it were sent."""
 
-    def __init__(self, services: Services, request: SynthesisRequest, *, patient: bool) -> None:
-        """`patient`: wait for a model at capacity; the client has audio to play, and an error would end it."""
+    def __init__(self, services: Services, request: SynthesisRequest, *, patient: bool, silence: float = 0.0) -> None:
+        """`patient`: wait for a model at capacity; the client has audio to play, and an error would end it.
+
+        `silence`: seconds before the speech.
+        """
         self.text = request.text
+        """Empty: there is no speech."""
         self.finish_reason = "stop"
         self.text_tokens = 0
         self.audio_frames = 0
@@ -185,6 +205,8 @@ class SpokenClause:
         self._services = services
         self._request = request
         self._patient = patient
+        self._silence = round(silence * SPEECH_RATE)
+        self._failed = False
         self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
     async def run(self, telemetry: WorkTelemetry) -> None:
@@ -192,10 +214,11 @@ class SpokenClause:
         deadline = time.monotonic() + (self._services.settings.first_audio_timeout if self._patient else 0)
         end: Exception | None = None
         try:
-            while not await self._synthesized(telemetry, deadline):
+            while self.text and not await self._synthesized(telemetry, deadline):
                 pass
         except Exception as error:
             end = error
+        self._failed = end is not None
         self._blocks.put_nowait(end)
         self.begun.set()
         self.timed.set()
@@ -226,6 +249,11 @@ class SpokenClause:
         self.engine_seconds = speech.engine_seconds
         return True
 
+    def silent_blocks(self) -> Iterator[bytes]:
+        """Yield the samples of the silence before it, 16-bit at `SPEECH_RATE`; none if its speech has failed."""
+        for start in range(0, 0 if self._failed else self._silence, SPEECH_RATE):
+            yield bytes(2 * min(SPEECH_RATE, self._silence - start))
+
     async def blocks(self) -> AsyncGenerator[bytes]:
         """Yield its samples, 16-bit at `SPEECH_RATE`. Raises the error that ended the synthesis."""
         while (block := await self._blocks.get()) is not None:
@@ -248,6 +276,7 @@ async def speak_while_written(
 
     Nothing is read of `texts` before the audio is read. Raises as `synthesize`, for everything but the text.
     """
+    request = replace(request, owner=request.owner or telemetry.owner)
     # The model is not called: this finds what is wrong with the request before anything is written.
     checked = await synthesize(services, replace(request, text="."), telemetry)
     telemetry.expected_seconds = 0.0
@@ -264,16 +293,21 @@ async def speak_while_written(
 
 
 async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> AnySpeech:
-    """Prepare the speech of a text of up to MAX_LONG_INPUT_CHARS; one over MAX_INPUT_CHARS is spoken part by part.
+    """Prepare the speech of a text of up to MAX_LONG_INPUT_CHARS.
 
-    Raises as `synthesize`.
+    One over MAX_INPUT_CHARS, or with tags of the request's `tags`, is spoken part by part. Raises as `synthesize`, and
+    `InvalidInput` for a bad tag.
     """
     length, most = len(request.text), services.settings.max_long_input_chars
-    if length <= services.settings.max_input_chars:
-        return await synthesize(services, request, telemetry)
     if length > most:
         raise InvalidInput("text", f"{length} characters; at most {most} are allowed")
-    return await speak_while_written(services, _in_pieces(request.text), request, telemetry)
+    parts = spoken_parts(request)
+    is_short = length <= services.settings.max_input_chars
+    if is_short and all(isinstance(part, str) for part in parts):
+        return await synthesize(services, replace(request, text="".join(map(str, parts))), telemetry)
+    await check_voices(services, replace(request, owner=request.owner or telemetry.owner), parts)
+    split: Split = "none" if is_short else "clause"
+    return await speak_while_written(services, _in_pieces(request.text), request, telemetry, split)
 
 
 async def _in_pieces(text: str) -> AsyncGenerator[str]:

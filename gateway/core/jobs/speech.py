@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from gateway.core.jobs.context import JobContext
 from gateway.core.jobs.files import RESULT
 from gateway.core.jobs.job import Outcome, Progress
 from gateway.core.synthesize import SynthesisRequest, synthesize
+from gateway.core.tagged_text import Clause, clause_from_json, clause_to_json, passages
 from gateway.core.telemetry import WorkTelemetry
 from tritone.contract import SPEECH_RATE
 from tritone.text_parts import PART_CHARS, split_text
@@ -45,38 +47,55 @@ async def run_speech(context: JobContext) -> Outcome:
     """Synthesize the job's text, and write the audio to the result's file."""
     request = request_from_json(context.spec.request, _path(context, context.upload).read_bytes())
     # Recorded, because a later version may split in other places.
-    parts: list[str] = await context.ledger.step("split", partial(_split, context, request.text))
-    chars, done, seconds, model = sum(map(len, parts)), 0, 0.0, ""
-    for number, part in enumerate(parts):
-        work = partial(_synthesize, context, replace(request, text=part), number)
+    clauses = [_clause(each) for each in await context.ledger.step("split", partial(_split, context, request))]
+    chars, done, seconds, model = sum(len(clause.text) for clause in clauses), 0, 0.0, ""
+    for number, clause in enumerate(clauses):
+        work = partial(_synthesize, context, request, clause, number)
         spoken = await context.ledger.step("part", partial(context.patiently, work))
-        model = spoken["model"]
+        model = spoken["model"] or model
         seconds += spoken["seconds"]
-        done += len(part)
+        done += len(clause.text)
         await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4)))
     assert request.audio_format
-    join = partial(_join, context, request.audio_format, request.sample_rate, len(parts))
+    join = partial(_join, context, request.audio_format, request.sample_rate, len(clauses))
     await context.ledger.step("result", partial(context.patiently, join))
-    for number in range(len(parts)):
+    for number in range(len(clauses)):
         context.files.discard(context.job_id, _part_name(number))
     return Outcome(Progress(round(seconds, 3), 1.0), model)
 
 
-async def _split(context: JobContext, text: str) -> Sequence[str]:
-    return list(split_text(text, min(PART_CHARS, context.services.settings.max_input_chars)))
+async def _split(context: JobContext, request: SynthesisRequest) -> Sequence[dict[str, Any]]:
+    most = min(PART_CHARS, context.services.settings.max_input_chars)
+    return [clause_to_json(clause) for clause in _clauses(request, most)]
 
 
-async def _synthesize(context: JobContext, request: SynthesisRequest, number: int) -> dict[str, Any]:
+def _clauses(request: SynthesisRequest, most: int) -> Iterator[Clause]:
+    """Yield the parts of the text; without tags as long as possible, their Markdown left to the model."""
+    for clause in passages(request.text, request.tags):
+        parts = list(split_text(clause.text, most)) or [""]
+        for part, silence in zip(parts, chain([clause.silence], repeat(0.0)), strict=False):
+            if part or silence:
+                yield replace(clause, text=part, silence=silence)
+
+
+def _clause(recorded: dict[str, Any] | str) -> Clause:
+    """Return a part as it was recorded; before there were tags, that was its text."""
+    return Clause(recorded) if isinstance(recorded, str) else clause_from_json(recorded)
+
+
+async def _synthesize(context: JobContext, request: SynthesisRequest, clause: Clause, number: int) -> dict[str, Any]:
     """Write the part's samples to its file, as 16-bit PCM at `SPEECH_RATE`."""
-    telemetry = WorkTelemetry(context.job_id)
-    speech = await synthesize(
-        context.services, replace(request, audio_format="pcm", sample_rate=None, whole=False), telemetry
-    )
-    async with aclosing(speech.encoded()) as pieces:
-        with context.files.writing(context.job_id, _part_name(number)) as file:
+    silence = round(clause.silence * SPEECH_RATE)
+    with context.files.writing(context.job_id, _part_name(number)) as file:
+        file.write(bytes(2 * silence))
+        if not clause.text:
+            return {"model": "", "seconds": silence / SPEECH_RATE}
+        request = replace(clause.request(request), audio_format="pcm", sample_rate=None, whole=False)
+        speech = await synthesize(context.services, request, WorkTelemetry(context.job_id))
+        async with aclosing(speech.encoded()) as pieces:
             async for piece in pieces:
                 file.write(piece)
-    return {"model": speech.model, "seconds": speech.audio_seconds}
+    return {"model": speech.model, "seconds": speech.audio_seconds + silence / SPEECH_RATE}
 
 
 async def _join(context: JobContext, audio_format: AudioFormat, sample_rate: int | None, parts: int) -> bool:

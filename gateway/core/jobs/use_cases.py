@@ -21,6 +21,7 @@ from gateway.core.jobs.store import JobStore
 from gateway.core.jobs.transcripts import result_from_json
 from gateway.core.services import Services
 from gateway.core.speech_options import ResolvedOptions, SynthesisRequest
+from gateway.core.tagged_text import check_voices, spoken_parts
 from gateway.core.transcribe import SupportedOptions, TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.voices.speaking import choose_voice
@@ -79,18 +80,18 @@ async def create_transcription(
 async def create_speech(services: Services, request: SynthesisRequest, order: JobOrder) -> CreatedJob:
     """Enqueue the synthesis of a text of any length. Raises as `create_transcription`."""
     settings = services.settings
-    if not request.text.strip():
-        raise InvalidInput("text", "there is nothing to synthesize")
     if len(request.text) > settings.jobs_max_input_chars:
         problem = f"{len(request.text)} characters; at most {settings.jobs_max_input_chars} are allowed"
         raise InvalidInput("text", problem)
     request = replace(request, owner=order.owner)
+    parts = spoken_parts(request)
     ignored: tuple[str, ...] = ()
     name = request.model or ""
     try:
         chosen = await choose_voice(services, request)
         name = name or chosen.model.id
         ignored = ResolvedOptions.of(chosen.request, chosen.model).ignored
+        await check_voices(services, request, parts)
     except ModelUnavailable:
         pass  # it was never loaded yet
     request = replace(request, audio_format=request.file_format(settings.default_response_format))

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.services import Services
-from gateway.core.synthesize import synthesize
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.written_speech import speak
 from gateway.errors import HttpError, http_error
 from gateway.framework_errors import field_error
 from gateway.openai.field_names import FIELD_NAMES
@@ -121,7 +121,7 @@ async def _result(
 
 
 async def _speech(services: Services, index: int, item: SpeechBody, telemetry: WorkTelemetry) -> ItemResult:
-    stream = await synthesize(services, item.request(), telemetry)
+    stream = await speak(services, item.request(), telemetry)
     audio = b"".join([piece async for piece in stream.encoded()])
     ignored = [*map(item.client_field_name, stream.ignored), *item.unknown_fields]
     return ItemResult(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from gateway.audio.formats import AudioFormat
 from gateway.core.speech_options import SynthesisRequest
+from gateway.core.speech_tags import TAGS
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
 from gateway.speech_json import Speech
@@ -28,7 +29,9 @@ class OpenAISpeechBody(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    input: Text = Field(description="The text to synthesize, at most MAX_LONG_INPUT_CHARS characters.")
+    input: Text = Field(
+        description="The text to synthesize, at most MAX_LONG_INPUT_CHARS characters. `[pause 500ms]` is silence."
+    )
     model: Text | None = Field(
         None,
         max_length=256,
@@ -64,6 +67,10 @@ class OpenAISpeechBody(BaseModel):
         None,
         description="The voice to clone, 1 to 30 s of speech: base64, a data URL, a file below REF_AUDIO_DIR, "
         "or its address if ALLOW_REF_AUDIO_URLS is set.",
+    )
+
+    allow_voice_tags: bool = Field(
+        False, description="Let tags such as `[voice:af_bella]` in `input` change the voice; else they are text."
     )
 
     @model_validator(mode="before")
@@ -115,6 +122,7 @@ class SpeechBody(_WithOptions):
             ref_audio=self.ref_audio,
             audio_format=self.response_format,
             sample_rate=self.sample_rate,
+            tags=TAGS if self.allow_voice_tags else ("pause",),
             whole=self.stream is False,
             word_times=self.wants_times,
         )

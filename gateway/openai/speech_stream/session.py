@@ -183,7 +183,7 @@ class SpeechSession:
         )
         sent, held, failed = 0, b"", True
         try:
-            async for block in clause.blocks():
+            async for block in _samples(clause):
                 samples = np.frombuffer(block, "<i2").astype(np.int16)
                 piece = await run_in(self._services.workers.encoding, renderer.write, samples)
                 if utterance.config.stream_audio and piece:
@@ -201,3 +201,10 @@ class SpeechSession:
             if failed:
                 await self._send({"type": "audio.done", **where, "total_bytes": sent, "error": True})
         await self._send({"type": "audio.done", **where, "total_bytes": sent, "error": False})
+
+
+async def _samples(clause: SpokenClause) -> AsyncGenerator[bytes]:
+    for silence in clause.silent_blocks():
+        yield silence
+    async for block in clause.blocks():
+        yield block

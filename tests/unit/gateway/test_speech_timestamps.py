@@ -132,6 +132,14 @@ async def test_words_of_a_long_text_have_times_in_the_whole_audio(
     assert [(word["start"], word["end"]) for word in words] == [(0.25, 0.75), (1.25, 1.75), (2.25, 2.75)]
 
 
+async def test_times_count_the_pauses_of_the_text(gateway: Gateway, kokoro: FakeSpeech) -> None:
+    kokoro.chunks, kokoro.words = [tone(1.0)], [[Word(0.25, 0.75, "word.", 1.0)]]
+    text = "[pause 500ms] One word. [pause 2s] Two words."
+    events = await events_of(gateway, input=text, timestamp_granularities=["word"])
+    words = [word for event in of_type(events, "timestamps") for word in event["words"]]
+    assert [(word["start"], word["end"]) for word in words] == [(0.75, 1.25), (3.75, 4.25)]
+
+
 @pytest.mark.parametrize("field", ["timestamp_granularities", "subtitle_format"])
 async def test_times_of_an_audio_file_are_rejected_with_the_forms_that_have_a_place(
     gateway: Gateway, field: str

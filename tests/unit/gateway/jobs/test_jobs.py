@@ -68,6 +68,19 @@ async def test_a_long_text_is_spoken_in_parts_and_joined(jobs: Jobs, triton: Fak
     assert seconds == sum(len(chunk) for chunk in kokoro.chunks) / kokoro.rate * 2
 
 
+async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, kokoro: FakeSpeech) -> None:
+    text = "One. [pause 1.5s] [voice:af_bella] Two. [pause 250ms]"
+    job_id = await jobs.speak(text, allow_voice_tags=True)
+    assert (await jobs.end(job_id))["status"] == "completed"
+    calls = [(call.inputs["text"].item().decode(), call.parameters.get("voice")) for call in triton.calls]
+    assert calls == [("One.", None), ("Two.", "af_bella")]
+    with wave.open(io.BytesIO((await jobs.result(job_id)).content)) as audio:
+        assert audio.getnframes() == 2 * sum(map(len, kokoro.chunks)) + round(1.75 * kokoro.rate)
+    response = await jobs.post(json={"model": "kokoro-82m", "input": "[voice:x] Hi.", "allow_voice_tags": True})
+    assert response.status_code == 400
+    assert "the voice tag at character 1" in response.json()["error"]["message"]
+
+
 async def test_a_cancelled_job_stops_the_model_and_has_no_result(jobs: Jobs, whisper: FakeWhisper) -> None:
     async with whisper.holding(0):
         job_id = await jobs.transcribe()

@@ -383,3 +383,19 @@ async def test_a_text_is_spoken_in_a_registered_voice_as_it_is_written(
             messages = [message async for message in socket]
         assert any(isinstance(message, bytes) for message in messages) == heard
     assert {call.parameters["ref_text"] for call in clone_calls() if "ref_audio" in call.inputs} == {WORDS}
+
+
+async def test_a_dialogue_of_registered_voices_is_spoken_by_a_clone_model(
+    one: openai.AsyncOpenAI, two: openai.AsyncOpenAI, clone_calls: Calls
+) -> None:
+    names = ["Anna", "Ben"]
+    for name, hertz in zip(names, (440.0, 330.0), strict=True):
+        await register(one, name, recording(hertz=hertz))
+    body = {"allow_voice_tags": True, "stream": False}
+    text = "Hello. [voice:Anna] Hi, Ben. [pause 200ms] [voice:Ben] Hi, Anna."
+    await one.audio.speech.create(model="tts-1", voice="alloy", input=text, extra_body=body)
+    keys = {call.inputs["text"].item().decode(): call.parameters["voice_key"] for call in clone_calls()}
+    assert list(keys) == ["Hi, Ben.", "Hi, Anna."]
+    assert len(set(keys.values())) == 2
+    with pytest.raises(openai.BadRequestError, match="the voice tag at character 8"):
+        await two.audio.speech.create(model="tts-1", voice="alloy", input=text, extra_body=body)
