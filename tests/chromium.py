@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 HOW_TO_INSTALL = "Chromium is not installed: apt-get install chromium"
 TIMEOUT = 60_000.0
 """Milliseconds that an element may take to appear, however slow the machine is."""
+
+expect.set_options(timeout=TIMEOUT)
 
 
 @asynccontextmanager

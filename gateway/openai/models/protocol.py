@@ -7,20 +7,25 @@ from typing import Literal, Self
 from pydantic import BaseModel
 
 from gateway.openai.voices.protocol import VoiceResource
+from tritone.families import Kind, Mode
 from tritone.served import ServedModel
 
 
 class ModelObject(BaseModel):
-    """OpenAI's model object."""
+    """OpenAI's model object. The fields from `kind` on are not in OpenAI's API."""
 
     id: str
     object: Literal["model"] = "model"
     created: int
     """Unix seconds of the model's first load; 0 before."""
     owned_by: str
+    kind: Kind
+    mode: Mode
+    """How it works: `voice_clone` speaks in the voice of a recording, `voice_design` in one that is described."""
     options: list[str] | None = None
-    """The request options that the model supports, as the gRPC contract names them; null until it is loaded once. Not
-    in OpenAI's API."""
+    """The request options that the model supports, as the gRPC contract names them; null until it is loaded once."""
+    languages: list[str] | None = None
+    """The ISO 639-1 codes of its languages; null until it is loaded once."""
 
     @classmethod
     def of(cls, model: ServedModel, name: str | None = None) -> Self:
@@ -29,7 +34,10 @@ class ModelObject(BaseModel):
             id=name or model.id,
             created=model.created,
             owned_by=model.owner,
+            kind=model.kind,
+            mode=model.mode,
             options=list(model.description.options) if model.description else None,
+            languages=list(model.description.languages) if model.description else None,
         )
 
 

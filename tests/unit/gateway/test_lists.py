@@ -21,6 +21,11 @@ async def test_the_sdk_lists_the_chosen_models(gateway: Gateway) -> None:
     assert {model.created for model in models} == {CREATED}
 
 
+async def test_a_model_is_listed_with_its_kind_its_mode_and_its_languages(qwen_gateway: Gateway) -> None:
+    model = (await qwen_gateway.http.get("/v1/models/qwen3-tts-1.7b-clone")).json()
+    assert (model["kind"], model["mode"], model["languages"]) == ("speech", "voice_clone", ["zh", "en", "ko"])
+
+
 @pytest.mark.parametrize(
     ("name", "owner"),
     [
