@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 import httpx2
 
+from gateway.core.chat_reply import ChatRequest, Reply
 from gateway.core.errors import (
     DeadlineExceeded,
     LanguageModelBusy,
@@ -29,7 +30,6 @@ _EVENT: Final = "data:"
 _END: Final = "[DONE]"
 _WRONG_KEY: Final = (401, 403)
 _BUSY: Final = (429, 503)
-_MOST_REFUSAL_CHARS: Final = 500
 
 logger = logging.getLogger(__name__)
 
@@ -86,14 +86,21 @@ class LanguageModel:
         return answer
 
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[str]:
-        """Yield the answer in pieces, as the model writes it.
+        """Yield the answer in pieces, as the model writes it. Raises as `chat`."""
+        request = ChatRequest([{"role": message.role, "content": message.content} for message in messages])
+        async with aclosing(self.chat(request, Reply())) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def chat(self, request: ChatRequest, reply: Reply) -> AsyncGenerator[str]:
+        """Yield the text that continues a conversation, as the model writes it; the rest of the answer is in `reply`.
 
         Raises `LanguageModelMissing`, `LanguageModelFailed`, `LanguageModelBusy`, `LanguageModelRefused` and
         `DeadlineExceeded`.
         """
         self.check()
         try:
-            async with aclosing(self._pieces(await self._body(messages))) as pieces:
+            async with aclosing(self._pieces(await self._body(request), reply)) as pieces:
                 async for piece in pieces:
                     yield piece
         except (httpx2.TimeoutException, TimeoutError) as error:
@@ -103,13 +110,21 @@ class LanguageModel:
         except (ValueError, LookupError, TypeError) as error:
             raise LanguageModelFailed("the language model sent something unreadable", detail=repr(error)) from error
 
-    async def _body(self, messages: Sequence[Message]) -> dict[str, Any]:
-        body: dict[str, Any] = {"stream": True, "max_tokens": self._options.max_tokens}
+    async def _body(self, request: ChatRequest) -> dict[str, Any]:
+        most = self._options.max_tokens
+        body: dict[str, Any] = {"stream": True, "max_tokens": min(request.max_tokens or most, most)}
         body["model"] = self._model = self._model or await self._first_model()
-        if self._options.api == "chat":
-            body["messages"] = [{"role": message.role, "content": message.content} for message in messages]
-        else:
-            body["prompt"] = "\n\n".join(message.content for message in messages) + "\n\n"
+        if self._options.api == "completions":
+            contents = [message.get("content") for message in request.messages]
+            body["prompt"] = "\n\n".join(content for content in contents if isinstance(content, str)) + "\n\n"
+            return body
+        body["messages"] = list(request.messages)
+        if request.tools:
+            body["tools"] = list(request.tools)
+            if request.tool_choice is not None:
+                body["tool_choice"] = request.tool_choice
+        if request.usage:
+            body["stream_options"] = {"include_usage": True}
         return body
 
     async def _first_model(self) -> str:
@@ -117,11 +132,10 @@ class LanguageModel:
         await self._check(answer)
         return str(answer.json()["data"][0]["id"])
 
-    async def _pieces(self, body: dict[str, Any]) -> AsyncGenerator[str]:
+    async def _pieces(self, body: dict[str, Any], reply: Reply) -> AsyncGenerator[str]:
         path = "chat/completions" if self._options.api == "chat" else "completions"
         async with self._http.stream("POST", self._address(path), json=body) as answer:
             await self._check(answer)
-            reply = _Reply()
             if not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 if text := reply.text_of(json.loads(await answer.aread())):
                     yield text
@@ -159,30 +173,3 @@ class LanguageModel:
 
     def _address(self, path: str) -> str:
         return f"{self._options.url.rstrip('/')}/{path}"
-
-
-class _Reply:
-    """Reads the events of one answer; a refusal comes in pieces, too."""
-
-    def __init__(self) -> None:
-        self._refusal = ""
-
-    def text_of(self, event: dict[str, Any]) -> str:
-        """Return the text of an event, or of a whole answer.
-
-        Raises `LanguageModelFailed` for an error, and `LanguageModelRefused` if a filter ended the answer.
-        """
-        if error := event.get("error"):
-            raise LanguageModelFailed("the language model failed", detail=json.dumps(error))
-        choices = event.get("choices") or [{}]
-        first = choices[0]
-        said = first.get("delta") or first.get("message") or first
-        self._refusal += said.get("refusal") or ""
-        if first.get("finish_reason") == "content_filter":
-            raise LanguageModelRefused("the language model's content filter ended the answer")
-        return said.get("content") or said.get("text") or ""
-
-    def end(self) -> None:
-        """Raise `LanguageModelRefused` if the answer was a refusal."""
-        if self._refusal:
-            raise LanguageModelRefused(f"the language model refused: {self._refusal[:_MOST_REFUSAL_CHARS]}")
