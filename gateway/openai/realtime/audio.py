@@ -1,4 +1,4 @@
-"""Decode a client's live audio to the models' sample rate."""
+"""Decode a client's live audio to the models' sample rate, and encode speech for it."""
 
 from __future__ import annotations
 
@@ -62,3 +62,39 @@ class LiveDecoder:
             self._position += len(samples)
             pieces += [resampled.to_ndarray()[0] for resampled in self._resampler.resample(given)]
         return np.concatenate(pieces)
+
+
+class LiveEncoder:
+    """Encodes speech at `SPEECH_RATE` for one client, piece by piece."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        name, rate = _CODECS[encoding]
+        self._codec: av.AudioCodecContext | None = None
+        self._position = 0
+        if encoding == "audio/pcm":
+            return
+        codec = av.CodecContext.create(name, "w")
+        assert isinstance(codec, av.AudioCodecContext)
+        codec.sample_rate = rate
+        codec.layout = "mono"
+        codec.format = "s16"
+        self._codec = codec
+        self._resampler = av.AudioResampler("s16", "mono", rate)
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Return samples of 16 bits in the client's encoding; up to a few milliseconds come with the next ones."""
+        if self._codec is None:
+            return pcm
+        samples = np.frombuffer(pcm, "<i2").astype(np.int16)
+        given = frame(samples, SPEECH_RATE, self._position)
+        self._position += len(samples)
+        return self._encoded(given)
+
+    def finish(self) -> bytes:
+        """Return the rest; call it once."""
+        return self._encoded(None) if self._codec and self._position else b""
+
+    def _encoded(self, given: av.AudioFrame | None) -> bytes:
+        assert self._codec
+        packets = [self._codec.encode(resampled) for resampled in self._resampler.resample(given)]
+        return b"".join(bytes(packet) for each in packets for packet in each)

@@ -11,13 +11,18 @@ from starlette.requests import HTTPConnection
 
 from gateway.client_secrets import ClientSecrets
 from gateway.core.services import Services
+from gateway.openai.conversation.config import DEFAULT_MODEL as CONVERSATION_MODEL
+from gateway.openai.conversation.config import ConversationConfig
+from gateway.openai.conversation.models import check_model, is_conversation_model
 from gateway.openai.realtime.beta import flat, nested
 from gateway.openai.realtime.protocol import ClientWarning, new_id
-from gateway.openai.realtime.session_config import SessionConfig
+from gateway.openai.realtime.session_config import RealtimeConfig, SessionConfig
 from gateway.request_context import GatewayServices, sent_keys
 from tritone.errors import InvalidInput
 
 DEFAULT_MODEL: Final = "whisper-1"
+CONVERSATION: Final = "realtime"
+"""The type of conversations."""
 
 _MOST_CHARS: Final = 4096
 """The longest secret; servers and proxies accept header lines of 8 KiB."""
@@ -52,19 +57,29 @@ async def create_client_secret(body: ClientSecretRequest, request: Request, serv
 @router.post("/transcription_sessions")
 async def create_transcription_session(session: dict[str, Any], request: Request, services: GatewayServices) -> Any:
     """Return the same in the form of the API's beta."""
-    config, _ = configured(services, session)
+    config, _ = configured(services, {**session, "type": "transcription"})
+    assert isinstance(config, SessionConfig)
     value, expires_at = _issue(request, session, ExpiresAfter().seconds)
     return {**flat(config), "client_secret": {"value": value, "expires_at": expires_at}}
 
 
 def configured(
-    services: Services, session: dict[str, Any], model: str = DEFAULT_MODEL
-) -> tuple[SessionConfig, list[ClientWarning]]:
-    """Return the configuration of a new session, and the warnings of `SessionConfig.updated`, with its errors.
+    services: Services, session: dict[str, Any], model: str = "", intent: str = ""
+) -> tuple[RealtimeConfig, list[ClientWarning]]:
+    """Return the configuration of a new session, and the warnings of `RealtimeConfig.updated`, with its errors.
 
+    It is a conversation if `session` says so or, for a session without a type, `intent`, or else `model`.
     Raises `ModelNotFound` for the model of `session`.
     """
-    config = SessionConfig.new(new_id("sess"), int(time.time() + services.settings.realtime_session_timeout), model)
+    settings = services.settings
+    id_, expires_at = new_id("sess"), int(time.time() + settings.realtime_session_timeout)
+    by_query = intent == CONVERSATION or (not intent and is_conversation_model(model, settings))
+    if session["type"] == CONVERSATION if session.get("type") else by_query:
+        conversation = ConversationConfig.new(id_, expires_at, model or CONVERSATION_MODEL)
+        conversation, warnings = conversation.updated(session)
+        check_model(conversation.model, settings)
+        return conversation, warnings
+    config = SessionConfig.new(id_, expires_at, model or DEFAULT_MODEL)
     config, warnings = config.updated(nested(session))
     if config.input.transcription:
         services.triton.served.resolve(config.input.transcription.model, "transcription")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any, Final
 
+import numpy as np
+
 from gateway.core.errors import ServiceError
 from gateway.core.window_client import WindowClient
 from gateway.core.workers import run_in
@@ -137,6 +139,17 @@ class InputAudio:
             await self._forget()
         await self._send(event("input_audio_buffer.cleared"))
 
+    async def transcribe(self, item_id: str, audio: Any) -> None:
+        """Transcribe audio in base64 that is an item of its own, beside the buffer. Raises `InvalidInput`."""
+        decoder = LiveDecoder(self._settings.format.type)
+
+        def decode() -> Samples:
+            return np.concatenate([np.empty(0, np.float32), *map(decoder.decode, decoder.blocks(audio))])
+
+        samples = await run_in(self._threads, decode)
+        if turn := self._new_turn(item_id):
+            await self._begin_finishing(turn, samples, self._new_detector())
+
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
         tasks = [task for task in (self._following, *self._ending, *self._finishing) if task]
@@ -212,11 +225,14 @@ class InputAudio:
         await self._send_committed(*self._last_commit)
         await self._items.add(item_id, ended.samples)
         if turn:
-            while len(self._finishing) >= TURNS:
-                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
-            task = asyncio.create_task(self._finish(turn, ended.samples, None if detected else self._new_detector()))
-            self._finishing.add(task)
-            task.add_done_callback(self._finishing.discard)
+            await self._begin_finishing(turn, ended.samples, None if detected else self._new_detector())
+
+    async def _begin_finishing(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
+        while len(self._finishing) >= TURNS:
+            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+        task = asyncio.create_task(self._finish(turn, samples, detect))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
     async def _send_committed(self, item_id: str, previous: str | None) -> None:
         await self._send(event("input_audio_buffer.committed", item_id=item_id, previous_item_id=previous))

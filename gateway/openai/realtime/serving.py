@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import WebSocket
 
@@ -16,24 +16,47 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions
 from gateway.core.window_client import WindowClient
 from gateway.errors import GatewayTimeout, HttpError
+from gateway.openai.conversation.config import ConversationConfig
+from gateway.openai.conversation.session import ConversationSession
 from gateway.openai.realtime.inbox import Inbox
 from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.session import RealtimeSession
-from gateway.openai.realtime.session_config import SessionConfig, TranscriptionSettings
+from gateway.openai.realtime.session_config import RealtimeConfig, SessionConfig, TranscriptionSettings
 from tritone.errors import InvalidInput
 
 _LOOK_SECONDS: Final = 10.0
 """Between two looks at whether a session's model, which it may change, can become idle."""
 
 
+class Session(Protocol):
+    """A session of either type."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio received and sent."""
+
+    @property
+    def models(self) -> list[str]:
+        """The ids of the models that it uses."""
+
+    async def begin(self) -> None:
+        """Send the configuration to the client."""
+
+    async def handle(self, message: str | bytes) -> None:
+        """Act on one event of the client."""
+
+    async def close(self) -> None:
+        """Stop all work, once the client has disconnected."""
+
+
 async def open_session(
     services: Services,
-    config: SessionConfig,
+    config: RealtimeConfig,
     send: Callable[[Event], Awaitable[None]],
     telemetry: WorkTelemetry,
     *,
     beta_events: bool,
-) -> RealtimeSession:
+) -> Session:
     """Return a new session. Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language."""
 
     def client_of(settings: TranscriptionSettings, logprobs: bool) -> WindowClient:
@@ -50,6 +73,11 @@ async def open_session(
             config_of(settings.script, services.settings.s2t_config),
         )
 
+    if isinstance(config, ConversationConfig):
+        client_of(config.heard_transcription, False)
+        await services.detectors.load()
+        return ConversationSession(services, config, send, client_of, telemetry)
+    assert isinstance(config, SessionConfig)
     if config.input.transcription:
         client_of(config.input.transcription, False)
     await services.detectors.load()
@@ -64,7 +92,7 @@ async def open_session(
     )
 
 
-async def run_session(services: Services, websocket: WebSocket, session: RealtimeSession) -> None:
+async def run_session(services: Services, websocket: WebSocket, session: Session) -> None:
     """Handle the client's events until it disconnects or a deadline passes, which it is told."""
     inbox = Inbox(websocket)
     await session.begin()
@@ -83,7 +111,7 @@ async def run_session(services: Services, websocket: WebSocket, session: Realtim
         await asyncio.gather(reading, handling, keeping, return_exceptions=True)
 
 
-async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSession) -> HttpError:
+async def _handle_events(services: Services, inbox: Inbox, session: Session) -> HttpError:
     """Handle events until a deadline passes; return its error."""
     settings, timeout = services.settings, services.timing.timeout
     idle = settings.realtime_idle_timeout
@@ -102,12 +130,13 @@ async def _handle_events(services: Services, inbox: Inbox, session: RealtimeSess
         return _expired(f"no event for {idle:g} s", "idle_timeout")
 
 
-async def _keep_loaded(services: Services, session: RealtimeSession) -> None:
-    """Keep the session's model loaded while nobody speaks."""
+async def _keep_loaded(services: Services, session: Session) -> None:
+    """Keep the session's models loaded while nobody speaks."""
     while True:
         seconds = 0.0
         with suppress(ServiceError, InvalidInput):  # the next turn reports what is wrong
-            seconds = await services.triton.keep_loaded(session.model) if session.model else 0.0
+            after = [await services.triton.keep_loaded(model) for model in session.models]
+            seconds = min(filter(None, after), default=0.0)
         await asyncio.sleep(seconds or _LOOK_SECONDS)
 
 

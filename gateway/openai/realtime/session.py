@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from typing import Any, Final
 
 from gateway.core.window_client import WindowClient
-from gateway.errors import BadRequest
 from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD
-from gateway.openai.realtime.input_audio import LARGE, InputAudio, session_error
+from gateway.openai.realtime.client_events import handle_event
+from gateway.openai.realtime.input_audio import InputAudio
 from gateway.openai.realtime.items import Send, TranscriptionItems
-from gateway.openai.realtime.protocol import MESSAGE_BYTES, ClientWarning, error_event, event, warning_event
+from gateway.openai.realtime.protocol import ClientWarning, event, warning_event
 from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig, TranscriptionSettings
-from gateway.openai.realtime.unknown_fields import UnknownFields, event_id_of
-from gateway.untrusted_json import MalformedJson, parse_object
+from gateway.openai.realtime.unknown_fields import UnknownFields
 from tritone.errors import InvalidInput
 from tritone.windowing import SpeechDetector
 
@@ -71,10 +69,10 @@ class RealtimeSession:
         return self._audio.seconds
 
     @property
-    def model(self) -> str:
-        """The id of the model that transcribes; empty if none does."""
+    def models(self) -> list[str]:
+        """The ids of the models that the session uses."""
         settings = self._config.input.transcription
-        return self._client_of(settings, False).model if settings else ""
+        return [self._client_of(settings, False).model] if settings else []
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
@@ -82,19 +80,7 @@ class RealtimeSession:
 
     async def handle(self, message: str | bytes) -> None:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
-        id_ = None
-        try:
-            if len(message) < LARGE:
-                given = parse_object(message, max_bytes=MESSAGE_BYTES)
-            else:
-                given = await asyncio.to_thread(parse_object, message, max_bytes=MESSAGE_BYTES)
-            del message  # it may be large, and acting on it take long
-            id_ = event_id_of(given)
-            await self._act(given, id_)
-        except MalformedJson as error:
-            await self._send(error_event(BadRequest(f"the event: {error}"), id_))
-        except Exception as error:
-            await self._send(error_event(session_error(error), id_))
+        await handle_event(message, self._act, self._send)
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""

@@ -89,7 +89,7 @@ async def test_a_secret_without_keys_holds_the_configuration(gateway: Gateway, m
 @pytest.mark.parametrize(
     ("body", "status", "param"),
     [
-        ({"session": {"type": "realtime"}}, 400, "session.type"),
+        ({"session": {"type": "translation"}}, 400, "session.type"),
         ({"session": {"audio": {"input": {"transcription": {"model": "x"}}}}}, 404, "model"),
         (
             {"session": {"audio": {"input": {"transcription": {"model": "whisper-1", "keywords": LONG}}}}},

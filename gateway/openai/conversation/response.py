@@ -1,0 +1,206 @@
+"""One response: what a language model writes, spoken while it is written, or as text, and its calls of functions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final, Literal
+
+from gateway.core.chat_reply import ChatRequest, Reply
+from gateway.core.errors import LanguageModelRefused
+from gateway.core.services import Services
+from gateway.core.synthesize import SynthesisRequest
+from gateway.core.telemetry import WorkTelemetry
+from gateway.core.written_speech import SpokenClause, speak_while_written
+from gateway.openai.conversation.config import ResponseOptions
+from gateway.openai.conversation.history import Entry, History
+from gateway.openai.conversation.items import Message, Status
+from gateway.openai.conversation.output import MessageOutput, Output
+from gateway.openai.conversation.pacer import Pacer
+from gateway.openai.conversation.spoken import SpokenText, shorter
+from gateway.openai.realtime.audio import LiveEncoder
+from gateway.openai.realtime.input_audio import session_error
+from gateway.openai.realtime.items import Send
+from gateway.openai.realtime.protocol import event, new_id
+from tritone.contract import SPEECH_RATE
+
+_PIECE_BYTES: Final = SPEECH_RATE // 5 * 2
+"""Audio of one event: 200 ms."""
+
+Reason = Literal["turn_detected", "client_cancelled"]
+
+logger = logging.getLogger(__name__)
+
+
+def speech_request(options: ResponseOptions) -> SynthesisRequest:
+    """Return the request of the voice that the answer is spoken in."""
+    output = options.output
+    return SynthesisRequest("", output.model, output.voice_name, speed=output.speed, audio_format="pcm")
+
+
+class Response:
+    """One response. `run` it once, in a task that may be cancelled; `interrupt` ends it with its last events."""
+
+    def __init__(
+        self,
+        services: Services,
+        options: ResponseOptions,
+        history: History,
+        send: Send,
+        telemetry: WorkTelemetry,
+        *,
+        entries: list[Entry] | None = None,
+    ) -> None:
+        """`entries`: the items to answer; None: those of `history`."""
+        self.id = new_id("resp")
+        self.options = options
+        self._services = services
+        self._history = history
+        self._entries = entries
+        self._send = send
+        self._telemetry = telemetry
+        self._output = Output(self.id, send, history if options.in_conversation else None)
+        self._reply = Reply()
+        self._reason: Reason | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._message: MessageOutput | None = None
+        """The one that is open."""
+        self._spoken = SpokenText()
+        self._pacer = Pacer()
+        self.seconds = 0.0
+        """Seconds of audio that were sent."""
+
+    @property
+    def heard(self) -> str:
+        """The words that the client can have played by now."""
+        return self._spoken.heard(self._pacer.played * 1000)
+
+    def forget_unheard(self) -> None:
+        """Keep of a response that is over the words that the client can have played by now."""
+        for item in self._output.items:
+            if isinstance(item, Message) and item.content[0].type == "output_audio":
+                item.content[0].transcript = shorter(item.content[0].transcript or "", self.heard)
+
+    def interrupt(self, reason: Reason) -> None:
+        """Stop the language model and the speech at once."""
+        self._reason = self._reason or reason
+        if self._writing:
+            self._writing.cancel()
+
+    async def run(self) -> None:
+        """Answer; errors become part of the events."""
+        await self._send(event("response.created", response=self._fields("in_progress")))
+        status: str = "completed"
+        details: dict[str, Any] = {}
+        self._writing = asyncio.create_task(self._write())
+        if self._reason:
+            self._writing.cancel()
+        try:
+            await asyncio.wait({self._writing})
+        finally:
+            self._writing.cancel()
+            (outcome,) = await asyncio.gather(self._writing, return_exceptions=True)
+        if self._reason and isinstance(outcome, asyncio.CancelledError):
+            status, details = "cancelled", {"reason": self._reason}
+        elif isinstance(outcome, LanguageModelRefused):
+            status, details = "incomplete", {"reason": "content_filter"}
+        elif isinstance(outcome, Exception):
+            error = session_error(outcome)
+            logger.warning("%s failed: %s", self.id, error.message)
+            body = error.body()["error"]
+            status = "failed"
+            details = {"error": {name: body[name] for name in ("type", "code", "message")}}
+        elif self._reply.finish_reason == "length":
+            status, details = "incomplete", {"reason": "max_output_tokens"}
+        await self._end_message("completed" if status == "completed" else "incomplete", cut=status == "cancelled")
+        if details:
+            details = {"type": status, **details}
+        await self._send(event("response.done", response=self._fields(status, details)))
+
+    async def _write(self) -> None:
+        options = self.options
+        if self._entries is None:
+            await self._history.wait_complete()
+        messages = self._history.messages(self._entries)
+        if options.instructions:
+            messages = [{"role": "system", "content": options.instructions}, *messages]
+        tools = tuple(tool.for_chat() for tool in options.tools)
+        most = None if options.max_output_tokens == "inf" else options.max_output_tokens
+        request = ChatRequest(messages, tools, options.chat_choice(), most, usage=True)
+        texts = self._services.language_model.chat(request, self._reply)
+        if options.modality == "audio":
+            await self._speak(texts)
+        else:
+            async with aclosing(texts):
+                async for text in texts:
+                    self._message = self._message or await self._output.add_message("text", None)
+                    await self._message.write(text)
+        await self._end_message("completed" if self._reply.finish_reason != "length" else "incomplete")
+        for call in self._reply.tool_calls:
+            await self._output.add_call(call)
+
+    async def _speak(self, texts: AsyncGenerator[str]) -> None:
+        request, telemetry = speech_request(self.options), self._telemetry.part(self.id)
+        speech = await speak_while_written(self._services, texts, request, telemetry)
+        encoder = LiveEncoder(self.options.output.format.type)
+        async with aclosing(speech.spoken()) as clauses:
+            async for clause in clauses:
+                await self._say(clause, encoder)
+        if self._message and (rest := encoder.finish()):
+            await self._message.speak(rest)
+
+    async def _say(self, clause: SpokenClause, encoder: LiveEncoder) -> None:
+        """Send the words of a clause and its audio, as its first audio is there."""
+        begun = False
+        async for block in clause.blocks():
+            if not begun:
+                begun = True
+                self._message = self._message or await self._output.add_message("audio", self._spoken)
+                await self._message.write(self._spoken.begin(clause.text))
+            assert self._message
+            for start in range(0, len(block), _PIECE_BYTES):
+                piece = block[start : start + _PIECE_BYTES]
+                await self._pacer.send(len(piece) / 2 / SPEECH_RATE)
+                self._spoken.add(len(piece) // 2)
+                if encoded := encoder.encode(piece):
+                    await self._message.speak(encoded)
+                self.seconds += len(piece) / 2 / SPEECH_RATE
+        if begun:
+            self._spoken.end()
+
+    async def _end_message(self, status: Status, *, cut: bool = False) -> None:
+        if self._message:
+            message, self._message = self._message, None
+            await message.end(status, self.heard if cut else None)
+
+    def _fields(self, status: str, details: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the response as events have it."""
+        options = self.options
+        done = status != "in_progress"
+        audio = {"format": options.output.format.model_dump(exclude_none=True), "voice": options.output.voice_name}
+        return {
+            "id": self.id,
+            "object": "realtime.response",
+            "status": status,
+            "status_details": details or None,
+            "output": [item.fields() for item in self._output.items],
+            "conversation_id": self._history.id if options.in_conversation else None,
+            "output_modalities": [options.modality],
+            "max_output_tokens": options.max_output_tokens,
+            "audio": {"output": audio},
+            "metadata": dict(options.metadata) if options.metadata is not None else None,
+            "usage": self._usage() if done else None,
+        }
+
+    def _usage(self) -> dict[str, Any]:
+        """Return the tokens that the language model counted; the audio has none."""
+        reply = self._reply
+        return {
+            "input_tokens": reply.input_tokens,
+            "output_tokens": reply.output_tokens,
+            "total_tokens": reply.input_tokens + reply.output_tokens,
+            "input_token_details": {"text_tokens": reply.input_tokens, "audio_tokens": 0, "cached_tokens": 0},
+            "output_token_details": {"text_tokens": reply.output_tokens, "audio_tokens": 0},
+        }
