@@ -20,6 +20,7 @@ from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
 from gateway.openai.realtime.items import Items, Send
 from gateway.openai.realtime.protocol import event, new_id
 from gateway.openai.realtime.session_config import AudioInput, TranscriptionSettings
+from gateway.openai.realtime.stability import PACES
 from gateway.openai.realtime.turn_detector import Change, TimedOut, TurnDetector, TurnEnded, TurnStarted
 from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
 from tritone.contract import LISTEN_RATE
@@ -243,7 +244,8 @@ class InputAudio:
         if settings is None:
             return None
         client = self._client_of(settings, self._logprobs)
-        return TurnTranscriber(item_id, client, self._send, self._partial_interval)
+        pace = PACES[settings.delay]
+        return TurnTranscriber(item_id, client, self._send, pace.interval * self._partial_interval, pace.agreeing)
 
     async def _forget(self) -> None:
         """Stop the partial transcription of the open turn; what follows belongs to another."""

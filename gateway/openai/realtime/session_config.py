@@ -24,6 +24,7 @@ from gateway.openai.realtime.audio import Encoding
 from gateway.openai.realtime.changes import changed
 from gateway.openai.realtime.end_of_turn import Eagerness, Ending, silence_ms
 from gateway.openai.realtime.protocol import ClientWarning, warned
+from gateway.openai.realtime.stability import Delay
 from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, one_direction, script_of
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
@@ -40,7 +41,6 @@ _OF_OTHER_TYPE: Final = {
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "audio.input.noise_reduction",  # models transcribe noisy speech better than cleaned speech
-        "audio.input.transcription.delay",
         "audio.input.turn_detection.create_response",
         "audio.input.turn_detection.interrupt_response",
     }
@@ -85,6 +85,8 @@ class TranscriptionSettings(Settings):
     languages: list[str] = Field(default=[], max_length=MOST_LANGUAGES)
     keywords: list[Words] = Field(default=[], max_length=MOST_KEYWORDS)
     prompt: str = Field(default="", max_length=PROMPT_CHARS)
+    delay: Delay | None = None
+    """How sure the text of an open turn must be before it is sent."""
     s2t: bool = False
     """Write Chinese in traditional characters. Not in OpenAI's API, like `t2s`."""
     t2s: bool = False

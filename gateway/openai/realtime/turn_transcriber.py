@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from itertools import takewhile
 from typing import Any, Final, Protocol
 
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
 from gateway.openai.realtime.protocol import Event, event
+from gateway.openai.realtime.stability import stable_text
 from gateway.openai.transcription.result import languages, logprobs
 from tritone.contract import LISTEN_RATE
 from tritone.transcribe_windows import iter_windows, transcribe_windows
@@ -50,29 +51,34 @@ class GrowingTurn(Protocol):
 class TurnTranscriber:
     """Sends the text of one turn as events.
 
-    Deltas only ever add to the text. While the turn grows, they are the words that two transcriptions of it agree on;
-    the text at its end is final.
+    Deltas only ever add to the text. While the turn grows, they are the words that successive transcriptions agree
+    on; the text at its end is final.
     """
 
-    def __init__(self, item_id: str, client: WindowClient, send: Send, partial_interval: float) -> None:
-        """`partial_interval`: seconds between two partial transcriptions, at the least."""
+    def __init__(
+        self, item_id: str, client: WindowClient, send: Send, partial_interval: float, agreeing: int = 2
+    ) -> None:
+        """`partial_interval`: seconds between two partial transcriptions, at the least; `agreeing`: as in `Pace`."""
         self.item_id = item_id
         self._client = client
         self._send = send
         self._partial_interval = partial_interval
+        self._agreeing = agreeing
         self._sent = ""
         self._before = ""
         """The text of the pieces that have ended inside the turn."""
 
     async def follow(self, growing: GrowingTurn) -> None:
         """Send text as the turn grows, until cancelled."""
-        earlier, transcribed, wait = "", 0, self._partial_interval
+        transcribed, wait = 0, self._partial_interval
+        texts: deque[str] = deque(maxlen=self._agreeing)
         while True:
             await growing.wait(wait)
             for samples in growing.take_ended():
                 self._before += _text(await self._transcript_of(samples))
                 await self._send_delta(self._before.strip())
-                earlier, transcribed = "", 0
+                transcribed = 0
+                texts.clear()
             spoken, samples = growing.spoken, growing.samples
             if spoken <= transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
                 continue
@@ -80,9 +86,8 @@ class TurnTranscriber:
             began = time.monotonic()
             transcript = await self._transcript_of(samples)
             wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
-            text = _text(transcript)
-            await self._send_delta((self._before + stable_prefix(earlier, text)).strip())
-            earlier = text
+            texts.append(_text(transcript))
+            await self._send_delta((self._before + stable_text([*texts], self._agreeing)).strip())
             await growing.hear(transcript, transcribed)
 
     async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
@@ -130,16 +135,6 @@ class TurnTranscriber:
                     delta=delta,
                 )
             )
-
-
-def stable_prefix(earlier: str, later: str) -> str:
-    """Return the whole words that both texts begin with; characters, if there are no spaces."""
-    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(earlier, later, strict=False))
-    common = "".join(character for character, _ in pairs)
-    if common == later or " " not in later:
-        return common
-    # The last word may be incomplete: "can" and "cannot".
-    return common[: common.rfind(" ")] if " " in common else ""
 
 
 def _text(transcript: Transcript) -> str:

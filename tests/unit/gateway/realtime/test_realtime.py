@@ -18,7 +18,6 @@ import websockets
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from gateway.openai.realtime.protocol import Event
-from gateway.openai.realtime.turn_transcriber import stable_prefix
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import FAR, Deadlines, Gateway, Serve
 from tests.unit.gateway.recordings import tone
@@ -483,18 +482,3 @@ async def test_a_client_that_disconnects_cancels_its_turns(
     (line,) = request_lines()
     assert (line["status"], line["model"]) == (101, "whisper-base")
     assert 1 <= line["audio_seconds"] <= 2.01, "what was read before the client left"
-
-
-@pytest.mark.parametrize(
-    ("earlier", "later", "both"),
-    [
-        ("", "We can", ""),
-        ("We can", "We cannot", "We"),
-        ("We can go", "We can go", "We can go"),
-        ("I", "It is", ""),
-        ("今天天", "今天天气很好", "今天天"),
-        ("今天田", "今天天气", "今天"),
-    ],
-)
-def test_the_stable_prefix_of_two_texts_has_whole_words(earlier: str, later: str, both: str) -> None:
-    assert stable_prefix(earlier, later) == both
