@@ -108,7 +108,7 @@ def engine_of(folder: Path) -> Iterator[InflightEngine]:
 def first_audio(engine: InflightEngine, asked: SpeechRequest) -> float:
     """Return the CPU seconds to the first audio of a request alone."""
     client = CpuClient()
-    engine.submit(asked, ResponseStream(client, Metrics("bench")))
+    engine.submit(asked, ResponseStream(client, Metrics("bench", "speech")))
     client.wait()
     return client.first_cpu - client.submitted_cpu
 

@@ -187,7 +187,7 @@ class EngineBench:
 
 def synthesize(engine: SpeechEngine, requested: Sequence[SpeechRequest], gap: float = 0.0) -> list[Client]:
     """Send requests `gap` seconds apart, and wait for all."""
-    clients, metrics, started = [], Metrics("bench"), time.perf_counter()
+    clients, metrics, started = [], Metrics("bench", "speech"), time.perf_counter()
     for index, request in enumerate(requested):
         time.sleep(max(0.0, started + index * gap - time.perf_counter()))
         client = Client()
@@ -253,7 +253,7 @@ def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
 def seconds_to_free(engine: InflightEngine, request: SpeechRequest) -> float:
     """Return the seconds from a cancellation, in the middle of the audio, until the slot is free."""
     client = Client()
-    engine.submit(request, ResponseStream(client, Metrics("bench")))
+    engine.submit(request, ResponseStream(client, Metrics("bench", "speech")))
     while not client.first:
         time.sleep(1e-4)
     client.cancelled, cancelled_at = True, time.perf_counter()

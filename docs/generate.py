@@ -1,6 +1,6 @@
 """`python -m docs.generate`: write every file that is made from the code.
 
-These are docs/contract.md, .env.example, model_repository/, and two tables between markers in README.md.
+These are docs/contract.md, docs/metrics.md, .env.example, model_repository/, and two tables in README.md.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from docs import contract_page
+from docs import contract_page, metrics_page
 from gateway.settings import GatewaySettings
 from supervisor import model_config
 from supervisor.plan import REPOSITORY
@@ -89,6 +89,7 @@ def pages() -> dict[Path, str]:
     repository = model_config.repository(CATALOGUE.families.values())
     return {
         ROOT / "docs" / "contract.md": contract_page.page(),
+        ROOT / "docs" / "metrics.md": metrics_page.page(),
         ROOT / ".env.example": env_example(),
         ROOT / "README.md": readme,
         **{REPOSITORY / path: text for path, text in repository.items()},

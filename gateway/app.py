@@ -67,7 +67,9 @@ def create_app(
     app.state.client_secrets = secrets
 
     async def respond(request: Request, error: Exception) -> Response:
-        return table.at(request.url.path).error_response(framework_error(request, error))
+        shown = framework_error(request, error)
+        request.state.record.cause = shown.cause
+        return table.at(request.url.path).error_response(shown)
 
     app.add_exception_handler(HTTPException, respond)
     app.add_exception_handler(RequestValidationError, respond)

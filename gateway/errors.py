@@ -77,12 +77,15 @@ class HttpError(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        cause: str = "",
     ) -> None:
+        """`cause` is for the metrics, one of few words; by default the code."""
         super().__init__(message)
         self.message = message
         self.param = param
         self.code = code or self.default_code
         self.headers = dict(headers or {})
+        self.cause = cause or self.code or "invalid_request"
 
     def body(self) -> dict[str, Any]:
         """Return OpenAI's envelope, with all four keys."""
@@ -174,8 +177,8 @@ class RateLimited(HttpError):
     type = "rate_limit_error"
     default_code = "rate_limit_exceeded"
 
-    def __init__(self, message: str, *, retry_after: int = _RETRY_SECONDS) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after)})
+    def __init__(self, message: str, *, retry_after: int = _RETRY_SECONDS, cause: str = "") -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after)}, cause=cause)
 
 
 class HeadersTooLarge(HttpError):
@@ -216,8 +219,8 @@ class Unavailable(HttpError):
     type = "server_error"
     default_code = "unavailable"
 
-    def __init__(self, message: str, *, retry_after: int | None = None) -> None:
-        super().__init__(message, headers={"Retry-After": str(retry_after or _RETRY_SECONDS)})
+    def __init__(self, message: str, *, retry_after: int | None = None, cause: str = "") -> None:
+        super().__init__(message, headers={"Retry-After": str(retry_after or _RETRY_SECONDS)}, cause=cause)
 
 
 class GatewayTimeout(HttpError):
@@ -280,9 +283,9 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case ModelNotFound():
             answer = NotFound(error.message, param="model", code="model_not_found")
         case ModelUnavailable():
-            answer = Unavailable(error.message, retry_after=error.retry_after)
+            answer = Unavailable(error.message, retry_after=error.retry_after, cause=error.cause)
         case TooManyRequests():
-            answer = RateLimited(error.message, retry_after=error.retry_after)
+            answer = RateLimited(error.message, retry_after=error.retry_after, cause="caller_share")
         case DeadlineExceeded():
             answer = GatewayTimeout(error.message)
         case OSError() if error.errno in _NO_ROOM:

@@ -15,11 +15,19 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.metrics import gauge
 from gateway.errors import HttpError, RateLimited
 from gateway.request_context import sent_keys
 from gateway.settings import GatewaySettings
 from gateway.telemetry import RequestRecord
 
+PLACES: Final = gauge(
+    "tritone_http_places",
+    "Places that requests have, by kind: work, bodies (arriving), deliveries (to slow readers), sessions (live)",
+    "What are the gateways busy with?",
+    "kind",
+)
+LIMIT: Final = gauge("tritone_http_places_limit", "All places of this kind", "How many requests fit?", "kind")
 _SLOW_SECONDS: Final = 1.0
 """A client that takes longer to read what lies ready is a slow reader."""
 
@@ -36,10 +44,10 @@ class FairnessMiddleware:
         self.keyed = bool(settings.api_keys)
         self.audio_seconds = settings.caller_audio_seconds
         share = settings.caller_share
-        self.bodies = _Places(settings.max_waiting_bodies, share, "requests whose bodies are still arriving")
-        self.work = _Places(settings.max_requests, share, "requests")
-        self.deliveries = _Places(settings.max_deliveries, 1.0, "slow readers")
-        self.sessions = _Places(settings.max_realtime_sessions, share, "live sessions")
+        self.bodies = _Places(settings.max_waiting_bodies, share, "bodies", "requests whose bodies are still arriving")
+        self.work = _Places(settings.max_requests, share, "work", "requests")
+        self.deliveries = _Places(settings.max_deliveries, 1.0, "deliveries", "slow readers")
+        self.sessions = _Places(settings.max_realtime_sessions, share, "sessions", "live sessions")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and raise an `HttpError` here or from its `receive` or `send`."""
@@ -93,7 +101,8 @@ class FairnessMiddleware:
             return
         seconds = sum(other.record.work_seconds for other in self.work.visits if other.caller == visit.caller)
         if seconds > self.audio_seconds:
-            raise RateLimited(f"your other requests hold {seconds:.0f} s of audio; wait until they are done")
+            problem = f"your other requests hold {seconds:.0f} s of audio; wait until they are done"
+            raise RateLimited(problem, cause="caller_audio")
 
     @contextmanager
     def _moving_slow_reader(self, visit: _Visit) -> Iterator[None]:
@@ -129,8 +138,11 @@ class FairnessMiddleware:
 class _Places:
     """At most `limit` visits, and `share` of them, rounded up, of one caller."""
 
-    def __init__(self, limit: int, share: float, noun: str) -> None:
+    def __init__(self, limit: int, share: float, kind: str, noun: str) -> None:
         self.limit = limit
+        self.taken = PLACES.labels(kind)
+        LIMIT.labels(kind).set(limit)
+        self._cause = f"{kind}_full"
         self.share = max(1, math.ceil(limit * share))
         self.noun = noun
         self.visits: dict[_Visit, None] = {}
@@ -140,9 +152,11 @@ class _Places:
     def check(self, caller: str) -> None:
         """Raise `RateLimited` if there is no place for this caller."""
         if len(self.visits) >= self.limit:
-            raise RateLimited(f"this server is at capacity ({self.limit} {self.noun}); try again")
+            problem = f"this server is at capacity ({self.limit} {self.noun}); try again"
+            raise RateLimited(problem, cause=self._cause)
         if self.held[caller] >= self.share:
-            raise RateLimited(f"you have {self.held[caller]} of {self.limit} {self.noun} here; wait until one is done")
+            problem = f"you have {self.held[caller]} of {self.limit} {self.noun} here; wait until one is done"
+            raise RateLimited(problem, cause="caller_share")
 
 
 class _Visit:
@@ -162,12 +176,14 @@ class _Visit:
         self.place = place
         place.visits[self] = None
         place.held[self.caller] += 1
+        place.taken.inc()
 
     def leave(self) -> None:
         """Give up the place, if there is one."""
         if self.place is not None:
             del self.place.visits[self]
             self.place.held -= Counter([self.caller])  # drops a caller without places
+            self.place.taken.dec()
             self.place = None
 
     async def send(self, send: Send, message: Message) -> None:
@@ -186,5 +202,6 @@ class _Visit:
         """Give up the place, and cut the response."""
         self.leave()
         self._evicted = True
+        self.record.cause = "slow_reader"
         if self._sending is not None:
             self._sending.reschedule(0)

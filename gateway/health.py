@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import math
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Header, Response
@@ -9,12 +13,20 @@ from prometheus_client import REGISTRY
 from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel
 
+from gateway.core.errors import ServiceError
+from gateway.core.jobs.job import UNFINISHED, JobStatus
+from gateway.core.metrics import JOBS
+from gateway.core.services import JobBackend
 from gateway.errors import Unavailable
 from gateway.request_context import GatewayServices
 from gateway.surfaces import Surface
 from tritone.served import ModelState
 
+_JOBS_SECONDS: Final = 2.0
+"""The longest wait for the database of the jobs; Prometheus gives up after 10 s by default."""
+
 router = APIRouter(tags=["health"])
+logger = logging.getLogger(__name__)
 
 
 class Gpu(BaseModel):
@@ -66,10 +78,24 @@ async def ready(services: GatewayServices) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response)
-async def metrics(accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
+async def metrics(services: GatewayServices, accept: Annotated[str, Header(include_in_schema=False)] = "") -> Response:
     """Return the gateway's metrics for Prometheus; Triton has its own on its metrics port."""
+    if services.jobs:
+        await _count_jobs(services.jobs)
     encode, content_type = choose_encoder(accept)
     return Response(encode(REGISTRY), media_type=content_type)
+
+
+async def _count_jobs(jobs: JobBackend) -> None:
+    """Set the number of jobs of each status, NaN where the database does not answer."""
+    try:
+        async with asyncio.timeout(_JOBS_SECONDS):
+            counts: Mapping[JobStatus, float] = await jobs.store.unfinished()
+    except (ServiceError, TimeoutError) as error:
+        logger.warning("jobs could not be counted: %r", error)
+        counts = dict.fromkeys(UNFINISHED, math.nan)
+    for status in UNFINISHED:
+        JOBS.labels(status).set(counts.get(status, 0))
 
 
 SURFACE: Final = Surface(router, open_paths=frozenset({"/health", "/ready", "/metrics"}))

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 
+from prometheus_client import start_http_server
 from pydantic import ValidationError
 
 from gateway.core.jobs.worker import run_worker
@@ -38,6 +39,8 @@ def main() -> None:
         print(f"jobs: wrong setting {str(first['loc'][0]).upper()}: {first['msg']}", file=sys.stderr)
         sys.exit(2)
     configure_logging(settings.log_level)
+    if settings.jobs_metrics_port:
+        start_http_server(settings.jobs_metrics_port, addr=settings.api_host)
     asyncio.run(work(settings))
 
 

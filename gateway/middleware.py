@@ -86,6 +86,7 @@ class ErrorMiddleware:
                 error = GatewayTimeout(f"the request took longer than {self.timeout:g} s")
             else:
                 error = http_error(caught, surface.field_names)
+        scope["state"]["record"].cause = error.cause
         response = surface.error_response(error)
         if started:
             # A response without its regular end makes the server close the connection.
@@ -118,6 +119,7 @@ class ErrorMiddleware:
                 raise
             surface = self.surfaces.at(scope["path"])
             error = http_error(caught, surface.field_names)
+            scope["state"]["record"].cause = error.cause
             await surface.error_response(error)(scope, receive, send)
             await self._until_closed(receive)
 

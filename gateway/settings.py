@@ -184,6 +184,9 @@ class GatewaySettings(BaseSettings):
         description="Internal hosts that the addresses of jobs may also name, for recordings and callbacks: `host` or "
         "`host:port`.",
     )
+    jobs_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of a worker's Prometheus metrics, on API_HOST; 0: none."
+    )
     jobs_callback_secret: SecretStr | None = Field(
         default=None, description="Secret that callbacks are signed with; empty: no callbacks."
     )

@@ -10,33 +10,58 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from prometheus_client import Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.metrics import counter, gauge, histogram
 from gateway.core.telemetry import WorkTelemetry
 
-REQUESTS = Counter("tritone_http_requests_total", "Requests with a response", ["route", "status"])
-IN_FLIGHT = Gauge("tritone_http_requests_in_flight", "Requests being served")
-DURATION = Histogram(
+REQUESTS = counter(
+    "tritone_http_requests_total",
+    "Requests with a response",
+    "What do the clients ask for, and what do they get?",
+    *("route", "status"),
+)
+REFUSED = counter(
+    "tritone_http_refused_total",
+    "Requests that got an error response, by cause: the error's code, or what was full",
+    "Why are requests refused?",
+    *("route", "cause"),
+)
+CANCELLED = counter(
+    "tritone_http_cancelled_total",
+    "Requests without a complete response, by cause: client (it left), slow_reader, or the error that cut it",
+    "Who leaves before the end, and what is cut?",
+    *("route", "cause"),
+)
+IN_FLIGHT = gauge("tritone_http_requests_in_flight", "Requests being served", "How busy are the gateways?")
+DURATION = histogram(
     "tritone_http_request_seconds",
     "From a request's first byte to the last byte of its response, in seconds",
-    ["route"],
+    "How long does a whole request take?",
+    "route",
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600),
 )
-FIRST_BYTE = Histogram(
+FIRST_BYTE = histogram(
     "tritone_http_first_byte_seconds",
     "From a request's first byte to the first byte of its response, in seconds",
-    ["route"],
+    "How long does a client wait for the first byte, with its upload?",
+    "route",
     buckets=(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60),
 )
-AUDIO = Counter("tritone_http_audio_seconds_total", "Seconds of audio synthesized or transcribed", ["model"])
+AUDIO = counter(
+    "tritone_http_audio_seconds_total",
+    "Seconds of audio that clients of this gateway got or sent; models count theirs, with direct callers', themselves",
+    "How much audio goes through the gateways?",
+    "model",
+)
 
 PROBES = frozenset({"/health", "/ping", "/ready", "/metrics"})
 """Requested every few seconds, and so logged at level DEBUG."""
 CLIENT_GONE = 499
 """The status that is logged if the client disconnects before the response has one."""
 
+_LEAST_ERROR = 400
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -54,6 +79,8 @@ class RequestRecord(WorkTelemetry):
     """`perf_counter` seconds when the first byte of the response's body was sent."""
     complete: bool = False
     """Whether the response was sent to its end."""
+    cause: str = ""
+    """Why the request was refused, or its response cut; empty: the client left, or all is well."""
 
 
 class TelemetryMiddleware:
@@ -103,6 +130,10 @@ def _report(scope: Scope, record: RequestRecord) -> None:
     # The pattern, not the path: the number of labels must not grow with the paths that clients try.
     route = getattr(scope.get("route"), "path", "other")
     REQUESTS.labels(route, record.status).inc()
+    if not record.complete:
+        CANCELLED.labels(route, record.cause or "client").inc()
+    elif record.status >= _LEAST_ERROR:
+        REFUSED.labels(route, record.cause or "other").inc()
     DURATION.labels(route).observe(ended - record.started)
     details: dict[str, object] = {
         "method": scope.get("method", "WEBSOCKET"),
@@ -115,6 +146,8 @@ def _report(scope: Scope, record: RequestRecord) -> None:
         details["first_byte_ms"] = round((record.first_byte - record.started) * 1e3, 1)
     if not record.complete:
         details["cut"] = True
+    if record.cause:
+        details["cause"] = record.cause
     if record.model is not None:
         details["model"] = record.model
         if record.audio_seconds:

@@ -78,6 +78,11 @@ class Transcript:
     language_probability: float
     segments: tuple[Segment, ...]
 
+    @property
+    def token_count(self) -> int:
+        """The number of the text's tokens."""
+        return sum(len(segment.tokens) for segment in self.segments)
+
     def to_columns(self) -> Columns:
         """Return the output tensors by name, each of shape [1, n]: a row of the batch.
 

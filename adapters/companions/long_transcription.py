@@ -63,7 +63,7 @@ class TritonPythonModel:
         self._path = Path(path) if path else None
         self._document = DocumentFile(self._path) if self._path else None
         self._detector = self._load_detector(instance.model_dir)
-        self._metrics = Metrics(instance.model)
+        self._metrics = Metrics(instance.model, "companion")
         self._open: set[Future[None]] = set()
         self._loop = asyncio.new_event_loop()
         # A thread for each open call, and for the windowing of each recording.

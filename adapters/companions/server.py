@@ -33,7 +33,7 @@ class TritonPythonModel:
         self._path = Path(path) if path else None
         self._watch = DocumentWatch(self._path)
         self._run_folder = instance.run_folder
-        self._metrics = Metrics(instance.model)
+        self._metrics = Metrics(instance.model, "companion")
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer each request at once, or leave it to the watch."""

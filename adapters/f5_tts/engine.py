@@ -22,6 +22,7 @@ from adapters.inflight.audio_sink import AudioSink, ResponseSink
 from adapters.inflight.scheduler import Load, Scheduler
 from adapters.inflight.sending import SendingThread
 from adapters.inflight.stepping import SteppingThread
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription, SpeechOptions
@@ -99,6 +100,10 @@ class F5Engine:
         samples = collector.samples()
         if not len(samples) or not math.isfinite(float(abs(samples).sum())):
             raise RuntimeError("self-test failed: the checkpoint gives no audio, or NaN")
+
+    def counts(self) -> EngineCounts:
+        """Return the slots and the counts of the batches."""
+        return self.loop.counts()
 
     def load(self) -> Load:
         """Return the present load."""

@@ -28,10 +28,6 @@ class FlowLoop(StreamLoop[Stream]):
         vocoder: Vocoder,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.batches = 0
-        """Batches of rows so far."""
-        self.steps = 0
-        """Steps of all rows so far."""
         super().__init__(scheduler, clock)
         self._stepper = stepper
         self._vocoder = vocoder
@@ -53,8 +49,7 @@ class FlowLoop(StreamLoop[Stream]):
             for stream in streams:
                 self.fail(stream, error)
             return
-        self.batches += 1
-        self.steps += len(rows)
+        self._count_batch(len(rows))
         for stream, row in zip(streams, rows, strict=True):
             stream.steps += 1
             if row.is_done:

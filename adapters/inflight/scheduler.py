@@ -106,6 +106,11 @@ class Scheduler(Generic[S]):
         self._closing = False
         self._changed = threading.Condition()
 
+    @property
+    def slots(self) -> int:
+        """Streams that are computed at once."""
+        return self._limits.slots
+
     def enqueue(self, stream: S, tokens: int = 0) -> None:
         """Accept a stream that may need so many tokens; its input is prepared later.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from adapters.inflight.scheduler import Schedulable, Scheduler
+from adapters.triton.metrics import EngineCounts
 from tritone.errors import DeadlinePassed, Overloaded, TritoneError
 
 
@@ -41,8 +42,16 @@ class StreamLoop(Generic[StreamT]):
     def __init__(self, scheduler: Scheduler[StreamT], clock: Callable[[], float] = time.monotonic) -> None:
         self.faults = 0
         """Streams that ended by an internal error."""
+        self.batches = 0
+        """Batches computed so far."""
+        self.batch_items = 0
+        """Their rows: each is a frame, a token or a step of one stream."""
         self._scheduler = scheduler
         self._clock = clock
+
+    def counts(self) -> EngineCounts:
+        """Return the slots and the counts of the batches; from any thread."""
+        return EngineCounts(self._scheduler.slots, self.batches, self.batch_items)
 
     def fail(self, stream: StreamT, error: BaseException) -> None:
         """End a stream with an error, and free what it holds. One that is over stays as it is."""
@@ -61,6 +70,10 @@ class StreamLoop(Generic[StreamT]):
                 self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
             elif now >= stream.deadline:
                 self.fail(stream, DeadlinePassed(f"the request timed out after {stream.progress}"))
+
+    def _count_batch(self, rows: int) -> None:
+        self.batches += 1
+        self.batch_items += rows
 
     def _free(self, stream: StreamT) -> None:
         if self._scheduler.remove(stream) and stream.slot >= 0:

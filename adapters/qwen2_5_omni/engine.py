@@ -22,6 +22,7 @@ from adapters.qwen2_5_omni.settings import EngineSettings
 from adapters.qwen2_5_omni.stepper import TokenStepper
 from adapters.qwen2_5_omni.stream import ResponseSink, Stream, TextSink
 from adapters.qwen2_5_omni.text import TokenBytes
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcript_stream import TranscriptStream
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
@@ -107,6 +108,10 @@ class OmniEngine:
             repetition=RepetitionDetector(self._settings.repetition_tokens),
         )
         self._scheduler.enqueue(stream)
+
+    def counts(self) -> EngineCounts:
+        """Return the slots and the counts of the batches."""
+        return self._loop.counts()
 
     def load(self) -> Load:
         """Return the present load."""

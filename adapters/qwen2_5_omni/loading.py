@@ -82,6 +82,9 @@ class TextCollector:
         self._result: Transcript | BaseException | None = None
         self._ended = threading.Event()
 
+    def start(self) -> None:
+        """Do nothing."""
+
     def text(self, delta: str) -> None:
         """Keep the next piece of the text."""
         self.deltas.append(delta)

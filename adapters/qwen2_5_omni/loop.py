@@ -31,8 +31,6 @@ class TokenLoop(StreamLoop[Stream]):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`ends`: the tokens that end a text; `prefill_tokens`: prompt tokens to prefill between two steps."""
-        self.steps = 0
-        """Steps of the running windows so far."""
         self.tokens = 0
         """Tokens of all windows so far."""
         super().__init__(scheduler, clock)
@@ -48,11 +46,12 @@ class TokenLoop(StreamLoop[Stream]):
         self._prefill()
         if running := self._scheduler.decodable_streams():
             self._advance(running, lambda: self._stepper.step([stream.slot for stream in running]))
-            self.steps += 1
+            self._count_batch(len(running))
 
     def _admit(self) -> None:
         while stream := self._scheduler.admit_next():
             assert stream.prompt is not None
+            stream.sink.start()
             self._stepper.open(stream.slot, stream.prompt, stream.params)
             stream.unprefilled = self._stepper.unprefilled(stream.slot)
 

@@ -27,6 +27,9 @@ class TextSink(Protocol):
     closed: bool
     """True once the text has no receiver any more."""
 
+    def start(self) -> None:
+        """Report that work on the window begins."""
+
     def text(self, delta: str) -> None:
         """Send the next piece of the text."""
 
@@ -39,6 +42,10 @@ class TextSink(Protocol):
 
 class ResponseSink(Sink[TranscriptStream]):
     """The text sink of one client."""
+
+    def start(self) -> None:
+        """Report that work on the window begins."""
+        self.call(TranscriptStream.start)
 
     def text(self, delta: str) -> None:
         """Send the next piece of the text."""

@@ -13,6 +13,7 @@ from adapters.speech.joins import prepare_join, speech_bounds
 from adapters.speech.pipeline import P, SpeechPipeline
 from adapters.speech.playback_clock import PlaybackClock
 from adapters.triton.errors import client_left, shutting_down
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
@@ -47,6 +48,7 @@ class PartByPartEngine(Generic[P]):
         self._clock = clock
         self._open: list[_OpenRequest[P]] = []  # in order of arrival
         self._closing = False
+        self._pieces = 0
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="speech", daemon=True)
         self._thread.start()
@@ -58,6 +60,10 @@ class PartByPartEngine(Generic[P]):
             check_capacity(len(self._open), self._max_requests, closing=self._closing)
             self._open.append(_OpenRequest(stream, pieces, sum(piece.text_tokens for piece in pieces)))
             self._changed.notify()
+
+    def counts(self) -> EngineCounts:
+        """Return one slot: pieces of different requests take turns, each alone."""
+        return EngineCounts(1, self._pieces, self._pieces)
 
     def close(self) -> None:
         """Accept no more requests; open ones fail after the piece in progress."""
@@ -93,6 +99,7 @@ class PartByPartEngine(Generic[P]):
             request.stream.start()
             piece = request.pieces.popleft()
             spoken = self._pipeline.speak(piece)
+            self._pieces += 1
             request.frames += len(spoken.samples) // self._pipeline.frame_samples
             audio = prepare_join(spoken.samples, piece.end, piece.speed)
             if len(audio):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from adapters.speech.normalization import write_out
+from adapters.triton.metrics import EngineCounts, counts_of
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_request import SpeechRequest
@@ -28,6 +29,10 @@ class NormalizingEngine:
         language = self._default_language if request.language == "auto" else request.language
         text = write_out(request.text, language)
         self._engine.submit(replace(request, text=text) if text.strip() else request, stream)
+
+    def counts(self) -> EngineCounts:
+        """Return the counts of the engine."""
+        return counts_of(self._engine)
 
     def close(self) -> None:
         """Close the engine."""

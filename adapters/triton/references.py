@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.triton.instance import Instance
+from adapters.triton.metrics import VoiceResult
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput, UnknownVoice
 from tritone.forgotten_voices import ForgottenVoices
@@ -55,7 +56,10 @@ class ReferenceCache:
         max_bytes: int,
         seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        on_use: Callable[[VoiceResult], object] = lambda result: None,
     ) -> None:
+        """`on_use` is told of each request with a reference."""
+        self._on_use = on_use
         self._forgotten = forgotten
         self._max_bytes = max_bytes
         self._seconds = seconds
@@ -67,10 +71,11 @@ class ReferenceCache:
         self._sweeping: threading.Thread | None = None
 
     @classmethod
-    def of_instance(cls, instance: Instance) -> ReferenceCache:
+    def of_instance(cls, instance: Instance, on_use: Callable[[VoiceResult], object]) -> ReferenceCache:
         """Return an empty cache with the limits of the settings."""
         forgotten = ForgottenVoices(instance.run_folder)
-        return cls(forgotten, max_bytes=VOICE_KEY_MB.read() << 20, seconds=VOICE_KEY_SECONDS.read())
+        most = VOICE_KEY_MB.read() << 20
+        return cls(forgotten, max_bytes=most, seconds=VOICE_KEY_SECONDS.read(), on_use=on_use)
 
     def resolve(self, options: SpeechOptions, ref_audio: NDArray[np.float32] | None) -> Reference | None:
         """Return the reference of a request, and keep it if the request carries it; None for a request without one.
@@ -79,13 +84,21 @@ class ReferenceCache:
         key alone whose voice is not held.
         """
         if ref_audio is not None:
-            return self._store(options, ref_audio)
+            stored = self._store(options, ref_audio)
+            self._on_use("sent")
+            return stored
         if not options.voice_key:
             return None
         for name in ("ref_text", "x_vector_only"):
             if getattr(options, name):
                 raise InvalidInput(name, "it belongs to ref_audio; with voice_key alone, leave it out")
-        return self._find(options.voice_key)
+        try:
+            found = self._find(options.voice_key)
+        except UnknownVoice:
+            self._on_use("miss")
+            raise
+        self._on_use("hit")
+        return found
 
     def __len__(self) -> int:
         with self._changed:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from adapters.triton.metrics import Metrics
 from adapters.triton.responses import response_of, send_error
+from adapters.triton.waiting import Wait
 from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import Cancelled
 from tritone.spoken_words import word_columns
@@ -40,10 +41,13 @@ class ResponseStream:
         self._request_id = request_id
         self._on_end = on_end
         self._clock = clock
-        self._arrived = clock()
-        self._started: float | None = None
+        self._wait = Wait(metrics, clock)
         self._first_audio: float | None = None
         self._last_audio: float | None = None
+        self._plays_until = 0.0
+        """When a listener who began with the first audio has played all that was sent."""
+        self._stalled = 0.0
+        """Seconds of this listener's pauses."""
         self._samples = 0
         self._rate = SPEECH_RATE
 
@@ -51,10 +55,13 @@ class ResponseStream:
         """Return whether the client has cancelled the request; costs about 25 microseconds."""
         return bool(self._sender.is_cancelled())
 
+    def wait(self) -> None:
+        """Record that the request waits for a slot."""
+        self._wait.begin()
+
     def start(self) -> None:
         """Record that work on the request begins and its time in the queue ends. Later calls change nothing."""
-        if self._started is None:
-            self._started = self._clock()
+        self._wait.start()
 
     def audio(self, samples: NDArray[np.int16], rate: int = SPEECH_RATE, *, words: Sequence[Word] = ()) -> None:
         """Send the next piece of audio: mono, any length above 0; `rate` in Hz, the same for all pieces.
@@ -64,16 +71,25 @@ class ResponseStream:
         self._rate = rate
         timed = {} if not words else word_columns([word.shifted(self._samples / rate) for word in words])
         self._sender.send(response_of({"audio": samples, "sample_rate": [rate], **timed}))
-        self._last_audio = self._clock()
-        if self._first_audio is None:
-            self._first_audio = self._last_audio
-            self._metrics.first_audio(self._first_audio - self._arrived)
+        now, seconds = self._clock(), len(samples) / rate
+        gap = None if self._last_audio is None else now - self._last_audio
+        self._last_audio = now
         self._samples += len(samples)
-        self._metrics.audio(len(samples) / rate)
+        if self._first_audio is None:
+            self._first_audio = self._plays_until = now
+            self._metrics.first_audio(now - self._wait.arrived)
+        elif now > self._plays_until:
+            self._metrics.underrun(now - self._plays_until)
+            self._stalled += now - self._plays_until
+            self._plays_until = now
+        self._plays_until += seconds
+        self._metrics.audio(seconds, gap)
 
     def finish(self, reason: FinishReason, *, text_tokens: int, audio_frames: int) -> None:
         """End the stream after its last audio."""
         self._metrics.finished(reason)
+        self._metrics.tokens(audio_frames, text_tokens)
+        self._report_playback()
         self._end(
             response_of(
                 {
@@ -82,7 +98,7 @@ class ResponseStream:
                     "finish_reason": [reason.encode()],
                     "text_tokens": [text_tokens],
                     "audio_frames": [audio_frames],
-                    "queue_seconds": [self._since_arrival(self._started)],
+                    "queue_seconds": [self._since_arrival(self._wait.started)],
                     "first_audio_seconds": [self._since_arrival(self._first_audio)],
                     "total_seconds": [self._since_arrival(self._last_audio)],
                 }
@@ -99,12 +115,21 @@ class ResponseStream:
         if isinstance(error, Cancelled):
             seconds = self._samples / self._rate
             pb_utils.Logger.log_info(f"request {self._request_id or '-'}: cancelled after {seconds:.2f} s of audio")
+        self._wait.end()
         self._on_end(self)
         send_error(self._sender, error, self._request_id)
 
+    def _report_playback(self) -> None:
+        if self._last_audio is not None:
+            seconds = self._samples / self._rate
+            self._metrics.continuity(seconds / (seconds + self._stalled))
+            if self._wait.started is not None:
+                self._metrics.real_time_factor((self._last_audio - self._wait.started) / seconds)
+
     def _end(self, response: Any) -> None:
+        self._wait.end()
         self._on_end(self)
         self._sender.send(response, flags=pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
 
     def _since_arrival(self, moment: float | None) -> float:
-        return (self._clock() if moment is None else moment) - self._arrived
+        return (self._clock() if moment is None else moment) - self._wait.arrived

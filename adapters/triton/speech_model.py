@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.triton.instance import Instance
-from adapters.triton.metrics import Metrics
+from adapters.triton.metrics import Metrics, counts_of
 from adapters.triton.open_streams import OpenStreams
 from adapters.triton.references import ReferenceCache
 from adapters.triton.response_stream import ResponseStream
@@ -37,9 +37,10 @@ class SpeechModel(ABC):
         instance = Instance.from_args(args)
         self._max_chars = MAX_INPUT_CHARS.read()
         self._open: OpenStreams[ResponseStream] = OpenStreams()
-        self._references = ReferenceCache.of_instance(instance)
         self._engine = self.load(instance)
-        self._metrics = Metrics(instance.model)
+        self._metrics = Metrics(instance.model, "speech")
+        self._metrics.watch(lambda: counts_of(self._engine))
+        self._references = ReferenceCache.of_instance(instance, self._metrics.voice)
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Submit every request to the engine; responses leave through the requests' response senders."""
@@ -68,4 +69,5 @@ class SpeechModel(ABC):
             return
         speech_request = SpeechRequest.from_triton(request, options, description, self._max_chars, self._references)
         self._open.begin_work(stream, self._metrics)
+        stream.wait()
         self._engine.submit(speech_request, stream)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from adapters.triton.instance import Instance
-from adapters.triton.metrics import Metrics
+from adapters.triton.metrics import Metrics, counts_of
 from adapters.triton.open_streams import OpenStreams
 from adapters.triton.speech_request import timeout_of
 from adapters.triton.transcriber import WindowRequest
@@ -46,7 +46,8 @@ class StreamedTranscriptionModel(ABC):
         instance = Instance.from_args(args)
         self._open: OpenStreams[TranscriptStream] = OpenStreams()
         self._engine = self.load(instance)
-        self._metrics = Metrics(instance.model)
+        self._metrics = Metrics(instance.model, "transcription")
+        self._metrics.watch(lambda: counts_of(self._engine))
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Submit every window to the engine; responses leave through the requests' response senders."""
@@ -73,4 +74,5 @@ class StreamedTranscriptionModel(ABC):
         else:
             window = read_window(request, options, self._engine.description, self._engine.check)
             self._open.begin_work(stream, self._metrics)
+            stream.wait()
             self._engine.submit(window, stream, timeout=timeout_of(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +11,12 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils
 
-from adapters.triton.background_batcher import BackgroundBatcher
+from adapters.triton.background_batcher import MAX_BATCH, BackgroundBatcher
 from adapters.triton.instance import Instance
-from adapters.triton.metrics import Metrics
+from adapters.triton.metrics import EngineCounts, Metrics
 from adapters.triton.responses import response_of, send_error, send_final
 from adapters.triton.transcriber import Transcriber, WindowRequest
+from adapters.triton.waiting import Wait
 from adapters.triton.window_reader import read_window, transcription_options
 from tritone.contract import TranscriptionDescription
 from tritone.errors import Cancelled
@@ -30,6 +32,7 @@ class _PendingWindow:
 
     request: Any
     window: WindowRequest
+    wait: Wait
 
 
 class TranscriptionModel(ABC):
@@ -51,7 +54,8 @@ class TranscriptionModel(ABC):
         """Load the model; Triton calls this once an instance."""
         instance = Instance.from_args(args)
         self._transcriber = self.load(instance)
-        self._metrics = Metrics(instance.model)
+        self._metrics = Metrics(instance.model, "transcription")
+        self._metrics.watch(lambda: EngineCounts(MAX_BATCH, 0, 0))
         self._parts = ThreadPoolExecutor(self._transcriber.parallel_calls, "part")
         self._background = BackgroundBatcher(self._process)
 
@@ -80,17 +84,21 @@ class TranscriptionModel(ABC):
         except Exception as error:
             self._respond(request, error)
             return None
+        wait = Wait(self._metrics, time.monotonic)
         self._metrics.begin()
-        return _PendingWindow(request, window)
+        wait.begin()
+        return _PendingWindow(request, window, wait)
 
     def _process(self, pending: Sequence[_PendingWindow]) -> None:
         """Transcribe the windows as one batch, without those of cancelled requests, and respond to each request."""
         wanted = []
         for each in pending:
             if each.request.is_cancelled():
+                each.wait.end()
                 self._respond(each.request, Cancelled("cancelled before the work began"))
                 self._metrics.end()
             else:
+                each.wait.start()
                 wanted.append(each)
         for each, outcome in zip(wanted, self._transcribe([each.window for each in wanted]), strict=True):
             self._respond(each.request, outcome)
@@ -100,6 +108,7 @@ class TranscriptionModel(ABC):
         """Return the windows' outcomes; where the batch as a whole fails, each window is tried alone."""
         if not windows:
             return []
+        began = time.monotonic()
         try:
             transcripts = [
                 replace(transcript, segments=ordered_times(transcript.segments, window.seconds))
@@ -110,8 +119,12 @@ class TranscriptionModel(ABC):
                 return [error]
             pb_utils.Logger.log_warn(f"a batch of {len(windows)} failed ({error!r}); retrying its windows one by one")
             return [outcome for window in windows for outcome in self._transcribe([window])]
-        for window in windows:
+        self._metrics.batch(len(windows))
+        for window, transcript in zip(windows, transcripts, strict=True):
             self._metrics.audio(window.seconds)
+            self._metrics.tokens(transcript.token_count)
+            if window.seconds:
+                self._metrics.real_time_factor((time.monotonic() - began) / window.seconds)
         return list(transcripts)
 
     def _respond(self, request: Any, outcome: Outcome | TranscriptionDescription) -> None:

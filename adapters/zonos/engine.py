@@ -15,6 +15,7 @@ from adapters.inflight.cuda_streams import synchronize_stream, use_own_stream
 from adapters.inflight.scheduler import Load, Scheduler
 from adapters.inflight.sending import SendingThread
 from adapters.inflight.stepping import SteppingThread
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from adapters.zonos.audio import AudioThread
@@ -74,6 +75,10 @@ class ZonosEngine:
         stream = Stream(request, sink, arrived=now, deadline=now + request.timeout)
         self._scheduler.enqueue(stream)
         return stream
+
+    def counts(self) -> EngineCounts:
+        """Return the slots and the counts of the batches."""
+        return self._loop.counts()
 
     def load(self) -> Load:
         """Return the present load."""

@@ -30,8 +30,6 @@ class ColumnLoop(StreamLoop[Stream]):
         audio: AudioThread,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.steps = 0
-        """Steps of the running streams so far."""
         super().__init__(scheduler, clock)
         self._stepper = stepper
         self._audio = audio
@@ -48,7 +46,7 @@ class ColumnLoop(StreamLoop[Stream]):
                 for stream in running:
                     self.fail(stream, error)
                 return
-            self.steps += 1
+            self._count_batch(len(running))
             for stream in running:
                 self._take(stream, patterns[stream.slot])
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Self
 
-from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyRequests
+from gateway.core.errors import ModelAtCapacity, ModelTooSlow, TooManyRequests
 
 _PROBES: Final = 4
 """Requests that a model gets at once while its pace is unknown; others wait until these show it."""
@@ -37,7 +37,7 @@ class Admission:
     async def admit(self, model: str, caller: str, seconds: float = 0.0) -> Work:
         """Return the place of a request at `model` that makes `seconds` of audio (0: unknown). `close` it.
 
-        Raises `ModelUnavailable` if it would be too late, and `TooManyRequests` if the caller has too many there.
+        Raises `ModelTooSlow` if it would be too late, and `TooManyRequests` if the caller has too many there.
         """
         load = self.load_of(model)
         await load.known(self.max_wait)
@@ -71,7 +71,7 @@ class ModelLoad:
     async def known(self, max_wait: float) -> None:
         """Wait until the pace is known or the model has few requests; the later in the queue, the shorter.
 
-        Raises `ModelUnavailable` when the first results have taken so long that this one would wait for `max_wait`.
+        Raises `ModelTooSlow` when the first results have taken so long that this one would wait for `max_wait`.
         """
         self._undecided += 1
         try:
@@ -109,10 +109,10 @@ class ModelLoad:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _busy(self, seconds: float) -> ModelUnavailable:
+    def _busy(self, seconds: float) -> ModelTooSlow:
         """Return the error for a request that should come again in so many seconds."""
         retry = max(1, math.ceil(seconds))
-        return ModelUnavailable(f"model {self.model!r} has too much to do; try again in {retry} s", retry_after=retry)
+        return ModelTooSlow(f"model {self.model!r} has too much to do; try again in {retry} s", retry_after=retry)
 
 
 class Work:

@@ -5,6 +5,7 @@ ServiceError
 |-- ModelNotFound               no server is configured to serve the model
 |-- ModelUnavailable            the model is at capacity, loading or out of reach; try again later
 |   |-- ModelAtCapacity         the model itself accepts no more requests
+|   |-- ModelTooSlow            the model has so much work that the request would be too late
 |   |-- ModelNotLoaded          its server has unloaded it, or lost its process
 |   `-- ServerUnreachable       the connection to its server failed
 |-- TooManyRequests             this caller has its share of the model already
@@ -48,6 +49,9 @@ class ModelUnavailable(ServiceError):
     `retry_after`: the estimated seconds until it is available; None: unknown.
     """
 
+    cause = "model_unavailable"
+    """For the metrics."""
+
     def __init__(self, message: str, *, retry_after: int | None = None, detail: str = "") -> None:
         super().__init__(message, detail=detail)
         self.retry_after = retry_after
@@ -56,13 +60,25 @@ class ModelUnavailable(ServiceError):
 class ModelAtCapacity(ModelUnavailable):
     """The model itself accepts no more requests at present."""
 
+    cause = "model_at_capacity"
+
+
+class ModelTooSlow(ModelUnavailable):
+    """The model has so much work that a request would be too late."""
+
+    cause = "model_too_slow"
+
 
 class ModelNotLoaded(ModelUnavailable):
     """The model's server has unloaded it, or lost its process."""
 
+    cause = "model_not_loaded"
+
 
 class ServerUnreachable(ModelUnavailable):
     """The connection to the model's server failed."""
+
+    cause = "server_unreachable"
 
 
 class TooManyRequests(ServiceError):

@@ -13,6 +13,7 @@ from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.renderer import Renderer
 from gateway.core.errors import DeadlineExceeded
+from gateway.core.first_audio import FirstAudio
 from gateway.core.references import Reference, clone, reference_of
 from gateway.core.services import Services
 from gateway.core.speech_options import (
@@ -49,8 +50,9 @@ class SpeechStream:
         whole: bool,
         sample_rate: int | None,
         encoding: Executor,
+        first_audio: FirstAudio | None,
     ) -> None:
-        """`encoding`: the threads that encode."""
+        """`encoding`: the threads that encode; `first_audio`: None for speech that continues other speech."""
         self.model = model
         """The id of the model."""
         self.audio_format = audio_format
@@ -72,6 +74,7 @@ class SpeechStream:
         self._words: list[Word] = []
         self._telemetry = telemetry
         self._encoding = encoding
+        self._first_audio = first_audio
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
@@ -84,17 +87,26 @@ class SpeechStream:
                         self.audio_format, rate, self._tempo, whole=self.whole, sample_rate=self._sample_rate
                     )
                 self._words += [word.scaled(1 / self._tempo) for word in words_of(tensors)]
-                if piece := await self._run(renderer, renderer.write, tensors["audio"].reshape(-1)):
+                samples = tensors["audio"].reshape(-1)
+                if self._first_audio:
+                    self._first_audio.receive(samples, int(tensors["sample_rate"].item()))
+                if piece := await self._run(renderer, renderer.write, samples):
+                    self._note_sent()
                     yield piece
                 if "finish_reason" in tensors:
                     self._summarize(tensors)
         if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
+            self._note_sent()
             yield piece
 
     def take_words(self) -> list[Word]:
         """Return the words whose times have become known since the last call, in seconds of the whole file's audio."""
         taken, self._words = self._words, []
         return taken
+
+    def _note_sent(self) -> None:
+        if self._first_audio and not self.whole:
+            self._first_audio.send()
 
     async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
         """Encode without blocking the event loop: a second of mp3 takes milliseconds."""
@@ -126,6 +138,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     telemetry.model = model.id
     if request.word_times and not tells_word_times(model):
         raise InvalidInput("word_times", f"{model.id} does not report the times of its words")
+    first_audio = None if telemetry.continues else FirstAudio(model.id)
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
     parameters = resolved.options.to_parameters()
@@ -158,6 +171,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         whole=request.whole,
         sample_rate=request.sample_rate,
         encoding=services.workers.encoding,
+        first_audio=first_audio,
     )
 
 

@@ -21,11 +21,13 @@ class WorkTelemetry:
     """The client as the owner of voices: a digest of its key, or, without keys, the same for all; empty: none."""
     expected_seconds: float = 0.0
     """Estimated seconds of audio of the whole work, where they are known before it."""
+    continues: bool = False
+    """True for a part of a request whose first part counts as the request."""
 
-    def part(self, name: str = "") -> WorkTelemetry:
+    def part(self, name: str = "", *, continues: bool = False) -> WorkTelemetry:
         """Return the record of a part of the work, for the same client."""
         request_id = f"{self.request_id}-{name}" if name else self.request_id
-        return WorkTelemetry(request_id, caller=self.caller, owner=self.owner)
+        return WorkTelemetry(request_id, caller=self.caller, owner=self.owner, continues=continues)
 
     @property
     def work_seconds(self) -> float:

@@ -148,6 +148,7 @@ class WrittenSpeech:
         clause: SpokenClause | None = None
         cutter = TaggedCutter(most, self._split, self._request.tags)
         voices: set[str] = set()
+        speaks = False
         try:
             async with aclosing(clauses_of(self._noted(), cutter)) as clauses:
                 async for cut in clauses:
@@ -161,7 +162,8 @@ class WrittenSpeech:
                     clause = SpokenClause(self._services, request, patient=clause is not None, silence=cut.silence)
                     self._telemetry.expected_seconds += expected_seconds(cut.text)
                     # Its own record: the request's counts all clauses.
-                    part = self._telemetry.part(str(len(tasks)))
+                    part = self._telemetry.part(str(len(tasks)), continues=speaks)
+                    speaks = speaks or bool(cut.text)
                     tasks.append(asyncio.create_task(clause.run(part)))
                     ahead.put_nowait(clause)
         finally:

@@ -27,6 +27,7 @@ from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
@@ -115,6 +116,10 @@ class InflightEngine:
         collector.wait()
         if not len(collector.samples()):
             raise RuntimeError("self-test failed: the checkpoint gives no audio")
+
+    def counts(self) -> EngineCounts:
+        """Return the slots and the counts of the batches."""
+        return self._loop.counts()
 
     def stats(self) -> Stats:
         """Return the present load and the totals."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
 from adapters.triton.errors import client_left, shutting_down
+from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
@@ -49,6 +50,7 @@ class StaticBatchEngine:
         self._waiting: list[_Job] = []  # in order of arrival
         self._running: list[_Job] = []
         self._closing = False
+        self._counts = EngineCounts(max_batch, 0, 0)
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="qwen3-tts", daemon=True)
         self._thread.start()
@@ -60,6 +62,10 @@ class StaticBatchEngine:
             check_capacity(len(self._waiting) + len(self._running), self._max_requests, closing=self._closing)
             self._waiting.append(job)
             self._changed.notify()
+
+    def counts(self) -> EngineCounts:
+        """Return the largest batch, and the counts of the batches."""
+        return self._counts
 
     def close(self) -> None:
         """Stop after the current frame. Open requests fail, new ones are rejected."""
@@ -110,6 +116,8 @@ class StaticBatchEngine:
             else:
                 batch[0].reply.fail(error)
         else:
+            before = self._counts
+            self._counts = EngineCounts(before.slots, before.batches + 1, before.items + len(batch))
             for job, result in zip(batch, results, strict=True):
                 _send_result(job, result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -91,6 +92,14 @@ class DbosStore:
             behind = (round(after.created * 1000), after.spec.ordered, after.id)
             rows = [row for row in rows if _order(row) < behind]
         return [await self._job(client, row) for row in rows[:limit]]
+
+    async def unfinished(self) -> Counter[JobStatus]:
+        """Return the numbers of queued and running jobs of all owners."""
+        client = await self._connected()
+        rows = await _reported(
+            client.list_workflows_async(name=JOB, status=_WAITING, load_input=False, load_output=False)
+        )
+        return Counter(_STATUS[row.status] for row in rows)
 
     async def cancel(self, job: Job) -> None:
         """End the job, and enqueue its callback."""

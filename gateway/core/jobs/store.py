@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
-from gateway.core.jobs.job import Job, JobSpec
+from gateway.core.jobs.job import Job, JobSpec, JobStatus
 
 
 class JobStore(Protocol):
@@ -21,6 +22,9 @@ class JobStore(Protocol):
 
     async def list(self, owner: str, limit: int, after: Job | None = None) -> list[Job]:
         """Return the owner's jobs, the newest first, beginning behind `after`."""
+
+    async def unfinished(self) -> Mapping[JobStatus, int]:
+        """Return the numbers of queued and running jobs of all owners."""
 
     async def cancel(self, job: Job) -> None:
         """Let the job end; its worker stops within a second or so. A finished job stays as it is."""

@@ -19,6 +19,7 @@ from gateway.core.jobs.files import RESULT, JobFiles, is_id, new_id, pieces_of
 from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.store import JobStore
 from gateway.core.jobs.transcripts import result_from_json
+from gateway.core.metrics import JOBS_CREATED
 from gateway.core.services import Services
 from gateway.core.speech_options import ResolvedOptions, SynthesisRequest
 from gateway.core.tagged_text import check_voices, spoken_parts
@@ -173,6 +174,8 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
         raise
     if job.spec.upload != spec.upload:  # the same request came twice at once, and the other was faster
         files.discard(job_id, spec.upload)
+    else:
+        JOBS_CREATED.labels(spec.kind).inc()
     return _repeated(job, spec.fingerprint)
 
 

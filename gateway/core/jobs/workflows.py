@@ -21,6 +21,7 @@ from gateway.core.jobs.job import JobError, JobSpec, JobStatus, Outcome, Progres
 from gateway.core.jobs.ledger import JobFailed, Work
 from gateway.core.jobs.speech import run_speech
 from gateway.core.jobs.transcription import run_transcription
+from gateway.core.metrics import JOBS_ENDED
 from gateway.core.services import Services
 
 _MOST_STARTS: Final = 5
@@ -80,7 +81,9 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
         finally:
             running.discard(job_id)
         files.tidy(job_id)
-        logger.info("job %s: %s", job_id, "failed" if outcome.error else "completed")
+        status = "failed" if outcome.error else "completed"
+        JOBS_ENDED.labels(spec.kind, status).inc()
+        logger.info("job %s: %s", job_id, status)
         if spec.callback_url:
             with SetWorkflowID(callback_id(job_id)):
                 await DBOS.enqueue_workflow_async(CALLBACKS, call_back, job_id, spec.callback_url)

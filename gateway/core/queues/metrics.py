@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from typing import Final
 
-DEPTH = Gauge("tritone_queue_depth", "Messages in a queue: waiting, or in work", ["queue", "state"])
-AGE = Histogram(
+from gateway.core.metrics import QUEUE_WORKER, counter, gauge, histogram
+
+DEPTH: Final = gauge(
+    "tritone_queue_depth",
+    "Messages in a queue: waiting, or in work",
+    "How many messages wait?",
+    *("queue", "state"),
+    source=QUEUE_WORKER,
+)
+AGE: Final = histogram(
     "tritone_queue_age_seconds",
     "From the sending of a message to the begin of its work, in seconds",
-    ["queue"],
+    "How long do messages wait?",
+    "queue",
     buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14_400, 86_400),
+    source=QUEUE_WORKER,
 )
-MESSAGES = Counter(
-    "tritone_queue_messages_total", "Messages worked on: done, set aside, or left to come back", ["queue", "outcome"]
+MESSAGES: Final = counter(
+    "tritone_queue_messages_total",
+    "Messages worked on: done, set aside, or left to come back",
+    "How many messages are done, and how many fail?",
+    *("queue", "outcome"),
+    source=QUEUE_WORKER,
 )

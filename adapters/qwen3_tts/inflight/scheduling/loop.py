@@ -58,8 +58,6 @@ class FrameLoop(StreamLoop[Stream]):
         """`prefill_tokens`: prompt tokens to prefill between two frames."""
         self.frames = 0
         """Frames of all streams so far."""
-        self.batches = 0
-        """Batches so far."""
         super().__init__(scheduler, clock)
         self._stepper = stepper
         self._codec = codec
@@ -137,7 +135,7 @@ class FrameLoop(StreamLoop[Stream]):
             except Exception as error:
                 self._fail_all(issued.streams, error)
                 continue
-            self.batches += 1
+            self._count_batch(len(issued.streams))
             for stream, row, is_end in zip(issued.streams, codes, ended, strict=True):
                 if not stream.over and stream.reason is None:
                     self._take(stream, row, is_end=bool(is_end))

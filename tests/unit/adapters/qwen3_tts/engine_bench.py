@@ -67,7 +67,9 @@ class Model:
 
     def submit(self, frames: int, key: int = 0, **options: object) -> WatchedSender:
         sender = WatchedSender()
-        self.engine.submit(request("w " * frames, seed=key, **options), ResponseStream(sender, Metrics("qwen")))
+        self.engine.submit(
+            request("w " * frames, seed=key, **options), ResponseStream(sender, Metrics("qwen", "speech"))
+        )
         return sender
 
     def release_steps(self) -> None:

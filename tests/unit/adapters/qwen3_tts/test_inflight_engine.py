@@ -137,7 +137,7 @@ def test_requests_beyond_the_reservable_frames_are_rejected() -> None:
 def test_invalid_request_is_rejected_at_once(model: Model) -> None:
     sender = pb_utils.ResponseSender()
     with pytest.raises(InvalidInput):
-        model.engine.submit(request("?"), ResponseStream(sender, Metrics("qwen")))
+        model.engine.submit(request("?"), ResponseStream(sender, Metrics("qwen", "speech")))
     assert not sender.sent
     assert model.is_idle()
 

@@ -68,7 +68,7 @@ class Client:
 
     def __init__(self) -> None:
         self.sender = pb_utils.ResponseSender()
-        self.stream = ResponseStream(self.sender, Metrics("test-voice"))
+        self.stream = ResponseStream(self.sender, Metrics("test-voice", "speech"))
 
     def submit(self, engine: PartByPartEngine[Word], text: str) -> Client:
         engine.submit(SpeechRequest(text=text, voice="", language="auto", speed=1.0), self.stream)

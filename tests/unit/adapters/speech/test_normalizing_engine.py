@@ -34,7 +34,7 @@ def passed_on(text: str, language: str, default: str = "auto") -> str:
     """Return the text that the inner engine gets."""
     inner = RecordingEngine()
     engine = NormalizingEngine(inner, default_language=default)
-    metrics = Metrics("test-voice")
+    metrics = Metrics("test-voice", "speech")
     stream = ResponseStream(pb_utils.ResponseSender(), metrics)
     engine.submit(SpeechRequest(text=text, voice="", language=language, speed=1.0), stream)
     engine.close()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapters.triton.instance import Instance
-from adapters.triton.metrics import Metrics
+from adapters.triton.metrics import EngineCounts, Metrics
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import SpeechEngine
@@ -124,7 +124,7 @@ def test_mix_with_an_unknown_voice_is_rejected_with_its_name() -> None:
 
 def test_last_response_has_the_seconds_from_arrival_to_start_first_and_last_audio(model: ScriptedModel) -> None:
     sender, clock = pb_utils.ResponseSender(), ManualClock()
-    metrics = Metrics("test-voice")
+    metrics = Metrics("test-voice", "speech")
     stream = ResponseStream(sender, metrics, clock=clock)
     clock.now += 1
     stream.start()
@@ -298,9 +298,72 @@ def test_metrics_count_first_audio_audio_seconds_ends_and_errors(model: Scripted
     assert sum(pb_utils.Metric.values_of("tritone_open_requests")) == 0
 
 
+def values(name: str, **labels: str) -> list[float]:
+    return pb_utils.Metric.values_of(name, **labels)
+
+
+@pytest.fixture
+def metrics() -> Iterator[Metrics]:
+    metrics = Metrics("test-voice", "speech")
+    yield metrics
+    metrics.close()
+
+
+def test_metrics_have_the_wait_the_gaps_and_the_pauses_of_a_listener(metrics: Metrics) -> None:
+    clock = ManualClock()
+    stream = ResponseStream(pb_utils.ResponseSender(), metrics, clock=clock)
+    stream.wait()
+    assert values("tritone_waiting_requests") == [1]
+    clock.now += 2
+    stream.start()
+    for pause, seconds in ((1.0, 1), (0.5, 1), (2.5, 2)):  # the third piece comes a second after the end of the second
+        clock.now += pause
+        stream.audio(np.ones(seconds * SPEECH_RATE, np.int16))
+    stream.finish("stop", text_tokens=7, audio_frames=50)
+    assert values("tritone_waiting_requests") == [1, -1]
+    assert values("tritone_queue_seconds") == [2.0]
+    assert values("tritone_ttfa_seconds") == [3.0]
+    assert values("tritone_chunk_gap_seconds") == [0.5, 2.5]
+    assert (values("tritone_playback_underruns_total"), values("tritone_playback_stall_seconds_total")) == ([1], [1.0])
+    assert values("tritone_playback_continuity_ratio") == [0.8]
+    assert values("tritone_real_time_factor") == [1.0]
+    assert (values("tritone_text_tokens_total"), values("tritone_generated_tokens_total")) == ([7], [50])
+
+
+def test_request_that_fails_while_it_waits_leaves_the_queue(metrics: Metrics) -> None:
+    stream = ResponseStream(pb_utils.ResponseSender(), metrics)
+    stream.wait()
+    stream.fail(Overloaded("full"))
+    assert values("tritone_waiting_requests") == [1, -1]
+    assert values("tritone_queue_seconds") == []
+
+
+def test_metrics_have_the_slots_and_the_batches_of_an_engine_once(metrics: Metrics) -> None:
+    counts = EngineCounts(8, 0, 0)
+    metrics.watch(lambda: counts)
+    metrics.begin()
+    counts = EngineCounts(8, 10, 45)
+    metrics.end()
+    metrics.begin()
+    metrics.end()
+    assert values("tritone_slots") == [8]
+    assert (values("tritone_batches_total"), values("tritone_batch_items_total")) == ([10], [45])
+
+
+def test_metrics_count_the_voices_that_are_sent_and_named(model: ScriptedModel) -> None:
+    model.engine.description = replace(DESCRIPTION, options=("voice", "voice_key", "ref_text"))
+    samples = np.linspace(-0.5, 0.5, SPEECH_RATE, dtype=np.float32)
+    key = voice_key(audio_digest(samples), "One.", x_vector_only=False)
+    for recording in (None, samples, None):
+        inputs = {"text": np.array([b"Hello."], np.object_)} | ({} if recording is None else {"ref_audio": recording})
+        options = {"voice_key": key} if recording is None else {"voice_key": key, "ref_text": "One."}
+        model.execute([pb_utils.InferenceRequest(inputs, json.dumps(options), "r1", 0)])
+    assert [len(values("tritone_voice_cache_total", result=result)) for result in ("miss", "sent", "hit")] == [1, 1, 1]
+
+
 def test_stream_is_cancelled_once_its_sender_is(model: ScriptedModel) -> None:
     sender = pb_utils.ResponseSender()
-    metrics = Metrics("test-voice")
+    metrics = Metrics("test-voice", "speech")
     stream = ResponseStream(sender, metrics)
     assert not stream.is_cancelled()
     sender.cancelled = True

@@ -189,6 +189,10 @@ def test_metrics_count_audio_seconds_and_errors(model):
     assert pb_utils.Metric.values_of("tritone_errors_total", reason="invalid") == [1]
     assert sum(pb_utils.Metric.values_of("tritone_requests_total")) == 2
     assert sum(pb_utils.Metric.values_of("tritone_open_requests")) == 0
+    assert sum(pb_utils.Metric.values_of("tritone_waiting_requests")) == 0
+    assert len(pb_utils.Metric.values_of("tritone_queue_seconds")) == 2
+    assert len(pb_utils.Metric.values_of("tritone_real_time_factor")) == 2
+    assert sum(pb_utils.Metric.values_of("tritone_batch_items_total")) == 2
 
 
 def test_background_window_does_not_delay_other_windows(model):

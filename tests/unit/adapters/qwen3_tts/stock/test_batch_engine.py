@@ -69,7 +69,7 @@ def engine(runner: HeldRunner) -> Iterator[StaticBatchEngine]:
 
 def submit(engine: StaticBatchEngine, text: str, **options: object) -> pb_utils.ResponseSender:
     sender = pb_utils.ResponseSender()
-    engine.submit(request(text, **options), ResponseStream(sender, Metrics("qwen")))
+    engine.submit(request(text, **options), ResponseStream(sender, Metrics("qwen", "speech")))
     return sender
 
 
