@@ -43,6 +43,11 @@ class ModelWatch:
     def __len__(self) -> int:
         return len(self._calls)
 
+    @property
+    def unanswered(self) -> int:
+        """The number of calls without a response yet."""
+        return sum(not call.responses for call in self._calls)
+
     def begin(self, model: str, document: ServedDocument | None, cancel: Callable[[], object]) -> OpenCall:
         """Watch a call of `model` that begins now; `cancel` must end it."""
         call = OpenCall(model, _loads(model, document), cancel)

@@ -187,7 +187,7 @@ class TritonClient:
         ]
         if not idle:
             return None
-        server = min(idle, key=lambda server: server.in_flight)
+        server = min(idle, key=lambda server: server.load)
         try:
             async with asyncio.timeout(seconds):
                 await server.wake(model)
@@ -205,7 +205,7 @@ class TritonClient:
             return None
         self._turn += 1
         first = self._turn % len(servers)
-        return min(servers[first:] + servers[:first], key=lambda server: server.in_flight)
+        return min(servers[first:] + servers[:first], key=lambda server: server.load)
 
     def _unavailable(self, model: str) -> ModelUnavailable:
         served = self.served

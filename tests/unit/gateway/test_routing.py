@@ -53,6 +53,13 @@ async def infer(client: TritonClient, model: str = "m") -> Any:
     return await client.infer(model, {}, {}, request_id="", timeout=10)
 
 
+async def read(client: TritonClient, model: str, answered: asyncio.Event) -> None:
+    """Read the responses to the end, and tell when there is one."""
+    async with aclosing(client.stream(model, {}, {}, request_id="", timeout=10)) as responses:
+        async for _ in responses:
+            answered.set()
+
+
 async def until_called(triton: FakeTriton, times: int) -> None:
     async with asyncio.timeout(10):
         while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
@@ -87,6 +94,29 @@ async def test_a_request_goes_to_the_least_loaded_server() -> None:
         requests += [asyncio.create_task(infer(client)) for _ in range(3)]
         await until_called(two, 3)
         assert len(one.calls) == 3
+        release.set()
+        await asyncio.gather(*requests)
+
+
+async def test_a_server_with_many_streams_is_less_loaded_than_one_that_has_not_answered() -> None:
+    release = asyncio.Event()
+
+    async def streams(call: Call) -> AsyncIterator[Any]:
+        yield ONE
+        await release.wait()
+
+    async def held(call: Call) -> AsyncIterator[Any]:
+        await release.wait()
+        yield ONE
+
+    async with servers({"streams": streams, "m": held}, {"slow": held, "m": held}) as (client, (one, two)):
+        heard = [asyncio.Event() for _ in range(3)]
+        requests = [asyncio.create_task(read(client, "streams", event)) for event in heard]
+        await asyncio.gather(*(event.wait() for event in heard))
+        requests.append(asyncio.create_task(read(client, "slow", asyncio.Event())))
+        await until_called(two, 1)
+        requests.append(asyncio.create_task(read(client, "m", asyncio.Event())))
+        await until_called(one, 4)
         release.set()
         await asyncio.gather(*requests)
 
