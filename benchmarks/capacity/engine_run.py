@@ -1,0 +1,134 @@
+"""`python -m benchmarks.capacity.engine_run` in the environment `qwen`: measure the real engine, and load it.
+
+Prints one JSON line: the speeds of the engine on a random checkpoint with as many layers as the real one (`thin`), and
+the times of requests that arrive at random. The speeds are measured before and after, because the machine's change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
+
+from adapters.inflight.scheduler import Limits  # noqa: E402
+from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
+from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
+from adapters.qwen3_tts.inflight.engine import InflightEngine  # noqa: E402
+from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor  # noqa: E402
+from adapters.qwen3_tts.inflight.model.stepper import FrameStepper  # noqa: E402
+from adapters.qwen3_tts.inflight.model.weights import Weights  # noqa: E402
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES  # noqa: E402
+from adapters.qwen3_tts.inflight.settings import EngineSettings  # noqa: E402
+from adapters.triton.metrics import Metrics  # noqa: E402
+from adapters.triton.response_stream import ResponseStream  # noqa: E402
+from adapters.triton.speech_request import SpeechRequest  # noqa: E402
+from benchmarks.capacity.traffic import steady  # noqa: E402
+from benchmarks.engine import Client, seconds, synthesize  # noqa: E402
+from benchmarks.utterances import TEXT, VOICES  # noqa: E402
+from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
+from tools.tiny_models.shapes import SHAPES  # noqa: E402
+from tritone.contract import SpeechOptions  # noqa: E402
+
+SLOTS = 8
+POSITIONS = 256
+FRAMES = 40
+FIRST_FRAMES = 1
+"""The profile `latency` sends its first frame at once."""
+
+
+def request(index: int, frames: int) -> SpeechRequest:
+    """Return a request for so many frames."""
+    options = SpeechOptions(temperature=0.0, max_new_tokens=frames + 1)
+    return SpeechRequest(TEXT.format(index), VOICES[index % len(VOICES)], "en", 1.0, options=options)
+
+
+def build(folder: Path) -> InflightEngine:
+    """Return the engine with a random checkpoint."""
+    write_checkpoint(folder, "custom_voice", SHAPES["thin"]["0.6B"])
+    checkpoint = Checkpoint.read(folder)
+    weights = Weights.load(folder)
+    return InflightEngine(
+        InputProcessor(checkpoint, weights, None),
+        FrameStepper(weights, slots=SLOTS, positions=POSITIONS),
+        StreamingCodec(CodecDecoder(weights.speech_tokenizer.decoder), slots=SLOTS),
+        limits=Limits(slots=SLOTS, positions=POSITIONS, queue=4096, queue_seconds=3600),
+        chunk_schedule=CHUNK_SCHEDULES["latency"],
+        runaway_frames=0,  # greedy codes of random weights repeat
+        prefill_tokens=EngineSettings.read("cpu", {}).prefill_tokens,
+    )
+
+
+def speeds(engine: InflightEngine) -> dict[str, Any]:
+    """Measure the seconds of a frame at numbers of streams, and of a prefill."""
+    frame: dict[int, float] = {}
+    for streams in (1, 2, 4, SLOTS):
+        took = {
+            frames: seconds(synthesize(engine, [request(i, frames) for i in range(streams)]))
+            for frames in (FRAMES, 2 * FRAMES)
+        }
+        frame[streams] = (took[2 * FRAMES] - took[FRAMES]) / FRAMES
+    first = median(each.first - each.submitted for i in range(5) for each in synthesize(engine, [request(i, 8)]))
+    return {"frame_seconds": frame, "prefill_seconds": max(0.0, first - FIRST_FRAMES * frame[1])}
+
+
+def load(engine: InflightEngine, rate: float, duration: float, seed: int) -> list[dict[str, float]]:
+    """Send requests at random times, and return for each its time, its frames, its first audio and its end."""
+    planned = steady(rate, duration, seed, mean=FRAMES)
+    metrics, began = Metrics("bench", "speech"), time.perf_counter()
+    sent: list[tuple[float, int, Client]] = []
+    for index, each in enumerate(planned):
+        frames = min(each.frames, POSITIONS - 96)
+        time.sleep(max(0.0, began + each.at - time.perf_counter()))
+        client = Client()
+        engine.submit(request(index, frames), ResponseStream(client, metrics))
+        sent.append((client.submitted - began, frames, client))
+    for _, _, client in sent:
+        client.wait()
+    return [
+        {"at": at, "frames": frames, "first_audio": client.first - began, "ended": client.last - began}
+        for at, frames, client in sent
+    ]
+
+
+def main() -> None:
+    """Measure, load, measure again, and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--load", type=float, default=0.6, help="share of the engine's capacity")
+    parser.add_argument("--seconds", type=float, default=90.0)
+    given = parser.parse_args()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        engine = build(Path(folder))
+        synthesize(engine, [request(0, 8)])
+        before = speeds(engine)
+        full = before["frame_seconds"][SLOTS]
+        rate = given.load / (FRAMES * full / SLOTS + before["prefill_seconds"])
+        sent = load(engine, rate, given.seconds, seed=7)
+        after = speeds(engine)
+        engine.close()
+    measured = {
+        "frame_seconds": {
+            streams: (value + after["frame_seconds"][streams]) / 2 for streams, value in before["frame_seconds"].items()
+        },
+        "prefill_seconds": (before["prefill_seconds"] + after["prefill_seconds"]) / 2,
+        "first_frames": FIRST_FRAMES,
+        "slots": SLOTS,
+    }
+    print(json.dumps({"before": before, "after": after, "speeds": measured, "rate": rate, "requests": sent}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The simulation of pools agrees with what queueing theory knows, and with arithmetic."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from benchmarks.capacity.pool import Scaling, simulate
+from benchmarks.capacity.questions import gpus_for, policies
+from benchmarks.capacity.speeds import Speeds
+from benchmarks.capacity.traffic import Request, day, steady
+
+ALONE = Speeds(frame_seconds={1: 0.01}, prefill_seconds=0.0, first_frames=1, slots=1)
+SHARED = Speeds(frame_seconds={1: 0.01, 4: 0.04}, prefill_seconds=0.02, first_frames=2, slots=4)
+
+
+def test_one_stream_at_a_time_waits_for_those_before_it() -> None:
+    requests = simulate(steady(0.8, 2_000, seed=3, mean=100), ALONE, 1).requests
+    wait = 0.0
+    for request, later in pairwise(requests):
+        assert request.first_audio == pytest.approx(request.at + wait + 0.01)
+        wait = max(0.0, wait + 0.01 * request.frames - (later.at - request.at))  # Lindley's recursion
+
+
+def test_streams_share_the_engine_and_a_new_one_stops_them_while_it_is_read() -> None:
+    first, second = simulate([Request(0.0, 4), Request(0.03, 2)], SHARED, 1).requests
+    assert first.first_audio == pytest.approx(0.07)
+    # A frame ends at 0.03; the second is read until 0.05; each frame of both takes 0.02, and the last one alone 0.01.
+    assert second.first_audio == pytest.approx(0.09)
+    assert second.ended == pytest.approx(0.09)
+    assert first.ended == pytest.approx(0.10)
+
+
+def test_more_requests_than_slots_wait_in_order() -> None:
+    requests = simulate([Request(0.0, 10) for _ in range(6)], SHARED, 1).requests
+    assert [request.first_audio for request in requests] == sorted(request.first_audio for request in requests)
+    assert requests[4].first_audio > requests[0].ended
+
+
+def test_a_pool_grows_after_the_start_of_a_server_and_shrinks_again() -> None:
+    busy = [(float(second), 200) for second in range(1, 300)]
+    scaling = Scaling(1, 4, open_requests=2, start_seconds=60.0)
+    outcome = simulate([Request(*each) for each in [*busy, (4_000.0, 10)]], SHARED, 1, scaling=scaling)
+    assert all(request.ended > request.first_audio > request.at for request in outcome.requests)
+    assert outcome.requests[-1].waited == pytest.approx(0.04)
+    alone = simulate([Request(*each) for each in busy], SHARED, 1)
+    assert outcome.requests[-2].ended < 0.5 * alone.requests[-1].ended
+    assert 4_000 < outcome.server_seconds < 2 * 4_000
+
+
+def test_a_request_that_finds_no_server_waits_for_its_start() -> None:
+    scaling = Scaling(0, 1, open_requests=2, start_seconds=60.0)
+    outcome = simulate([Request(100.0, 10), Request(2_000.0, 10)], SHARED, 0, scaling=scaling)
+    assert outcome.cold == 2
+    assert all(60 < request.waited < 60 + 15 + 1 for request in outcome.requests)
+    assert outcome.server_seconds < 1_000
+
+
+def test_a_day_has_the_peak_that_was_asked_for() -> None:
+    requests = day(2.0, seed=1)
+    hours = np.bincount([int(request.at // 3600) for request in requests], minlength=24)
+    assert hours.max() == pytest.approx(2.0 * 3600, rel=0.1)
+    assert hours[3] < 0.1 * hours.max()
+
+
+def test_more_requests_need_more_servers() -> None:
+    rows = gpus_for(SHARED, (1, 4), limit=0.2, seconds=120)
+    assert rows[0]["gpus"] < rows[1]["gpus"]
+    assert all(row["p95_ms"] <= 200 for row in rows)
+
+
+def test_policies_are_compared_at_the_same_load() -> None:
+    (row,) = policies(SHARED, 3, (0.5,), 300)
+    assert row["least silent"]["p95_ms"] <= row["round robin"]["p95_ms"]
+    assert len(steady(row["requests_per_second"], 300, 7)) > 10
