@@ -102,16 +102,23 @@ class TranscriptionVerbose(BaseModel):
     usage: DurationUsage
 
 
-class DiarizedSegment(BaseModel):
-    """A stretch of speech by one speaker, in a response or as an event; its times are in seconds."""
+class TimedSegment(BaseModel):
+    """A stretch of speech as an event; its times are in seconds. Without a speaker, it is not in OpenAI's API."""
 
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str
-    speaker: str
-    """One of `known_speaker_names`, or A, B, and so on."""
     start: float
     end: float
     text: str
+    words: list[VerboseWord] | None = None
+    """With `timestamp_granularities[]=word`. Not in OpenAI's API."""
+
+
+class DiarizedSegment(TimedSegment):
+    """A stretch of speech by one speaker, in a response or as an event."""
+
+    speaker: str
+    """One of `known_speaker_names`, or A, B, and so on."""
 
 
 class TranscriptionDiarized(BaseModel):
@@ -133,7 +140,7 @@ class TextDelta(BaseModel):
     delta: str
     logprobs: list[Logprob] | None = None
     segment_id: str | None = None
-    """The segment's `id` in diarized_json."""
+    """The `id` of the segment's own event, if there is one."""
 
 
 class TextDone(BaseModel):

@@ -90,7 +90,7 @@ class RecordingForm(BaseModel):
         `ignored` are the options of the use case that have none with the model.
         """
         without = {field for option in ignored for field in _FIELDS_OF.get(option, (option,))}
-        if self.response_format != "verbose_json":
+        if self.response_format != "verbose_json" and "word" not in self.granularities:
             without.add("timestamp_granularities")
         own = type(self).model_fields.keys() - without
         return [name for name in sent if not _is_own(name, own)]
@@ -167,7 +167,7 @@ class TranscriptionForm(RecordingForm):
     timestamp_granularities: list[Granularity] = Field(
         ["segment"],
         validation_alias=AliasChoices("timestamp_granularities[]", "timestamp_granularities"),
-        description="The units that verbose_json has times of.",
+        description="The units that verbose_json has times of; with `word`, diarized_json and streams have words, too.",
     )
     known_speaker_names: list[Words] = list_field(
         "known_speaker_names", "Names in diarized_json for the voices of `known_speaker_references`.", MOST_SPEAKERS
@@ -201,9 +201,10 @@ class TranscriptionForm(RecordingForm):
 
     @field_validator("timestamp_granularities")
     @classmethod
-    def _only_in_verbose_json(cls, granularities: list[Granularity], info: ValidationInfo) -> list[Granularity]:
-        if "word" in granularities and info.data.get("response_format") != "verbose_json":
-            raise ValueError("word times need response_format verbose_json")
+    def _only_where_times_are(cls, granularities: list[Granularity], info: ValidationInfo) -> list[Granularity]:
+        timed = info.data.get("stream") or info.data.get("response_format") in ("verbose_json", "diarized_json")
+        if "word" in granularities and not timed:
+            raise ValueError("word times need response_format verbose_json or diarized_json, or a stream")
         return granularities
 
     @field_validator("include")

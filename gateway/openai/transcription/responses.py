@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from gateway.core.transcribe import TranscriptionStream
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.openai.transcription import subtitles
-from gateway.openai.transcription.protocol import TextDelta
+from gateway.openai.transcription.protocol import TextDelta, TimedSegment
 from gateway.openai.transcription.requests import Granularity, ResponseFormat
 from gateway.openai.transcription.result import (
     diarized_json,
@@ -21,8 +21,10 @@ from gateway.openai.transcription.result import (
     json_result,
     logprobs,
     text_done,
+    timed_segment,
     verbose_json,
 )
+from tritone.transcript import Segment
 
 MEDIA_TYPES: Final[dict[ResponseFormat, str]] = {
     "json": "application/json",
@@ -50,7 +52,9 @@ async def whole_response(
         case "verbose_json":
             content = _dumped(verbose_json(result, granularities))
         case "diarized_json":
-            content = _dumped(diarized_json(result, usage_in_tokens=usage_in_tokens))
+            content = _dumped(
+                diarized_json(result, usage_in_tokens=usage_in_tokens, with_words="word" in granularities)
+            )
         case "text":
             content = f"{result.text}\n"
         # The cues of an hour take most of a second.
@@ -61,11 +65,20 @@ async def whole_response(
     return Response(content, media_type=MEDIA_TYPES[response_format], headers=headers)
 
 
-async def events(stream: TranscriptionStream, *, diarized: bool, with_logprobs: bool) -> AsyncGenerator[BaseModel]:
-    """Yield the text of each segment as soon as it is known, with its speaker if `diarized`; at last the whole text.
+async def events(
+    stream: TranscriptionStream, *, diarized: bool, with_words: bool, with_logprobs: bool
+) -> AsyncGenerator[BaseModel]:
+    """Yield the text of each segment as soon as it is known; at last the whole text.
 
-    If the model sends text before its segment is complete, that is yielded at once.
+    If `diarized`, each segment follows with its speaker; if `with_words`, with its words. If the model sends text
+    before its segment is complete, that is yielded at once.
     """
+
+    def timed(segment: Segment, index: int) -> TimedSegment | None:
+        if diarized:
+            return diarized_segment(segment, index, with_words=with_words)
+        return timed_segment(segment, index, with_words=True) if with_words else None
+
     index = 0
     begun = False
     sent = 0  # characters of the window's text
@@ -78,7 +91,7 @@ async def events(stream: TranscriptionStream, *, diarized: bool, with_logprobs: 
                 yield TextDelta(delta=delta)
                 continue
             for segment in piece.segments:
-                speaker_segment = diarized_segment(segment, index) if diarized else None
+                event = timed(segment, index)
                 index += 1
                 rest, sent = segment.text[sent:], max(0, sent - len(segment.text))
                 delta = rest if begun else rest.lstrip()
@@ -87,10 +100,10 @@ async def events(stream: TranscriptionStream, *, diarized: bool, with_logprobs: 
                     yield TextDelta(
                         delta=delta,
                         logprobs=logprobs([segment]) if with_logprobs else None,
-                        segment_id=speaker_segment.id if speaker_segment else None,
+                        segment_id=event.id if event else None,
                     )
-                if speaker_segment:
-                    yield speaker_segment
+                if event:
+                    yield event
     yield text_done(stream.result, with_logprobs=with_logprobs)
 
 

@@ -14,6 +14,7 @@ from gateway.openai.transcription.protocol import (
     Language,
     Logprob,
     TextDone,
+    TimedSegment,
     TokenUsage,
     TranscriptionDiarized,
     TranscriptionJson,
@@ -37,12 +38,16 @@ def json_result(
     )
 
 
-def diarized_json(result: TranscriptionResult, *, usage_in_tokens: bool = False) -> TranscriptionDiarized:
+def diarized_json(
+    result: TranscriptionResult, *, usage_in_tokens: bool = False, with_words: bool = False
+) -> TranscriptionDiarized:
     """Return `response_format` diarized_json; the segments must have speakers."""
     return TranscriptionDiarized(
         duration=round(result.seconds, 3),
         text=result.text,
-        segments=[diarized_segment(segment, index) for index, segment in enumerate(result.segments)],
+        segments=[
+            diarized_segment(segment, index, with_words=with_words) for index, segment in enumerate(result.segments)
+        ],
         usage=_token_usage(result) if usage_in_tokens else _duration_usage(result),
     )
 
@@ -56,7 +61,7 @@ def verbose_json(result: TranscriptionResult, granularities: Collection[Granular
         duration=round(result.seconds, 3),
         text=result.text,
         segments=list(_verbose_segments(result)) if "segment" in granularities else None,
-        words=list(_verbose_words(result)) if "word" in granularities else None,
+        words=[word for segment in result.segments for word in _words(segment)] if "word" in granularities else None,
         usage=_duration_usage(result),
     )
 
@@ -71,16 +76,22 @@ def text_done(result: TranscriptionResult, *, with_logprobs: bool) -> TextDone:
     )
 
 
-def diarized_segment(segment: Segment, index: int) -> DiarizedSegment:
-    """Return the `index`-th segment of a recording, with its speaker."""
-    assert isinstance(segment, SpeakerSegment)
-    return DiarizedSegment(
+def timed_segment(segment: Segment, index: int, *, with_words: bool) -> TimedSegment:
+    """Return the `index`-th segment of a recording."""
+    return TimedSegment(
         id=f"seg_{index}",
-        speaker=segment.speaker,
         start=round(segment.start, 3),
         end=round(segment.end, 3),
         text=segment.text.strip(),
+        words=list(_words(segment)) if with_words else None,
     )
+
+
+def diarized_segment(segment: Segment, index: int, *, with_words: bool = False) -> DiarizedSegment:
+    """Return the `index`-th segment of a recording, with its speaker."""
+    assert isinstance(segment, SpeakerSegment)
+    timed = timed_segment(segment, index, with_words=with_words)
+    return DiarizedSegment(**dict(timed), speaker=segment.speaker)
 
 
 def languages(result: TranscriptionResult) -> list[Language]:
@@ -127,7 +138,6 @@ def _verbose_segments(result: TranscriptionResult) -> Iterator[VerboseSegment]:
         )
 
 
-def _verbose_words(result: TranscriptionResult) -> Iterator[VerboseWord]:
-    for segment in result.segments:
-        for word in segment.words:
-            yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))
+def _words(segment: Segment) -> Iterator[VerboseWord]:
+    for word in segment.words:
+        yield VerboseWord(word=word.text.strip(), start=round(word.start, 3), end=round(word.end, 3))

@@ -27,7 +27,9 @@ async def respond(
     with_logprobs = form.wants_logprobs and "logprobs" not in stream.ignored
     if form.stream:
         diarized = form.response_format == "diarized_json"
-        response = EventStream(events(stream, diarized=diarized, with_logprobs=with_logprobs), headers)
+        with_words = "word" in form.granularities
+        content = events(stream, diarized=diarized, with_words=with_words, with_logprobs=with_logprobs)
+        response = EventStream(content, headers)
         await until_disconnect(request, response.begin())
         return response
     return await whole_response(

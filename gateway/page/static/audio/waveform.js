@@ -10,11 +10,13 @@ const BLOCK = 240; // samples that one peak stands for
 export class Waveform {
   /**
    * @param {HTMLCanvasElement} canvas its size is given by the style sheet
-   * @param {{expected?: number}} [options] `expected`: seconds that fill the width while the audio is made
+   * @param {{expected?: number, rolling?: number}} [options] `expected`: seconds that fill the width while the audio is
+   *   made; `rolling`: only so many seconds are shown, the last ones, all in the accent
    */
-  constructor(canvas, { expected = 0 } = {}) {
+  constructor(canvas, { expected = 0, rolling = 0 } = {}) {
     this.canvas = canvas;
-    this.expected = expected;
+    this.expected = expected || rolling;
+    this.rolling = rolling;
     /** @type {number[]} */
     this.peaks = [];
     this.rate = 24_000;
@@ -46,6 +48,10 @@ export class Waveform {
         this.peaks.push(rest.peak);
         rest.peak = rest.count = 0;
       }
+    }
+    if (this.rolling) {
+      this.peaks.splice(0, this.peaks.length - Math.ceil((this.rolling * this.rate) / BLOCK));
+      this.position = this.rolling;
     }
     this.draw();
   }

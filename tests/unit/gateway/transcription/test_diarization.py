@@ -120,6 +120,16 @@ async def test_events_carry_each_segment_with_its_speaker(gateway: Gateway, peop
     assert done.text == "".join(delta.delta for delta in deltas)
 
 
+async def test_segments_of_speakers_have_their_words_if_they_are_requested(gateway: Gateway, people: TwoPeople) -> None:
+    answer = await gateway.openai.audio.transcriptions.create(
+        model="whisper-1", file=FILE_OF_TWO, response_format="diarized_json", timestamp_granularities=["word"]
+    )
+    segments: Any = answer.to_dict()["segments"]
+    assert len(segments) == 4
+    for segment in segments:
+        assert " ".join(word["word"] for word in segment["words"]) == segment["text"]
+
+
 async def test_the_error_for_a_missing_network_says_how_to_fetch_it(
     serve: Serve, people: TwoPeople, tmp_path: Path
 ) -> None:

@@ -103,6 +103,22 @@ async def test_verbose_json_has_the_requested_granularities(
         ]
 
 
+async def test_a_stream_has_each_segment_with_its_words_if_they_are_requested(
+    gateway: Gateway, whisper: FakeWhisper
+) -> None:
+    stream = await gateway.openai.audio.transcriptions.create(
+        model="whisper-1", file=FILE, stream=True, timestamp_granularities=["word"]
+    )
+    delta, segment, _done = [event.to_dict() async for event in stream]
+    assert (delta["segment_id"], segment["id"], segment["text"]) == ("seg_0", "seg_0", "part 0")
+    assert segment["words"] == [
+        {"word": "part", "start": 0.5, "end": 1.0},
+        {"word": "0", "start": 1.5, "end": 2.0},
+    ]
+    assert "speaker" not in segment
+    assert whisper.calls[0].parameters["word_timestamps"]
+
+
 async def test_granularities_without_brackets_are_accepted(gateway: Gateway) -> None:
     response = await post(gateway, response_format="verbose_json", timestamp_granularities=["word"])
     assert "words" in response.json()
