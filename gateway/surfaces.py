@@ -16,7 +16,18 @@ from pydantic import BaseModel
 from gateway.errors import ErrorEnvelope, HttpError, openai_response
 from tritone.settings import UnusableSettingError
 
-BUILT_IN: Final = ("openai", "health", "omni", "page", "pages", "sagemaker", "whisper", "f5_tts", "zonos")
+BUILT_IN: Final = (
+    "openai",
+    "speech_analysis",
+    "health",
+    "omni",
+    "page",
+    "pages",
+    "sagemaker",
+    "whisper",
+    "f5_tts",
+    "zonos",
+)
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 

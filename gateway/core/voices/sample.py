@@ -69,14 +69,14 @@ def read_sample(file: bytes, field: str, max_bytes: int, detector: SpeechDetecto
         raise InvalidInput(field, f"it holds {len(file)} bytes; at most {max_bytes} are allowed")
     samples = decode_ref_audio(file, field, _LONGEST)
     heard = np.concatenate(list(AudioFile(io.BytesIO(file), LISTEN_RATE, _LONGEST, field).clean_blocks()))
-    is_speech = _speech_frames(heard, detector)
+    is_speech = speech_frames(heard, detector)
     least, most = REFERENCE_SECONDS
     if (seconds := np.count_nonzero(is_speech) * FRAME / LISTEN_RATE) < _LEAST_SPEECH:
         raise InvalidInput(field, f"{seconds:.1f} s of speech are in it; give {least} to {most} s of clear speech")
     trimmed = _trimmed(samples, is_speech)
     if not least <= (seconds := len(trimmed) / SPEECH_RATE) <= most:
         raise InvalidInput(field, f"it is {seconds:.1f} s long without the silence around it; give {least} to {most} s")
-    return Sample(trimmed, _one_speaker(_speech_alone(heard, is_speech), speakers, field))
+    return Sample(trimmed, _one_speaker(speech_alone(heard, is_speech), speakers, field))
 
 
 def decode_stored(file: bytes) -> Pcm:
@@ -104,7 +104,7 @@ def likeness(one: SpeakerEmbedding, other: SpeakerEmbedding) -> float:
     return float(one @ other)
 
 
-def _speech_frames(heard: Samples, detector: SpeechDetector) -> NDArray[np.bool_]:
+def speech_frames(heard: Samples, detector: SpeechDetector) -> NDArray[np.bool_]:
     """Return whether each frame of `heard` is speech, [n / FRAME]."""
     frames = np.pad(heard, (0, -len(heard) % FRAME)).reshape(-1, FRAME)
     # The detector misses quiet speech.
@@ -120,7 +120,8 @@ def _trimmed(samples: Pcm, is_speech: NDArray[np.bool_]) -> Pcm:
     return samples[int(start * SPEECH_RATE) : int(end * SPEECH_RATE)]
 
 
-def _speech_alone(heard: Samples, is_speech: NDArray[np.bool_]) -> Samples:
+def speech_alone(heard: Samples, is_speech: NDArray[np.bool_]) -> Samples:
+    """Return the whole frames of `heard` that are speech, joined."""
     whole = len(heard) // FRAME
     alone: Samples = heard[: whole * FRAME].reshape(-1, FRAME)[is_speech[:whole]].reshape(-1)
     return alone
