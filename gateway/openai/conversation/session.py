@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Any, Final
 
 from gateway.core.errors import ServiceError
+from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.window_client import WindowClient
@@ -76,6 +77,7 @@ class ConversationSession:
             logprobs=LOGPROBS in config.include,
             partial_interval=services.timing.partial_interval,
             threads=services.workers.live,
+            speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
         )
 
     @property

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.core.errors import ServiceError
+from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.window_client import WindowClient
 from gateway.core.workers import run_in
 from gateway.errors import HttpError, http_error
@@ -20,7 +21,7 @@ from gateway.openai.realtime.growing_turn import CommittedTurn, DetectedTurn
 from gateway.openai.realtime.items import Items, Send
 from gateway.openai.realtime.protocol import event, new_id
 from gateway.openai.realtime.session_config import AudioInput, TranscriptionSettings
-from gateway.openai.realtime.stability import PACES
+from gateway.openai.realtime.stability import pace_of
 from gateway.openai.realtime.turn_detector import Change, TimedOut, TurnDetector, TurnEnded, TurnStarted
 from gateway.openai.realtime.turn_transcriber import GrowingTurn, TurnTranscriber
 from tritone.contract import LISTEN_RATE
@@ -54,6 +55,7 @@ class InputAudio:
         logprobs: bool,
         partial_interval: float,
         threads: Executor,
+        speakers: LiveSpeakers,
     ) -> None:
         """`client_of` returns the client for such settings, with log probabilities or not, and raises `ModelNotFound`.
 
@@ -70,6 +72,7 @@ class InputAudio:
         self._new_detector = new_detector
         self._partial_interval = partial_interval
         self._threads = threads
+        self._speakers = speakers
         self._detector = TurnDetector(new_detector())
         self._detector.detection = settings.detection
         self._decoder = LiveDecoder(settings.format.type)
@@ -180,7 +183,7 @@ class InputAudio:
     async def _judge(self, transcript: Transcript, samples: int) -> None:
         """Let what was said decide about the silence that ends the open turn; if it is over, end it."""
         detection, item_id = self._detector.detection, self._item
-        if detection is None or detection.eagerness is None:
+        if detection is None:
             return
         text = "".join(segment.text for segment in transcript.segments)
         wait_ms = silence_ms(detection.eagerness, ending_of(text, transcript.language))
@@ -244,8 +247,8 @@ class InputAudio:
         if settings is None:
             return None
         client = self._client_of(settings, self._logprobs)
-        pace = PACES[settings.delay]
-        return TurnTranscriber(item_id, client, self._send, pace.interval * self._partial_interval, pace.agreeing)
+        pace = pace_of(settings.delay, self._partial_interval)
+        return TurnTranscriber(item_id, client, self._send, pace, self._speakers if settings.with_speakers else None)
 
     async def _forget(self) -> None:
         """Stop the partial transcription of the open turn; what follows belongs to another."""

@@ -11,6 +11,7 @@ from fastapi import WebSocket
 
 from gateway.core.chinese import config_of
 from gateway.core.errors import ServiceError
+from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions
@@ -62,7 +63,12 @@ async def open_session(
     def client_of(settings: TranscriptionSettings, logprobs: bool) -> WindowClient:
         served = services.triton.served.resolve(settings.model, "transcription")
         telemetry.model = served.id
-        supported = SupportedOptions.of(served, settings.options(logprobs=logprobs))
+        if settings.with_speakers and (problem := services.speaker_encoder.missing):
+            raise InvalidInput(
+                "session.audio.input.transcription.model", f"speakers cannot be distinguished here: {problem}"
+            )
+        # Where a model tells no times of words, speakers change between its segments.
+        supported = SupportedOptions.of(served, settings.options(logprobs=logprobs), optional=("word_timestamps",))
         return WindowClient(
             services.triton,
             served.id,
@@ -88,6 +94,7 @@ async def open_session(
         services.detectors.new,
         partial_interval=services.timing.partial_interval,
         threads=services.workers.live,
+        speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
         beta_events=beta_events,
     )
 

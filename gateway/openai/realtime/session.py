@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Executor
 from typing import Any, Final
 
+from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.window_client import WindowClient
 from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD
@@ -43,6 +44,7 @@ class RealtimeSession:
         *,
         partial_interval: float,
         threads: Executor,
+        speakers: LiveSpeakers,
         beta_events: bool = False,
     ) -> None:
         """Parameters as those of `InputAudio`. `beta_events`: the client expects the events of the API's beta."""
@@ -61,6 +63,7 @@ class RealtimeSession:
             logprobs=LOGPROBS in config.include,
             partial_interval=partial_interval,
             threads=threads,
+            speakers=speakers,
         )
 
     @property

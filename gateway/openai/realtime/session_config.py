@@ -33,6 +33,8 @@ LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 
 _CLIENT_COMMITS: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
 """Models of OpenAI without turn detection: their clients commit each turn."""
+_WITH_SPEAKERS: Final = "gpt-4o-transcribe-diarize"
+"""The model of OpenAI that tells speakers apart."""
 _OF_OTHER_TYPE: Final = {
     "server_vad": ("eagerness",),
     "semantic_vad": ("threshold", "prefix_padding_ms", "silence_duration_ms", "idle_timeout_ms"),
@@ -117,8 +119,15 @@ class TranscriptionSettings(Settings):
             language=self.language or ",".join(self.languages) or "auto",
             prompt=self.prompt,
             hotwords=", ".join(self.keywords),
-            logprobs=logprobs,
+            # Speakers get sentences, which have no tokens of their own.
+            logprobs=logprobs and not self.with_speakers,
+            word_timestamps=self.with_speakers,
         )
+
+    @property
+    def with_speakers(self) -> bool:
+        """Whether the text is told by speaker too."""
+        return self.model == _WITH_SPEAKERS
 
     @property
     def script(self) -> Script | None:
@@ -210,7 +219,10 @@ class RealtimeConfig(Settings):
         asked = _at(changes, "audio", "input")
         config._detection_chosen = self._detection_chosen or "turn_detection" in asked
         config._choose_defaults()
-        return config, warnings + _detection_warnings(config.input, _at(asked, "turn_detection"))
+        warnings += _detection_warnings(config.input, _at(asked, "turn_detection"))
+        if config.include and config.input.transcription and config.input.transcription.with_speakers:
+            warnings.append(warned("no_effect", "session.include", f"it has no effect with {_WITH_SPEAKERS}"))
+        return config, warnings
 
     def _choose_defaults(self) -> None:
         """Set what depends on other settings, if the client has not chosen it."""

@@ -14,19 +14,25 @@ class Pace(NamedTuple):
     """When text is sent."""
 
     interval: float
-    """The time between two transcriptions of a turn, in intervals of the server."""
+    """Seconds between two transcriptions of a turn that grows, at the least."""
     agreeing: int
     """The successive transcriptions that a word must be in."""
 
 
-PACES: Final[dict[Delay | None, Pace]] = {
+_PACES: Final[dict[Delay, Pace]] = {
     "minimal": Pace(0.5, 1),
     "low": Pace(0.5, 2),
     "medium": Pace(1, 2),
-    None: Pace(1, 2),
     "high": Pace(1, 3),
     "xhigh": Pace(2, 3),
 }
+"""The intervals are shares of the server's."""
+
+
+def pace_of(delay: Delay | None, interval: float) -> Pace:
+    """Return the pace of a delay, None for the default, where the server's interval is so many seconds."""
+    share, agreeing = _PACES[delay or "medium"]
+    return Pace(share * interval, agreeing)
 
 
 def stable_text(texts: Sequence[str], agreeing: int) -> str:

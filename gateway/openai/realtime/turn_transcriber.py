@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing, nullcontext
+from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
-from gateway.openai.realtime.protocol import Event, event
-from gateway.openai.realtime.stability import stable_text
-from gateway.openai.transcription.result import languages, logprobs
+from gateway.openai.realtime.protocol import Event, event, new_id
+from gateway.openai.realtime.stability import Pace, stable_text
+from gateway.openai.transcription.result import diarized_segment, languages, logprobs
 from tritone.contract import LISTEN_RATE
 from tritone.transcribe_windows import iter_windows, transcribe_windows
-from tritone.transcript import Transcript
+from tritone.transcript import Segment, Transcript
 from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window
 
 Send = Callable[[Event], Awaitable[None]]
@@ -56,22 +58,29 @@ class TurnTranscriber:
     """
 
     def __init__(
-        self, item_id: str, client: WindowClient, send: Send, partial_interval: float, agreeing: int = 2
+        self,
+        item_id: str,
+        client: WindowClient,
+        send: Send,
+        pace: Pace,
+        speakers: LiveSpeakers | None,
     ) -> None:
-        """`partial_interval`: seconds between two partial transcriptions, at the least; `agreeing`: as in `Pace`."""
+        """`pace`: when text is sent while the turn grows; `speakers`: the session's, if they are wanted."""
         self.item_id = item_id
         self._client = client
+        options = replace(client.options, word_timestamps=False, logprobs=False)
+        self._partial_client = replace(client, options=options)
         self._send = send
-        self._partial_interval = partial_interval
-        self._agreeing = agreeing
+        self._pace = pace
+        self._speakers = speakers
         self._sent = ""
         self._before = ""
         """The text of the pieces that have ended inside the turn."""
 
     async def follow(self, growing: GrowingTurn) -> None:
         """Send text as the turn grows, until cancelled."""
-        transcribed, wait = 0, self._partial_interval
-        texts: deque[str] = deque(maxlen=self._agreeing)
+        transcribed, wait = 0, self._pace.interval
+        texts: deque[str] = deque(maxlen=self._pace.agreeing)
         while True:
             await growing.wait(wait)
             for samples in growing.take_ended():
@@ -85,56 +94,63 @@ class TurnTranscriber:
             transcribed = len(samples)
             began = time.monotonic()
             transcript = await self._transcript_of(samples)
-            wait = max(self._partial_interval, _PARTIAL_SHARE * (time.monotonic() - began))
+            wait = max(self._pace.interval, _PARTIAL_SHARE * (time.monotonic() - began))
             texts.append(_text(transcript))
-            await self._send_delta((self._before + stable_text([*texts], self._agreeing)).strip())
+            await self._send_delta((self._before + stable_text([*texts], self._pace.agreeing)).strip())
             await growing.hear(transcript, transcribed)
 
     async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
         """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed."""
         result = TranscriptionResult("transcribe", seconds=len(samples) / LISTEN_RATE)
         options = self._client.options
-
-        async def transcribe(window: Window, language: str, background: bool) -> Transcript:
-            return await self._client.transcribe(window, language, options.prompt, background=background)
-
         windows = iter_windows([samples], detect) if detect else _one_window(samples)
-        async with aclosing(transcribe_windows(windows, transcribe, options.language)) as transcripts:
+        async with (
+            self._speakers.in_order if self._speakers else nullcontext(),
+            aclosing(transcribe_windows(windows, self._transcribed, options.language)) as transcripts,
+        ):
             async for transcript in transcripts:
-                result.windows.append(transcript)
+                result.windows.append(self._speakers.assign(transcript) if self._speakers else transcript)
                 await self._send_delta(result.text)
+                if self._speakers:
+                    await self._send_segments(result.windows[-1].segments)
         fields: dict[str, Any] = {}
         if options.logprobs:
             fields["logprobs"] = [logprob.model_dump() for logprob in logprobs(result.segments)]
-        await self._send(
-            event(
-                "conversation.item.input_audio_transcription.completed",
-                item_id=self.item_id,
-                content_index=0,
-                transcript=result.text,
-                languages=[language.model_dump() for language in languages(result)],
-                usage={"type": "duration", "seconds": round(result.seconds, 3)},
-                **fields,
-            )
+        await self._send_part(
+            "completed",
+            transcript=result.text,
+            languages=[language.model_dump() for language in languages(result)],
+            usage={"type": "duration", "seconds": round(result.seconds, 3)},
+            **fields,
         )
+
+    async def _transcribed(self, window: Window, language: str, background: bool) -> Transcript:
+        """Return the transcript of a window at the turn's end."""
+        prompt = self._client.options.prompt
+        transcript = await self._client.transcribe(window, language, prompt, background=background)
+        return await self._speakers.with_embeddings(window, transcript) if self._speakers else transcript
 
     async def _transcript_of(self, samples: Samples) -> Transcript:
         """Return the transcript of at most a window."""
-        options = self._client.options
-        return await self._client.transcribe(Window(0, samples), options.language, options.prompt)
+        client = self._partial_client
+        return await client.transcribe(Window(0, samples), client.options.language, client.options.prompt)
 
     async def _send_delta(self, text: str) -> None:
         """Send the new part of `text`, if it continues the text that was sent."""
         if len(text) > len(self._sent) and text.startswith(self._sent):
             delta, self._sent = text[len(self._sent) :], text
-            await self._send(
-                event(
-                    "conversation.item.input_audio_transcription.delta",
-                    item_id=self.item_id,
-                    content_index=0,
-                    delta=delta,
-                )
-            )
+            await self._send_part("delta", delta=delta)
+
+    async def _send_segments(self, segments: Iterable[Segment]) -> None:
+        """Send who said what; times are those of the turn's audio."""
+        for segment in segments:
+            spoken = diarized_segment(segment, 0).model_dump(exclude={"type", "id"})
+            await self._send_part("segment", id=new_id("seg"), **spoken)
+
+    async def _send_part(self, kind: str, **fields: Any) -> None:
+        """Send an event of the turn's text."""
+        type_ = f"conversation.item.input_audio_transcription.{kind}"
+        await self._send(event(type_, item_id=self.item_id, content_index=0, **fields))
 
 
 def _text(transcript: Transcript) -> str:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.openai.realtime.stability import PACES, Delay, stable_prefix, stable_text
+from gateway.openai.realtime.stability import Delay, pace_of, stable_prefix, stable_text
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Serve
 from tests.unit.gateway.realtime.test_realtime import TRANSCRIPTION, called, pcm, send, session, until, updated
@@ -48,9 +48,10 @@ def test_a_word_is_sent_when_enough_transcriptions_agree(texts: list[str], agree
 
 def test_a_longer_delay_is_never_hastier() -> None:
     delays: list[Delay] = ["minimal", "low", "medium", "high", "xhigh"]
-    waits = [PACES[delay].interval * PACES[delay].agreeing for delay in delays]
+    paces = [pace_of(delay, 2.0) for delay in delays]
+    waits = [pace.interval * pace.agreeing for pace in paces]
     assert waits == sorted(set(waits))
-    assert PACES[None] == PACES["medium"]
+    assert pace_of(None, 2.0) == paces[2] == (2.0, 2)
 
 
 @pytest.mark.parametrize(("delay", "transcriptions"), [("minimal", 1), ("medium", 2), ("high", 3)])
