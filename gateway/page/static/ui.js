@@ -22,12 +22,13 @@ export function errorText(error) {
  */
 export function errorBox(error, retry = null) {
   if (!error) return nothing;
-  const field = error instanceof ApiError ? error.field : "";
+  const text = errorText(error);
+  const field = error instanceof ApiError && !text.startsWith(error.field) ? error.field : "";
   return html`
     <div class="notice error" role="alert">
       ${icon("alert")}
       <div>
-        ${field ? html`<code>${field}</code> ` : nothing}${errorText(error)}
+        ${field ? html`<code>${field}</code> ` : nothing}${text}
         ${error instanceof ApiError && error.retryAfter
           ? html`<p class="muted">${t("shell.retry_after", { seconds: error.retryAfter })}</p>`
           : nothing}

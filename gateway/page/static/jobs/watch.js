@@ -1,0 +1,115 @@
+// @ts-check
+/** Follows the jobs of the user: asks each second while one is unfinished, rarely else, never in a hidden tab. */
+
+import { isAbort } from "../api.js";
+
+/**
+ * @typedef {object} Job
+ * @property {string} id
+ * @property {"transcription" | "speech"} type
+ * @property {"queued" | "running" | "completed" | "failed" | "cancelled"} status
+ * @property {string} model
+ * @property {string} response_format
+ * @property {number} created_at Unix seconds, as the others
+ * @property {number | null} started_at
+ * @property {number | null} finished_at
+ * @property {number} expires_at
+ * @property {{seconds: number, fraction: number | null}} progress
+ * @property {{message: string} | null} error
+ */
+
+const OFTEN = 1000; // milliseconds
+const RARELY = 15_000;
+const PAGE = 50;
+
+/** Whether a job has not ended. @param {Job} job */
+export function unfinished(job) {
+  return job.status === "queued" || job.status === "running";
+}
+
+export class Watch {
+  /**
+   * @param {import("../api.js").Api} api
+   * @param {{changed: () => void, ended: (job: Job) => void}} calls `ended`: a job that was unfinished has ended
+   */
+  constructor(api, { changed, ended }) {
+    this.#api = api;
+    this.#changed = changed;
+    this.#ended = ended;
+    /** @type {Job[] | null} the newest first; null before the first answer */
+    this.jobs = null;
+    /** Whether there are older ones. */
+    this.more = false;
+    /** @type {unknown} */
+    this.error = null;
+  }
+
+  #api;
+  #changed;
+  #ended;
+  #timer = 0;
+  #closing = new AbortController();
+  #seen = () => {
+    if (!document.hidden) this.refresh();
+  };
+
+  start() {
+    document.addEventListener("visibilitychange", this.#seen);
+    return this.refresh();
+  }
+
+  stop() {
+    document.removeEventListener("visibilitychange", this.#seen);
+    clearTimeout(this.#timer);
+    this.#closing.abort();
+  }
+
+  /** Ask now. */
+  async refresh() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    try {
+      this.#take(await this.#list());
+      this.error = null;
+    } catch (error) {
+      if (isAbort(error)) return;
+      this.error = error;
+    }
+    if (this.#closing.signal.aborted) return;
+    this.#changed();
+    if (document.hidden) return;
+    clearTimeout(this.#timer); // of another call that came between
+    const wait = !this.error && this.jobs?.some(unfinished) ? OFTEN : RARELY;
+    this.#timer = window.setTimeout(() => this.refresh(), wait);
+  }
+
+  /** Add the jobs that are older than those that are there. */
+  async older() {
+    const last = this.jobs?.at(-1);
+    if (!last) return;
+    const { data, has_more } = await this.#list(last.id);
+    this.jobs = [...(this.jobs ?? []), ...data];
+    this.more = has_more;
+    this.#changed();
+  }
+
+  /** @param {string} [after] @returns {Promise<{data: Job[], has_more: boolean}>} */
+  #list(after = "") {
+    const page = after ? `&after=${encodeURIComponent(after)}` : "";
+    return this.#api.json(`v1/audio/jobs?limit=${PAGE}${page}`, { signal: this.#closing.signal });
+  }
+
+  /** Take the newest page, and keep the older jobs that were asked for. @param {{data: Job[], has_more: boolean}} page */
+  #take({ data, has_more }) {
+    const before = this.jobs ?? [];
+    const last = data.at(-1);
+    const rest = has_more && last ? before.filter((job) => job.created_at < last.created_at) : [];
+    const was = new Map(before.map((job) => [job.id, job]));
+    this.jobs = [...data, ...rest];
+    if (!rest.length) this.more = has_more;
+    for (const job of data) {
+      const earlier = was.get(job.id);
+      if (earlier && unfinished(earlier) && !unfinished(job)) this.#ended(job);
+    }
+  }
+}
