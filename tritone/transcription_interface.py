@@ -33,6 +33,11 @@ class TranscriptionOptions(Options):
     )
     task: str = option("transcribe", doc="`transcribe`, or `translate` into English.")
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")
+    known_text: str = option(
+        "",
+        doc="The words that are said in the audio: find their times. The transcript is this text, as one segment with "
+        "the `word_*` outputs.",
+    )
     hotwords: str = option("", doc="Words to expect, such as names, in any order.")
     temperature: float | None = option(
         None,
@@ -79,6 +84,12 @@ class LongTranscriptionOptions(TranscriptionOptions):
         doc="Transcribe each window with the text before it as its prompt: one window after the other, not several at "
         "once.",
     )
+
+    def check(self) -> None:
+        """Raise `InvalidInput` as for one window, and for `known_text`, which no window's words can be told from."""
+        super().check()
+        if self.known_text:
+            raise InvalidInput("known_text", "has no windows; send one window with its text to a transcription model")
 
 
 _OPTIONAL = " Empty where the model has no such number; NaN where a segment has none."

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Generic
 
 from adapters.speech.joins import prepare_join, speech_bounds
-from adapters.speech.pipeline import P, SpeechPipeline
+from adapters.speech.pipeline import P, SpeechPipeline, SpokenPiece
 from adapters.speech.playback_clock import PlaybackClock
 from adapters.triton.errors import client_left, shutting_down
 from adapters.triton.metrics import EngineCounts
@@ -19,6 +19,7 @@ from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.transcript import Word
 from tritone.word_times import ordered_words
 
 
@@ -103,9 +104,7 @@ class PartByPartEngine(Generic[P]):
             request.frames += len(spoken.samples) // self._pipeline.frame_samples
             audio = prepare_join(spoken.samples, piece.end, piece.speed)
             if len(audio):
-                cut = speech_bounds(spoken.samples)[0] / SPEECH_RATE if spoken.words else 0.0
-                words = ordered_words((word.shifted(-cut) for word in spoken.words), len(audio) / SPEECH_RATE)
-                request.stream.audio(to_int16(audio), words=words)
+                request.stream.audio(to_int16(audio), words=_words_sent(spoken))
                 request.playback.sent(len(audio) / SPEECH_RATE, self._clock())
             if not request.pieces:
                 self._remove(request)
@@ -121,3 +120,11 @@ class PartByPartEngine(Generic[P]):
         with self._changed:
             if request in self._open:
                 self._open.remove(request)
+
+
+def _words_sent(spoken: SpokenPiece) -> tuple[Word, ...]:
+    """Return the words of a piece with their times from the first sample that is sent, none in the pause after it."""
+    if not spoken.words:
+        return ()
+    first, last = (place / SPEECH_RATE for place in speech_bounds(spoken.samples))
+    return ordered_words((word.shifted(-first) for word in spoken.words), last - first)

@@ -10,6 +10,7 @@ from faster_whisper import WhisperModel
 from adapters.triton.transcriber import WindowRequest
 from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import batch, decode
+from adapters.whisper.forced_alignment import align, text_tokens
 from adapters.whisper.window_state import WindowState
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
@@ -40,11 +41,12 @@ class WhisperTranscriber:
         )
 
     def check(self, options: TranscriptionOptions) -> None:
-        """Raise `InvalidInput` for a language or a task that this checkpoint does not support."""
+        """Raise `InvalidInput` for a language or task that this checkpoint lacks, or for a long `known_text`."""
         for name in [] if is_auto(options.language) else options.language.split(","):
             code = code_of(name)
             if code is None or not self._knows(code):
                 raise InvalidInput("language", f"{name!r} is unknown; send an ISO 639-1 code, or auto")
+        text_tokens(self._whisper, options.known_text)
         if not self._multilingual:
             if not is_auto(options.language) and candidates_of(options.language) != ("en",):
                 raise InvalidInput("language", f"this checkpoint supports only English, not {options.language!r}")
@@ -53,6 +55,10 @@ class WhisperTranscriber:
 
     def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
         """Return the transcript of each window. Options must have passed `check`."""
+        transcribed = iter(self._transcribe([window for window in windows if not window.options.known_text]))
+        return [align(self._whisper, window) if window.options.known_text else next(transcribed) for window in windows]
+
+    def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
         states = [WindowState(self._whisper, window) for window in windows]
         unfinished = states
         for _ in range(MAX_ROUNDS):

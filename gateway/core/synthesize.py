@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -36,6 +36,21 @@ from tritone.transcript import Word
 __all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
 
 
+@dataclass
+class Recording:
+    """The samples of a speech as its model made them, before the gateway changed their tempo and rate."""
+
+    tempo: float
+    """The factor by which the gateway makes them faster."""
+    rate: int = SPEECH_RATE
+    blocks: list[Samples] = field(default_factory=list)
+
+    def add(self, samples: Samples, rate: int) -> None:
+        """Keep the next samples."""
+        self.blocks.append(samples)
+        self.rate = rate
+
+
 class SpeechStream:
     """The speech of one text: `encoded` yields the bytes; the summary is complete after the last of them."""
 
@@ -51,8 +66,12 @@ class SpeechStream:
         sample_rate: int | None,
         encoding: Executor,
         first_audio: FirstAudio | None,
+        records: bool = False,
     ) -> None:
-        """`encoding`: the threads that encode; `first_audio`: None for speech that continues other speech."""
+        """`encoding`: the threads that encode; `first_audio`: None for speech that continues other speech.
+
+        `records`: keep the model's own samples.
+        """
         self.model = model
         """The id of the model."""
         self.audio_format = audio_format
@@ -72,6 +91,8 @@ class SpeechStream:
         self._responses = responses
         self._tempo = resolved.tempo
         self._words: list[Word] = []
+        self.recording = Recording(resolved.tempo) if records else None
+        """Of a model that does not report the times of words, if the request asks for them."""
         self._telemetry = telemetry
         self._encoding = encoding
         self._first_audio = first_audio
@@ -88,8 +109,11 @@ class SpeechStream:
                     )
                 self._words += [word.scaled(1 / self._tempo) for word in words_of(tensors)]
                 samples = tensors["audio"].reshape(-1)
+                rate = int(tensors["sample_rate"].item())
                 if self._first_audio:
-                    self._first_audio.receive(samples, int(tensors["sample_rate"].item()))
+                    self._first_audio.receive(samples, rate)
+                if self.recording:
+                    self.recording.add(samples, rate)
                 if piece := await self._run(renderer, renderer.write, samples):
                     self._note_sent()
                     yield piece
@@ -136,8 +160,6 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
     chosen = await choose_voice(services, replace(request, owner=request.owner or telemetry.owner))
     request, model = chosen.request, chosen.model
     telemetry.model = model.id
-    if request.word_times and not tells_word_times(model):
-        raise InvalidInput("word_times", f"{model.id} does not report the times of its words")
     first_audio = None if telemetry.continues else FirstAudio(model.id)
     resolved = ResolvedOptions.of(request, model)
     inputs: Tensors = {"text": np.array([request.text.encode()], dtype=np.object_)}
@@ -172,6 +194,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         sample_rate=request.sample_rate,
         encoding=services.workers.encoding,
         first_audio=first_audio,
+        records=request.word_times and not tells_word_times(model),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from gateway.audio.formats import AudioFormat
 from gateway.audio.renderer import Renderer
+from gateway.core.alignment import ALIGNED_CHARS, Aligner
 from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
@@ -53,7 +54,9 @@ class WrittenSpeech:
         ignored: tuple[str, ...],
         audio_format: AudioFormat,
         split: Split,
+        is_aligned: bool = False,
     ) -> None:
+        """`is_aligned`: the model does not report the times of words; an aligner finds them, in short clauses."""
         self.model = model
         """The id of the model."""
         self.ignored = ignored
@@ -78,6 +81,7 @@ class WrittenSpeech:
         self._split = split
         self._request = replace(request, audio_format="pcm", sample_rate=None, whole=False)
         self._telemetry = telemetry
+        self._most_chars = ALIGNED_CHARS if is_aligned else PART_CHARS
         self._untimed: deque[tuple[SpokenClause, float]] = deque()
         """The clauses whose words are not all taken, and the second of the file at which each begins."""
         self._renderer = Renderer(audio_format, SPEECH_RATE, 1.0, whole=request.whole, sample_rate=request.sample_rate)
@@ -123,9 +127,13 @@ class WrittenSpeech:
         tasks: list[asyncio.Task[None]] = []
         writing = asyncio.create_task(self._write(ahead, places, tasks))
         tasks.append(writing)
+        said: list[SpokenClause] = []
         try:
             while clause := await ahead.get():
                 yield clause
+                said.append(clause)
+                if len(said) > _AHEAD:  # its words have times before ever more audio waits for them
+                    await said[-1 - _AHEAD].timed.wait()
                 if clause.finish_reason != "stop":
                     self.finish_reason = clause.finish_reason
                 self.text_tokens += clause.text_tokens
@@ -135,6 +143,10 @@ class WrittenSpeech:
                     self.clauses.append(clause.text)
                 places.release()
             await writing
+            for clause in said:
+                await clause.timed.wait()
+                if clause.failure:
+                    raise clause.failure
         finally:
             for task in tasks:
                 task.cancel()
@@ -144,7 +156,7 @@ class WrittenSpeech:
         self, ahead: asyncio.Queue[SpokenClause | None], places: asyncio.Semaphore, tasks: list[asyncio.Task[None]]
     ) -> None:
         """Begin the synthesis of each clause as soon as it is written, and as there is a place for it."""
-        most = min(PART_CHARS, self._services.settings.max_input_chars)
+        most = min(self._most_chars, self._services.settings.max_input_chars)
         clause: SpokenClause | None = None
         cutter = TaggedCutter(most, self._split, self._request.tags)
         voices: set[str] = set()
@@ -203,12 +215,16 @@ class SpokenClause:
         """Set at the first audio, or the end."""
         self.timed = asyncio.Event()
         """Set when no more words will come."""
+        self.failure: Exception | None = None
+        """The reason why the times of words were not found."""
         self._words: list[Word] = []
         self._services = services
         self._request = request
         self._patient = patient
         self._silence = round(silence * SPEECH_RATE)
         self._failed = False
+        self._speech: SpeechStream | None = None
+        """Until its words have times."""
         self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
     async def run(self, telemetry: WorkTelemetry) -> None:
@@ -223,7 +239,21 @@ class SpokenClause:
         self._failed = end is not None
         self._blocks.put_nowait(end)
         self.begun.set()
+        try:
+            if self._speech and end is None:
+                await self._align(self._speech, telemetry)
+        except Exception as error:
+            self.failure = error
+        self._speech = None
         self.timed.set()
+
+    async def _align(self, speech: SpeechStream, telemetry: WorkTelemetry) -> None:
+        """Find the times of the words if the model did not report them, while the next clause is synthesized."""
+        recording = speech.recording
+        if recording and recording.blocks:
+            aligner = Aligner.of(self._services, speech.model, self._request, telemetry)
+            words = await aligner(self.text, np.concatenate(recording.blocks), recording.rate)
+            self._words += [word.scaled(1 / recording.tempo) for word in words]
 
     def take_words(self) -> list[Word]:
         """Return the words whose times have become known since the last call, in seconds of this clause's audio."""
@@ -246,6 +276,7 @@ class SpokenClause:
             await asyncio.sleep(pause)
             return False
         self._words += speech.take_words()
+        self._speech = speech
         self.finish_reason = speech.finish_reason
         self.text_tokens, self.audio_frames = speech.text_tokens, speech.audio_frames
         self.engine_seconds = speech.engine_seconds
@@ -282,6 +313,8 @@ async def speak_while_written(
     # The model is not called: this finds what is wrong with the request before anything is written.
     checked = await synthesize(services, replace(request, text="."), telemetry)
     telemetry.expected_seconds = 0.0
+    if checked.recording:
+        Aligner.of(services, checked.model, request, telemetry)
     return WrittenSpeech(
         services,
         texts,
@@ -291,14 +324,15 @@ async def speak_while_written(
         ignored=checked.ignored,
         audio_format=checked.audio_format,
         split=split,
+        is_aligned=checked.recording is not None,
     )
 
 
 async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> AnySpeech:
     """Prepare the speech of a text of up to MAX_LONG_INPUT_CHARS.
 
-    One over MAX_INPUT_CHARS, or with tags of the request's `tags`, is spoken part by part. Raises as `synthesize`, and
-    `InvalidInput` for a bad tag.
+    One over MAX_INPUT_CHARS, or with tags of the request's `tags`, is spoken part by part, and one whose words need an
+    aligner sentence by sentence. Raises as `synthesize`, and `InvalidInput` for a bad tag.
     """
     length, most = len(request.text), services.settings.max_long_input_chars
     if length > most:
@@ -306,9 +340,11 @@ async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTe
     parts = spoken_parts(request)
     is_short = length <= services.settings.max_input_chars
     if is_short and all(isinstance(part, str) for part in parts):
-        return await synthesize(services, replace(request, text="".join(map(str, parts))), telemetry)
+        stream = await synthesize(services, replace(request, text="".join(map(str, parts))), telemetry)
+        if not stream.recording:
+            return stream
     await check_voices(services, replace(request, owner=request.owner or telemetry.owner), parts)
-    split: Split = "none" if is_short else "clause"
+    split: Split = "sentence" if request.word_times else "none" if is_short else "clause"
     return await speak_while_written(services, _in_pieces(request.text), request, telemetry, split)
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from io import StringIO
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import srt
 import webvtt
 
-from tests.fake_triton import FakeTriton
+from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, Gateway, Serve, tone
 from tests.unit.gateway.test_speech import HELLO, SPEECH, error_of, sse
-from tritone.transcript import Word
+from tritone.transcript import Segment, Transcript, Word
 
 TEXT = "Good morning. It costs five."
 BOTH = ["word", "segment"]
@@ -154,3 +158,113 @@ async def test_granularities_are_a_list_of_known_ones(gateway: Gateway, value: A
     status, error = await error_of(gateway, stream_format="sse", timestamp_granularities=value)
     assert status == 400
     assert error["param"].startswith("timestamp_granularities")
+
+
+class FakeAligner:
+    """A transcription model that gives each word of a known text a tenth of a second, after 50 ms."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.failure: Exception | None = None
+        self.gate: asyncio.Event | None = None
+
+    async def __call__(self, call: Call) -> AsyncIterator[Tensors]:
+        self.calls.append(call)
+        if self.gate:
+            await self.gate.wait()
+        if self.failure:
+            raise self.failure
+        text = call.parameters["known_text"]
+        words = tuple(
+            Word(0.05 + index / 10, 0.15 + index / 10, f" {word}", 0.9) for index, word in enumerate(text.split())
+        )
+        segment = Segment(words[0].start, words[-1].end, f" {text}", (), words=words)
+        yield {name: column[0] for name, column in Transcript("en", 1.0, (segment,)).to_columns().items()}
+
+
+@pytest.fixture
+async def aligner(gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech) -> FakeAligner:
+    """A model that finds the times of words; the speech model of `gateway` does not report them, and has one speed."""
+    aligner = FakeAligner()
+    triton.handlers["whisper-base"] = aligner
+    kokoro.description = replace(DESCRIPTION, speed_range=(1.0, 1.0))
+    kokoro.words, kokoro.chunks = [], [tone(0.5), tone(0.5)]
+    await triton.publish()
+    await gateway.follow(triton)
+    return aligner
+
+
+async def test_words_of_a_model_without_times_are_aligned_sentence_by_sentence(
+    gateway: Gateway, triton: FakeTriton, aligner: FakeAligner
+) -> None:
+    events = await events_of(gateway, timestamp_granularities=BOTH, language="en")
+    assert [call.parameters["known_text"] for call in aligner.calls] == ["Good morning.", "It costs five."]
+    for call in aligner.calls:
+        assert call.inputs["audio"].shape[-1] == pytest.approx(16_000, abs=50)
+        assert np.abs(call.inputs["audio"]).max() == pytest.approx(8000 / 2**15, abs=0.02)
+    timed = of_type(events, "timestamps")
+    assert [(w["word"], w["start"], w["end"]) for event in timed for w in event.get("words", [])] == [
+        ("Good", 0.05, 0.15),
+        ("morning.", 0.15, 0.25),
+        ("It", 1.05, 1.15),
+        ("costs", 1.15, 1.25),
+        ("five.", 1.25, 1.35),
+    ]
+    assert [s["text"] for event in timed for s in event.get("segments", [])] == ["Good morning.", "It costs five."]
+    assert events[-1]["type"] == "speech.audio.done"
+
+
+async def test_aligned_times_are_those_of_audio_that_the_gateway_made_faster(
+    gateway: Gateway, aligner: FakeAligner
+) -> None:
+    events = await events_of(gateway, timestamp_granularities=["word"], speed=2.0, sample_rate=16_000)
+    words = [word for event in of_type(events, "timestamps") for word in event["words"]]
+    assert len(aligner.calls[0].inputs["audio"].reshape(-1)) == pytest.approx(16_000, abs=50)  # as the model spoke it
+    assert [word["start"] for word in words] == pytest.approx([0.025, 0.075, 0.525, 0.575, 0.625], abs=2e-3)
+
+
+async def test_speech_longer_than_a_window_is_aligned_in_one_that_is_faster(
+    gateway: Gateway, kokoro: FakeSpeech, aligner: FakeAligner
+) -> None:
+    kokoro.chunks = [tone(59.0)]
+    events = await events_of(gateway, input="Good morning.", timestamp_granularities=["word"])
+    (call,) = aligner.calls
+    assert call.inputs["audio"].shape[-1] <= 30 * 16_000
+    words = [word for event in of_type(events, "timestamps") for word in event["words"]]
+    assert [word["start"] for word in words] == pytest.approx([0.1, 0.3], abs=1e-2)
+
+
+async def test_next_sentence_is_sent_while_the_one_before_is_aligned(gateway: Gateway, aligner: FakeAligner) -> None:
+    aligner.gate = asyncio.Event()
+    body = {**HELLO, "input": TEXT, "response_format": "pcm", "stream_format": "sse"}
+    seconds, words = 0.0, 0
+    async for event in await sse(gateway, {**body, "timestamp_granularities": ["word"]}):
+        if event["type"] == "speech.audio.delta":
+            seconds += len(base64.b64decode(event["audio"])) / 48_000
+            if seconds == pytest.approx(2.0, abs=0.01):
+                assert words == 0
+                aligner.gate.set()
+        words += len(event.get("words", []))
+    assert seconds == pytest.approx(2.0, abs=0.01)
+    assert words == 5
+
+
+async def test_failed_alignment_is_an_error_after_the_audio(gateway: Gateway, aligner: FakeAligner) -> None:
+    aligner.failure = Status(grpc.StatusCode.INTERNAL, "the aligner is broken")
+    body = {**HELLO, "input": TEXT, "response_format": "pcm", "stream_format": "sse"}
+    answer = await gateway.http.post(SPEECH, json={**body, "timestamp_granularities": ["word"]})
+    events = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if line]
+    audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
+    assert len(audio) / 48_000 == pytest.approx(2.0, abs=0.01)
+    assert "error" in events[-1]
+
+
+async def test_request_is_rejected_where_no_model_finds_the_times(gateway: Gateway, triton: FakeTriton) -> None:
+    triton.handlers = {"kokoro-82m": FakeSpeech()}
+    await triton.publish()
+    await gateway.follow(triton)
+    status, error = await error_of(gateway, stream_format="sse", timestamp_granularities=["word"])
+    assert (status, error["param"]) == (400, "timestamp_granularities")
+    assert "kokoro-82m does not report the times of its words" in error["message"]
+    assert "STT_MODELS" in error["message"]
+    assert not triton.calls
