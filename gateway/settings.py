@@ -133,7 +133,7 @@ class GatewaySettings(BaseSettings):
         description="Seconds of audio in work of one caller beyond which its next request gets a 429; 0: no limit.",
     )
     max_realtime_sessions: int = Field(
-        default=32, ge=1, description="Live transcription sessions at once; others are answered with 429."
+        default=32, ge=1, description="Live sessions at once; others are answered with 429."
     )
     realtime_idle_timeout: float = Field(
         default=0.0,
@@ -221,8 +221,9 @@ class GatewaySettings(BaseSettings):
     llm_url: str = Field(
         default="",
         validation_alias=AliasChoices("llm_url", "openai_base_url"),
-        description="Base address of a language model with OpenAI's API, for `/whisper/transcribe-and-process` and "
-        "`/zonos/assistant`: `http://localhost:8000/v1`. `OPENAI_BASE_URL` is read too. Empty: there is none.",
+        description="Base address of a language model with OpenAI's API, for conversations over `/v1/realtime`, "
+        "`/whisper/transcribe-and-process` and `/zonos/assistant`: `http://localhost:8000/v1`. `OPENAI_BASE_URL` is "
+        "read too. Empty: there is none.",
     )
     llm_model: str = Field(
         default="",

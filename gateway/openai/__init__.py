@@ -31,7 +31,7 @@ SURFACE: Final = Surface(
     secret_paths=frozenset({PATH}),
     exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
-    notes="`/v1/realtime` is a WebSocket: live transcription in the events of OpenAI's Realtime API, with the query "
-    "parameter `model`. `/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech out. A browser "
-    "sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
+    notes="`/v1/realtime` is a WebSocket: live transcription or conversations in the events of OpenAI's Realtime API, "
+    "with the query parameter `model`. `/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech "
+    "out. A browser sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
 )
