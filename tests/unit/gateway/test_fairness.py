@@ -106,8 +106,8 @@ async def test_slow_readers_leave_their_places_for_work(serve: Serve, triton: Fa
     def endless() -> list[Call]:
         return [call for call in triton.calls if call.inputs["text"].item() == b"Endless."]
 
-    with ExitStack() as readers:
-        async with serve(max_requests=2, max_deliveries=3, caller_share=1.0) as gateway, asyncio.timeout(120):
+    async with serve(max_requests=2, max_deliveries=3, caller_share=1.0) as gateway, asyncio.timeout(120):
+        with ExitStack() as readers:  # they leave first: the gateway waits for them when it stops
             for number in range(5):
                 readers.enter_context(never_reading(gateway))
                 while len(endless()) == number:
