@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import re
 import time
 import unicodedata
@@ -58,15 +59,25 @@ SHORT, LONG = 4_000, 32_000
 
 def processor_time(unit: str, length: int, language: str) -> float:
     text = (unit * (length // len(unit) + 1))[:length]
+    gc.disable()  # a collection takes as long as all the objects of the test process are many
     begun = time.thread_time()
-    normalized = normalize(text, language)
-    spell_numbers(normalized, language)
-    assert "".join(part.text for part in split_text(normalized)) == normalized
-    return time.thread_time() - begun
+    try:
+        normalized = normalize(text, language)
+        spell_numbers(normalized, language)
+        assert "".join(part.text for part in split_text(normalized)) == normalized
+        return time.thread_time() - begun
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("language", "unit"), HOSTILE, ids=ascii)
 def test_time_of_a_hostile_text_grows_with_its_length(language: str, unit: str) -> None:
-    """Compare 4,000 characters with 32,000: linear work takes 8 times as long, quadratic work 64 times."""
-    short, long = (min(processor_time(unit, length, language) for _ in range(2)) for length in (SHORT, LONG))
-    assert long < 24 * max(short, 0.005)
+    """Compare 4,000 characters with 32,000: linear work takes 8 times as long, quadratic work 64 times.
+
+    Work that is linear passes at the first attempt, unless the machine was disturbed; quadratic work passes at none.
+    """
+    for _ in range(5):
+        short, long = (processor_time(unit, length, language) for length in (SHORT, LONG))
+        if long < 24 * max(short, 0.005):
+            return
+    pytest.fail(f"{LONG} characters took {long:.3f} s, {SHORT} characters {short:.3f} s")
