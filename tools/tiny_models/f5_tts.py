@@ -12,10 +12,6 @@ import yaml
 from safetensors.torch import save_file
 from torch import nn
 
-from adapters.f5_tts.checkpoint import VOCODER
-from adapters.f5_tts.package import DATA, DiT, ISTFTHead, VocosBackbone
-from adapters.f5_tts.spectrogram import HOP, MELS, WINDOW
-
 F5_CHECKPOINTS = ("F5TTS_v1_Base",)
 
 
@@ -38,6 +34,10 @@ F5_SHAPES = {
 
 def write_f5_checkpoint(folder: Path, shape: F5Shape, *, device: str = "cpu") -> None:
     """Write a checkpoint into `folder`, and its vocoder beside it. The same shape always gives the same weights."""
+    from adapters.f5_tts.checkpoint import VOCODER  # noqa: PLC0415 - its imports take seconds, of other checkpoints too
+    from adapters.f5_tts.package import DATA, DiT  # noqa: PLC0415
+    from adapters.f5_tts.spectrogram import MELS  # noqa: PLC0415
+
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
     config = yaml.safe_load((DATA / "configs" / "F5TTS_v1_Base.yaml").read_text(encoding="utf-8"))
@@ -57,6 +57,9 @@ def write_f5_checkpoint(folder: Path, shape: F5Shape, *, device: str = "cpu") ->
 
 
 def _write_vocoder(folder: Path, shape: F5Shape) -> None:
+    from adapters.f5_tts.package import ISTFTHead, VocosBackbone  # noqa: PLC0415
+    from adapters.f5_tts.spectrogram import HOP, MELS, WINDOW  # noqa: PLC0415
+
     folder.mkdir(exist_ok=True)
     backbone: dict[str, Any] = dict(
         input_channels=MELS,
