@@ -19,8 +19,17 @@ _RECOVERY_DEADLINE = 300.0
 _CLIENTS = 3
 
 
-async def soak(server: Server, seconds: float, seed: int, faults: tuple[Fault, ...] = FAULTS) -> dict[str, Any]:
-    """Run clients for so long, and each fault once at least; return the counts, the recovery times and the memory."""
+async def soak(
+    server: Server,
+    seconds: float,
+    seed: int,
+    faults: tuple[Fault, ...] = FAULTS,
+    pause: tuple[float, float] = (3.0, 10.0),
+) -> dict[str, Any]:
+    """Run clients for so long, and each fault once at least; return the counts, the recovery times and the memory.
+
+    `pause`: the shortest and the longest time from a recovery to the next fault, in seconds; the longest is the last.
+    """
     outages = Outages()
     chance = random.Random(seed)
     limits = httpx.Limits(max_keepalive_connections=0)  # a connection to a dead gateway is no lost request
@@ -34,14 +43,14 @@ async def soak(server: Server, seconds: float, seed: int, faults: tuple[Fault, .
             end = time.monotonic() + seconds
             order = chance.sample(faults, len(faults))
             while order or time.monotonic() < end:
-                await asyncio.sleep(chance.uniform(3, 10))
+                await asyncio.sleep(chance.uniform(*pause))
                 order = order or chance.sample(faults, len(faults))
                 fault = order.pop()
                 with outages.outage():
                     took = await _recovery(server, traffic, fault)
                 recoveries[str(fault)].append(took)
                 print(f"{fault}: recovered after {took} s", flush=True)
-            await asyncio.sleep(10)
+            await asyncio.sleep(pause[1])
         finally:
             for client in clients:
                 client.cancel()
