@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 # another program at once, and needs no handlers.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+# The suite runs in two processes, and its networks are tiny: more threads wait for each other most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The time of an example depends on the machine, not on the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

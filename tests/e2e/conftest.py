@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     jobs = {"JOBS": "true", "JOBS_DIR": str(folder / "jobs")}
     with (
         language_model_thread() as llm_url,
-        serve(folder / "serve.log", **NO_NETWORK, **jobs, LLM_URL=llm_url) as running,
+        serve(folder / "serve.log", **NO_NETWORK, **jobs, LLM_URL=llm_url, CPU_THREADS="1") as running,
     ):
         yield running
 

@@ -20,7 +20,7 @@ RECORDINGS = Path(__file__).with_name("recordings")
 
 
 def instance_of(folder: Path, **parameters: str) -> Instance:
-    return Instance(model="whisper-base", device="cpu", device_index=0, folder=folder, threads=2, parameters=parameters)
+    return Instance(model="whisper-base", device="cpu", device_index=0, folder=folder, threads=1, parameters=parameters)
 
 
 @pytest.fixture(scope="session")
