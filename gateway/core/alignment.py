@@ -74,7 +74,7 @@ class Aligner:
         if not written_words(text):
             return []
         hurry = max(1.0, len(samples) / rate / (self.window_seconds - _MARGIN))
-        audio = await run_in(self.services.workers.encoding, _for_listening, samples, rate, hurry)
+        audio = await run_in(self.services.workers.encoding, for_listening, samples, rate, hurry)
         settings = self.services.settings
         client = WindowClient(
             self.services.triton,
@@ -143,7 +143,7 @@ def _with_marks(aligned: Sequence[Word]) -> list[Word]:
     return found
 
 
-def _for_listening(samples: Samples, rate: int, tempo: float) -> Pcm:
+def for_listening(samples: Samples, rate: int, tempo: float) -> Pcm:
     """Return the samples at the rate of transcription models, `tempo` times as fast."""
     renderer = Renderer("pcm", rate, tempo, whole=False, sample_rate=LISTEN_RATE)
     encoded = renderer.write(samples) + renderer.finish()

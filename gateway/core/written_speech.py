@@ -221,7 +221,8 @@ class SpokenClause:
         self._services = services
         self._request = request
         self._patient = patient
-        self._silence = round(silence * SPEECH_RATE)
+        self.silence = silence
+        """Seconds before the speech."""
         self._failed = False
         self._speech: SpeechStream | None = None
         """Until its words have times."""
@@ -284,8 +285,9 @@ class SpokenClause:
 
     def silent_blocks(self) -> Iterator[bytes]:
         """Yield the samples of the silence before it, 16-bit at `SPEECH_RATE`; none if its speech has failed."""
-        for start in range(0, 0 if self._failed else self._silence, SPEECH_RATE):
-            yield bytes(2 * min(SPEECH_RATE, self._silence - start))
+        samples = 0 if self._failed else round(self.silence * SPEECH_RATE)
+        for start in range(0, samples, SPEECH_RATE):
+            yield bytes(2 * min(SPEECH_RATE, samples - start))
 
     async def blocks(self) -> AsyncGenerator[bytes]:
         """Yield its samples, 16-bit at `SPEECH_RATE`. Raises the error that ended the synthesis."""

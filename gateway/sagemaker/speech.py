@@ -15,10 +15,10 @@ from gateway.errors import NotAcceptable
 from gateway.f5_tts.protocol import TtsBody
 from gateway.f5_tts.serving import respond as respond_as_tts
 from gateway.openai.speech.protocol import SpeechBody
-from gateway.openai.speech.serving import begin, respond
+from gateway.openai.speech.serving import begin, respond, whole_json
 from gateway.request_context import until_disconnect
 from gateway.sagemaker.parsing import parsed
-from gateway.speech_json import JSON, json_response
+from gateway.speech_json import JSON
 
 _EVENTS: Final = "text/event-stream"
 _FORMATS: Final[dict[str, AudioFormat]] = {media_type: name for name, media_type in MEDIA_TYPES.items()}
@@ -38,7 +38,8 @@ async def speech(
         raise NotAcceptable(accept, offers)
     if media_type == JSON:
         whole = body.model_copy(update={"stream": False})
-        return await until_disconnect(request, json_response(*await begin(services, whole, telemetry)))
+        stream, headers = await begin(services, whole, telemetry)
+        return await until_disconnect(request, whole_json(stream, headers, body))
     how = {"stream_format": "sse"} if media_type == _EVENTS else {"response_format": _FORMATS[media_type]}
     return await until_disconnect(request, respond(services, body.model_copy(update=how), telemetry))
 

@@ -98,6 +98,18 @@ class SpokenBody(SpeechBody, JobBody):
         description="A registered speaker, or a voice of the model. None: the model's default.",
     )
 
+    @property
+    def wants_times(self) -> bool:
+        """Always False: this service's responses have no place for times."""
+        return False
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """The names of the fields that this service does not have."""
+        return sorted(
+            {*super().unknown_fields, *({"timestamp_granularities", "subtitle_format"} & self.model_fields_set)}
+        )
+
     def client_field_name(self, name: str) -> str:
         """Return the field of this body that became the option or field `name` of the use case."""
         return FIELD_NAMES.get(name, name)

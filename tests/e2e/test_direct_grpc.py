@@ -11,11 +11,13 @@ import tritonclient.grpc as triton
 from faster_whisper import decode_audio
 from tritonclient.utils import InferenceServerException
 
+from gateway.core.alignment import words_in
 from tests.e2e.direct import DEADLINE, Outputs, Stream, outputs_of, tensor
 from tests.e2e.server import ROOT, Server
 from tests.e2e.words import word_error_rate
 from tritone.contract import LISTEN_RATE, SPEECH_RATE, SpeechDescription, TranscriptionDescription
 from tritone.served import MODEL, ServedDocument
+from tritone.spoken_words import words_of
 from tritone.transcript import Transcript
 
 SENTENCE = "The library closes at nine, but the reading room stays open. You may come back tomorrow morning."
@@ -63,6 +65,19 @@ def test_synthesized_speech_is_streamed_and_transcribes_to_its_text(direct: trit
     text = "".join(segment.text for segment in transcript.segments)
     assert word_error_rate([SENTENCE], [text]) <= 0.06, text
     assert "".join(word.text for segment in transcript.segments for word in segment.words).strip() == text.strip()
+
+
+def test_words_that_kokoro_times_are_aligned_near_their_times(direct: triton.InferenceServerClient) -> None:
+    text = "The library closes at nine, but the reading room stays open."
+    responses = synthesize(direct, text, voice="af_heart", word_timestamps=True)
+    own = [word for response in responses for word in words_of(response)]
+    assert "".join(word.text for word in own) == text
+    audio = np.concatenate([response["audio"] for response in responses]).astype(np.float32) / 32768
+    resampled = np.interp(np.arange(0, audio.size, SPEECH_RATE / LISTEN_RATE), np.arange(audio.size), audio)
+    [segment] = transcribe(direct, resampled, known_text=text).segments
+    assert segment.text.strip() == text
+    aligned = words_in(text, segment.words)
+    assert np.median([abs(a.start - b.start) for a, b in zip(aligned, own, strict=True)]) < 0.1
 
 
 def test_mix_of_voices_is_synthesized_and_its_errors_name_the_voice(direct: triton.InferenceServerClient) -> None:

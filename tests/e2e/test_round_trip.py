@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
+
+import numpy as np
 import openai
 import pytest
+import soundfile
 
 from tests.e2e.words import ENGLISH, character_error_rate, word_error_rate
 
@@ -60,3 +66,29 @@ def test_sentences_of_other_languages_have_few_word_errors(
 def test_mandarin_sentences_have_few_character_errors(client: openai.OpenAI) -> None:
     transcripts = [round_trip(client, text, voice="zf_xiaoxiao", language="zh", prompt=SIMPLIFIED) for text in MANDARIN]
     assert character_error_rate(MANDARIN, transcripts) <= 0.15, transcripts
+
+
+def test_words_of_speech_are_those_of_its_text_and_are_heard_at_their_times(client: openai.OpenAI) -> None:
+    text = "It costs $5 today, and the quick brown fox jumps over the lazy dog."
+    asked = {"stream": False, "timestamp_granularities": ["word", "segment"], "subtitle_format": "srt"}
+    answer = client.audio.speech.create(
+        model="kokoro-82m", voice="alloy", input=text, response_format="pcm", speed=1.5, extra_body=asked
+    )
+    speech = json.loads(answer.content)
+    words = speech["words"]
+    assert " ".join(word["word"] for word in words) == text
+    assert [segment["text"] for segment in speech["segments"]] == [text]
+    times = [moment for word in words for moment in (word["start"], word["end"])]
+    assert times == sorted(times)
+    assert times[-1] <= speech["duration"]
+
+    samples = np.frombuffer(base64.b64decode(speech["audio"]), "<i2")
+    named = [word["word"] for word in words]
+    for first, last in (("quick", "jumps"), ("lazy", "dog.")):
+        one, other = words[named.index(first)], words[named.index(last)]
+        start, end = (round(moment * speech["sample_rate"]) for moment in (one["start"], other["end"]))
+        cut = io.BytesIO()
+        soundfile.write(cut, np.pad(samples[start:end], 4800), speech["sample_rate"], format="WAV")
+        expected = " ".join(named[named.index(first) : named.index(last) + 1])
+        heard = transcribe(client, cut.getvalue(), language="en")
+        assert word_error_rate([expected], [heard]) == 0, heard

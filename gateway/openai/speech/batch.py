@@ -20,8 +20,9 @@ from gateway.core.written_speech import speak
 from gateway.errors import HttpError, http_error
 from gateway.framework_errors import field_error
 from gateway.openai.field_names import FIELD_NAMES
-from gateway.openai.speech.protocol import SpeechBody, Usage
+from gateway.openai.speech.protocol import SpeechBody, SpeechTimes, Usage
 from gateway.openai.speech.serving import usage_of
+from gateway.openai.speech.timestamps import Timestamps
 from tritone.errors import InvalidInput
 
 MAX_ITEMS: Final = 32
@@ -52,8 +53,8 @@ class BatchBody(BaseModel):
             return field_error(first, first["loc"])
 
 
-class ItemResult(BaseModel):
-    """The audio of one item, or why there is none."""
+class ItemResult(SpeechTimes):
+    """The audio of one item, with the times that it asks for, or why there is none."""
 
     index: int
     status: Literal["success", "error"]
@@ -63,6 +64,7 @@ class ItemResult(BaseModel):
     usage: Usage | None = None
     finish_reason: str | None = None
     ignored: list[str] | None = Field(default=None, description="Fields that have no effect with this model.")
+    subtitles: str | None = None
     error: str | None = None
 
 
@@ -124,6 +126,8 @@ async def _speech(services: Services, index: int, item: SpeechBody, telemetry: W
     stream = await speak(services, item.request(), telemetry)
     audio = b"".join([piece async for piece in stream.encoded()])
     ignored = [*map(item.client_field_name, stream.ignored), *item.unknown_fields]
+    timestamps = Timestamps.of(item)
+    times = timestamps.add(stream.take_words(), last=True) or SpeechTimes()
     return ItemResult(
         index=index,
         status="success",
@@ -133,6 +137,9 @@ async def _speech(services: Services, index: int, item: SpeechBody, telemetry: W
         usage=usage_of(stream),
         finish_reason=stream.finish_reason,
         ignored=ignored or None,
+        words=times.words or None,
+        segments=times.segments or None,
+        subtitles=await timestamps.subtitles(),
     )
 
 

@@ -78,7 +78,7 @@ async def respond(services: Services, body: SpeechBody, telemetry: WorkTelemetry
     if stream.audio_format == "pcm":
         headers[SAMPLE_RATE] = str(stream.sample_rate)
     if stream.whole and body.wants_times:
-        return await _timed_json(stream, headers, Timestamps.of(body))
+        return await whole_json(stream, headers, body)
     if stream.whole:
         content = await in_a_file(stream.encoded())
         summary = {name: header.value(stream) for name, header in SUMMARY_HEADERS.items()}
@@ -108,7 +108,10 @@ def _timestamps_event(times: SpeechTimes) -> AudioTimestamps:
     return AudioTimestamps(words=times.words or None, segments=times.segments or None)
 
 
-async def _timed_json(stream: AnySpeech, headers: dict[str, str], timestamps: Timestamps) -> StreamedResponse:
+async def whole_json(stream: AnySpeech, headers: dict[str, str], body: SpeechBody) -> StreamedResponse:
+    """Return the whole speech as a JSON object, with the times and the subtitles that `body` asks for."""
+    timestamps = Timestamps.of(body)
+
     async def more() -> dict[str, Any]:
         times = timestamps.add(stream.take_words(), last=True) or SpeechTimes()
         return {**times.model_dump(exclude_none=True), "subtitles": await timestamps.subtitles()}

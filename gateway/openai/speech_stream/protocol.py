@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from gateway.core.spoken_text import Split
-from gateway.errors import HttpError
+from gateway.errors import BadRequest, HttpError
 from gateway.framework_errors import field_error
 from gateway.openai.speech.protocol import SpeechBody
 
@@ -76,6 +76,10 @@ class SpeechConfig:
         except ValidationError as error:
             first = error.errors()[0]
             raise field_error(first, first["loc"]) from None
+        if body.subtitle_format:
+            raise BadRequest(
+                "there are no subtitles of a stream; ask for timestamp_granularities", param="subtitle_format"
+            )
         return cls(body, message.stream_audio, message.split_granularity)
 
 

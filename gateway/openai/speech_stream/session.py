@@ -18,6 +18,7 @@ from gateway.core.workers import run_in
 from gateway.core.written_speech import SpokenClause, WrittenSpeech, speak_while_written
 from gateway.errors import BadRequest, http_error
 from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.speech_stream.clause_times import ClauseTimes
 from gateway.openai.speech_stream.protocol import (
     AddText,
     Cancel,
@@ -151,10 +152,16 @@ class SpeechSession:
                 self._services, utterance.written(), config.body.request(), telemetry, config.split
             )
             self._telemetry.model = speech.model
+            times = ClauseTimes(config.body)
             async with aclosing(speech.spoken()) as clauses:
                 async for clause in clauses:
                     await self._say(speech, clause, utterance, sentences)
+                    times.add(clause, {"utterance_index": utterance.index, "sentence_index": sentences})
                     sentences += 1
+                    for message in times.messages():
+                        await self._send(message)
+            for message in times.messages():
+                await self._send(message)
         except InvalidInput as error:
             named = InvalidInput(config.body.client_field_name(error.field), error.problem)
             await self._send(error_message(http_error(named, FIELD_NAMES)))

@@ -16,9 +16,11 @@ import pytest
 import srt
 import webvtt
 
+from gateway.openai.jobs.requests import SpeechJobBody
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, Gateway, Serve, tone
 from tests.unit.gateway.test_speech import HELLO, SPEECH, error_of, sse
+from tests.unit.gateway.test_speech_stream import session
 from tritone.transcript import Segment, Transcript, Word
 
 TEXT = "Good morning. It costs five."
@@ -268,3 +270,34 @@ async def test_request_is_rejected_where_no_model_finds_the_times(gateway: Gatew
     assert "kokoro-82m does not report the times of its words" in error["message"]
     assert "STT_MODELS" in error["message"]
     assert not triton.calls
+
+
+async def test_items_of_a_batch_have_their_own_times(gateway: Gateway) -> None:
+    items = [{"input": TEXT, "timestamp_granularities": ["word"]}, {"input": TEXT, "subtitle_format": "srt"}]
+    answer = await gateway.http.post(f"{SPEECH}/batch", json={"items": items, "response_format": "pcm"})
+    timed, subtitled = answer.json()["results"]
+    assert " ".join(word["word"] for word in timed["words"]) == TEXT
+    assert not {"segments", "subtitles"} & timed.keys()
+    assert " ".join(cue.content for cue in srt.parse(subtitled["subtitles"])) == TEXT
+    assert "words" not in subtitled
+
+
+async def test_job_names_times_among_the_fields_without_effect() -> None:
+    body = SpeechJobBody.model_validate({"input": TEXT, "timestamp_granularities": ["word"]})
+    assert body.fields_without_effect == ["timestamp_granularities"]
+    assert not body.request().word_times
+
+
+async def test_part_of_written_speech_has_times_from_the_start_of_its_audio(
+    gateway: Gateway, aligner: FakeAligner
+) -> None:
+    async with session(gateway, timestamp_granularities=BOTH, response_format="wav") as client:
+        await client.send("input.text", text="Good morning. [pause 500ms] It costs five.")
+        await client.send("session.close")
+        messages = [m for m in await client.until("session.done") if isinstance(m, dict)]
+    timed = [message for message in messages if message["type"] == "audio.timestamps"]
+    assert [message["sentence_index"] for message in timed] == [0, 1]
+    assert [word["word"] for message in timed for word in message["words"]] == TEXT.split()
+    assert [message["words"][0]["start"] for message in timed] == [0.05, 0.55]
+    assert [message["segments"][0]["id"] for message in timed] == [0, 1]
+    assert messages[-1]["type"] == "session.done"
