@@ -157,3 +157,34 @@ async def test_live_audio_is_transcribed_while_it_arrives(server: Server, senten
     assert word_error_rate(expected, texts) <= 0.15, texts
     assert partial
     assert order.index("delta") < order.index("speech_stopped"), order
+
+
+async def test_live_turns_end_by_what_was_said_and_have_speakers(
+    server: Server, sentences: list[NDArray[np.int16]]
+) -> None:
+    """The silence after each sentence is shorter than the longest one: the text ends the turn."""
+    silence = np.zeros(3 * RATE // 2, np.int16)
+    texts, speakers = [], []
+    async with (
+        openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client,
+        client.realtime.connect(model="gpt-4o-transcribe-diarize") as connection,
+        asyncio.timeout(120),
+    ):
+        detection: Any = {"type": "semantic_vad", "eagerness": "medium"}
+        await connection.session.update(
+            session={"type": "transcription", "audio": {"input": {"turn_detection": detection}}}
+        )
+        for sentence in sentences[:3]:
+            audio = np.concatenate([sentence, silence]).tobytes()
+            await connection.input_audio_buffer.append(audio=base64.b64encode(audio).decode())
+            said = set()
+            async for event in connection:
+                assert event.type not in ("error", "warning"), event
+                if event.type == "conversation.item.input_audio_transcription.segment":
+                    said.add(event.speaker)
+                if event.type == "conversation.item.input_audio_transcription.completed":
+                    texts.append(event.transcript)
+                    break
+            speakers.append(said)
+    assert word_error_rate([text for _, text in DIALOGUE[:3]], texts) <= 0.15, texts
+    assert speakers == [{"A"}, {"B"}, {"A"}]
