@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from gateway.openai.realtime.protocol import ClientWarning
 from gateway.openai.realtime.session_config import SessionConfig
 from tritone.errors import InvalidInput
 
@@ -36,6 +37,21 @@ def nested(session: Any) -> Any:
     rest = {name: value for name, value in session.items() if name not in (*_FIELDS, *_DROPPED, "input_audio_format")}
     audio = _object(rest, "audio")
     return {**rest, "audio": {**audio, "input": {**_object(audio, "input"), **moved}}}
+
+
+def flat_path(path: str) -> str:
+    """Return what a client of the beta calls the field at `path` of a session."""
+    for flat_name, name in (*_FIELDS.items(), ("input_audio_format", "format")):
+        rest = path.removeprefix(f"session.audio.input.{name}")
+        if rest != path and rest[:1] in ("", "."):
+            return f"session.{flat_name}{rest}"
+    return path
+
+
+def flat_warning(warning: ClientWarning) -> ClientWarning:
+    """Return a warning with the field's flat name."""
+    path = warning["param"]
+    return {**warning, "param": flat_path(path), "message": warning["message"].replace(path, flat_path(path))}
 
 
 def flat(config: SessionConfig) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from gateway.openai.conversation.config import ConversationConfig
 from gateway.openai.conversation.models import check_model, is_conversation_model
 from gateway.openai.realtime.beta import flat, nested
 from gateway.openai.realtime.protocol import ClientWarning, new_id
-from gateway.openai.realtime.session_config import RealtimeConfig, SessionConfig
+from gateway.openai.realtime.session_config import DEFAULT_MODEL, RealtimeConfig, SessionConfig
 from gateway.request_context import GatewayServices, sent_keys
 from tritone.errors import InvalidInput
 
-DEFAULT_MODEL: Final = "whisper-1"
 CONVERSATION: Final = "realtime"
 """The type of conversations."""
 

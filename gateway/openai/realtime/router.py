@@ -47,6 +47,8 @@ async def live_session(
 
     beta_events = "realtime=v1" in websocket.headers.get("openai-beta", "")
     config, _ = configured(services, session_of_secret(websocket), model, intent)
+    query = websocket.query_params  # clients of speaches send more than OpenAI's
+    config = config.heard_as(query.get("transcription_model", ""), query.get("language", ""))
     session = await open_session(services, config, send, telemetry, beta_events=beta_events)
     offered = websocket.scope.get("subprotocols", [])
     await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)

@@ -94,7 +94,7 @@ class RealtimeSession:
         match given.get("type"):
             case "session.update" | beta.UPDATE as type_:
                 self._items.beta |= type_ == beta.UPDATE
-                warnings = await self._update(beta.nested(given.get("session")))
+                warnings = await self._update(given.get("session"))
             case "input_audio_buffer.append" as type_:
                 await self._audio.append(given.pop(FIELD, None))
             case "input_audio_buffer.commit" as type_:
@@ -108,13 +108,18 @@ class RealtimeSession:
             await self._send(warning_event(warning, id_))
 
     async def _update(self, changes: Any) -> list[ClientWarning]:
-        config, warnings = self._config.updated(changes)
+        nested = beta.nested(changes)
+        is_flat = nested is not changes
+        try:
+            config, warnings = self._config.updated(nested)
+        except InvalidInput as error:
+            raise InvalidInput(beta.flat_path(error.field), error.problem) if is_flat else error from None
         if config.input.transcription:
             self._client_of(config.input.transcription, False)
         await self._audio.configure(config.input, logprobs=LOGPROBS in config.include)
         self._config = config
         await self._send_config("updated")
-        return warnings
+        return [beta.flat_warning(warning) for warning in warnings] if is_flat else warnings
 
     async def _send_config(self, change: str) -> None:
         if self._items.beta:

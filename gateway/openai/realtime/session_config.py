@@ -29,6 +29,7 @@ from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES,
 from tritone.contract import PROMPT_CHARS, TranscriptionOptions
 from tritone.errors import InvalidInput
 
+DEFAULT_MODEL: Final = "whisper-1"
 LOGPROBS: Final = "item.input_audio_transcription.logprobs"
 
 _CLIENT_COMMITS: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
@@ -212,7 +213,9 @@ class RealtimeConfig(Settings):
 
         Raises `InvalidInput` with the path of a wrong value.
         """
-        if not isinstance(changes, dict) or (changes.get("type") or self.type) != self.type:
+        if not isinstance(changes, dict):
+            raise InvalidInput("session", "send an object with the changes")
+        if (changes.get("type") or self.type) != self.type:
             raise InvalidInput("session.type", f"this is a session of type {self.type}; its type cannot change")
         fixed = {"id": self.id, "object": self.object, "expires_at": self.expires_at}
         config, warnings = changed(self, {**changes, **fixed}, without_effect=self.without_effect)
@@ -223,6 +226,14 @@ class RealtimeConfig(Settings):
         if config.include and config.input.transcription and config.input.transcription.with_speakers:
             warnings.append(warned("no_effect", "session.include", f"it has no effect with {_WITH_SPEAKERS}"))
         return config, warnings
+
+    def heard_as(self, model: str, language: str) -> Self:
+        """Return the configuration with another model of the transcription, and another language, unless empty."""
+        if not model and not language:
+            return self
+        settings = self.input.transcription or TranscriptionSettings(model=model or DEFAULT_MODEL)
+        chosen = {"model": model or settings.model, "language": language or settings.language}
+        return self.updated({"audio": {"input": {"transcription": chosen}}})[0]
 
     def _choose_defaults(self) -> None:
         """Set what depends on other settings, if the client has not chosen it."""

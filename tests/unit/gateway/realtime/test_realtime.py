@@ -327,7 +327,8 @@ async def next_event(connection: Any) -> Event:
         ({"type": "input_audio_buffer.append", "audio": "?"}, "audio"),
         ({"type": "input_audio_buffer.append", "audio": 7}, "audio"),
         ({"type": "input_audio_buffer.append", "audio": "AAAA"}, "audio"),
-        ({"type": "session.update"}, "session.type"),
+        ({"type": "session.update"}, "session"),
+        ({"type": "session.update", "session": [1]}, "session"),
         ({"type": "session.update", "session": {"type": "realtime"}}, "session.type"),
         (
             {"type": "session.update", "session": {"audio": {"input": {"turn_detection": {"threshold": 7}}}}},
@@ -403,6 +404,14 @@ async def test_a_session_without_intent_is_one_of_transcription(gateway: Gateway
         (created,) = await until(connection, "session.created")
     assert created.session.type == "transcription"
     assert created.session.audio.input.transcription.model == "gpt-4o-transcribe"
+
+
+@pytest.mark.parametrize("model_field", ["model", "transcription_model"])
+async def test_the_query_may_name_the_language(gateway: Gateway, model: FakeWhisper, model_field: str) -> None:
+    async with session(gateway, **{model_field: "gpt-4o-transcribe", "language": "German"}) as connection:
+        config = await updated(connection)
+    transcription = config.audio.input.transcription
+    assert (transcription.model, transcription.language) == ("gpt-4o-transcribe", "de")
 
 
 async def test_a_key_comes_in_a_header_or_among_the_subprotocols(serve: Serve, model: FakeWhisper) -> None:

@@ -220,7 +220,8 @@ async def test_flat_fields_are_followed(gateway: Gateway, model: FakeWhisper) ->
     assert input_["format"]["type"] == "audio/pcmu"
     assert (input_["transcription"]["model"], input_["transcription"]["language"]) == ("gpt-4o-transcribe", "de")
     assert input_["turn_detection"] is None
-    assert (ignored["type"], ignored["param"]) == ("no_effect", "session.audio.input.noise_reduction")
+    assert (ignored["type"], ignored["param"]) == ("no_effect", "session.input_audio_noise_reduction")
+    assert ignored["message"].startswith("session.input_audio_noise_reduction:")
 
 
 async def test_the_betas_update_is_answered_in_its_form(gateway: Gateway, model: FakeWhisper) -> None:
@@ -233,6 +234,26 @@ async def test_the_betas_update_is_answered_in_its_form(gateway: Gateway, model:
     assert changed["session"]["input_audio_format"] == "g711_ulaw"
     assert changed["session"]["input_audio_transcription"]["language"] == "de"
     assert changed["session"]["turn_detection"] is None
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"turn_detection": {"threshold": 7}}, "session.turn_detection.threshold"),
+        (
+            {"input_audio_transcription": {"model": "whisper-1", "language": "x"}},
+            "session.input_audio_transcription.language",
+        ),
+    ],
+)
+async def test_a_wrong_flat_value_is_named_as_it_was_sent(
+    gateway: Gateway, model: FakeWhisper, session: Any, param: str
+) -> None:
+    async with plain(gateway) as connection:
+        await next_event(connection)
+        changed = await answer(connection, "transcription_session.update", session)
+    assert changed["error"]["param"] == param
+    assert changed["error"]["message"].startswith(param)
 
 
 async def test_a_wrong_flat_format_is_named(gateway: Gateway, model: FakeWhisper) -> None:
