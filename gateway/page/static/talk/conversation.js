@@ -44,6 +44,7 @@ export class Conversation {
   #failed;
   #ready = false; // whether the server has the configuration
   #responding = false; // whether the server makes an answer
+  #owed = false; // whether a typed message waits for an answer
   /** @type {Set<string>} items that were interrupted: what comes of them later is not played */
   #cut = new Set();
 
@@ -59,7 +60,8 @@ export class Conversation {
     this.interrupt();
     const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
     this.#send({ type: "conversation.item.create", item });
-    this.#send({ type: "response.create" });
+    this.#owed = this.#responding; // an answer begins when the one before has ended
+    if (!this.#owed) this.#send({ type: "response.create" });
     this.#become("thinking");
   }
 
@@ -136,6 +138,9 @@ export class Conversation {
       case "response.created":
         this.#responding = true;
         return this.state !== "hearing" && this.#become("thinking");
+      case "conversation.item.truncated":
+        // OpenAI's servers do not tell which words were heard.
+        return event.transcript !== undefined && this.#update(event.item_id, { text: event.transcript });
       case "response.output_audio_transcript.delta":
       case "response.output_text.delta":
         return this.#grow(event.item_id, event.delta);
@@ -143,8 +148,8 @@ export class Conversation {
         return this.#speak(event.item_id, event.delta);
       case "response.done":
         return this.#finish(event.response);
-      case "error":
-        return this.#fail(event.error);
+      case "error": // an answer may have ended before the request to cancel it has arrived
+        return event.error.code !== "response_cancel_not_active" && this.#fail(event.error);
     }
   }
 
@@ -159,11 +164,13 @@ export class Conversation {
   /** @param {any} response */
   #finish(response) {
     this.#responding = false;
+    if (this.#owed) this.#send({ type: "response.create" });
     const state = response.status === "completed" ? "done" : "interrupted";
     for (const { id } of response.output ?? []) if (this.#find(id)?.state === "growing") this.#update(id, { state });
     const error = response.status_details?.error;
     if (response.status === "failed") this.#fail({ ...error, message: error?.message ?? response.status });
-    if (this.state === "thinking" || (this.state === "speaking" && !this.#speaker.playing)) this.#become("listening");
+    if (this.#owed) this.#owed = false;
+    else if (this.state === "thinking" || (this.state === "speaking" && !this.#speaker.playing)) this.#become("listening");
   }
 
   /** @param {{message: string, code?: string}} error */

@@ -221,14 +221,14 @@ class TalkView {
   }
 
   #log() {
-    const messages = (this.#conversation?.messages ?? []).filter(({ text, state }) => text || state === "growing");
+    const messages = (this.#conversation?.messages ?? []).filter(({ text, state }) => text || state !== "done");
     return html`
       <div class="log" role="log" tabindex="0" aria-label=${t("talk.transcript")}>
         ${messages.length
           ? html`<ol>${repeat(messages, (/** @type {Message} */ { id }) => id, (/** @type {Message} */ message) => html`
               <li class="message ${message.role} ${message.state}" data-role=${message.role} data-state=${message.state}>
                 <span class="who">${t(`talk.role_${message.role}`)}</span>
-                <p>${message.text || html`<span class="dots" aria-hidden="true"></span>`}</p>
+                <p>${message.text || (message.state === "growing" ? html`<span class="dots" aria-hidden="true"></span>` : "…")}</p>
                 ${message.state === "interrupted" ? html`<small>${t("talk.interrupted")}</small>` : nothing}
               </li>`)}</ol>`
           : html`<p class="hint muted">${t("talk.hint")}</p>`}

@@ -1,6 +1,6 @@
-"""The view of conversation in a real browser, with its microphone, against a stand-in for the server's sessions.
+"""The view of conversation in a real browser, with its microphone.
 
-The stand-in sends OpenAI's events; the session of the server itself is tested beside it.
+What depends on the moment is tested against a stand-in for the server's session, which sends OpenAI's events.
 """
 
 from __future__ import annotations
@@ -8,17 +8,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.chromium import violations
-from tests.unit.gateway.conftest import tone
+from tests.fake_triton import Call, FakeTriton, Tensors
+from tests.stand_ins.language_model import LanguageModelServer
+from tests.unit.gateway.conftest import Gateway, Serve, tone
 from tests.unit.gateway.page.conftest import Open
+from tests.unit.gateway.transcription.conftest import segment
+from tritone.transcript import Transcript
 
 ANSWER = "It will be sunny."
+HEARD = "How will it be?"
+
+
+def whisper(call: Call) -> Iterator[Tensors]:
+    """Transcribe everything as `HEARD`."""
+    yield Transcript("en", 0.9, (segment(f" {HEARD}", 0.0, 1.0),)).to_columns()
 
 
 @dataclass
@@ -103,6 +114,10 @@ async def test_a_conversation_is_heard_written_down_and_interrupted(visit: Open)
         await expect(page.locator("[data-role=assistant]")).to_have_attribute("data-state", "interrupted")
         session.send("response.output_audio.delta", item_id="two", delta=base64.b64encode(tone(1).tobytes()).decode())
         session.send("response.done", response={"status": "cancelled", "output": [{"id": "two"}]})
+        session.send(
+            "conversation.item.truncated", item_id="two", content_index=0, audio_end_ms=9, transcript="It will"
+        )
+        await expect(page.locator("[data-role=assistant] p")).to_have_text("It will")
         await expect(page.locator(".stage")).to_have_attribute("data-state", "hearing")
 
         await page.get_by_role("button", name="End the conversation").click()
@@ -131,10 +146,62 @@ async def test_a_muted_microphone_sends_silence_and_messages_can_be_typed(visit:
         assert await violations(page) == ""
 
 
-async def test_without_a_microphone_messages_are_typed(visit: Open) -> None:
-    session = Session()
-    async with visit("#talk", microphone=False) as page:
-        await session.attach(page)
+@pytest.fixture
+async def language_model() -> AsyncIterator[LanguageModelServer]:
+    async with LanguageModelServer(words=["Good ", "morning. ", "It will ", "be sunny."]).serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def talking(serve: Serve, triton: FakeTriton, language_model: LanguageModelServer) -> AsyncIterator[Gateway]:
+    """A gateway with a stand-in for a language model."""
+    triton.handlers["whisper-base"] = whisper
+    async with serve(llm_url=language_model.url, api_keys="sk-one") as gateway:
+        await gateway.follow(triton)
+        yield gateway
+
+
+async def test_the_server_answers_what_the_microphone_hears(
+    visit: Open, talking: Gateway, language_model: LanguageModelServer
+) -> None:
+    async with visit("#talk", url=talking.url) as page:
+        await page.locator("dialog input[name=key]").fill("sk-one")
+        await page.keyboard.press("Enter")
+        await page.get_by_role("button", name="Start to talk").click()
+        await expect(page.locator("[data-role=user] p").first).to_have_text(HEARD)
+        # The microphone hears speech again and again, and would interrupt each answer.
+        await page.get_by_role("button", name="Mute the microphone").click()
+        answer = page.locator("[data-role=assistant][data-state=done] p").first
+        await expect(answer).to_have_text("Good morning. It will be sunny.")
+        assert await violations(page) == ""
+        await page.get_by_role("button", name="End the conversation").click()
+    assert language_model.requests[0]["messages"][1] == {"role": "user", "content": HEARD}
+
+
+async def test_without_a_microphone_messages_are_typed_and_answered(
+    visit: Open, talking: Gateway, language_model: LanguageModelServer
+) -> None:
+    async with visit("#talk", url=talking.url, microphone=False) as page:
+        await page.locator("dialog input[name=key]").fill("sk-one")
+        await page.keyboard.press("Enter")
+        await page.locator("summary").click()
+        await page.get_by_label("Instructions").fill("Be brief.")
         await page.get_by_role("button", name="Start to talk").click()
         await expect(page.get_by_text("You can type instead.")).to_be_visible()
-        await expect(page.get_by_label("Or type a message")).to_be_enabled()
+        for number in (1, 2):  # the second one interrupts the first answer, or comes after it
+            await page.get_by_label("Or type a message").fill(f"Question {number}")
+            await page.keyboard.press("Enter")
+            await expect(page.locator("[data-role=assistant]")).to_have_count(number)
+        await expect(page.locator("[data-role=assistant]").last).to_have_attribute("data-state", "done")
+        await expect(page.locator("[data-role=user] p")).to_have_text(["Question 1", "Question 2"])
+        await expect(page.get_by_role("alert")).to_have_count(0)
+    assert language_model.requests[0]["messages"][0] == {"role": "system", "content": "Be brief."}
+
+
+async def test_a_server_without_a_language_model_says_what_to_set(visit: Open) -> None:
+    async with visit("#talk", language="ko-KR", width=360, dark=True) as page:
+        await page.locator("[data-act=talk]").click()
+        await expect(page.get_by_role("alert")).to_contain_text("LLM_URL is empty")
+        await expect(page.locator(".notice code")).to_contain_text("LLM_URL=")
+        await expect(page.locator(".stage")).to_have_attribute("data-state", "closed")
+        assert await violations(page) == ""
