@@ -101,16 +101,15 @@ async def test_a_conversation_is_heard_written_down_and_interrupted(visit: Open)
         session.send(f"{transcription}.completed", item_id="one", transcript="How will it be?")
         session.send("response.created", response={"id": "answer"})
         session.send("response.output_audio_transcript.delta", item_id="two", delta=ANSWER)
-        session.send("response.output_audio.delta", item_id="two", delta=base64.b64encode(tone(60).tobytes()).decode())
+        session.send("response.output_audio.delta", item_id="two", delta=base64.b64encode(tone(30).tobytes()).decode())
         await expect(page.locator(".stage")).to_have_attribute("data-state", "speaking")
         await expect(page.locator("[data-role=user] p")).to_have_text("How will it be?")
         await expect(page.locator("[data-role=assistant] p")).to_have_text(ANSWER)
-        assert await violations(page) == ""
 
         session.send("input_audio_buffer.speech_started", item_id="three", audio_start_ms=2000)
         cut = await session.until(of_type("conversation.item.truncate"))
         assert (cut["item_id"], cut["content_index"]) == ("two", 0)
-        assert 0 <= cut["audio_end_ms"] < 60_000
+        assert 0 <= cut["audio_end_ms"] < 30_000
         await expect(page.locator("[data-role=assistant]")).to_have_attribute("data-state", "interrupted")
         session.send("response.output_audio.delta", item_id="two", delta=base64.b64encode(tone(1).tobytes()).decode())
         session.send("response.done", response={"status": "cancelled", "output": [{"id": "two"}]})
@@ -119,6 +118,7 @@ async def test_a_conversation_is_heard_written_down_and_interrupted(visit: Open)
         )
         await expect(page.locator("[data-role=assistant] p")).to_have_text("It will")
         await expect(page.locator(".stage")).to_have_attribute("data-state", "hearing")
+        assert await violations(page) == ""
 
         await page.get_by_role("button", name="End the conversation").click()
         await expect(page.locator(".stage")).to_have_attribute("data-state", "closed")
