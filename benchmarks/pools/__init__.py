@@ -1,0 +1,1 @@
+"""Several Tritons and gateways as processes, as a cluster runs them."""
