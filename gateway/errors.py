@@ -48,6 +48,7 @@ from gateway.core.errors import (
     ServiceError,
     StorageFull,
     TooManyRequests,
+    UsageUnavailable,
     VoiceConflict,
     VoiceNotFound,
     VoicesUnavailable,
@@ -299,6 +300,7 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             | JobsUnavailable()
             | ResultsUnavailable()
             | StorageFull()
+            | UsageUnavailable()
             | VoiceNotFound()
             | VoicesUnavailable()
         ):

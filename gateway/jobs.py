@@ -23,7 +23,7 @@ async def work(settings: GatewaySettings, detectors: SpeechDetectors | None = No
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with open_services(settings, detectors=detectors) as services:
+    async with open_services(settings.model_copy(update={"jobs": True}), detectors=detectors) as services:
         await run_worker(services, stop)
     logging.shutdown()
     # Unfinished jobs stay as they are: a regular end would cancel them, and record that as their result.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import logging
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.client_secrets import ClientSecrets
+from gateway.core.api_keys import owner_of
 from gateway.core.services import Timing
 from gateway.errors import (
     GatewayTimeout,
@@ -175,7 +175,7 @@ class ApiKeyMiddleware:
             if key is None and not self._is_open(scope) and not self._has_secret(scope):
                 raise Unauthorized
             if key is not None:
-                scope.setdefault("state", {})["client"] = hashlib.sha256(key).hexdigest()[:32]
+                scope.setdefault("state", {})["client"] = owner_of(key)
         await self.app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:

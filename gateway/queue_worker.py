@@ -25,7 +25,7 @@ async def work(settings: GatewaySettings) -> None:
     options = ConsumerOptions(
         settings.sqs_at_once, settings.sqs_visibility, settings.sqs_max_receives, settings.drain_timeout
     )
-    async with open_services(settings.model_copy(update={"jobs": False})) as services:
+    async with open_services(settings) as services:
         assert services.delivery
         consumers = [
             Consumer(services.delivery.sqs, kind, url, JobMessages(services, services.delivery, kind), options)

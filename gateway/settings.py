@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.audio.formats import AudioFormat
@@ -206,6 +214,17 @@ class GatewaySettings(BaseSettings):
     )
 
     api_keys: Secrets = Field(default=(), description="API keys; a client must send one of them. Empty: no key needed.")
+    api_key_names: Names = Field(
+        default=(), description="Names of API_KEYS, in their order, for the reports of usage; no secrets."
+    )
+    admin_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key that may read the usage of all API keys (`/v1/organization/usage`), and nothing else. Empty: "
+        "nobody may.",
+    )
+    usage_retention: float = Field(
+        default=400 * 86400.0, gt=0, description="Seconds for which the usage of API keys is kept."
+    )
     public_lists: bool = Field(default=False, description="Whether the lists of models and voices need no key.")
     cors_origins: Names = Field(
         default=(),
@@ -316,6 +335,16 @@ class GatewaySettings(BaseSettings):
         default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
+
+    @field_validator("api_key_names")
+    @classmethod
+    def _check_key_names(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        keys = info.data.get("api_keys", ())
+        if len(names) > len(keys):
+            raise ValueError(f"it has {len(names)} names, and API_KEYS {len(keys)} keys")
+        if len(set(names)) < len(names):
+            raise ValueError("two keys have the same name")
+        return names
 
     @model_validator(mode="before")
     @classmethod

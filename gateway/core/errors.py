@@ -23,6 +23,7 @@ ServiceError
 |-- VoiceNotFound               there is no such registered voice, or consent, of this client
 |-- VoiceConflict               another voice, or the limit of voices, does not allow it
 |-- VoicesUnavailable           the store of the voices is out of reach; try again later
+|-- UsageUnavailable            the store of the usage is out of reach; try again later
 `-- InternalError               a fault of the server
     `-- VoiceNotHeld            the model does not hold the voice of a key; send its recording
 """
@@ -169,6 +170,13 @@ class VoicesUnavailable(ServiceError):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__("the store of the voices is out of reach at present; try again", detail=detail)
+
+
+class UsageUnavailable(ServiceError):
+    """The store of the usage is out of reach."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__("the store of the usage is out of reach at present; try again", detail=detail)
 
 
 class InternalError(ServiceError):

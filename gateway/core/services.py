@@ -16,6 +16,7 @@ from gateway.core.model_watch import UNLOAD_GRACE
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
+from gateway.core.usage.recorder import UsageRecorder, open_usage
 from gateway.core.voices.open import open_voices
 from gateway.core.voices.store import VoiceStore
 from gateway.core.workers import Workers
@@ -64,6 +65,7 @@ class Services:
     admission: Admission
     workers: Workers
     voices: VoiceStore
+    usage: UsageRecorder
     known_voices: KnownVoices = field(default_factory=KnownVoices)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
@@ -90,6 +92,7 @@ async def open_services(
         encoder = SpeakerEncoder(settings.model_dir)
         async with (
             open_voices(settings) as voices,
+            open_usage(settings) as usage,
             _jobs(settings) as jobs,
             open_delivery(settings) as delivery,
         ):
@@ -103,6 +106,7 @@ async def open_services(
                 admission,
                 workers,
                 voices,
+                usage,
                 jobs=jobs,
                 delivery=delivery,
             )

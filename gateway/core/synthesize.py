@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -66,11 +67,12 @@ class SpeechStream:
         sample_rate: int | None,
         encoding: Executor,
         first_audio: FirstAudio | None,
+        on_audio: Callable[[], object],
         records: bool = False,
     ) -> None:
         """`encoding`: the threads that encode; `first_audio`: None for speech that continues other speech.
 
-        `records`: keep the model's own samples.
+        `on_audio` is called once, when the model has begun to answer. `records`: keep the model's own samples.
         """
         self.model = model
         """The id of the model."""
@@ -96,6 +98,7 @@ class SpeechStream:
         self._telemetry = telemetry
         self._encoding = encoding
         self._first_audio = first_audio
+        self._on_audio = on_audio
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
@@ -103,6 +106,7 @@ class SpeechStream:
         async with aclosing(self._responses) as responses:
             async for tensors in responses:
                 if renderer is None:
+                    self._on_audio()
                     rate = int(tensors["sample_rate"].item())
                     renderer = Renderer(
                         self.audio_format, rate, self._tempo, whole=self.whole, sample_rate=self._sample_rate
@@ -195,6 +199,9 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         encoding=services.workers.encoding,
         first_audio=first_audio,
         records=request.word_times and not tells_word_times(model),
+        on_audio=partial(
+            services.usage.add, "speech", telemetry, len(request.text), requests=0 if telemetry.continues else 1
+        ),
     )
 
 

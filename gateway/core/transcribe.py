@@ -181,7 +181,8 @@ async def transcribe(
         background=request.background,
     )
     result.windows.extend(speakers.assign(transcript) if speakers else transcript for transcript in done)
-    windows = _collected(transcripts, audio, result, speakers, telemetry, record=record)
+    transcribed = _Transcribed(services, telemetry, audio, done)
+    windows = _collected(transcripts, transcribed, result, speakers, telemetry, record=record)
     return TranscriptionStream(model.id, ignored, place.kept(windows), result, partial)
 
 
@@ -217,9 +218,44 @@ async def _after(start: float, windows: AsyncGenerator[Window]) -> AsyncGenerato
                 yield window
 
 
+class _Transcribed:
+    """The audio of a recording that was transcribed in this call; its client's usage."""
+
+    def __init__(
+        self, services: Services, telemetry: WorkTelemetry, audio: AudioFile, done: Sequence[WindowTranscript]
+    ) -> None:
+        self._services = services
+        self._telemetry = telemetry
+        self._audio = audio
+        self._is_first = not done
+        self._from = self._to = done[-1].start + done[-1].seconds if done else 0.0
+        self._began = False
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the recording that were read so far."""
+        return self._audio.seconds
+
+    def add(self, transcript: WindowTranscript) -> None:
+        """Note that the recording is transcribed to the end of a window."""
+        self._began = True
+        self._to = transcript.start + transcript.seconds
+
+    def finish(self) -> None:
+        """Note that it is transcribed to its end."""
+        self._began = True
+        self._to = self.seconds
+
+    def count(self) -> None:
+        """Count the usage."""
+        if self._began:
+            requests = int(self._is_first)
+            self._services.usage.add("transcription", self._telemetry, self._to - self._from, requests=requests)
+
+
 async def _collected(
     transcripts: AsyncGenerator[WindowTranscript],
-    audio: AudioFile,
+    audio: _Transcribed,
     result: TranscriptionResult,
     speakers: Speakers | None,
     telemetry: WorkTelemetry,
@@ -233,9 +269,12 @@ async def _collected(
                 record(transcript)
                 result.windows.append(speakers.assign(transcript) if speakers else transcript)
                 telemetry.audio_seconds = audio.seconds
+                audio.add(transcript)
                 yield result.windows[-1]
+        audio.finish()
     finally:
         result.seconds = telemetry.audio_seconds = audio.seconds
+        audio.count()
 
 
 async def _whole(windows: AsyncGenerator[WindowTranscript]) -> AsyncGenerator[WindowTranscript | str]:

@@ -18,15 +18,18 @@ from gateway.openai.speech.router import router as speech
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS
 from gateway.openai.speech_stream.router import router as speech_stream
 from gateway.openai.transcription.router import router as transcription
+from gateway.openai.usage.router import PATHS as USAGE_PATHS
+from gateway.openai.usage.router import router as usage
 from gateway.openai.voices.router import router as voices
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models, voices):
+for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models, voices, usage):
     _router.include_router(_part)
 
 SURFACE: Final = Surface(
     _router,
+    open_paths=USAGE_PATHS,  # they need the administrator's key
     list_paths=LIST_PATHS,
     secret_paths=frozenset({PATH}),
     exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),

@@ -12,6 +12,7 @@ from gateway.core.jobs.job import JobSpec
 from gateway.core.jobs.ledger import Ledger
 from gateway.core.jobs.patience import patiently
 from gateway.core.services import Services
+from gateway.core.telemetry import WorkTelemetry
 
 T = TypeVar("T")
 
@@ -24,9 +25,15 @@ class JobContext:
     files: JobFiles
     ledger: Ledger
     job_id: str
+    owner: str
+    """The client that created it."""
     spec: JobSpec
     upload: str
     """The name of the file with the recording or text, in the job's folder."""
+
+    def telemetry(self, *, continues: bool = False) -> WorkTelemetry:
+        """Return a record of work for the job's client."""
+        return WorkTelemetry(self.job_id, owner=self.owner, continues=continues)
 
     async def patiently(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return the result of `work`, which may wait JOBS_WAIT seconds for its model. Raises `JobFailed`."""

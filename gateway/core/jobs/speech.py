@@ -50,7 +50,8 @@ async def run_speech(context: JobContext) -> Outcome:
     clauses = [_clause(each) for each in await context.ledger.step("split", partial(_split, context, request))]
     chars, done, seconds, model = sum(len(clause.text) for clause in clauses), 0, 0.0, ""
     for number, clause in enumerate(clauses):
-        work = partial(_synthesize, context, request, clause, number)
+        telemetry = context.telemetry(continues=done > 0)
+        work = partial(_synthesize, context, request, clause, number, telemetry)
         spoken = await context.ledger.step("part", partial(context.patiently, work))
         model = spoken["model"] or model
         seconds += spoken["seconds"]
@@ -83,7 +84,9 @@ def _clause(recorded: dict[str, Any] | str) -> Clause:
     return Clause(recorded) if isinstance(recorded, str) else clause_from_json(recorded)
 
 
-async def _synthesize(context: JobContext, request: SynthesisRequest, clause: Clause, number: int) -> dict[str, Any]:
+async def _synthesize(
+    context: JobContext, request: SynthesisRequest, clause: Clause, number: int, telemetry: WorkTelemetry
+) -> dict[str, Any]:
     """Write the part's samples to its file, as 16-bit PCM at `SPEECH_RATE`."""
     silence = round(clause.silence * SPEECH_RATE)
     with context.files.writing(context.job_id, _part_name(number)) as file:
@@ -91,7 +94,7 @@ async def _synthesize(context: JobContext, request: SynthesisRequest, clause: Cl
         if not clause.text:
             return {"model": "", "seconds": silence / SPEECH_RATE}
         request = replace(clause.request(request), audio_format="pcm", sample_rate=None, whole=False)
-        speech = await synthesize(context.services, request, WorkTelemetry(context.job_id))
+        speech = await synthesize(context.services, request, telemetry)
         async with aclosing(speech.encoded()) as pieces:
             async for piece in pieces:
                 file.write(piece)

@@ -14,7 +14,6 @@ from gateway.core.jobs.context import JobContext
 from gateway.core.jobs.files import RESULT
 from gateway.core.jobs.job import Outcome, Progress
 from gateway.core.jobs.transcripts import result_to_json, window_from_json, window_to_json
-from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import TranscriptionRequest, TranscriptionStream, transcribe
 from tritone.contract import TranscriptionOptions
 from tritone.transcribe_windows import WindowTranscript
@@ -116,7 +115,7 @@ class _Recording:
         path = context.files.path(context.job_id, context.upload)
         file = self._stack.enter_context(path.open("rb"))
         request = replace(request_from_json(context.spec.request), background=True)
-        telemetry = WorkTelemetry(context.job_id)
+        telemetry = context.telemetry()
         self._stream = await transcribe(
             context.services, file, request, telemetry, done=self._done, record=self._record
         )

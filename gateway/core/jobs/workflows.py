@@ -106,7 +106,7 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
 
 
 async def _run(services: Services, files: JobFiles, ledger: StepLedger, job_id: str, spec: JobSpec) -> Outcome:
-    context = JobContext(services, files, ledger, job_id, spec, spec.upload)
+    context = JobContext(services, files, ledger, job_id, DBOS.authenticated_user or "", spec, spec.upload)
     if await context.patiently(partial(asyncio.to_thread, files.count_start, job_id)) > _MOST_STARTS:
         raise JobFailed(JobError(f"the worker died {_MOST_STARTS} times on the same part of this job"))
     if not context.upload:

@@ -64,6 +64,8 @@ async def live_session(
     finally:
         await session.close()
         telemetry.audio_seconds = session.seconds
+        if session.seconds:
+            services.usage.add("transcription", telemetry, session.seconds)
 
 
 def _without_language_model(services: Services) -> HttpError | None:

@@ -36,6 +36,7 @@ def test_every_setting_has_a_description() -> None:
     [
         ("API_PORT", "eighty"),
         ("MAX_REQUESTS", "0"),
+        ("API_KEY_NAMES", "one,two"),
         ("DEFAULT_RESPONSE_FORMAT", "midi"),
         ("TRITON_GRPC_URL", ","),
         ("EXTRA_SURFACES", "no.such.package"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import wave
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 
+from gateway.core.api_keys import owner_of
+from gateway.core.usage.usage import UsageCount, UsageKind, UsageRange
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import QWEN, FakeSpeech
 from tests.unit.gateway.jobs.conftest import Jobs
@@ -79,6 +81,29 @@ async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, ko
     response = await jobs.post(json={"model": "kokoro-82m", "input": "[voice:x] Hi.", "allow_voice_tags": True})
     assert response.status_code == 400
     assert "the voice tag at character 1" in response.json()["error"]["message"]
+
+
+async def test_a_job_counts_as_the_usage_of_its_key(jobs: Jobs, whisper: FakeWhisper) -> None:
+    async def amounts() -> dict[str, UsageCount]:
+        """Return alice's usage; the worker writes its own every few seconds."""
+        totals = {}
+        for kind in get_args(UsageKind):
+            counts = await jobs.gateway.services.usage.totals(UsageRange(kind, 0, 2**40, 86_400))
+            own = [count for key, count in counts.items() if key.owner == owner_of(b"alice")]
+            totals[kind] = sum(own, UsageCount())
+        return totals
+
+    before = await amounts()
+    for job_id in (await jobs.speak("Good morning."), await jobs.transcribe(2)):
+        assert (await jobs.end(job_id))["status"] == "completed"
+    grown: set[str] = set()
+    async with asyncio.timeout(90):  # the worker may also write those of earlier tests
+        while grown != {"speech", "transcription"}:
+            await asyncio.sleep(0.1)
+            after = await amounts()
+            for kind, amount in (("speech", len("Good morning.")), ("transcription", 51.9)):
+                if after[kind].amount >= before[kind].amount + amount and after[kind].requests > before[kind].requests:
+                    grown.add(kind)
 
 
 async def test_a_cancelled_job_stops_the_model_and_has_no_result(jobs: Jobs, whisper: FakeWhisper) -> None:

@@ -1,0 +1,1 @@
+"""The usage of each client: requests, characters and seconds of audio, by minute and model."""

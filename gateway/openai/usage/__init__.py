@@ -1,0 +1,1 @@
+"""Usage as OpenAI's API for administrators reports it: `/v1/organization/usage`."""
