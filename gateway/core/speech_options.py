@@ -44,6 +44,8 @@ class SynthesisRequest:
     """None: DEFAULT_RESPONSE_FORMAT."""
     sample_rate: int | None = None
     """The rate of the file, in Hz; None: the format's or the model's own."""
+    volume: float = 1.0
+    """Times the voice's own amplitude."""
     tags: tuple[Tag, ...] = ()
     """The kinds of `speech_tags` that are no text, where a text is spoken in parts."""
     whole: bool = False

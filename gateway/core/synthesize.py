@@ -65,6 +65,7 @@ class SpeechStream:
         *,
         whole: bool,
         sample_rate: int | None,
+        volume: float,
         encoding: Executor,
         first_audio: FirstAudio | None,
         on_audio: Callable[[], object],
@@ -81,6 +82,7 @@ class SpeechStream:
         self.sample_rate = sample_rate or SPEECH_RATE
         """The rate of `pcm`, in Hz."""
         self._sample_rate = sample_rate
+        self._volume = volume
         self.ignored = resolved.ignored
         """The options of the request that have no effect with this model."""
         self.finish_reason = ""
@@ -109,7 +111,12 @@ class SpeechStream:
                     self._on_audio()
                     rate = int(tensors["sample_rate"].item())
                     renderer = Renderer(
-                        self.audio_format, rate, self._tempo, whole=self.whole, sample_rate=self._sample_rate
+                        self.audio_format,
+                        rate,
+                        self._tempo,
+                        whole=self.whole,
+                        sample_rate=self._sample_rate,
+                        volume=self._volume,
                     )
                 self._words += [word.scaled(1 / self._tempo) for word in words_of(tensors)]
                 samples = tensors["audio"].reshape(-1)
@@ -196,6 +203,7 @@ async def synthesize(services: Services, request: SynthesisRequest, telemetry: W
         telemetry,
         whole=request.whole,
         sample_rate=request.sample_rate,
+        volume=request.volume,
         encoding=services.workers.encoding,
         first_audio=first_audio,
         records=request.word_times and not tells_word_times(model),

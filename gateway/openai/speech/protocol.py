@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -16,6 +17,20 @@ from gateway.speech_json import Speech
 
 Granularity = Literal["word", "segment"]
 SubtitleFormat = Literal["srt", "vtt"]
+
+
+LANG_CODES: Final[Mapping[str, str]] = {
+    "a": "en",
+    "b": "en",
+    "e": "es",
+    "f": "fr",
+    "h": "hi",
+    "i": "it",
+    "j": "ja",
+    "p": "pt",
+    "z": "zh",
+}
+"""Kokoro's letters of languages; the accent of English is the voice's."""
 
 
 class VoiceId(BaseModel):
@@ -69,6 +84,13 @@ class OpenAISpeechBody(BaseModel):
         "or its address if ALLOW_REF_AUDIO_URLS is set.",
     )
 
+    volume_multiplier: float = Field(
+        1.0,
+        ge=0.01,
+        le=10.0,
+        description="Times the voice's own amplitude; where that is too loud, the level is lower.",
+    )
+    lang_code: OptionalText = Field(None, description="Kokoro's letter of a language, in place of `language`.")
     allow_voice_tags: bool = Field(
         False, description="Let tags such as `[voice:af_bella]` in `input` change the voice; else they are text."
     )
@@ -80,6 +102,13 @@ class OpenAISpeechBody(BaseModel):
         if not isinstance(fields, dict):
             return fields
         return {name: value for name, value in fields.items() if name in ("input", "model") or not is_blank(value)}
+
+    @field_validator("lang_code")
+    @classmethod
+    def _letter(cls, letter: str | None) -> str | None:
+        if letter is not None and letter not in LANG_CODES:
+            raise ValueError(f"choose from: {', '.join(LANG_CODES)}; or send `language`")
+        return letter
 
     @field_validator("stream")
     @classmethod
@@ -118,10 +147,15 @@ class SpeechBody(_WithOptions):
             model=self.model,
             voice=(self.voice.id if isinstance(self.voice, VoiceId) else self.voice) or "",
             speed=self.speed,
-            options=given_options(self, instruct=self.instruct or self.instructions),
+            options=given_options(
+                self,
+                instruct=self.instruct or self.instructions,
+                language=self.language or LANG_CODES.get(self.lang_code or ""),
+            ),
             ref_audio=self.ref_audio,
             audio_format=self.response_format,
             sample_rate=self.sample_rate,
+            volume=self.volume_multiplier,
             tags=TAGS if self.allow_voice_tags else ("pause",),
             whole=self.stream is False,
             word_times=self.wants_times,
@@ -138,6 +172,8 @@ class SpeechBody(_WithOptions):
             return "instruct" if self.instruct else "instructions"
         if name == "word_times":
             return "timestamp_granularities" if self.timestamp_granularities else "subtitle_format"
+        if name == "language" and not self.language and self.lang_code:
+            return "lang_code"
         return FIELD_NAMES.get(name, name)
 
     @property
