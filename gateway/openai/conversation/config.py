@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from gateway.openai.realtime.changes import changed
 from gateway.openai.realtime.protocol import ClientWarning
@@ -27,6 +27,7 @@ DEFAULT_INSTRUCTIONS: Final = (
     "sentences of plain text, without lists, Markdown or emoji."
 )
 _TRANSCRIBER: Final = "whisper-1"
+_OPENAI_FIELDS: Final = ("model", "language", "prompt")
 _MOST_TOOLS: Final = 128
 _MOST_CHARS: Final = 100_000
 _WITHOUT_EFFECT: Final = frozenset(
@@ -53,6 +54,12 @@ class ConversationTranscription(TranscriptionSettings):
     """The transcription of the user's turns."""
 
     model: str = _TRANSCRIBER
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not in OpenAI's API, unless it is set: Pipecat accepts no other field."""
+        fields: dict[str, Any] = serialize(self)
+        return {name: value for name, value in fields.items() if name in _OPENAI_FIELDS or value}
 
 
 class ConversationTurnDetection(TurnDetection):

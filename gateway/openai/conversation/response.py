@@ -179,7 +179,7 @@ class Response:
         """Return the response as events have it."""
         options = self.options
         done = status != "in_progress"
-        audio = {"format": options.output.format.model_dump(exclude_none=True), "voice": options.output.voice_name}
+        audio = {"format": options.output.format.model_dump(), "voice": options.output.voice_name}
         return {
             "id": self.id,
             "object": "realtime.response",

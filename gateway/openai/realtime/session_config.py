@@ -26,7 +26,7 @@ from gateway.openai.realtime.end_of_turn import Eagerness, Ending, silence_ms
 from gateway.openai.realtime.protocol import ClientWarning, warned
 from gateway.openai.realtime.stability import Delay
 from gateway.openai.transcription.requests import MOST_KEYWORDS, MOST_LANGUAGES, Words, one_direction, script_of
-from tritone.contract import PROMPT_CHARS, TranscriptionOptions
+from tritone.contract import PROMPT_CHARS, SPEECH_RATE, TranscriptionOptions
 from tritone.errors import InvalidInput
 
 DEFAULT_MODEL: Final = "whisper-1"
@@ -78,6 +78,11 @@ class InputFormat(Settings):
 
     type: Encoding = "audio/pcm"
     rate: Literal[24000] | None = None
+
+    @model_serializer
+    def _with_rate(self) -> dict[str, Any]:
+        """Return it as OpenAI does: PCM has a rate, and G.711 none. Clients check it."""
+        return {"type": self.type, "rate": SPEECH_RATE} if self.type == "audio/pcm" else {"type": self.type}
 
 
 class TranscriptionSettings(Settings):

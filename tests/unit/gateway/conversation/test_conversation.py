@@ -270,6 +270,15 @@ async def test_silence_that_was_taken_for_speech_is_not_answered(
     assert len(language_model.requests) == 1
 
 
+async def test_the_configuration_has_the_fields_that_strict_clients_know(gateway: Gateway) -> None:
+    async with talk(gateway) as client:
+        transcription = {"model": "whisper-1", "language": "en"}
+        session = await client.update(audio={"input": {"transcription": transcription}})
+        fields = session.audio.to_dict()
+        assert fields["input"]["format"] == fields["output"]["format"] == {"type": "audio/pcm", "rate": 24_000}
+        assert fields["input"]["transcription"].keys() == {"model", "language", "prompt"}
+
+
 @pytest.mark.parametrize("encoding", ["audio/pcmu", "audio/pcma"])
 async def test_the_answer_comes_in_the_encoding_of_telephones(
     gateway: Gateway, kokoro: FakeSpeech, encoding: str
