@@ -56,7 +56,8 @@ and the client's own buffer, are not in them.
 **Playback** is that of a listener who starts with the first audio and has no buffer: a pause begins when all audio that
 was sent is played, and ends with the next piece. A client that reads slowly does not change it.
 
-[deploy/helm/tritone/files](../deploy/helm/tritone/files) has a dashboard and alerts.
+[deploy/helm/tritone/files](../deploy/helm/tritone/files) has a dashboard and alerts, and
+[containers.md](containers.md#prometheus-and-grafana) says how to run Prometheus and Grafana beside the composition.
 """
 
 _REFUSALS: Final = {

@@ -30,7 +30,11 @@ TOOLS = Path(sys.executable).parent
 DOCKERFILES = ("Dockerfile.triton", "Dockerfile.gateway")
 SAGEMAKER = "Dockerfile.sagemaker"
 """It starts from Triton's image."""
-COMPOSITIONS = [("compose.yaml",), ("compose.yaml", "compose.cpu.yaml")]
+COMPOSITIONS = [
+    ("compose.yaml",),
+    ("compose.yaml", "compose.cpu.yaml"),
+    ("compose.yaml", "compose.observability.yaml"),
+]
 SERVICES = ("triton", "gateway", "worker")
 IDLE_GRACE = 5
 """Seconds that the supervisor adds to DRAIN_TIMEOUT."""
