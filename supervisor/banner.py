@@ -25,7 +25,7 @@ def banner(plan: Plan, seconds: float, *, keyed: bool) -> str:
     if settings.gateway:
         key = ' -H "Authorization: Bearer $API_KEY"' if keyed else ""
         lines += ["", *(f"  curl {http}{request}{key}" for request in _requests(plan)), ""]
-        lines.append(f"documentation: {http}/docs   Triton: {grpc} (gRPC)")
+        lines.append(f"page: {http}/   documentation: {http}/docs   Triton: {grpc} (gRPC)")
     return "\n".join([*lines, "stop with Ctrl-C"])
 
 

@@ -34,6 +34,11 @@ export function supports(model, option) {
   return !model?.options || model.options.includes(option);
 }
 
+/** Whether a model is known to report the times of words; a request for them fails otherwise. @param {Model | undefined} model */
+export function timesWords(model) {
+  return Boolean(model?.options?.includes("word_timestamps"));
+}
+
 /** Return codes and names of a model's languages, by name. @param {Model | undefined} model @returns {[string, string][]} */
 export function languagesOf(model) {
   const named = (model?.languages ?? []).map((code) => /** @type {[string, string]} */ ([code, languageName(code)]));

@@ -181,6 +181,7 @@ def test_the_banner_has_the_address_the_models_and_commands_to_try(supervisor: S
     assert "kokoro-82m: speech, also as tts-1, " in supervisor.output
     assert f"curl http://127.0.0.1:{port}/v1/audio/speech -o hello.mp3 " in supervisor.output
     assert "/v1/audio/transcriptions -F model=whisper-base -F file=@hello.mp3" in supervisor.output
+    assert f"page: http://127.0.0.1:{port}/ " in supervisor.output
     assert "Authorization" not in supervisor.output
 
 

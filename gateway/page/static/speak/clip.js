@@ -3,7 +3,7 @@
 
 import { html, nothing, render } from "../vendor/lit-html/lit-html.js";
 import { Transport } from "../audio/transport.js";
-import { formatNumber, t } from "../i18n.js";
+import { formatNumber, language, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { errorBox, saveFile } from "../ui.js";
 import { splitAtWords, wordAt } from "./words.js";
@@ -44,9 +44,8 @@ export class Clip {
         <p class="spoken" lang=${speech.wishes.language || nothing}>${this.#text()}</p>
         ${speech.player.duration || speech.running ? this.transport.element : nothing} ${errorBox(speech.error)}
         <div class="row facts">
-          ${this.#facts().map((fact) => html`<span class="chip">${fact}</span>`)}
-          <span class="spread"></span>
-          ${speech.running ? nothing : this.#buttons()}
+          <div class="row chips">${this.#facts().map((fact) => html`<span class="chip">${fact}</span>`)}</div>
+          ${speech.running ? nothing : html`<div class="row buttons">${this.#buttons()}</div>`}
         </div>
       `,
       this.element,
@@ -88,7 +87,7 @@ export class Clip {
     const { duration } = speech.player;
     const facts = [[speech.model, speech.wishes.voice].filter(Boolean).join(" · ")];
     if (speech.state === "waiting") facts.push(t("speak.waiting"));
-    if (speech.firstAudio) facts.push(t("speak.first_audio", { ms: formatNumber(speech.firstAudio * 1000) }));
+    if (speech.firstAudio) facts.push(t("speak.first_audio", { time: shortTime(speech.firstAudio) }));
     if (speech.state === "done" && duration) {
       facts.push(t("speak.pace", { times: formatNumber(duration / speech.seconds, 1) }));
     }
@@ -108,4 +107,12 @@ export class Clip {
     this.element.querySelector(".word.now")?.classList.remove("now");
     this.element.querySelector(`.word[data-word="${index}"]`)?.classList.add("now");
   }
+}
+
+/** Return a short time with its unit. @param {number} seconds */
+function shortTime(seconds) {
+  const options = /** @type {const} */ ({ style: "unit", unitDisplay: "short" });
+  return seconds < 1
+    ? Math.round(seconds * 1000).toLocaleString(language(), { ...options, unit: "millisecond" })
+    : seconds.toLocaleString(language(), { ...options, unit: "second", maximumFractionDigits: 1 });
 }

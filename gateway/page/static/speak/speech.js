@@ -14,6 +14,7 @@ import { Player } from "../audio/player.js";
  * @property {string} voice
  * @property {string} response_format
  * @property {boolean} stream
+ * @property {boolean} words whether the model reports the times of words
  * @property {string} [language]
  * @property {string} [instructions]
  * @property {number} [speed]
@@ -96,7 +97,7 @@ export class Speech extends EventTarget {
     const response = await this.#request(api, {
       stream_format: "sse",
       response_format: raw ? "pcm" : this.wishes.response_format,
-      timestamp_granularities: ["word"],
+      ...(this.wishes.words ? { timestamp_granularities: ["word"] } : {}),
     });
     const push = this.#startPlayer(raw, Number(response.headers.get("x-sample-rate")) || RATE);
     for await (const event of eventsOf(response)) {
@@ -122,11 +123,11 @@ export class Speech extends EventTarget {
 
   /** @param {import("../api.js").Api} api @param {object} more */
   async #request(api, more) {
-    const { stream: _, ...fields } = this.wishes;
+    const { stream: _stream, words: _words, ...fields } = this.wishes;
     const response = await api.response("v1/audio/speech", { json: { ...fields, ...more }, signal: this.#abort.signal });
     this.model = response.headers.get("x-tritone-model") ?? this.model;
     const ignored = (response.headers.get("x-tritone-ignored") ?? "").split(",").map((name) => name.trim());
-    this.ignored = ignored.filter((name) => name && name !== "timestamp_granularities");
+    this.ignored = ignored.filter(Boolean);
     return response;
   }
 

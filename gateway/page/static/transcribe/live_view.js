@@ -62,7 +62,11 @@ export function liveText(session, close) {
     <article class="card stack transcript">
       ${errorBox(session.error)}
       <div class="text" aria-live="polite" aria-busy=${!ended}>
-        ${session.turns.map(({ text, final }) => html`<p class="said ${final ? "" : "coming"}">${text || "…"}</p>`)}
+        ${session.turns.map(({ text, final }, index) =>
+          text || index === session.turns.length - 1
+            ? html`<p class="said ${final ? "" : "coming"}">${text || "…"}</p>`
+            : nothing,
+        )}
         ${session.turns.length
           ? nothing
           : html`<p class="muted">

@@ -131,10 +131,9 @@ export class Result {
     };
     return html`
       <div class="row facts">
-        ${facts.map((fact) => html`<span class="chip">${fact}</span>`)}
-        <span class="spread"></span>
+        <div class="row chips">${facts.map((fact) => html`<span class="chip">${fact}</span>`)}</div>
         ${isSecureContext
-          ? html`<button type="button" class="button small quiet" @click=${copy}>${icon("copy")}${t("transcribe.copy")}</button>`
+          ? html`<button type="button" class="button small" @click=${copy}>${icon("copy")}${t("transcribe.copy")}</button>`
           : nothing}
         <div class="row" role="group" aria-label=${t("transcribe.download")}>
           ${Object.entries(FORMS)

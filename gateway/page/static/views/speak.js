@@ -8,7 +8,7 @@ import { ApiError } from "../api.js";
 import { audioContext } from "../audio/player.js";
 import { formatNumber, language, t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { listModels, listVoices } from "../models.js";
+import { listModels, listVoices, timesWords } from "../models.js";
 import { Clip } from "../speak/clip.js";
 import { example } from "../speak/examples.js";
 import { FIELDS, initialChoices, settingsForm } from "../speak/form.js";
@@ -107,6 +107,7 @@ export function mount(element, app) {
       ...rest,
       input,
       voice,
+      words: timesWords(state.models.find(({ id }) => id === rest.model)),
       ...(code ? { language: code } : {}),
       ...(instructions ? { instructions } : {}),
       ...(sample_rate ? { sample_rate: Number(sample_rate) } : {}),

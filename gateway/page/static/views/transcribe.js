@@ -6,7 +6,7 @@ import { Recording } from "../audio/microphone.js";
 import { toFloats } from "../audio/pcm.js";
 import { t } from "../i18n.js";
 import { icon } from "../icons.js";
-import { listModels, supports } from "../models.js";
+import { listModels, timesWords } from "../models.js";
 import { initialChoices, settingsForm } from "../transcribe/form.js";
 import { LiveSession } from "../transcribe/live.js";
 import { HeardCard, liveText } from "../transcribe/live_view.js";
@@ -79,8 +79,7 @@ export function mount(element, app) {
     stop();
     result?.close();
     memory.live = null;
-    const model = models.find(({ id }) => id === memory.choices.model);
-    const words = supports(model, "word_timestamps");
+    const words = timesWords(models.find(({ id }) => id === memory.choices.model));
     const transcript = new Transcript(file, { ...memory.choices, words, known: memory.known });
     memory.transcript = transcript;
     result = new Result(transcript, app);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import soundfile
@@ -13,9 +13,10 @@ from playwright.async_api import Page, expect
 from gateway.audio.formats import AudioFormat
 from tests.chromium import violations
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech
+from tests.unit.gateway.conftest import FakeSpeech, Gateway
 from tests.unit.gateway.page.conftest import Open
 from tritone.contract import SPEECH_RATE
+from tritone.transcript import Word
 
 TEXT = "Good morning, world."
 
@@ -86,18 +87,19 @@ async def test_an_error_of_a_field_is_shown_at_the_field_and_the_limit_beside_th
         await expect(page.get_by_text("7 / 100,000 characters")).to_be_visible()
 
 
-async def test_words_are_highlighted_when_the_server_sends_their_times(visit: Open) -> None:
-    async def with_times(route) -> None:
-        answer = await route.fetch()
-        words = [{"word": "Good", "start": 0.0, "end": 0.1}, {"word": "morning,", "start": 0.2, "end": 9.0}]
-        event = json.dumps({"type": "speech.audio.timestamps", "words": words})
-        await route.fulfill(response=answer, body=f"data: {event}\n\n".encode() + await answer.body())
-
+async def test_words_are_highlighted_as_they_are_spoken(
+    visit: Open, gateway: Gateway, triton: FakeTriton, kokoro: FakeSpeech
+) -> None:
+    options = (*kokoro.description.options, "word_timestamps")
+    kokoro.description = replace(kokoro.description, options=options)
+    first = [Word(0.0, 0.2, "Good", 1.0), Word(0.2, 0.5, " morning,", 1.0)]
+    kokoro.words = [first, [Word(0.5, 1.2, " world.", 1.0)]]
+    await gateway.follow(triton)
     async with visit("#speak") as page:
-        await page.route("**/v1/audio/speech", with_times)
+        await expect(page.get_by_role("combobox", name="Model")).to_have_value("kokoro-82m")
         await speak(page)
-        await expect(page.locator(".word")).to_have_text(["Good", "morning,"])
-        await expect(page.locator(".word.now")).to_have_text("morning,")
+        await expect(page.locator(".word")).to_have_text(["Good", "morning,", "world."])
+        await expect(page.locator(".word.now")).to_have_text("world.")
         await page.get_by_role("slider", name="Position").press("Home")
         await expect(page.locator(".word.now")).to_have_text("Good")
 
