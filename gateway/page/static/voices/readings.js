@@ -74,9 +74,10 @@ export function pageLanguage() {
 
 /**
  * Return the texts in a language; for one without texts, or none, those in the page's language.
- * @param {string} [code] of ISO 639-1 @returns {Readings & {code: string}}
+ * @param {string} [code] of ISO 639-1 @returns {Readings & {tag: string}}
+ * `tag` is the BCP 47 tag of the texts
  */
 export function readings(code = "") {
   const found = code in READINGS ? code : pageLanguage();
-  return { ...READINGS[found], code: found };
+  return { ...READINGS[found], tag: found === "zh" ? "zh-TW" : found };
 }

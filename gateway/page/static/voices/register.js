@@ -173,7 +173,7 @@ export class Registration {
         <fieldset data-part="sample" class=${wrong === "sample" || this.missing === "sample" ? "wrong" : ""}>
           <legend><span class="step">1</span>${t("voices.sample")}</legend>
           <p class="muted">${t("voices.sample_hint")}</p>
-          ${recorderField(this.sample, { text: texts.read, language: texts.code, id: "sample" })}
+          ${recorderField(this.sample, { text: texts.read, language: texts.tag, id: "sample" })}
           ${this.missing === "sample" ? html`<small class="error-text">${t("voices.need_sample")}</small>` : nothing}
         </fieldset>
 
@@ -217,7 +217,7 @@ export class Registration {
             { hint: this.agreed === "none" ? t("voices.consent_none_hint") : "" },
           )}
           ${this.agreed === "record"
-            ? recorderField(this.consent, { text: texts.consent, language: texts.code, id: "consent" })
+            ? recorderField(this.consent, { text: texts.consent, language: texts.tag, id: "consent" })
             : nothing}
           ${this.missing === "consent" ? html`<small class="error-text">${t("voices.need_consent")}</small>` : nothing}
         </fieldset>
