@@ -216,12 +216,12 @@ async def _serve(
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve([listener]))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await server.up.wait()
     try:
         async with (
-            httpx.AsyncClient(base_url=url, timeout=30) as http,
-            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=30) as sdk,
+            httpx.AsyncClient(base_url=url, timeout=120) as http,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=120) as sdk,
         ):
             yield Gateway(app, url, http, sdk)
     finally:

@@ -68,7 +68,7 @@ async def test_pieces_arrive_while_the_model_writes(server: LanguageModelServer)
     model = LanguageModel(LanguageModelOptions(server.url))
     async with aclosing(model.stream(QUESTION)) as pieces:
         assert await anext(pieces) == "It"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await server.left.wait()
     await model.close()
 

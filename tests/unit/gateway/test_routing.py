@@ -61,7 +61,7 @@ async def read(client: TritonClient, model: str, answered: asyncio.Event) -> Non
 
 
 async def until_called(triton: FakeTriton, times: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0.002)
 
@@ -251,7 +251,7 @@ async def test_a_name_that_cannot_be_resolved_keeps_its_servers() -> None:
         # The first address is out of reach, which causes a look-up.
         client = TritonClient(["127.0.0.1:1", "dns:///triton:8001"], resolve=resolve)
         await client.start()
-        await asyncio.wait_for(failed.wait(), 20)
+        await asyncio.wait_for(failed.wait(), 60)
         await infer(client)
         await client.close()
 
@@ -277,4 +277,4 @@ async def test_a_client_that_is_closed_while_its_server_fails_ends_its_polls() -
         async with FakeTriton({"m": answers}) as triton:
             client = TritonClient([triton.address])
             await client.start()
-            await asyncio.wait_for(asyncio.gather(triton.stop(), client.close()), 20)
+            await asyncio.wait_for(asyncio.gather(triton.stop(), client.close()), 60)

@@ -159,7 +159,7 @@ async def test_closing_a_stream_cancels_it_in_triton(client: TritonClient, trito
     await serve(client, triton, endless=endless)
     async with aclosing(client.stream("endless", {}, {}, request_id="r1", timeout=60)) as stream:
         await anext(stream)
-    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
+    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 60)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -178,11 +178,11 @@ async def test_cancelling_the_task_cancels_the_call_in_triton(
         if streaming
         else client.infer("stuck", {}, {}, request_id="r1", timeout=60)
     )
-    await asyncio.wait_for(called.wait(), 10)
+    await asyncio.wait_for(called.wait(), 60)
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 10)
+    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 60)
 
 
 CALLS, WORKERS = 20_000, 8

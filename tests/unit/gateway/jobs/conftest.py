@@ -72,7 +72,7 @@ class Jobs:
 
     async def until(self, job_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait until the job is so."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             while not holds(job := await self.get(job_id)):  # noqa: ASYNC110 - a client has no event for it
                 await asyncio.sleep(0.1)
         return job
@@ -123,7 +123,7 @@ async def running_worker(triton: FakeTriton, **settings: Any) -> AsyncIterator[a
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await process.wait()
 
 

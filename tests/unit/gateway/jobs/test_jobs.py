@@ -109,7 +109,7 @@ async def test_a_job_counts_as_the_usage_of_its_key(jobs: Jobs, whisper: FakeWhi
 async def test_a_cancelled_job_stops_the_model_and_has_no_result(jobs: Jobs, whisper: FakeWhisper) -> None:
     async with whisper.holding(0):
         job_id = await jobs.transcribe()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await whisper.arrived[0].wait()
             response = await jobs.gateway.http.post(f"/v1/audio/jobs/{job_id}/cancel")
             assert response.json()["status"] == "cancelled"

@@ -31,7 +31,7 @@ async def status(jobs: Jobs, job_id: str) -> dict[str, Any]:
 
 
 async def end(jobs: Jobs, job_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(300):
         while (state := await status(jobs, job_id))["status"] == "processing":  # noqa: ASYNC110 - as clients do
             await asyncio.sleep(0.1)
     return state
@@ -40,7 +40,7 @@ async def end(jobs: Jobs, job_id: str) -> dict[str, Any]:
 async def test_a_job_is_processing_and_then_completed_with_its_text(jobs: Jobs, whisper: FakeWhisper) -> None:
     async with whisper.holding(0, 1):
         job_id = await begin(jobs)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             await whisper.arrived[0].wait()
         assert (await status(jobs, job_id))["status"] == "processing"
     state = await end(jobs, job_id)

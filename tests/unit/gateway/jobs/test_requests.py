@@ -87,7 +87,7 @@ async def test_the_end_of_a_job_is_posted_signed_and_repeated_until_it_is_taken(
     async with running_site() as site:
         site.statuses = list(statuses)
         job_id = await jobs.speak(callback_url=site.url)
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             await site.taken.wait()
         assert (await jobs.get(job_id))["status"] == "completed"
     assert len(site.received) == deliveries
@@ -107,7 +107,7 @@ async def test_a_failed_and_a_cancelled_job_are_posted_too(
         cancelled = await jobs.transcribe(callback_url=site.url)
         assert (await jobs.end(failed))["status"] == "failed"
         await jobs.gateway.http.post(f"/v1/audio/jobs/{cancelled}/cancel")
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(300):
             while len(site.received) < 2:  # noqa: ASYNC110 - the site has one event for both
                 await asyncio.sleep(0.05)
     events = {json.loads(body)["data"]["id"]: json.loads(body)["type"] for _, body in site.received}
