@@ -25,14 +25,18 @@ class Codec:
     bit_rate: int | None = None
     rate: int | None = None
     """The rate of the encoded audio, in Hz; None: the model's own."""
+    delay: int = 0
+    """Samples that a decoder gives before the first one, as the stream has no place to say that they are none."""
+    whole_has_delay: bool = False
+    """Whether a whole file has no place for it either."""
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 CODECS: Mapping[AudioFormat, Codec] = {
-    "mp3": Codec("libmp3lame", "mp3", bit_rate=96_000, options={"id3v2_version": "0"}),
+    "mp3": Codec("libmp3lame", "mp3", bit_rate=96_000, delay=1105, options={"id3v2_version": "0"}),
     # Pages of 100 ms instead of a second. Opus supports five rates, 24 kHz among them.
     "opus": Codec("libopus", "ogg", bit_rate=48_000, rate=SPEECH_RATE, options={"page_duration": "100000"}),
-    "aac": Codec("aac", "adts", bit_rate=64_000),
+    "aac": Codec("aac", "adts", bit_rate=64_000, delay=1024, whole_has_delay=True),
     # In a stream the header's length stays "unknown", which the format allows; only libsndfile cannot read it.
     "flac": Codec("flac", "flac"),
     # For whole files; `WavEncoder` makes streams. Bit-exact: without the encoder's name.
@@ -70,6 +74,16 @@ def encoder(audio_format: AudioFormat, rate: int, *, whole: bool = False, sample
     if audio_format == "wav" and not whole:
         return WavEncoder(rate, sample_rate or rate)
     return AvEncoder(CODECS[audio_format], rate, _File() if whole else _Sink(), sample_rate)
+
+
+def decoder_delay(
+    audio_format: AudioFormat, rate: int, *, whole: bool = False, sample_rate: int | None = None
+) -> float:
+    """Return the seconds of silence that a decoder of what `encoder` makes gives before the first sample."""
+    if audio_format == "pcm":
+        return 0.0
+    codec = CODECS[audio_format]
+    return codec.delay / (sample_rate or codec.rate or rate) if codec.whole_has_delay or not whole else 0.0
 
 
 def encode_file(

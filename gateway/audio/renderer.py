@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.audio.encoder import encoder
+from gateway.audio.encoder import decoder_delay, encoder
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
 from gateway.audio.tempo import Tempo
@@ -29,6 +29,8 @@ class Renderer:
     ) -> None:
         """`sample_rate`: of the file, in Hz; None: the format's or the model's own."""
         self._encoder = encoder(audio_format, rate, whole=whole, sample_rate=sample_rate)
+        self.delay = decoder_delay(audio_format, rate, whole=whole, sample_rate=sample_rate)
+        """Seconds of silence that a player of the file adds before the speech."""
         self._tempo = Tempo(tempo, rate) if tempo != 1.0 else None
         self._volume = Volume(volume, rate) if volume != 1.0 else None
         self._rate = rate

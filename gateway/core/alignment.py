@@ -28,8 +28,8 @@ from tritone.transcript import Word
 from tritone.windowing import Window
 from tritone.written_words import letters_of, written_words
 
-ALIGNED_CHARS: Final = 200
-"""Characters of a part that is aligned as a whole: about 13 s of speech, and less than a window of slow speech."""
+ALIGNED_CHARS: Final = 150
+"""Characters of a part that is aligned as a whole: about 10 s of speech, and few enough tokens in any script."""
 _PAUSE: Final = 1.0
 """Seconds before another try of a model at capacity, where it does not say how long."""
 _MARGIN: Final = 0.5

@@ -118,7 +118,7 @@ class SpeechStream:
                         sample_rate=self._sample_rate,
                         volume=self._volume,
                     )
-                self._words += [word.scaled(1 / self._tempo) for word in words_of(tensors)]
+                self._words += [word.scaled(1 / self._tempo).shifted(renderer.delay) for word in words_of(tensors)]
                 samples = tensors["audio"].reshape(-1)
                 rate = int(tensors["sample_rate"].item())
                 if self._first_audio:

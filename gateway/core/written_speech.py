@@ -111,7 +111,7 @@ class WrittenSpeech:
         while self._untimed:
             clause, start = self._untimed[0]
             complete = clause.timed.is_set()
-            words += [word.shifted(start) for word in clause.take_words()]
+            words += [word.shifted(start + self._renderer.delay) for word in clause.take_words()]
             if not complete:
                 break
             self._untimed.popleft()

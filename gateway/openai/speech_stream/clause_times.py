@@ -16,11 +16,11 @@ class ClauseTimes:
 
     def __init__(self, body: SpeechBody) -> None:
         self._timestamps = Timestamps.of(body)
-        self._sent: deque[tuple[SpokenClause, Mapping[str, int]]] = deque()
+        self._sent: deque[tuple[SpokenClause, float, Mapping[str, int]]] = deque()
 
-    def add(self, clause: SpokenClause, where: Mapping[str, int]) -> None:
-        """Take a part whose audio was sent; `where` are the fields that name it."""
-        self._sent.append((clause, where))
+    def add(self, clause: SpokenClause, delay: float, where: Mapping[str, int]) -> None:
+        """Take a part whose audio was sent, after `delay` seconds of a player; `where` are the fields that name it."""
+        self._sent.append((clause, delay, where))
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """Yield the message of each part whose words have times by now, as far as the request asks for any.
@@ -28,7 +28,7 @@ class ClauseTimes:
         Its times are seconds from the start of that part's audio.
         """
         while self._sent and self._sent[0][0].timed.is_set():
-            clause, where = self._sent.popleft()
-            words = [word.shifted(clause.silence) for word in clause.take_words()]
+            clause, delay, where = self._sent.popleft()
+            words = [word.shifted(clause.silence + delay) for word in clause.take_words()]
             if times := self._timestamps.add(words, last=True):
                 yield {"type": "audio.timestamps", **where, **times.model_dump(exclude_none=True)}

@@ -155,8 +155,8 @@ class SpeechSession:
             times = ClauseTimes(config.body)
             async with aclosing(speech.spoken()) as clauses:
                 async for clause in clauses:
-                    await self._say(speech, clause, utterance, sentences)
-                    times.add(clause, {"utterance_index": utterance.index, "sentence_index": sentences})
+                    delay = await self._say(speech, clause, utterance, sentences)
+                    times.add(clause, delay, {"utterance_index": utterance.index, "sentence_index": sentences})
                     sentences += 1
                     for message in times.messages():
                         await self._send(message)
@@ -169,8 +169,8 @@ class SpeechSession:
             await self._send(error_message(http_error(error, FIELD_NAMES)))
         await self._send({"type": "session.done", "utterance_index": utterance.index, "total_sentences": sentences})
 
-    async def _say(self, speech: WrittenSpeech, clause: SpokenClause, utterance: Utterance, index: int) -> None:
-        """Send one part: its beginning, its audio, its end."""
+    async def _say(self, speech: WrittenSpeech, clause: SpokenClause, utterance: Utterance, index: int) -> float:
+        """Send one part: its beginning, its audio, its end. Return the seconds that a player adds before it."""
         where = {"utterance_index": utterance.index, "sentence_index": index}
         renderer = Renderer(
             speech.audio_format,
@@ -208,6 +208,7 @@ class SpeechSession:
             if failed:
                 await self._send({"type": "audio.done", **where, "total_bytes": sent, "error": True})
         await self._send({"type": "audio.done", **where, "total_bytes": sent, "error": False})
+        return renderer.delay
 
 
 async def _samples(clause: SpokenClause) -> AsyncGenerator[bytes]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gateway.audio.encoder import encoder
+from gateway.audio.encoder import decoder_delay, encoder
 from gateway.audio.formats import AudioFormat, rates_of
 from tests.unit.gateway.sound import decode
 
@@ -43,6 +43,20 @@ def test_decoded_speech_has_the_length_of_the_samples(audio_format: str, rate: i
     delay = DELAY.get(audio_format, 0)
     # A codec with frames of a fixed length fills up the last one.
     assert -0.001 < (len(decoded) - delay) / decoded_rate - 3.21 < 0.05 * max(1, 24_000 / rate)
+
+
+@pytest.mark.parametrize("sample_rate", [16_000, 48_000])
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_first_sample_is_heard_after_the_delay_of_the_decoder(audio_format: Any, whole: bool, sample_rate: int) -> None:
+    made = encoder(audio_format, 24_000, whole=whole, sample_rate=sample_rate)
+    silence = np.zeros(12_000, np.int16)
+    content = made.write(np.concatenate([silence, bursts(1.0, 24_000)])) + made.finish()
+    decoded, rate = decode(content, audio_format)
+    rate = sample_rate if audio_format == "pcm" else rate
+    onset = np.flatnonzero(np.abs(decoded) > np.abs(decoded).max() / 4)[0] / rate
+    delay = decoder_delay(audio_format, 24_000, whole=whole, sample_rate=sample_rate)
+    assert onset == pytest.approx(0.5 + delay, abs=0.003)
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)

@@ -86,18 +86,19 @@ async def test_last_sentence_needs_no_full_stop(gateway: Gateway, kokoro: FakeSp
     assert [event["type"] for event in events[-2:]] == ["speech.audio.timestamps", "speech.audio.done"]
 
 
-@pytest.mark.parametrize("response_format", ["pcm", "mp3"])
+@pytest.mark.parametrize(("response_format", "delay"), [("pcm", 0), ("mp3", 1105)])
 @pytest.mark.parametrize("sample_rate", [8000, 48000])
 async def test_times_are_those_of_the_audio_as_it_is_played(
-    gateway: Gateway, response_format: str, sample_rate: int
+    gateway: Gateway, response_format: str, delay: int, sample_rate: int
 ) -> None:
     # The model's own greatest speed is 2; the gateway doubles it.
     events = await events_of(
         gateway, timestamp_granularities=["word"], speed=4.0, response_format=response_format, sample_rate=sample_rate
     )
     words = [word for event in of_type(events, "timestamps") for word in event["words"]]
-    assert [word["start"] for word in words] == pytest.approx([0.05, 0.1, 0.3, 0.35, 0.45], abs=1e-3)
-    assert words[-1]["end"] == pytest.approx(0.6, abs=1e-3)
+    starts = [word["start"] - delay / sample_rate for word in words]
+    assert starts == pytest.approx([0.05, 0.1, 0.3, 0.35, 0.45], abs=1e-3)
+    assert words[-1]["end"] - delay / sample_rate == pytest.approx(0.6, abs=1e-3)
 
 
 async def test_model_is_asked_for_times_only_if_the_client_is(gateway: Gateway, triton: FakeTriton) -> None:
