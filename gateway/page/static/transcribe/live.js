@@ -7,11 +7,15 @@ import { toBase64, toFloats } from "../audio/pcm.js";
 
 const LAST_WORDS = 15_000; // milliseconds to wait for the end of the text after a stop
 
-/** @typedef {{id: string, text: string, final: boolean}} Turn */
+/** The model that names the speaker of each sentence, as OpenAI calls it; the server has another one do the work. */
+const WITH_SPEAKERS = "gpt-4o-transcribe-diarize";
+
+/** @typedef {{speaker: string, text: string}} Sentence */
+/** @typedef {{id: string, text: string, final: boolean, sentences: Sentence[]}} Turn `sentences`: with their speakers */
 
 /** Events: `change`, and `samples` with the microphone's samples in `detail`. */
 export class LiveSession extends EventTarget {
-  /** @param {{model: string, language: string, prompt: string}} wishes */
+  /** @param {{model: string, language: string, prompt: string, speakers: boolean}} wishes */
   constructor(wishes) {
     super();
     this.wishes = wishes;
@@ -34,18 +38,29 @@ export class LiveSession extends EventTarget {
 
   /** The whole text so far. */
   get text() {
-    return this.turns.map(({ text }) => text.trim()).join("\n");
+    const lines = this.turns.flatMap(({ text, sentences }) =>
+      sentences.length ? sentences.map((sentence) => `${sentence.speaker}: ${sentence.text.trim()}`) : [text.trim()],
+    );
+    return lines.join("\n");
+  }
+
+  /** Speakers in the order of their first words. */
+  get speakers() {
+    return [...new Set(this.turns.flatMap(({ sentences }) => sentences.map(({ speaker }) => speaker)))];
   }
 
   /** Begin. An error ends the session, and stands in `error`. @param {import("../api.js").Api} api */
   async start(api) {
     try {
       this.#microphone = await openMicrophone((samples) => this.#send(samples));
-      const { model, language, prompt } = this.wishes;
-      this.#socket = await api.liveSocket({
-        type: "transcription",
-        audio: { input: { transcription: { model, ...(language ? { language } : {}), ...(prompt ? { prompt } : {}) } } },
-      });
+      const { model, language, prompt, speakers } = this.wishes;
+      const transcription = {
+        model: speakers ? WITH_SPEAKERS : model,
+        delay: "low",
+        ...(language ? { language } : {}),
+        ...(prompt ? { prompt } : {}),
+      };
+      this.#socket = await api.liveSocket({ type: "transcription", audio: { input: { transcription } } });
       if (this.state !== "opening") return this.#end(); // stopped meanwhile
       this.#socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
       this.#socket.onclose = () => this.#end(this.state === "ended" ? null : new ApiError("", { code: "unreachable" }));
@@ -94,6 +109,9 @@ export class LiveSession extends EventTarget {
       case "conversation.item.input_audio_transcription.delta":
         this.#turn(event.item_id).text += event.delta;
         break;
+      case "conversation.item.input_audio_transcription.segment":
+        this.#turn(event.item_id).sentences.push(event);
+        break;
       case "conversation.item.input_audio_transcription.completed":
         Object.assign(this.#turn(event.item_id), { text: event.transcript, final: true });
         break;
@@ -117,7 +135,7 @@ export class LiveSession extends EventTarget {
   #turn(id) {
     const found = this.turns.find((turn) => turn.id === id);
     if (found) return found;
-    this.turns.push({ id, text: "", final: false });
+    this.turns.push({ id, text: "", final: false, sentences: [] });
     return this.turns[this.turns.length - 1];
   }
 

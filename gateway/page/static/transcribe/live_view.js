@@ -8,6 +8,7 @@ import { icon } from "../icons.js";
 import { errorBox, saveFile } from "../ui.js";
 
 const SHOWN = 8; // seconds of sound
+const COLOURS = 6; // of speakers
 
 /** The waveform, the time, and a button to stop. */
 export class HeardCard {
@@ -62,11 +63,7 @@ export function liveText(session, close) {
     <article class="card stack transcript">
       ${errorBox(session.error)}
       <div class="text" aria-live="polite" aria-busy=${!ended}>
-        ${session.turns.map(({ text, final }, index) =>
-          text || index === session.turns.length - 1
-            ? html`<p class="said ${final ? "" : "coming"}">${text || "…"}</p>`
-            : nothing,
-        )}
+        ${session.turns.map((turn, index) => turnText(session, turn, index === session.turns.length - 1))}
         ${session.turns.length
           ? nothing
           : html`<p class="muted">
@@ -87,4 +84,22 @@ export function liveText(session, close) {
         : nothing}
     </article>
   `;
+}
+
+/**
+ * @param {import("./live.js").LiveSession} session @param {import("./live.js").Turn} turn
+ * @param {boolean} isLast an open turn without text is shown only at the end
+ */
+function turnText(session, { text, final, sentences }, isLast) {
+  if (final && sentences.length) {
+    return sentences.map(
+      ({ speaker, text: said }) => html`
+        <div class="sentence" data-colour=${session.speakers.indexOf(speaker) % COLOURS}>
+          <span class="speaker">${t("transcribe.speaker", { name: speaker })}</span>
+          <p class="said">${said.trim()}</p>
+        </div>
+      `,
+    );
+  }
+  return text || isLast ? html`<p class="said ${final ? "" : "coming"}">${text || "…"}</p>` : nothing;
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.async_api import FilePayload, Page, expect
+from playwright.async_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.chromium import violations
 from tests.fake_triton import TRANSCRIPTION, Call, FakeTriton, Tensors
@@ -134,6 +134,31 @@ async def test_the_microphone_is_transcribed_live(visit: Open, model: Model) -> 
         await expect(page.get_by_role("button", name="TXT")).to_be_visible()
     heard = np.concatenate([call.inputs["audio"].ravel() for call in model.calls])
     assert np.abs(heard).max() > 0.1  # the tone of the browser's microphone
+
+
+async def test_sentences_of_a_live_session_have_their_speakers(visit: Open) -> None:
+    def answer(socket: WebSocketRoute) -> None:
+        def event(name: str, **fields: Any) -> None:
+            socket.send(json.dumps({"type": f"conversation.item.input_audio_transcription.{name}", **fields}))
+
+        socket.send(json.dumps({"type": "session.created"}))
+        for speaker, text in (("A", "Hello."), ("B", "Hi.")):
+            event("segment", item_id="one", speaker=speaker, text=text)
+        event("completed", item_id="one", transcript="Hello. Hi.")
+
+    async with visit("#transcribe") as page:
+        await page.route_web_socket("**/v1/realtime", answer)
+        await page.get_by_label("Tell speakers apart").check()
+        async with page.expect_request("**/client_secrets") as request:
+            await page.get_by_role("button", name="Transcribe live").click()
+        asked: Any = (await request.value).post_data_json
+        transcription = asked["session"]["audio"]["input"]["transcription"]
+        assert (transcription["model"], transcription["delay"]) == ("gpt-4o-transcribe-diarize", "low")
+        await expect(page.locator(".speaker")).to_have_text(["Speaker A", "Speaker B"])
+        await page.keyboard.press("Escape")
+        async with page.expect_download() as download:
+            await page.get_by_role("button", name="TXT").click()
+        assert Path(await (await download.value).path()).read_text() == "A: Hello.\nB: Hi.\n"  # noqa: ASYNC240 - small
 
 
 async def test_a_recording_of_the_microphone_is_transcribed(visit: Open, model: Model) -> None:
