@@ -19,6 +19,11 @@ _MOST: Final = 300.0
 """The largest gain, 50 dB; below that, recordings of 16 bits hold their own rounding errors only."""
 _AROUND: Final = 15
 """Frames before and after one whose level counts for its gain: half a second each, so that a pause stays a pause."""
+_DEEPEST: Final = 0.1
+"""A part whose speech is more than 20 dB below the loudest speech of its window is raised to that.
+
+In the second half of a window, 30 dB below the first, whisper-base makes three times as many errors, and 40 dB below it
+misses most words. The parts of an ordinary recording are within 20 dB, and stay as they are."""
 _RELEASE: Final = 10 ** (-1 / 20)
 """The loudest level so far falls by 1 dB a second."""
 
@@ -39,6 +44,24 @@ def local_gains(frames: Frames) -> Levels:
     width = 2 * _AROUND + 1
     loudest = np.lib.stride_tricks.sliding_window_view(np.pad(levels(frames), _AROUND), width).max(axis=1)
     gains = np.array([gain_to_audible(level) for level in loudest.tolist()])
+    smooth: Levels = np.convolve(np.pad(gains, _AROUND, "edge"), np.full(width, 1 / width), "valid").astype(np.float32)
+    return smooth
+
+
+def part_gains(level: Levels, speech: NDArray[np.bool_]) -> Levels:
+    """Return for each frame the gain that brings the parts of a window closer together; it changes smoothly.
+
+    `level`, `speech` [n]: the RMS of each frame, and whether it is speech. A frame without speech gets the gain of the
+    speech around it, so that its noise stays as far below.
+    """
+    width = 2 * _AROUND + 1
+    spoken = np.where(speech, level, 0)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(spoken, _AROUND), width).max(axis=1)
+    known = np.flatnonzero(around)
+    if not known.size:
+        return np.ones_like(level)
+    wanted = _DEEPEST * around.max() / np.interp(np.arange(len(around)), known, around[known])
+    gains = np.clip(wanted, 1.0, _MOST)
     smooth: Levels = np.convolve(np.pad(gains, _AROUND, "edge"), np.full(width, 1 / width), "valid").astype(np.float32)
     return smooth
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tritone.contract import LISTEN_RATE, WINDOW_SECONDS
-from tritone.levels import SlowGain, gain_to_audible, levels, local_gains
+from tritone.levels import SlowGain, gain_to_audible, levels, local_gains, part_gains
 
 Samples = NDArray[np.float32]
 """Mono PCM at `LISTEN_RATE` Hz, -1 to 1."""
@@ -100,7 +100,7 @@ def split_at_silence(
     it; before that is left out, the detector looks a second time, with each quiet part raised. A longer one is cut at
     the first long silence within a window's greatest length, else at the longest pause in the last third of that, else
     at the longest pause, else where speech is least probable shortly before the end. Where all the sound of a window is
-    quiet, its level is raised.
+    quiet, its level is raised, and so are parts of it that are much quieter than the rest.
     """
     for found in split_step_by_step(blocks, detect, options, window_seconds):
         yield from found
@@ -213,7 +213,7 @@ class _PendingAudio:
         """Remove the first `frames` and return them as a window without the silence at its end."""
         speech_end = int(np.flatnonzero(self._speech[:frames])[-1]) + 1
         end = min(frames, speech_end + _PAD)
-        window = Window(self._start, _audible(self._pcm[: end * FRAME]))
+        window = Window(self._start, _leveled(self._pcm[: end * FRAME], self._speech[:end]))
         self._drop(frames)
         self._drop_leading_silence()
         return window
@@ -251,10 +251,20 @@ def split_point(
     return first + int(smooth.argmin())
 
 
-def _audible(samples: Samples) -> Samples:
-    """Return a copy of `samples`, raised if all of it is quiet, and never above full scale."""
+def _leveled(samples: Samples, speech: NDArray[np.bool_]) -> Samples:
+    """Return a copy of `samples`, parts raised that are much quieter than others, and all of it if it is quiet.
+
+    `speech`: for each frame whether it is speech. No sample gets above full scale.
+    """
     frames = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
-    gain = gain_to_audible(float(levels(frames).max()))
+    level = levels(frames)
+    gains = part_gains(level, speech)
+    if gains.max() > 1:
+        middles = (np.arange(len(gains)) + 0.5) * FRAME
+        raised = samples * np.interp(np.arange(len(samples)), middles, gains).astype(np.float32)
+        samples = np.clip(raised, -1, 1)
+        level = level * gains
+    gain = gain_to_audible(float(level.max()))
     peak = float(np.abs(samples).max())
     return samples * np.float32(max(1.0, min(gain, 1 / peak)) if peak else 1.0)
 

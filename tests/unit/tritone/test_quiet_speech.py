@@ -103,3 +103,27 @@ def test_silence_of_any_kind_gives_no_window(session: Any) -> None:
     dither = np.random.default_rng(0).integers(-1, 2, 5 * RATE).astype(np.float32) / 32768
     for silence in (np.zeros(5 * RATE, np.float32), dither, dither + np.float32(0.01)):
         assert windows(session, silence) == []
+
+
+def level(samples: Samples) -> float:
+    return float(20 * np.log10(np.sqrt(np.mean(samples**2))))
+
+
+@pytest.mark.parametrize("decibels", [-50, -60])
+def test_quiet_part_of_a_window_is_raised_and_the_loud_part_stays(
+    session: Any, sentence: Samples, decibels: float
+) -> None:
+    quiet, loud = at(sentence, decibels), at(sentence, -20)
+    for parts in ((quiet, SILENCE, loud), (loud, SILENCE, quiet)):
+        (found,) = windows(session, *parts)
+        recording = np.concatenate(parts)[found.start : found.start + len(found.samples)]
+        first, last = slice(RATE // 2, 2 * RATE), slice(len(recording) - 2 * RATE, len(recording) - RATE // 2)
+        of_quiet, of_loud = (first, last) if parts[0] is quiet else (last, first)
+        assert level(found.samples[of_quiet]) > -45 > level(recording[of_quiet])
+        assert np.array_equal(found.samples[of_loud], recording[of_loud])
+
+
+def test_parts_of_an_ordinary_recording_stay_as_they_are(session: Any, sentence: Samples) -> None:
+    recording = np.concatenate([at(sentence, -20), SILENCE, at(sentence, -26)])
+    (found,) = windows(session, recording)
+    assert np.allclose(found.samples, recording[found.start : found.start + len(found.samples)], rtol=0.01, atol=0)
