@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -15,9 +14,9 @@ import numpy as np
 from gateway.audio.formats import AudioFormat
 from gateway.audio.renderer import Renderer
 from gateway.core.alignment import ALIGNED_CHARS, Aligner
-from gateway.core.errors import ModelUnavailable, TooManyRequests
 from gateway.core.services import Services
 from gateway.core.speech_options import expected_seconds
+from gateway.core.spoken_clause import SpokenClause
 from gateway.core.spoken_text import Split
 from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
 from gateway.core.tagged_text import TaggedCutter, check_voice, check_voices, clauses_of, spoken_parts
@@ -30,9 +29,6 @@ from tritone.transcript import Word
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""
-_PAUSE: Final = 1.0
-"""Seconds before another try of a clause that a model at capacity rejected, where it does not say how long."""
-
 _PIECE: Final = 1000
 """Characters of a long text that are looked through at once."""
 
@@ -195,106 +191,6 @@ class WrittenSpeech:
         encoded = await run_in(pool, work) if self._renderer.costly else work()
         self.audio_seconds = self._telemetry.audio_seconds = self._renderer.seconds
         return encoded
-
-
-class SpokenClause:
-    """The speech of one clause, which waits in memory until the clauses before it were sent."""
-
-    def __init__(self, services: Services, request: SynthesisRequest, *, patient: bool, silence: float = 0.0) -> None:
-        """`patient`: wait for a model at capacity; the client has audio to play, and an error would end it.
-
-        `silence`: seconds before the speech.
-        """
-        self.text = request.text
-        """Empty: there is no speech."""
-        self.finish_reason = "stop"
-        self.text_tokens = 0
-        self.audio_frames = 0
-        self.engine_seconds = 0.0
-        self.begun = asyncio.Event()
-        """Set at the first audio, or the end."""
-        self.timed = asyncio.Event()
-        """Set when no more words will come."""
-        self.failure: Exception | None = None
-        """The reason why the times of words were not found."""
-        self._words: list[Word] = []
-        self._services = services
-        self._request = request
-        self._patient = patient
-        self.silence = silence
-        """Seconds before the speech."""
-        self._failed = False
-        self._speech: SpeechStream | None = None
-        """Until its words have times."""
-        self._blocks: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
-
-    async def run(self, telemetry: WorkTelemetry) -> None:
-        """Synthesize it."""
-        deadline = time.monotonic() + (self._services.settings.first_audio_timeout if self._patient else 0)
-        end: Exception | None = None
-        try:
-            while self.text and not await self._synthesized(telemetry, deadline):
-                pass
-        except Exception as error:
-            end = error
-        self._failed = end is not None
-        self._blocks.put_nowait(end)
-        self.begun.set()
-        try:
-            if self._speech and end is None:
-                await self._align(self._speech, telemetry)
-        except Exception as error:
-            self.failure = error
-        self._speech = None
-        self.timed.set()
-
-    async def _align(self, speech: SpeechStream, telemetry: WorkTelemetry) -> None:
-        """Find the times of the words if the model did not report them, while the next clause is synthesized."""
-        recording = speech.recording
-        if recording and recording.blocks:
-            aligner = Aligner.of(self._services, speech.model, self._request, telemetry)
-            words = await aligner(self.text, np.concatenate(recording.blocks), recording.rate)
-            self._words += [word.scaled(1 / recording.tempo) for word in words]
-
-    def take_words(self) -> list[Word]:
-        """Return the words whose times have become known since the last call, in seconds of this clause's audio."""
-        taken, self._words = self._words, []
-        return taken
-
-    async def _synthesized(self, telemetry: WorkTelemetry, deadline: float) -> bool:
-        """Return False after a pause if the model was at capacity."""
-        try:
-            speech = await synthesize(self._services, self._request, telemetry)
-            async with aclosing(speech.encoded()) as pieces:
-                async for piece in pieces:
-                    self._words += speech.take_words()
-                    self._blocks.put_nowait(piece)
-                    self.begun.set()
-        except (ModelUnavailable, TooManyRequests) as error:
-            pause = error.retry_after or _PAUSE
-            if self.begun.is_set() or time.monotonic() + pause > deadline:
-                raise
-            await asyncio.sleep(pause)
-            return False
-        self._words += speech.take_words()
-        self._speech = speech
-        self.finish_reason = speech.finish_reason
-        self.text_tokens, self.audio_frames = speech.text_tokens, speech.audio_frames
-        self.engine_seconds = speech.engine_seconds
-        return True
-
-    def silent_blocks(self) -> Iterator[bytes]:
-        """Yield the samples of the silence before it, 16-bit at `SPEECH_RATE`; none if its speech has failed."""
-        samples = 0 if self._failed else round(self.silence * SPEECH_RATE)
-        for start in range(0, samples, SPEECH_RATE):
-            yield bytes(2 * min(SPEECH_RATE, samples - start))
-
-    async def blocks(self) -> AsyncGenerator[bytes]:
-        """Yield its samples, 16-bit at `SPEECH_RATE`. Raises the error that ended the synthesis."""
-        while (block := await self._blocks.get()) is not None:
-            if isinstance(block, Exception):
-                raise block
-            yield block
 
 
 AnySpeech = SpeechStream | WrittenSpeech

@@ -11,9 +11,10 @@ from typing import Any, Final, Literal
 from gateway.core.chat_reply import ChatRequest, Reply
 from gateway.core.errors import LanguageModelRefused
 from gateway.core.services import Services
+from gateway.core.spoken_clause import SpokenClause
 from gateway.core.synthesize import SynthesisRequest
 from gateway.core.telemetry import WorkTelemetry
-from gateway.core.written_speech import SpokenClause, speak_while_written
+from gateway.core.written_speech import speak_while_written
 from gateway.openai.conversation.config import ResponseOptions
 from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import Message, Status

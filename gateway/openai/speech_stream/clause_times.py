@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.core.written_speech import SpokenClause
+from gateway.core.spoken_clause import SpokenClause
 from gateway.openai.speech.protocol import SpeechBody
 from gateway.openai.speech.timestamps import Timestamps
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from gateway.audio.renderer import Renderer
 from gateway.core.services import Services
+from gateway.core.spoken_clause import SpokenClause
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.workers import run_in
-from gateway.core.written_speech import SpokenClause, WrittenSpeech, speak_while_written
+from gateway.core.written_speech import WrittenSpeech, speak_while_written
 from gateway.errors import BadRequest, http_error
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech_stream.clause_times import ClauseTimes
