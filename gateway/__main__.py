@@ -18,6 +18,7 @@ from gateway.openai.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import GatewaySettings
 from gateway.surface_ports import listen
 from gateway.telemetry import configure_logging
+from gateway.tracing import configure_tracing
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tritone.settings import UnusableSettingError
 
@@ -38,6 +39,8 @@ def main() -> None:
     except UnusableSettingError as error:
         _reject(str(error))
     configure_logging(settings.log_level)
+    if settings.otel_exporter_otlp_endpoint:
+        configure_tracing(settings.otel_exporter_otlp_endpoint)
     _return_large_blocks()
     _allow_connections()
     if settings.upload_dir is not None:

@@ -61,6 +61,7 @@ def create_app(
         docs_url=None,  # `gateway.pages` has a page that needs no network
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `gateway.telemetry` has our own
         middleware=[Middleware(SurfacePortsMiddleware, prefixes=ports), *_middleware(settings, table, timing, secrets)],
     )
 

@@ -334,6 +334,11 @@ class GatewaySettings(BaseSettings):
     extra_surfaces: Names = Field(
         default=(), description="Further HTTP surfaces: importable packages, or folders relative to the clone."
     )
+    otel_exporter_otlp_endpoint: str = Field(
+        default="",
+        description="Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
+        "`http://localhost:4318`. Empty: no traces are sent.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
 
     @field_validator("api_key_names")

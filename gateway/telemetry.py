@@ -10,11 +10,14 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import Span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.metrics import counter, gauge, histogram
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.tracing import trace_id
+from gateway.tracing import describe_request, request_span
 
 REQUESTS = counter(
     "tritone_http_requests_total",
@@ -117,14 +120,17 @@ class TelemetryMiddleware:
         token = _request_id.set(record.request_id)
         IN_FLIGHT.inc()
         try:
-            await self.app(scope, receive, watched)
+            with request_span(scope) as span:
+                try:
+                    await self.app(scope, receive, watched)
+                finally:
+                    IN_FLIGHT.dec()
+                    _report(scope, record, span)
         finally:
-            IN_FLIGHT.dec()
-            _report(scope, record)
             _request_id.reset(token)
 
 
-def _report(scope: Scope, record: RequestRecord) -> None:
+def _report(scope: Scope, record: RequestRecord, span: Span) -> None:
     """Log and count a request that is over."""
     ended = time.perf_counter()
     # The pattern, not the path: the number of labels must not grow with the paths that clients try.
@@ -153,6 +159,7 @@ def _report(scope: Scope, record: RequestRecord) -> None:
         if record.audio_seconds:
             AUDIO.labels(record.model).inc(record.audio_seconds)
             details["audio_seconds"] = round(record.audio_seconds, 3)
+    describe_request(span, scope, route, {**details, "request_id": record.request_id})
     logger.log(logging.DEBUG if route in PROBES else logging.INFO, "request", extra={"details": details})
 
 
@@ -173,6 +180,8 @@ class JsonFormatter(logging.Formatter):
         }
         if (id_ := _request_id.get()) is not None:
             line["request_id"] = id_
+        if id_ := trace_id():
+            line["trace_id"] = id_
         line |= getattr(record, "details", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

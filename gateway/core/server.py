@@ -20,6 +20,7 @@ from tritonclient.grpc import service_pb2_grpc
 
 from gateway.core.errors import InternalError, ServerUnreachable, ServiceError
 from gateway.core.model_watch import UNLOAD_GRACE, ModelWatch
+from gateway.core.tracing import outgoing_headers
 from gateway.core.wire import Tensors, error_from_status, error_from_text, inference_request, response_tensors
 from tritone.contract import PING_SECONDS, ServerOptions
 from tritone.errors import InvalidInput
@@ -175,7 +176,7 @@ class Server:
     def _begin(self, request: Any, seconds: float) -> Any:
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         request.parameters["timeout"].int64_param = round(seconds * 1e6)
-        return self._stub.ModelStreamInfer(iter([request]), timeout=seconds)
+        return self._stub.ModelStreamInfer(iter([request]), timeout=seconds, metadata=outgoing_headers())
 
     async def _poll(self, version: int) -> ServedDocument:
         return await self._ask(ServerOptions(version=version, wait_seconds=WAIT_SECONDS), _POLL_TIMEOUT)

@@ -25,6 +25,7 @@ from gateway.core.speech_options import (
     tells_word_times,
 )
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.tracing import SpeechTrace
 from gateway.core.voices.speaking import choose_voice, stored_reference
 from gateway.core.wire import Tensors
 from gateway.core.workers import run_in
@@ -101,14 +102,25 @@ class SpeechStream:
         self._encoding = encoding
         self._first_audio = first_audio
         self._on_audio = on_audio
+        self._trace = SpeechTrace(model)
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
+        self._trace.begin()
+        try:
+            async with aclosing(self._pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._trace.end()
+
+    async def _pieces(self) -> AsyncGenerator[bytes]:
         renderer: Renderer | None = None
         async with aclosing(self._responses) as responses:
             async for tensors in responses:
                 if renderer is None:
                     self._on_audio()
+                    self._trace.first_audio()
                     rate = int(tensors["sample_rate"].item())
                     renderer = Renderer(
                         self.audio_format,
@@ -145,11 +157,14 @@ class SpeechStream:
 
     async def _run(self, renderer: Renderer, work: Callable[..., bytes], *args: Samples) -> bytes:
         """Encode without blocking the event loop: a second of mp3 takes milliseconds."""
-        encoded = await run_in(self._encoding, work, *args) if renderer.costly else work(*args)
+        with self._trace.encoding():
+            encoded = await run_in(self._encoding, work, *args) if renderer.costly else work(*args)
         self.audio_seconds = self._telemetry.audio_seconds = renderer.seconds
         return encoded
 
     def _summarize(self, tensors: Tensors) -> None:
+        ends = {"queue": "queue_seconds", "first audio": "first_audio_seconds", "generate": "total_seconds"}
+        self._trace.add_phases({phase: float(tensors[name].item()) for phase, name in ends.items() if name in tensors})
         self.finish_reason = tensors["finish_reason"].item().decode()
         self.engine_seconds = float(tensors["total_seconds"].item())
         self.text_tokens = int(tensors["text_tokens"].item())

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gateway.core.chinese import converted
+from gateway.core.tracing import TRACER
 from gateway.core.triton_client import TritonClient
 from tritone.contract import PRIORITY_FIRST, PRIORITY_REST, PROMPT_CHARS, TranscriptionOptions
 from tritone.transcript import Transcript
@@ -55,12 +56,14 @@ class WindowClient:
             timeout=self.timeout,
         )
         columns = None
-        async with aclosing(responses):
-            async for tensors in responses:
-                if "text_delta" not in tensors:
-                    columns = tensors
-                elif on_text:
-                    on_text(tensors["text_delta"].item().decode())
+        attributes: dict[str, str | float] = {"tritone.model": self.model, "tritone.audio_seconds": window.seconds}
+        with TRACER.start_as_current_span("transcribe window", attributes=attributes):
+            async with aclosing(responses):
+                async for tensors in responses:
+                    if "text_delta" not in tensors:
+                        columns = tensors
+                    elif on_text:
+                        on_text(tensors["text_delta"].item().decode())
         assert columns, "a model sends a transcript or an error"
         transcript = Transcript.from_columns(columns)
         return await asyncio.to_thread(converted, transcript, self.chinese) if self.chinese else transcript

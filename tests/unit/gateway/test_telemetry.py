@@ -40,7 +40,11 @@ class Growth:
 
 
 @pytest.fixture
-def grown(gateway: Gateway) -> Growth:
+async def grown(gateway: Gateway) -> Growth:
+    """The growth in this test, which begins when the requests of earlier ones have left their places."""
+    async with asyncio.timeout(60):
+        while REGISTRY.get_sample_value("tritone_http_places", {"kind": "work"}):  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.01)
     return Growth()
 
 
