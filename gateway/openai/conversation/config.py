@@ -33,7 +33,6 @@ _MOST_CHARS: Final = 100_000
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "audio.input.noise_reduction",  # models transcribe noisy speech better than cleaned speech
-        "audio.input.transcription.delay",
         "parallel_tool_calls",
         "prompt",
         "reasoning",
@@ -166,7 +165,9 @@ class ConversationConfig(RealtimeConfig):
     @property
     def heard_input(self) -> AudioInput:
         """The settings of the client's audio with this transcription."""
-        return self.input.model_copy(update={"transcription": self.heard_transcription})
+        heard = self.input.model_copy(update={"transcription": self.heard_transcription})
+        heard.partial_text = self.input.transcription is not None
+        return heard
 
 
 class _OutputChanges(Settings):

@@ -165,7 +165,7 @@ class InputAudio:
         """Decode audio and detect turns in it. Runs in a worker thread."""
         samples = self._decoder.decode(block)
         self.seconds += len(samples) / LISTEN_RATE
-        if self._detector.detection is None and self._settings.transcription:
+        if self._detector.detection is None and self._settings.partial_text:
             self._committed_turn.feed(samples)
         return list(self._detector.feed(samples))
 
@@ -215,7 +215,7 @@ class InputAudio:
         """Transcribe the turn as it grows."""
         self._item = item_id
         self._turn = self._new_turn(item_id)
-        if self._turn:
+        if self._turn and self._settings.partial_text:
             self._following = asyncio.create_task(self._follow(self._turn, growing))
 
     async def _end(self, ended: TurnEnded, *, detected: bool) -> None:

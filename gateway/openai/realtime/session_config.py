@@ -179,6 +179,18 @@ class AudioInput(Settings):
     """None: the client commits each turn."""
     noise_reduction: None = None
 
+    _partial_text: bool = PrivateAttr(default=True)
+
+    @property
+    def partial_text(self) -> bool:
+        """Whether turns are transcribed while they grow: for the client, or to judge about their end."""
+        semantic = self.turn_detection is not None and self.turn_detection.type == "semantic_vad"
+        return self.transcription is not None and (self._partial_text or semantic)
+
+    @partial_text.setter
+    def partial_text(self, wanted: bool) -> None:
+        self._partial_text = wanted
+
     @property
     def detection(self) -> TurnDetection | None:
         """The detection of turns as far as it is possible: without their text, what was said cannot count."""

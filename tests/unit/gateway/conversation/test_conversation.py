@@ -12,6 +12,7 @@ from tests.fake_triton import FakeTriton
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
 from tests.unit.gateway.conversation.conftest import audio_of, of, talk
+from tests.unit.gateway.realtime.test_realtime import pcm, send
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tritone.transcript import Transcript
 
@@ -268,6 +269,50 @@ async def test_silence_that_was_taken_for_speech_is_not_answered(
         await client.until("response.done")
     assert [message["content"] for message in language_model.requests[0]["messages"][1:]] == ["part 4"]
     assert len(language_model.requests) == 1
+
+
+async def test_a_turn_is_transcribed_while_it_grows_only_if_someone_needs_its_text(
+    serve: Serve, triton: FakeTriton, whisper: FakeWhisper, language_model: LanguageModelServer
+) -> None:
+    triton.handlers["whisper-base"] = whisper
+    async with serve(clocks={"partial_interval": 0.01}, llm_url=language_model.url) as gateway, talk(gateway) as client:
+        await send(client.sdk, pcm((0.5, None), (3, 2)))
+        await client.until("input_audio_buffer.speech_started")
+        await send(client.sdk, pcm((1, None)))
+        await client.until("response.done")
+        assert len([call for call in triton.calls if "audio" in call.inputs]) == 1
+        await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        await send(client.sdk, pcm((3, 4)))
+        async with asyncio.timeout(60):
+            await whisper.arrived[4].wait()
+
+
+async def test_a_key_of_a_conversation_opens_one(gateway: Gateway) -> None:
+    configuration = {"type": "realtime", "instructions": "Be brief.", "audio": {"output": {"voice": "echo"}}}
+    secret = await gateway.http.post("/v1/realtime/client_secrets", json={"session": configuration})
+    assert secret.json()["session"]["object"] == "realtime.session"
+    browser = gateway.openai.with_options(api_key=secret.json()["value"])
+    async with browser.realtime.connect(model="gpt-realtime") as connection:
+        created: Any = await connection.recv()
+        session = created.session
+    assert (session.type, session.instructions, session.audio.output.voice) == ("realtime", "Be brief.", "echo")
+
+
+async def test_an_answer_goes_on_if_turns_do_not_interrupt_it(
+    gateway: Gateway, kokoro: FakeSpeech, language_model: LanguageModelServer
+) -> None:
+    kokoro.gates = [asyncio.Event()]
+    async with talk(gateway) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "interrupt_response": False}}})
+        await client.say(3)
+        await client.until("response.created")
+        await client.say(4)
+        await client.until("input_audio_buffer.committed")
+        kokoro.gates[0].set()
+        assert (await client.last("response.done")).response.status == "completed"
+        assert (await client.last("response.done")).response.status == "completed"
+    contents = [message["content"] for message in language_model.requests[1]["messages"][1:]]
+    assert sorted(contents) == sorted(["part 3", ANSWER, "part 4"])
 
 
 async def test_the_configuration_has_the_fields_that_strict_clients_know(gateway: Gateway) -> None:
