@@ -111,7 +111,7 @@ export class Clip {
 
 /** Return a short time with its unit. @param {number} seconds */
 function shortTime(seconds) {
-  const options = /** @type {const} */ ({ style: "unit", unitDisplay: "short" });
+  const options = /** @type {const} */ ({ style: "unit", unitDisplay: "narrow" });
   return seconds < 1
     ? Math.round(seconds * 1000).toLocaleString(language(), { ...options, unit: "millisecond" })
     : seconds.toLocaleString(language(), { ...options, unit: "second", maximumFractionDigits: 1 });

@@ -132,10 +132,10 @@ export class Result {
     return html`
       <div class="row facts">
         <div class="row chips">${facts.map((fact) => html`<span class="chip">${fact}</span>`)}</div>
-        ${isSecureContext
-          ? html`<button type="button" class="button small" @click=${copy}>${icon("copy")}${t("transcribe.copy")}</button>`
-          : nothing}
         <div class="row" role="group" aria-label=${t("transcribe.download")}>
+          ${isSecureContext
+            ? html`<button type="button" class="button small" @click=${copy}>${icon("copy")}${t("transcribe.copy")}</button>`
+            : nothing}
           ${Object.entries(FORMS)
             .filter(([form]) => transcript.segments.length || !["srt", "vtt"].includes(form))
             .map(

@@ -14,6 +14,7 @@ from playwright.async_api import FilePayload, Page, WebSocketRoute, expect
 
 from tests.chromium import violations
 from tests.fake_triton import TRANSCRIPTION, Call, FakeTriton, Tensors
+from tests.unit.gateway.conftest import Serve
 from tests.unit.gateway.page.conftest import Open
 from tests.unit.gateway.recordings import encoded, tone
 from tritone.transcript import Segment, Transcript, Word
@@ -125,8 +126,12 @@ async def test_speakers_have_a_name_and_a_colour_each(visit: Open, model: Model,
     assert "diarized_json" in sent[0]
 
 
-async def test_the_microphone_is_transcribed_live(visit: Open, model: Model) -> None:
-    async with visit("#transcribe") as page:
+async def test_the_microphone_is_transcribed_live_by_a_server_that_needs_a_key(
+    visit: Open, model: Model, serve: Serve
+) -> None:
+    async with serve(api_keys="sk-one") as gateway, visit("#transcribe", url=gateway.url) as page:
+        await page.locator("dialog[open] input[name=key]").fill("sk-one")
+        await page.get_by_role("button", name="Save").click()
         await page.get_by_role("button", name="Transcribe live").click()
         await expect(page.locator(".said:not(.coming)").first).to_have_text(TEXT)
         assert await violations(page) == ""
