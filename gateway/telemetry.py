@@ -60,7 +60,7 @@ AUDIO = counter(
 )
 
 PROBES = frozenset({"/health", "/ping", "/ready", "/metrics"})
-"""Requested every few seconds, and so logged at level DEBUG."""
+"""Requested every few seconds, and so logged at level DEBUG, and not traced."""
 CLIENT_GONE = 499
 """The status that is logged if the client disconnects before the response has one."""
 
@@ -120,7 +120,7 @@ class TelemetryMiddleware:
         token = _request_id.set(record.request_id)
         IN_FLIGHT.inc()
         try:
-            with request_span(scope) as span:
+            with request_span(scope, traced=scope["path"] not in PROBES) as span:
                 try:
                     await self.app(scope, receive, watched)
                 finally:

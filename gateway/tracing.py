@@ -31,8 +31,11 @@ def configure_tracing(endpoint: str) -> None:
 
 
 @contextmanager
-def request_span(scope: Scope) -> Iterator[Span]:
-    """Make the span of a request current; it continues the trace of the client's `traceparent`."""
+def request_span(scope: Scope, *, traced: bool) -> Iterator[Span]:
+    """Make the span of a request current, if it is `traced`; it continues the trace of the client's `traceparent`."""
+    if not traced:
+        yield trace.INVALID_SPAN
+        return
     method = scope.get("method", "WEBSOCKET")
     parent = propagate.extract(dict(Headers(scope=scope)))
     attributes = {"http.request.method": method}

@@ -93,6 +93,7 @@ async def test_request_has_one_trace_with_the_phases_of_the_model(speech: FakeTr
             assert answer.status_code == 200
             log = await stopped(process)
     spans = [span for span in collector.spans if span.trace_id.hex() == TRACE]
+    assert spans == collector.spans, "probes have none"
     by_name = {span.name: span for span in spans}
     request, work = by_name["POST /v1/audio/speech"], by_name["synthesize"]
     assert (request.parent_span_id.hex(), work.parent_span_id) == (CLIENT_SPAN, request.span_id)
