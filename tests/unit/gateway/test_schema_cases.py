@@ -8,7 +8,7 @@ from tests.fake_triton import FakeTriton
 from tests.schema_cases import send_cases
 from tests.unit.gateway.conftest import Gateway
 
-EXAMPLES = 12
+EXAMPLES = 5
 """Good and bad requests to each operation, so a few hundred in all; `scripts/bench faults` sends thousands."""
 
 
