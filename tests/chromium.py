@@ -51,6 +51,7 @@ async def opened(
         locale=language,
         viewport={"width": width, "height": 900},
         color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",  # contrast is measured, and not while something fades in
         permissions=["microphone"] if microphone else [],
         accept_downloads=True,
     )
