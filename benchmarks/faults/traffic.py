@@ -21,6 +21,8 @@ SENTENCES: Final = (
 )
 DEADLINE: Final = 120.0
 """Seconds; a request that takes longer hangs."""
+_PROBE_DEADLINE: Final = 60.0
+"""Seconds; on a machine with much else to do, a short sentence has taken ten."""
 _PAUSE: Final = 0.05
 _SPEECH: Final = {"model": "kokoro-82m", "voice": "af_heart", "response_format": "pcm"}
 
@@ -80,7 +82,7 @@ class Traffic:
         """Return whether the server speaks and transcribes."""
         sentence = SENTENCES[0]
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(_PROBE_DEADLINE):
                 await self._speak(sentence)
                 await self._transcribe(self._uploads[sentence])
         except (httpx.HTTPError, OSError, TimeoutError):
