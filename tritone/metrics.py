@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from tritone.errors import WIRE_ERRORS
 
 MetricKind = Literal["counter", "gauge", "histogram"]
+VoiceResult = Literal["hit", "miss", "sent"]
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ VOICE_CACHE: Final = MetricSpec(
     "Are recordings sent once, or again and again?",
     ("model", "result"),
     source=SPEECH,
-    values=("hit", "miss", "sent"),
+    values=get_args(VoiceResult),
 )
 
 MODEL_METRICS: Final = (

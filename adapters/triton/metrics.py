@@ -11,10 +11,9 @@ import triton_python_backend_utils as pb_utils
 
 from tritone import metrics
 from tritone.errors import WIRE_ERRORS
-from tritone.metrics import MODEL_METRICS, SOURCES, MetricSpec
+from tritone.metrics import MODEL_METRICS, SOURCES, MetricSpec, VoiceResult
 
 ModelKind = Literal["speech", "transcription", "companion"]
-VoiceResult = Literal["hit", "miss", "sent"]
 
 
 @dataclass(frozen=True)

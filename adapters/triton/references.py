@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.triton.instance import Instance
-from adapters.triton.metrics import VoiceResult
 from tritone.contract import SpeechOptions
 from tritone.errors import InvalidInput, UnknownVoice
 from tritone.forgotten_voices import ForgottenVoices
+from tritone.metrics import VoiceResult
 from tritone.samples import check_ref_audio
 from tritone.settings import VOICE_KEY_MB, VOICE_KEY_SECONDS
 from tritone.voice_key import audio_digest, voice_key

@@ -10,7 +10,7 @@ import pytest
 
 import gateway.core.admission as admission
 from gateway.core.admission import Admission, Work
-from gateway.core.errors import ModelAtCapacity, ModelUnavailable, TooManyRequests
+from gateway.core.errors import ModelAtCapacity, ModelTooSlow, ModelUnavailable, TooManyRequests
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech, Serve
 
@@ -106,7 +106,7 @@ async def test_while_the_pace_is_unknown_a_few_show_it_and_the_others_wait(limit
         clock.now += 1.9
         place.progress()
     results = await asyncio.gather(*others, return_exceptions=True)
-    assert Counter(map(type, results)) == {Work: 14, ModelUnavailable: 46}  # beside the fourth of those before
+    assert Counter(map(type, results)) == {Work: 14, ModelTooSlow: 46}  # beside the fourth of those before
 
 
 async def test_an_unknown_pace_is_waited_for_the_shorter_the_more_requests_are_before() -> None:
