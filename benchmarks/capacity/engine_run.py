@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from statistics import median
@@ -35,7 +36,7 @@ from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
 from benchmarks.capacity.traffic import steady  # noqa: E402
-from benchmarks.engine import Client, seconds, synthesize  # noqa: E402
+from benchmarks.engine import Client, synthesize  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
 from tools.tiny_models.qwen3_tts import write_checkpoint  # noqa: E402
 from tools.tiny_models.shapes import SHAPES  # noqa: E402
@@ -44,6 +45,9 @@ from tritone.contract import SpeechOptions  # noqa: E402
 SLOTS = 8
 POSITIONS = 256
 FRAMES = 40
+LONGEST = POSITIONS - 96
+MEASURE_SECONDS = 10.0
+"""For each number of streams. At the end of it some streams are alone, which makes a frame look a little slower."""
 FIRST_FRAMES = 1
 """The profile `latency` sends its first frame at once."""
 
@@ -71,16 +75,41 @@ def build(folder: Path) -> InflightEngine:
 
 
 def speeds(engine: InflightEngine) -> dict[str, Any]:
-    """Measure the seconds of a frame at numbers of streams, and of a prefill."""
+    """Measure the seconds of a prefill, and those of a frame with numbers of streams that began at different times."""
+    first = median(each.first - each.submitted for i in range(9) for each in synthesize(engine, [request(i, 8)]))
     frame: dict[int, float] = {}
+    prefill = 0.0
     for streams in (1, 2, 4, SLOTS):
-        took = {
-            frames: seconds(synthesize(engine, [request(i, frames) for i in range(streams)]))
-            for frames in (FRAMES, 2 * FRAMES)
-        }
-        frame[streams] = (took[2 * FRAMES] - took[FRAMES]) / FRAMES
-    first = median(each.first - each.submitted for i in range(5) for each in synthesize(engine, [request(i, 8)]))
-    return {"frame_seconds": frame, "prefill_seconds": max(0.0, first - FIRST_FRAMES * frame[1])}
+        took, frames, requests = _closed_loop(engine, streams)
+        if not prefill:
+            # Two equations: the first audio of a request that is alone, and the whole time of such requests.
+            alone = (took - requests * first) / (frames - requests * FIRST_FRAMES)
+            prefill = max(0.0, first - FIRST_FRAMES * alone)
+        frame[streams] = (took - requests * prefill) * streams / frames
+    return {"frame_seconds": frame, "prefill_seconds": prefill}
+
+
+def _closed_loop(engine: InflightEngine, streams: int) -> tuple[float, int, int]:
+    """Keep so many streams busy; return the seconds, and the frames and requests of that time."""
+    lengths = iter([min(each.frames, LONGEST) for each in steady(100.0, 60.0, seed=streams, mean=FRAMES)])
+    counted = [0, 0]
+    lock, until = threading.Lock(), time.perf_counter() + MEASURE_SECONDS
+
+    def client() -> None:
+        while time.perf_counter() < until:
+            with lock:
+                frames = next(lengths)
+                counted[0] += frames
+                counted[1] += 1
+            synthesize(engine, [request(frames, frames)])
+
+    began = time.perf_counter()
+    threads = [threading.Thread(target=client) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began, counted[0], counted[1]
 
 
 def load(engine: InflightEngine, rate: float, duration: float, seed: int) -> list[dict[str, float]]:
@@ -89,7 +118,7 @@ def load(engine: InflightEngine, rate: float, duration: float, seed: int) -> lis
     metrics, began = Metrics("bench", "speech"), time.perf_counter()
     sent: list[tuple[float, int, Client]] = []
     for index, each in enumerate(planned):
-        frames = min(each.frames, POSITIONS - 96)
+        frames = min(each.frames, LONGEST)
         time.sleep(max(0.0, began + each.at - time.perf_counter()))
         client = Client()
         engine.submit(request(index, frames), ResponseStream(client, metrics))
