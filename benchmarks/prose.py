@@ -1,6 +1,6 @@
 """`scripts/bench prose [--times N] [--voice NAME] [--json FILE]`: does a long text keep its voice's pace and its words?
 
-A story of five minutes is spoken N times in one request, as a client of OpenAI's SDK asks for it, and the served
+A story of four minutes is spoken N times in one request, as a client of OpenAI's SDK asks for it, and the served
 Whisper transcribes the audio. Each minute has its word error rate and its pace, which must not drift. The second part
 sends the first words one by one, as a language model writes them: how soon is the first audio there, against a client
 that waits for the whole text?
@@ -178,7 +178,7 @@ async def measure(server: Server, voice: str, times: int, runs: int) -> dict[str
 def main() -> None:
     """Run, print and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=2, help="how often the story of five minutes is spoken")
+    parser.add_argument("--times", type=int, default=3, help="how often the story of four minutes is spoken")
     parser.add_argument("--voice", default="af_heart")
     parser.add_argument("--runs", type=int, default=3, help="of the second part")
     parser.add_argument("--json", type=Path, default=RESULTS / "prose.json")

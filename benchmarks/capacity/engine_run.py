@@ -46,10 +46,9 @@ SLOTS = 8
 POSITIONS = 256
 FRAMES = 40
 LONGEST = POSITIONS - 96
-MEASURE_SECONDS = 10.0
+MEASURE_SECONDS = 8.0
 """For each number of streams. At the end of it some streams are alone, which makes a frame look a little slower."""
-FIRST_FRAMES = 1
-"""The profile `latency` sends its first frame at once."""
+FIRST_FRAMES = CHUNK_SCHEDULES["latency"].size(0)
 
 
 def request(index: int, frames: int) -> SpeechRequest:
@@ -134,8 +133,8 @@ def load(engine: InflightEngine, rate: float, duration: float, seed: int) -> lis
 def main() -> None:
     """Measure, load, measure again, and print."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--load", type=float, default=0.6, help="share of the engine's capacity")
-    parser.add_argument("--seconds", type=float, default=90.0)
+    parser.add_argument("--load", type=float, default=0.4, help="share of the engine's capacity")
+    parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
