@@ -31,7 +31,8 @@ WITHIN = 0.15
 def speeds_of(values: dict[str, Any]) -> Speeds:
     """Return speeds from their JSON."""
     frames = {int(streams): float(seconds) for streams, seconds in values["frame_seconds"].items()}
-    return Speeds(frames, float(values["prefill_seconds"]), int(values["first_frames"]), int(values["slots"]))
+    first, slots = int(values["first_frames"]), int(values["slots"])
+    return Speeds(frames, float(values["prefill_seconds"]), first, slots, int(values.get("prefill_pieces", 1)))
 
 
 def check(seconds: float) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -57,20 +58,24 @@ def request(index: int, frames: int) -> SpeechRequest:
     return SpeechRequest(TEXT.format(index), VOICES[index % len(VOICES)], "en", 1.0, options=options)
 
 
-def build(folder: Path) -> InflightEngine:
-    """Return the engine with a random checkpoint."""
+def build(folder: Path) -> tuple[InflightEngine, int]:
+    """Return the engine with a random checkpoint, and the pieces in which it reads a request."""
     write_checkpoint(folder, "custom_voice", SHAPES["thin"]["0.6B"])
     checkpoint = Checkpoint.read(folder)
     weights = Weights.load(folder)
-    return InflightEngine(
-        InputProcessor(checkpoint, weights, None),
+    processor = InputProcessor(checkpoint, weights, None)
+    prefill_tokens = EngineSettings.read("cpu", {}).prefill_tokens
+    prompt = processor.prepare(processor.check(request(0, FRAMES))).prompt
+    engine = InflightEngine(
+        processor,
         FrameStepper(weights, slots=SLOTS, positions=POSITIONS),
         StreamingCodec(CodecDecoder(weights.speech_tokenizer.decoder), slots=SLOTS),
         limits=Limits(slots=SLOTS, positions=POSITIONS, queue=4096, queue_seconds=3600),
         chunk_schedule=CHUNK_SCHEDULES["latency"],
         runaway_frames=0,  # greedy codes of random weights repeat
-        prefill_tokens=EngineSettings.read("cpu", {}).prefill_tokens,
+        prefill_tokens=prefill_tokens,
     )
+    return engine, math.ceil(len(prompt.embeddings) / prefill_tokens)
 
 
 def speeds(engine: InflightEngine) -> dict[str, Any]:
@@ -139,7 +144,7 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        engine = build(Path(folder))
+        engine, pieces = build(Path(folder))
         synthesize(engine, [request(0, 8)])
         before = speeds(engine)
         full = before["frame_seconds"][SLOTS]
@@ -154,6 +159,7 @@ def main() -> None:
         "prefill_seconds": (before["prefill_seconds"] + after["prefill_seconds"]) / 2,
         "first_frames": FIRST_FRAMES,
         "slots": SLOTS,
+        "prefill_pieces": pieces,
     }
     print(json.dumps({"before": before, "after": after, "speeds": measured, "rate": rate, "requests": sent}))
 

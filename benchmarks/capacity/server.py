@@ -65,7 +65,12 @@ class SimulatedServer:
 
     def _admit(self, request: Request) -> Generator[simpy.Event, Any]:
         self._streams += 1
-        yield self._environment.timeout(self._speeds.prefill_seconds)
+        for piece in range(self._speeds.prefill_pieces):
+            if piece and self._places:
+                yield self._environment.timeout(self._speeds.frame(self._streams - 1))
+                self._frames += 1
+                self._reach()
+            yield self._environment.timeout(self._speeds.prefill_seconds / self._speeds.prefill_pieces)
         first = min(self._speeds.first_frames, request.frames)
         for frames, ends in ((first, False), (request.frames, True)):
             heapq.heappush(self._places, (self._frames + frames, next(self._numbers), request, ends))
@@ -85,6 +90,10 @@ class SimulatedServer:
             self._frames += whole
             return
         self._frames = self._places[0][0]
+        self._reach()
+
+    def _reach(self) -> None:
+        """Note the first audios and the ends that the frame count has reached."""
         while self._places and self._places[0][0] <= self._frames:
             _, _, request, ends = heapq.heappop(self._places)
             if ends:

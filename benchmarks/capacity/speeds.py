@@ -23,6 +23,8 @@ class Speeds:
     """Frames until the first audio is sent."""
     slots: int
     """Streams at once; more requests wait."""
+    prefill_pieces: int = 1
+    """Pieces in which a request is read, with a frame of the streams between two."""
 
     def frame(self, streams: int) -> float:
         """Return the seconds for one frame of each of so many streams."""
