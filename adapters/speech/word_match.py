@@ -12,6 +12,7 @@ from tritone.written_words import letters_of
 def match_words(written: Sequence[str], spoken: Sequence[str]) -> list[tuple[int, int] | None]:
     """Return the range [first, last) of the spoken words of each written word; None for a word that is not spoken.
 
+    Each written word has a letter or a digit, as those of `tritone.written_words` have.
     The ranges are in order and do not overlap; together they hold every spoken word, if any word is written. Between
     words that are the same in both, several words share the spoken ones in proportion to their letters.
     """
@@ -24,8 +25,10 @@ def match_words(written: Sequence[str], spoken: Sequence[str]) -> list[tuple[int
             ranges += [(at, at + 1) for at in range(j, j_end)]
         else:
             ranges += _shares([len(letters) for letters in one[i:i_end]], j, j_end)
-    if spoken and (first := next((k for k, range_ in enumerate(ranges) if range_), None)) is not None:
-        ranges[first] = (0, ranges[first][1])  # type: ignore[index]
+    for k, found in enumerate(ranges):
+        if found:  # it also gets what is spoken before it
+            ranges[k] = 0, found[1]
+            break
     return ranges
 
 

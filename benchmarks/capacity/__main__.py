@@ -1,7 +1,7 @@
 """`scripts/bench capacity [--quick] [--speeds FILE] [--json FILE]`: how many GPUs does a load need?
 
-A discrete-event simulation of pools (simpy), fed by the targets of the engine on a GPU, which nobody has measured yet,
-or by the speeds in a file. First it is checked: the real engine runs on this machine with random arrivals, and the
+A discrete-event simulation of pools (simpy) is fed by the targets of the engine on a GPU, which are not measured, or by
+the speeds in a file. First it is checked: the real engine runs on this machine with random arrivals, and the
 simulation, fed by the speeds measured before and after, should give the same times. docs/capacity.md has the answers.
 """
 
@@ -92,7 +92,7 @@ def answers(speeds: Speeds, *, quick: bool) -> dict[str, Any]:
 
 def _tenth(speeds: Speeds) -> Speeds:
     """Return a server with a tenth of the slots and the speed, so that a day has a tenth of the requests."""
-    frames = {max(1, streams // 10): 1.0 * seconds for streams, seconds in speeds.frame_seconds.items()}
+    frames = {max(1, streams // 10): seconds for streams, seconds in speeds.frame_seconds.items()}
     return Speeds(frames, speeds.prefill_seconds * 10, speeds.first_frames, max(1, speeds.slots // 10))
 
 

@@ -23,16 +23,13 @@ import torch
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "stand_ins"))
 
-from adapters.inflight.scheduler import Limits  # noqa: E402
 from adapters.qwen3_tts.checkpoint import Checkpoint  # noqa: E402
-from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder  # noqa: E402
-from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec  # noqa: E402
 from adapters.qwen3_tts.inflight.engine import InflightEngine  # noqa: E402
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor  # noqa: E402
-from adapters.qwen3_tts.inflight.model.stepper import FrameStepper  # noqa: E402
+from adapters.qwen3_tts.inflight.loading import load_engine  # noqa: E402
 from adapters.qwen3_tts.inflight.model.weights import Weights  # noqa: E402
-from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES  # noqa: E402
 from adapters.qwen3_tts.inflight.settings import EngineSettings  # noqa: E402
+from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
@@ -49,7 +46,17 @@ FRAMES = 40
 LONGEST = POSITIONS - 96
 MEASURE_SECONDS = 8.0
 """For each number of streams. At the end of it some streams are alone, which makes a frame look a little slower."""
-FIRST_FRAMES = CHUNK_SCHEDULES["latency"].size(0)
+SETTINGS = EngineSettings.read(
+    "cpu",
+    {
+        "QWEN_SLOTS": str(SLOTS),
+        "QWEN_KV_POSITIONS": str(POSITIONS),
+        "QWEN_QUEUE": "4096",
+        "QWEN_QUEUE_SECONDS": "3600",
+        "QWEN_RUNAWAY_SECONDS": "0",  # greedy codes of random weights repeat
+    },
+)
+FIRST_FRAMES = SETTINGS.chunk_schedule.size(0)
 
 
 def request(index: int, frames: int) -> SpeechRequest:
@@ -62,20 +69,10 @@ def build(folder: Path) -> tuple[InflightEngine, int]:
     """Return the engine with a random checkpoint, and the pieces in which it reads a request."""
     write_checkpoint(folder, "custom_voice", SHAPES["thin"]["0.6B"])
     checkpoint = Checkpoint.read(folder)
-    weights = Weights.load(folder)
-    processor = InputProcessor(checkpoint, weights, None)
-    prefill_tokens = EngineSettings.read("cpu", {}).prefill_tokens
+    processor = InputProcessor(checkpoint, Weights.load(folder), None)
     prompt = processor.prepare(processor.check(request(0, FRAMES))).prompt
-    engine = InflightEngine(
-        processor,
-        FrameStepper(weights, slots=SLOTS, positions=POSITIONS),
-        StreamingCodec(CodecDecoder(weights.speech_tokenizer.decoder), slots=SLOTS),
-        limits=Limits(slots=SLOTS, positions=POSITIONS, queue=4096, queue_seconds=3600),
-        chunk_schedule=CHUNK_SCHEDULES["latency"],
-        runaway_frames=0,  # greedy codes of random weights repeat
-        prefill_tokens=prefill_tokens,
-    )
-    return engine, math.ceil(len(prompt.embeddings) / prefill_tokens)
+    engine = load_engine(checkpoint, Runtime.choose(Hardware("cpu", None, flash_attention=False), {}), SETTINGS)
+    return engine, math.ceil(len(prompt.embeddings) / SETTINGS.prefill_tokens)
 
 
 def speeds(engine: InflightEngine) -> dict[str, Any]:

@@ -38,5 +38,5 @@ class Speeds:
 
 
 TARGETS: Final = Speeds(frame_seconds={1: 0.004, 64: 0.0085}, prefill_seconds=0.008, first_frames=2, slots=64)
-"""The targets for 1.7B on an H100, which nobody has measured: 0.05 of real time for one stream, and 600 times real time
+"""The targets for 1.7B on an H100, not measured: 0.05 of real time for one stream, and 600 times real time
 for 64 streams; 8 ms of prefill and two frames make the target of 20 ms for the first audio."""

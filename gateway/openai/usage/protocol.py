@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -52,48 +52,44 @@ class UsageQuery(BaseModel):
         return max(self.start_time, int(self.page.removeprefix(_PAGE) or 0))
 
 
-class SpeechUsage(BaseModel):
-    """The usage of speech in a bucket; what it is not grouped by is null."""
+class _Usage(BaseModel):
+    """The usage in a bucket; what it is not grouped by is null."""
 
+    amount_field: ClassVar[str]
+    """The field of what is counted."""
+    num_model_requests: int
+    project_id: None = None
+    user_id: None = None
+    api_key_id: str | None
+    model: str | None
+
+    @classmethod
+    def of(cls, row: UsageRow) -> Self:
+        """Return it in OpenAI's form."""
+        return cls.model_validate(
+            {
+                cls.amount_field: round(row.count.amount),
+                "num_model_requests": row.count.requests,
+                "api_key_id": row.api_key_id,
+                "model": row.model,
+            }
+        )
+
+
+class SpeechUsage(_Usage):
+    """The usage of speech in a bucket."""
+
+    amount_field = "characters"
     object: Literal["organization.usage.audio_speeches.result"] = "organization.usage.audio_speeches.result"
     characters: int
-    num_model_requests: int
-    project_id: None = None
-    user_id: None = None
-    api_key_id: str | None
-    model: str | None
-
-    @classmethod
-    def of(cls, row: UsageRow) -> Self:
-        """Return it in OpenAI's form."""
-        return cls(
-            characters=round(row.count.amount),
-            num_model_requests=row.count.requests,
-            api_key_id=row.api_key_id,
-            model=row.model,
-        )
 
 
-class TranscriptionUsage(BaseModel):
-    """The usage of transcriptions in a bucket; what it is not grouped by is null."""
+class TranscriptionUsage(_Usage):
+    """The usage of transcriptions in a bucket."""
 
+    amount_field = "seconds"
     object: Literal["organization.usage.audio_transcriptions.result"] = "organization.usage.audio_transcriptions.result"
     seconds: int
-    num_model_requests: int
-    project_id: None = None
-    user_id: None = None
-    api_key_id: str | None
-    model: str | None
-
-    @classmethod
-    def of(cls, row: UsageRow) -> Self:
-        """Return it in OpenAI's form."""
-        return cls(
-            seconds=round(row.count.amount),
-            num_model_requests=row.count.requests,
-            api_key_id=row.api_key_id,
-            model=row.model,
-        )
 
 
 class UsageBucketObject(BaseModel):
