@@ -22,7 +22,7 @@ from gateway.app import create_app
 from gateway.core.services import Services, Timing
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
-from gateway.transport import ConnectionLimits, limited_protocol
+from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
@@ -210,7 +210,13 @@ async def _serve(
     )
     server = _UvicornServer(
         uvicorn.Config(
-            app, http=limited_protocol(limits), ws="websockets-sansio", log_config=None, access_log=False, lifespan="on"
+            app,
+            http=limited_protocol(limits),
+            ws="websockets-sansio",
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     )
     listener = socket.create_server(("127.0.0.1", 0))
