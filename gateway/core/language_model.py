@@ -25,6 +25,8 @@ Api = Literal["chat", "completions"]
 Role = Literal["system", "user", "assistant"]
 
 _CONNECT_SECONDS: Final = 10.0
+_LIMITS: Final = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=2.0)
+"""Many servers close an idle connection after 5 s, and a request may be on its way then: it is given up before that."""
 _MOST_ERROR_BYTES: Final = 4096
 _EVENT: Final = "data:"
 _END: Final = "[DONE]"
@@ -65,7 +67,7 @@ class LanguageModel:
         self._model = options.model
         headers = {"Authorization": f"Bearer {options.api_key}"} if options.api_key else {}
         self._http = httpx2.AsyncClient(
-            headers=headers, timeout=httpx2.Timeout(options.timeout, connect=_CONNECT_SECONDS)
+            headers=headers, timeout=httpx2.Timeout(options.timeout, connect=_CONNECT_SECONDS), limits=_LIMITS
         )
 
     async def close(self) -> None:
