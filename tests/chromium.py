@@ -13,7 +13,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 HOW_TO_INSTALL = "Chromium is not installed: apt-get install chromium"
-TIMEOUT = 60_000.0
+TIMEOUT = 300_000.0
 """Milliseconds that an element may take to appear, however slow the machine is."""
 
 expect.set_options(timeout=TIMEOUT)
@@ -29,7 +29,7 @@ async def chromium(microphone: Path | None = None) -> AsyncIterator[Browser]:
     if microphone:
         arguments.append(f"--use-file-for-fake-audio-capture={microphone}")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=arguments, timeout=2 * TIMEOUT)
+        browser = await playwright.chromium.launch(executable_path=program, args=arguments, timeout=TIMEOUT)
         try:
             yield browser
         finally:

@@ -80,7 +80,7 @@ class Postgres:
             cwd="/",
             **self._as_user,
         )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 psycopg.connect(self.url("postgres"), connect_timeout=10).close()

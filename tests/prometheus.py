@@ -19,7 +19,7 @@ from tests.ports import free_ports
 HOW_TO_INSTALL = "Prometheus is not installed: apt-get install prometheus"
 PROGRAM = shutil.which("prometheus")
 PROMTOOL = shutil.which("promtool")
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 class Prometheus:
@@ -30,7 +30,7 @@ class Prometheus:
         assert PROGRAM, HOW_TO_INSTALL
         self._folder = Path(tempfile.mkdtemp(prefix="prometheus-"))
         (port,) = free_ports(1)
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300)
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [
@@ -57,7 +57,7 @@ class Prometheus:
 
     def __exit__(self, *exc: object) -> None:
         self._process.terminate()
-        self._process.wait(60)
+        self._process.wait(300)
         self._http.close()
         shutil.rmtree(self._folder)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +13,8 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 
-TIMEOUT: Final = 60
-_SLOW: Final = 30.0
-"""Seconds; what a request of a few bytes takes longer hangs."""
+_TIMEOUT: Final = 300
+"""Seconds; a request of a few bytes that takes longer hangs."""
 
 
 @dataclass
@@ -31,7 +29,7 @@ class Findings:
 def send_cases(url: str, document: Mapping[str, Any], examples: int, first_seed: int = 0) -> Findings:
     """Send `examples` good and as many bad requests to each operation of `document`; return what was found.
 
-    A problem is a status 500, a response that breaks the document, one that takes long, or none at all.
+    A problem is a status 500, a response that breaks the document, or none at all.
     """
     findings = Findings()
     for index, (operation, mode) in enumerate(_operations(document)):
@@ -62,15 +60,12 @@ def _send(url: str, operation: Any, mode: GenerationMode, examples: int, number:
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: Any) -> None:
         findings.requests += 1
-        began = time.monotonic()
         try:
-            response = case.call(base_url=url, session=session, timeout=TIMEOUT)
+            response = case.call(base_url=url, session=session, timeout=_TIMEOUT)
         except requests.RequestException as error:
             findings.problems.append(f"{_shown(case)}: {error!r}")
             return
         findings.statuses[response.status_code] += 1
-        if time.monotonic() - began > _SLOW:
-            findings.problems.append(f"{_shown(case)}: it took more than {_SLOW:g} s")
         if response.status_code == 500:
             findings.problems.append(f"{_shown(case)}: {response.text[:300]}")
         if response.headers.get("content-type", [""])[0].startswith("text/event-stream"):

@@ -24,7 +24,7 @@ _SETTINGS = (
     *("-filer", "-s3", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3.port.iceberg=0", "-s3.port.lance=0"),
     *("-master.volumeSizeLimitMB=64", "-volume.max=20", "-master.telemetry=false"),
 )
-_DEADLINE = 120.0
+_DEADLINE = 300.0
 
 
 class SeaweedFs:
@@ -95,7 +95,7 @@ class SeaweedFs:
             if self._server.poll() is not None:
                 raise RuntimeError((self._folder / "log").read_text(errors="replace"))
             try:
-                httpx.get(self.url, timeout=5, trust_env=False)
+                httpx.get(self.url, timeout=30, trust_env=False)
             except httpx.TransportError:
                 time.sleep(0.2)
                 continue

@@ -13,6 +13,9 @@ from tests.e2e.words import ENGLISH
 from tests.pages import settings
 from tests.stand_ins.language_model import language_model_thread
 
+SLOW = {"MAX_WAIT": "600", "FIRST_AUDIO_TIMEOUT": "600", "REQUEST_TIMEOUT": "7200"}
+"""Deadlines of a server that hold however slow the machine is."""
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
@@ -24,14 +27,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     jobs = {"JOBS": "true", "JOBS_DIR": str(folder / "jobs")}
     with (
         language_model_thread() as llm_url,
-        serve(folder / "serve.log", **NO_NETWORK, **jobs, LLM_URL=llm_url, CPU_THREADS="1") as running,
+        serve(folder / "serve.log", **NO_NETWORK, **SLOW, **jobs, LLM_URL=llm_url, CPU_THREADS="1") as running,
     ):
         yield running
 
 
 @pytest.fixture(scope="session")
 def client(server: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=120) as client:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=300) as client:
         yield client
 
 
@@ -69,11 +72,8 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",
         STT_MODELS="whisper-base",
         CPU_THREADS="1",
-        # The tests fill the models' own queues, all from one address, however slow the machine is.
-        CALLER_SHARE="1",
-        MAX_WAIT="600",
-        FIRST_AUDIO_TIMEOUT="600",
-        REQUEST_TIMEOUT="7200",
+        CALLER_SHARE="1",  # the tests fill the models' own queues, all from one address
+        **SLOW,
     ) as server:
         yield server
 
@@ -88,6 +88,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
     with serve(
         folder / "serve.log",
         **NO_NETWORK,
+        **SLOW,
         MODEL_DIR=str(folder / "models"),
         REF_AUDIO_DIR=str(references),
         TTS_MODES=settings("docs/migration-f5.md")["TTS_MODES"] + ",zonos",

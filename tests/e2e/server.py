@@ -18,7 +18,7 @@ from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 600
-STOP_TIMEOUT = 60
+STOP_TIMEOUT = 300
 NO_NETWORK = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -61,7 +61,7 @@ class Server:
     def metrics(self) -> dict[str, float]:
         """Return Triton's metrics: the value of each sample by its name and labels."""
         address = f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
-        text = httpx.get(address, timeout=60).raise_for_status().text
+        text = httpx.get(address, timeout=300).raise_for_status().text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
@@ -133,7 +133,7 @@ def _wait_until_ready(server: Server) -> None:
         else:
             raise RuntimeError(f"the server ended while it started:\n{server.log.read_text()}")
         try:
-            if httpx.get(f"{server.url}/ready", timeout=5).status_code == 200:
+            if httpx.get(f"{server.url}/ready", timeout=30).status_code == 200:
                 return
         except httpx.TransportError:
             continue

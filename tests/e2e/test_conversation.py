@@ -9,12 +9,13 @@ import wave
 
 import openai
 
+from tests import websocket
 from tests.e2e.server import Server
 
 
 async def test_a_spoken_question_gets_a_spoken_answer(server: Server) -> None:
     async with (
-        openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=120) as client,
+        openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=300) as client,
         asyncio.timeout(300),
     ):
         question = await client.audio.speech.create(
@@ -22,7 +23,9 @@ async def test_a_spoken_question_gets_a_spoken_answer(server: Server) -> None:
         )
         spoken = question.content + bytes(24_000 * 2 * 2)
         audio = b""
-        async with client.realtime.connect(model="gpt-realtime") as connection:
+        async with client.realtime.connect(
+            model="gpt-realtime", websocket_connection_options=websocket.OPTIONS
+        ) as connection:
             await connection.session.update(session={"type": "realtime", "audio": {"output": {"voice": "alloy"}}})
             for start in range(0, len(spoken), 9600):
                 piece = base64.b64encode(spoken[start : start + 9600]).decode()

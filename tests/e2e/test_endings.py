@@ -19,7 +19,7 @@ from tests.e2e.server import Server
 from tests.unit.gateway.process import running
 
 SPEECH = "/v1/audio/speech"
-DEADLINE = 120
+DEADLINE = 300
 MODEL = "qwen3-tts-0.6b"
 LONG: dict[str, Any] = {"model": MODEL, "input": "Ships came and went. " * 100, "temperature": 0}
 """About twenty seconds of speech from the random checkpoint; computed in one second, without other requests."""

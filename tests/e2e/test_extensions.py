@@ -39,7 +39,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def sdk(extended: Server) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{extended.url}/v1", api_key="unused", max_retries=0, timeout=120) as client:
+    with openai.OpenAI(base_url=f"{extended.url}/v1", api_key="unused", max_retries=0, timeout=300) as client:
         yield client
 
 
@@ -51,7 +51,7 @@ def hertz(audio: bytes) -> float:
 
 def test_toy_models_are_listed_with_their_owner_and_voices(sdk: openai.OpenAI, extended: Server) -> None:
     assert {model.id: model.owned_by for model in sdk.models.list()} == {"sine": "tests", "counter": "tests"}
-    voices = httpx.get(f"{extended.url}/v1/audio/voices", timeout=60).json()["voices"]
+    voices = httpx.get(f"{extended.url}/v1/audio/voices", timeout=300).json()["voices"]
     assert [voice["id"] for voice in voices] == ["low", "high"]
 
 
@@ -77,7 +77,7 @@ def test_ignored_header_names_options_that_the_toy_model_lacks(sdk: openai.OpenA
 
 def test_toy_surface_synthesizes_through_the_same_use_case(extended: Server) -> None:
     body = {"text": TEXT, "model": "sine", "voice": "high"}
-    answer = httpx.post(f"{extended.url}/toy/speak", json=body, timeout=60).raise_for_status()
+    answer = httpx.post(f"{extended.url}/toy/speak", json=body, timeout=300).raise_for_status()
     assert hertz(answer.content) == pytest.approx(440, rel=0.02)
 
 

@@ -72,7 +72,7 @@ def listed(server: Server) -> tuple[list[str], list[str]]:
     """Return the ids of the served models, and those of their voices."""
 
     def get(path: str) -> Any:
-        return httpx.get(f"{server.url}/v1/{path}", timeout=60).raise_for_status().json()
+        return httpx.get(f"{server.url}/v1/{path}", timeout=300).raise_for_status().json()
 
     return [model["id"] for model in get("models")["data"]], [voice["id"] for voice in get("audio/voices")["voices"]]
 

@@ -17,7 +17,7 @@ PATIENCE = 300.0
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=f"{server.url}/v1/audio", timeout=60) as client:
+    with httpx.Client(base_url=f"{server.url}/v1/audio", timeout=300) as client:
         yield client
 
 

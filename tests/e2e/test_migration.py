@@ -55,7 +55,7 @@ def test_command_of_the_page_works(qwen: Server, references: Path, block: Block,
 @pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac", "wav", "pcm"])
 def test_format_is_synthesized(qwen: Server, response_format: str) -> None:
     body = {"model": "tts-1", "input": "Hello.", "response_format": response_format, "max_new_tokens": 12, "seed": 1}
-    answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=120)
+    answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=300)
     assert answer.status_code == 200
     assert len(answer.content) > 500
 
@@ -74,7 +74,7 @@ def test_format_is_synthesized(qwen: Server, response_format: str) -> None:
 def test_unsupported_request_is_rejected_with_the_fields_name(
     qwen: Server, fields: dict[str, str], status: int, param: str
 ) -> None:
-    error = httpx.post(f"{qwen.url}/v1/audio/speech", json={"input": "Hello.", **fields}, timeout=120)
+    error = httpx.post(f"{qwen.url}/v1/audio/speech", json={"input": "Hello.", **fields}, timeout=300)
     assert (error.status_code, error.json()["error"]["param"]) == (status, param), error.text
 
 
@@ -88,8 +88,8 @@ def test_ignored_header_names_what_the_small_model_does_not_support(qwen: Server
 
 
 def test_extra_checkpoint_is_served_under_its_own_name(qwen: Server) -> None:
-    assert "minsu" in [model["id"] for model in httpx.get(f"{qwen.url}/v1/models", timeout=60).json()["data"]]
+    assert "minsu" in [model["id"] for model in httpx.get(f"{qwen.url}/v1/models", timeout=300).json()["data"]]
     body = {"model": "minsu", "input": "Hello.", "response_format": "pcm", "max_new_tokens": 12, "seed": 1}
-    answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=120)
+    answer = httpx.post(f"{qwen.url}/v1/audio/speech", json=body, timeout=300)
     assert answer.headers["x-tritone-model"] == "minsu"
     assert len(answer.content) > 500

@@ -64,7 +64,7 @@ def ask(client: httpx.Client) -> None:
 def test_every_panel_of_the_dashboard_has_data(server: Server, scraping: prometheus.Prometheus) -> None:
     missing = queries()
     deadline = time.monotonic() + _DEADLINE
-    with httpx.Client(base_url=server.url, timeout=120) as client:
+    with httpx.Client(base_url=server.url, timeout=300) as client:
         while scraping.values("count(up == 1)") != [2]:
             assert time.monotonic() < deadline
             time.sleep(0.1)

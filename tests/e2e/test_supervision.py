@@ -25,7 +25,7 @@ from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
 from tests.ports import free_ports
 from tritone.served import MODEL, ServedDocument, ServedModel
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 TOYS = {
     "EXTRA_FAMILIES": "tests/toy_families/sine,tests/toy_families/counter",
     "TTS_MODES": "sine",
@@ -67,7 +67,7 @@ class Supervised:
         document = None
         try:
             # To its end: Triton keeps a model loaded for ever if a client leaves a stream just before that.
-            for answer in self.stub.ModelStreamInfer(iter([request]), timeout=5):
+            for answer in self.stub.ModelStreamInfer(iter([request]), timeout=30):
                 if contents := answer.infer_response.raw_output_contents:
                     document = ServedDocument.from_json(contents[0][4:])
         except grpc.RpcError:
@@ -240,6 +240,6 @@ def test_a_dead_or_stopped_gateway_is_started_again_and_triton_is_kept(
 
 def _is_ready(server: Server) -> bool:
     try:
-        return httpx.get(f"{server.url}/ready", timeout=5).status_code == 200
+        return httpx.get(f"{server.url}/ready", timeout=30).status_code == 200
     except httpx.TransportError:
         return False

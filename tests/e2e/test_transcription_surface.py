@@ -14,6 +14,7 @@ import openai
 import pytest
 from numpy.typing import NDArray
 
+from tests import websocket
 from tests.e2e.server import Server
 from tests.e2e.words import word_error_rate
 
@@ -129,7 +130,9 @@ async def test_live_audio_is_transcribed_while_it_arrives(server: Server, senten
     texts, partial, order = [], asyncio.Event(), []
     async with (
         openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client,
-        client.realtime.connect(extra_query={"intent": "transcription"}) as connection,
+        client.realtime.connect(
+            extra_query={"intent": "transcription"}, websocket_connection_options=websocket.OPTIONS
+        ) as connection,
         asyncio.timeout(300),
     ):
         transcription: Any = {"model": "whisper-base", "language": "en"}
@@ -168,8 +171,10 @@ async def test_live_turns_end_by_what_was_said_and_have_speakers(
     texts, speakers = [], []
     async with (
         openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused") as client,
-        client.realtime.connect(model="gpt-4o-transcribe-diarize") as connection,
-        asyncio.timeout(120),
+        client.realtime.connect(
+            model="gpt-4o-transcribe-diarize", websocket_connection_options=websocket.OPTIONS
+        ) as connection,
+        asyncio.timeout(300),
     ):
         detection: Any = {"type": "semantic_vad", "eagerness": "medium"}
         await connection.session.update(

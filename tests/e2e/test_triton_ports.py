@@ -32,7 +32,7 @@ MODELS = ("kokoro-82m", "whisper-base", "tritone", "transcription-long")
 
 def post_in_chunks(port: int, path: str) -> bytes:
     """POST `CHUNKS` chunks of one byte to a port of this machine, and return the beginning of the response."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         connection.sendall(f"POST {path} HTTP/1.1\r\nHost: triton\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
         for _ in range(100):
             connection.sendall(b"1\r\n \r\n" * (CHUNKS // 100))
@@ -60,7 +60,7 @@ def test_model_is_ready_without_the_http_port(triton: Any, model: str) -> None:
 def test_million_chunks_at_the_metrics_port_do_no_harm(server: Server, path: str) -> None:
     assert post_in_chunks(server.triton_metrics_port, path).startswith(b"HTTP/1.1 405 ")
     assert server.metrics()
-    assert httpx.get(f"{server.url}/ready", timeout=60).status_code == 200
+    assert httpx.get(f"{server.url}/ready", timeout=300).status_code == 200
 
 
 @pytest.mark.parametrize("secret", [None, "wrong"])

@@ -65,7 +65,7 @@ def test_a_person_is_registered_spoken_listed_and_deleted(qwen: Server, client_o
     ]
     assert len(spoken[0]) > 1000
     assert len(spoken[0]) == len(spoken[1])
-    voices = httpx.get(f"{qwen.url}/v1/audio/voices", timeout=60).json()
+    voices = httpx.get(f"{qwen.url}/v1/audio/voices", timeout=300).json()
     assert [each["id"] for each in voices["data"]] == [voice.id]
     client.audio.voices.delete(voice.id)
     client.audio.voice_consents.delete(consent.id)

@@ -105,7 +105,7 @@ def aws_server(log: Path) -> Iterator[Aws]:
             deadline = time.monotonic() + 120
             while True:
                 try:
-                    httpx.get(url, timeout=5, trust_env=False)
+                    httpx.get(url, timeout=30, trust_env=False)
                     break
                 except httpx.TransportError:
                     if process.poll() is not None or time.monotonic() > deadline:

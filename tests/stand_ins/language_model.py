@@ -113,7 +113,7 @@ def language_model_thread() -> Iterator[str]:
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
     thread.start()
-    assert started.wait(60)
+    assert started.wait(300)
     try:
         yield server.url
     finally:

@@ -28,7 +28,7 @@ from starlette.routing import Route
 _ATTRIBUTES: Final = "x-amzn-sagemaker-custom-attributes"
 _CONTENT_TYPE: Final = "x-amzn-sagemaker-content-type"
 _ACCEPT: Final = "x-amzn-sagemaker-accept"
-_SYNCHRONOUS_SECONDS: Final = 60
+_SYNCHRONOUS_SECONDS: Final = 300
 _ASYNCHRONOUS_SECONDS: Final = 3600
 _LARGEST_BODY: Final = 25 * 2**20
 

@@ -166,5 +166,5 @@ def test_interrupt_reaches_the_step_once_and_ends_the_command(tmp_path: Path) ->
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does it
-        assert process.wait(60) == 130
+        assert process.wait(300) == 130
     assert counter.read_text() == "1"

@@ -222,12 +222,12 @@ async def _serve(
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve([listener]))
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         await server.up.wait()
     try:
         async with (
-            httpx.AsyncClient(base_url=url, timeout=120) as http,
-            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=120) as sdk,
+            httpx.AsyncClient(base_url=url, timeout=300) as http,
+            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=300) as sdk,
         ):
             yield Gateway(app, url, http, sdk)
     finally:

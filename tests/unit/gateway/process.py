@@ -41,7 +41,7 @@ async def running(triton: str, folder: Path, **settings: str) -> AsyncIterator[t
 
 async def until(success: bool, process: asyncio.subprocess.Process, url: str, path: str = "/health") -> None:
     """Wait until the gateway answers `path` with success, or does not any more."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         while await _succeeds(url + path) is not success:
             assert process.returncode is None
             await asyncio.sleep(0.05)

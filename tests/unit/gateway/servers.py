@@ -10,7 +10,7 @@ from tests.fake_triton import FakeTriton
 
 async def follow(client: TritonClient, *tritons: FakeTriton) -> None:
     """Publish the documents of `tritons`, and wait until the client has them."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         for triton in tritons:
             await triton.publish()
             while _version(client, triton) != triton.version:  # noqa: ASYNC110 - a server has no event for it

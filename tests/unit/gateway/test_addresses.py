@@ -14,7 +14,7 @@ import numpy as np
 from gateway.core.triton_client import TritonClient
 from tests.fake_triton import Call, FakeTriton
 
-DEADLINE = 15
+DEADLINE = 300
 """Seconds; gRPC by itself asks for a name's address again after 30."""
 
 

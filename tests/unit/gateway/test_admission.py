@@ -110,7 +110,7 @@ async def test_while_the_pace_is_unknown_a_few_show_it_and_the_others_wait(limit
 
 
 async def test_an_unknown_pace_is_waited_for_the_shorter_the_more_requests_are_before() -> None:
-    limits = Admission(max_wait=0.2, work_timeout=600.0, share=0.5)
+    limits = Admission(max_wait=2.0, work_timeout=600.0, share=0.5)
     await admitted(limits, 4)
     order = []
 

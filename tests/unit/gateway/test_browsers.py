@@ -21,7 +21,12 @@ async def opens(gateway: Gateway, origin: Any, host: str = "", **options: Any) -
     server = gateway.http.base_url
     try:
         async with websockets.connect(
-            f"ws://{host or server.host}/v1/realtime", host=server.host, port=server.port, origin=origin, **options
+            f"ws://{host or server.host}/v1/realtime",
+            host=server.host,
+            port=server.port,
+            origin=origin,
+            open_timeout=300,
+            **options,
         ):
             return True
     except websockets.InvalidStatus as rejected:

@@ -164,7 +164,7 @@ async def test_a_port_of_its_own_has_tts_at_its_root(triton: FakeTriton, tmp_pat
     del triton.handlers["whisper-base"]  # a gateway needs the detector's weights for it
     await triton.publish()
     (port,) = free_ports(1)
-    async with running(triton.address, tmp_path, SURFACE_PORTS=f"f5={port}"), httpx.AsyncClient() as http:
+    async with running(triton.address, tmp_path, SURFACE_PORTS=f"f5={port}"), httpx.AsyncClient(timeout=300) as http:
         answer = await http.post(f"http://127.0.0.1:{port}/tts", json={})
     assert answer.status_code == 400
     assert answer.json()["detail"].startswith("text: ")

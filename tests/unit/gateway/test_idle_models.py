@@ -66,7 +66,7 @@ async def test_an_idle_model_is_listed_and_ready(gateway: Gateway, sleeper: Slee
 async def test_concurrent_requests_wait_for_one_load(gateway: Gateway, triton: FakeTriton, sleeper: Sleeper) -> None:
     sleeper.may_wake.clear()
     requests = [asyncio.create_task(gateway.http.post(SPEECH, json=HELLO)) for _ in range(12)]
-    await asyncio.wait_for(sleeper.arrived.wait(), 60)
+    await asyncio.wait_for(sleeper.arrived.wait(), 300)
     assert not triton.calls
     sleeper.may_wake.set()
     assert [answer.status_code for answer in await asyncio.gather(*requests)] == [200] * 12
@@ -88,7 +88,7 @@ async def test_a_request_waits_no_longer_than_its_deadline(
     async with serve(first_audio_timeout=FAR) as gateway:
         await gateway.follow(triton)
         request = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
-        await asyncio.wait_for(sleeper.arrived.wait(), 60)
+        await asyncio.wait_for(sleeper.arrived.wait(), 300)
         expire()
         assert (await request).status_code == 504
 
@@ -122,7 +122,7 @@ async def test_a_live_session_keeps_its_model_loaded(gateway: Gateway, triton: F
     await gateway.follow(triton)
     async with plain(gateway):
         for _ in range(2):
-            await asyncio.wait_for(sleeper.arrived.wait(), 60)
+            await asyncio.wait_for(sleeper.arrived.wait(), 300)
             sleeper.arrived.clear()
             triton.overrides["whisper-base"] = {"state": "ready", "idle_seconds": 0.1}
     assert set(sleeper.wanted) == {"whisper-base"}
@@ -131,7 +131,7 @@ async def test_a_live_session_keeps_its_model_loaded(gateway: Gateway, triton: F
 async def test_the_load_of_a_model_does_not_count_as_its_pace(gateway: Gateway, sleeper: Sleeper) -> None:
     sleeper.may_wake.clear()
     request = asyncio.create_task(gateway.http.post(SPEECH, json=HELLO))
-    await asyncio.wait_for(sleeper.arrived.wait(), 60)
+    await asyncio.wait_for(sleeper.arrived.wait(), 300)
     load = gateway.services.admission.load_of("kokoro-82m")
     assert not load.first.outstanding
     sleeper.may_wake.set()

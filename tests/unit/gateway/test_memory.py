@@ -42,7 +42,7 @@ def transcribe(call: Call) -> Iterable[Tensors]:
 async def deltas(url: str, file: bytes) -> AsyncIterator[str]:
     form = {"model": "whisper-base", "stream": "true"}
     async with (
-        httpx.AsyncClient(base_url=url, timeout=120) as client,
+        httpx.AsyncClient(base_url=url, timeout=300) as client,
         client.stream("POST", "/v1/audio/transcriptions", data=form, files={"file": ("long.flac", file)}) as answer,
     ):
         assert answer.status_code == 200

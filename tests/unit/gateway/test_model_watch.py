@@ -52,7 +52,7 @@ async def client(triton: FakeTriton) -> AsyncIterator[TritonClient]:
 
 async def begun(client: TritonClient, model: str) -> AsyncGenerator[Any]:
     """Return a stream after its first response."""
-    stream = client.stream(model, {}, {}, request_id="", timeout=60)
+    stream = client.stream(model, {}, {}, request_id="", timeout=300)
     await anext(stream)
     return stream
 
@@ -70,10 +70,10 @@ async def test_a_silent_call_ends_after_its_model_was_unloaded(
     triton.overrides["silent"] = change
     await follow(client, triton)
     with pytest.raises(ModelUnavailable, match="model 'silent' is not loaded at present"):
-        await asyncio.wait_for(anext(lost), 60)
+        await asyncio.wait_for(anext(lost), 300)
     assert not waiting.done()
     waiting.cancel()
-    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 60)
+    await asyncio.wait_for(triton.calls[0].cancelled.wait(), 300)
 
 
 async def test_a_call_with_responses_goes_on_after_its_model_was_unloaded(triton: FakeTriton) -> None:
@@ -91,9 +91,9 @@ async def test_a_call_with_responses_goes_on_after_its_model_was_unloaded(triton
 
         reading = asyncio.create_task(read())
         with pytest.raises(ModelUnavailable):
-            await asyncio.wait_for(anext(lost), 60)
+            await asyncio.wait_for(anext(lost), 300)
         ended.set()
-        await asyncio.wait_for(reading, 60)
+        await asyncio.wait_for(reading, 300)
 
 
 async def test_a_call_begun_after_a_reload_is_not_ended(client: TritonClient, triton: FakeTriton) -> None:
@@ -104,7 +104,7 @@ async def test_a_call_begun_after_a_reload_is_not_ended(client: TritonClient, tr
     triton.overrides["silent"] = {"loads": 2}
     await follow(client, triton)
     with pytest.raises(ModelUnavailable):
-        await asyncio.wait_for(anext(lost), 60)
+        await asyncio.wait_for(anext(lost), 300)
     assert not waiting.done()
     waiting.cancel()
 
@@ -134,7 +134,7 @@ async def test_a_call_whose_process_is_dead_ends_without_a_grace_period(triton: 
         triton.overrides["silent"] = {"state": "loading", "lost_loads": 1}
         await follow(client, triton)
         with pytest.raises(ModelUnavailable):
-            await asyncio.wait_for(anext(lost), 60)
+            await asyncio.wait_for(anext(lost), 300)
         assert not waiting.done()
         waiting.cancel()
 

@@ -50,7 +50,7 @@ async def test_a_stream_that_outlasts_the_drain_ends_with_an_error(
     first.set()
     kokoro.gates = [first, asyncio.Event()]
     async with (
-        httpx.AsyncClient(base_url=url, timeout=60) as client,
+        httpx.AsyncClient(base_url=url, timeout=300) as client,
         client.stream("POST", "/v1/audio/speech", json=EVENTS) as answer,
     ):
         lines = answer.aiter_lines()
@@ -59,7 +59,7 @@ async def test_a_stream_that_outlasts_the_drain_ends_with_an_error(
         end = json.loads([line async for line in lines if line][-1].removeprefix("data: "))
     assert end["error"]["code"] == "unavailable"
     assert process.stderr
-    assert "Traceback" not in (await asyncio.wait_for(process.stderr.read(), 60)).decode()
+    assert "Traceback" not in (await asyncio.wait_for(process.stderr.read(), 300)).decode()
 
 
 async def test_a_request_that_outlasts_the_drain_before_its_answer_is_a_503(
@@ -75,11 +75,11 @@ async def test_a_request_that_outlasts_the_drain_before_its_answer_is_a_503(
             yield tensors
 
     triton.handlers["kokoro-82m"] = silent
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=300) as client:
         request = asyncio.create_task(client.post("/v1/audio/speech", json=EVENTS))
-        await asyncio.wait_for(called.wait(), 60)
+        await asyncio.wait_for(called.wait(), 300)
         process.send_signal(signal.SIGTERM)
-        answer = await asyncio.wait_for(request, 60)
+        answer = await asyncio.wait_for(request, 300)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
@@ -92,7 +92,7 @@ async def test_sigterm_lets_the_open_request_finish(
     kokoro.gates = [first, second]
     body = {"model": "tts-1", "input": "Hello.", "response_format": "pcm"}
     async with (
-        httpx.AsyncClient(base_url=url, timeout=60) as client,
+        httpx.AsyncClient(base_url=url, timeout=300) as client,
         client.stream("POST", "/v1/audio/speech", json=body) as answer,
     ):
         pieces = answer.aiter_bytes()
@@ -103,22 +103,22 @@ async def test_sigterm_lets_the_open_request_finish(
         received += sum([len(piece) async for piece in pieces])
     assert received == 2 * sum(map(len, kokoro.chunks))
     assert running.stderr
-    lines = [json.loads(line) for line in (await asyncio.wait_for(running.stderr.read(), 60)).decode().splitlines()]
+    lines = [json.loads(line) for line in (await asyncio.wait_for(running.stderr.read(), 300)).decode().splitlines()]
     # Neither the probes nor uvicorn's own lines.
     assert [line["path"] for line in lines if line["logger"] == "gateway.telemetry"] == ["/v1/audio/speech"]
     assert {line["logger"].partition(".")[0] for line in lines} == {"gateway"}
-    await asyncio.wait_for(running.wait(), 60)
+    await asyncio.wait_for(running.wait(), 300)
 
 
 async def test_a_refused_websocket_is_no_error_in_the_log(process: tuple[asyncio.subprocess.Process, str]) -> None:
     running_process, url = process
     with pytest.raises(websockets.InvalidStatus) as refused:
-        await websockets.connect(f"{url.replace('http', 'ws', 1)}/v1/nowhere")
+        await websockets.connect(f"{url.replace('http', 'ws', 1)}/v1/nowhere", open_timeout=300)
     assert refused.value.response.status_code == 404
     assert json.loads(refused.value.response.body)["error"]["code"] == "not_found"
     running_process.send_signal(signal.SIGTERM)
     assert running_process.stderr
-    lines = (await asyncio.wait_for(running_process.stderr.read(), 60)).decode().splitlines()
+    lines = (await asyncio.wait_for(running_process.stderr.read(), 300)).decode().splitlines()
     assert not [line for line in lines if json.loads(line)["level"] == "error"]
 
 

@@ -50,18 +50,18 @@ async def servers(*handlers: dict[str, Handler]) -> AsyncIterator[tuple[TritonCl
 
 
 async def infer(client: TritonClient, model: str = "m") -> Any:
-    return await client.infer(model, {}, {}, request_id="", timeout=10)
+    return await client.infer(model, {}, {}, request_id="", timeout=300)
 
 
 async def read(client: TritonClient, model: str, answered: asyncio.Event) -> None:
     """Read the responses to the end, and tell when there is one."""
-    async with aclosing(client.stream(model, {}, {}, request_id="", timeout=10)) as responses:
+    async with aclosing(client.stream(model, {}, {}, request_id="", timeout=300)) as responses:
         async for _ in responses:
             answered.set()
 
 
 async def until_called(triton: FakeTriton, times: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0.002)
 
@@ -142,7 +142,7 @@ async def test_a_request_on_the_only_server_of_its_model_is_not_repeated() -> No
 
 async def test_a_stream_is_not_repeated_after_its_first_response() -> None:
     async with servers({"m": gone_later}, {"m": gone_later}) as (client, tritons):
-        stream = client.stream("m", {}, {}, request_id="", timeout=10)
+        stream = client.stream("m", {}, {}, request_id="", timeout=300)
         await anext(stream)
         with pytest.raises(ModelUnavailable):
             await anext(stream)
@@ -170,7 +170,7 @@ async def test_a_server_that_stops_gets_no_more_requests_but_ends_its_own() -> N
     async with servers({"m": held}, {"m": answers}) as (client, (one, two)):
         two.state = "stopping"
         await follow(client, two)
-        async with aclosing(client.stream("m", {}, {}, request_id="", timeout=10)) as stream:
+        async with aclosing(client.stream("m", {}, {}, request_id="", timeout=300)) as stream:
             await anext(stream)
             one.state, two.state = "stopping", "serving"
             await follow(client, one, two)
@@ -251,7 +251,7 @@ async def test_a_name_that_cannot_be_resolved_keeps_its_servers() -> None:
         # The first address is out of reach, which causes a look-up.
         client = TritonClient(["127.0.0.1:1", "dns:///triton:8001"], resolve=resolve)
         await client.start()
-        await asyncio.wait_for(failed.wait(), 60)
+        await asyncio.wait_for(failed.wait(), 300)
         await infer(client)
         await client.close()
 
@@ -277,4 +277,4 @@ async def test_a_client_that_is_closed_while_its_server_fails_ends_its_polls() -
         async with FakeTriton({"m": answers}) as triton:
             client = TritonClient([triton.address])
             await client.start()
-            await asyncio.wait_for(asyncio.gather(triton.stop(), client.close()), 60)
+            await asyncio.wait_for(asyncio.gather(triton.stop(), client.close()), 300)

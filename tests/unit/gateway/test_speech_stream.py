@@ -30,7 +30,7 @@ class Client:
         await self.socket.send(json.dumps({"type": type_, **fields}))
 
     async def next(self) -> dict[str, Any] | bytes:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             message = await self.socket.recv()
         return message if isinstance(message, bytes) else json.loads(message)
 
@@ -45,7 +45,7 @@ class Client:
 @asynccontextmanager
 async def session(gateway: Gateway, **config: Any) -> AsyncIterator[Client]:
     url = gateway.url.replace("http", "ws", 1) + "/v1/audio/speech/stream"
-    async with websockets.connect(url, max_size=None, proxy=None) as socket:
+    async with websockets.connect(url, max_size=None, proxy=None, open_timeout=300) as socket:
         client = Client(socket)
         if config:
             await client.send("session.config", **config)
@@ -143,7 +143,7 @@ async def test_a_cancel_stops_the_model_and_the_session_goes_on(
             "utterance_index": 0,
             "cancelled": True,
         }
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await triton.calls[0].cancelled.wait()
         kokoro.gates = []
         await client.send("input.text", text="Good night.")
@@ -156,9 +156,9 @@ async def test_a_client_that_leaves_stops_the_model(gateway: Gateway, triton: Fa
     async with session(gateway, model="kokoro-82m") as client:
         await client.send("input.text", text="Good morning. ")
         await client.send("input.done")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await kokoro.called.wait()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await triton.calls[0].cancelled.wait()
 
 

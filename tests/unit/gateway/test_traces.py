@@ -73,7 +73,7 @@ async def _head(reader: asyncio.StreamReader) -> str:
 async def stopped(process: asyncio.subprocess.Process) -> list[dict[str, Any]]:
     """Stop a gateway, and return the lines of its log; it sends its last spans before it ends."""
     process.terminate()
-    _, log = await asyncio.wait_for(process.communicate(), 60)
+    _, log = await asyncio.wait_for(process.communicate(), 300)
     return [json.loads(line) for line in log.splitlines()]
 
 
@@ -89,7 +89,7 @@ async def test_request_has_one_trace_with_the_phases_of_the_model(speech: FakeTr
     async with Collector() as collector:
         settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = collector.url
         async with running(speech.address, tmp_path, **settings) as (process, url), httpx.AsyncClient() as client:
-            answer = await client.post(f"{url}/v1/audio/speech", json=BODY, headers=PARENT, timeout=60)
+            answer = await client.post(f"{url}/v1/audio/speech", json=BODY, headers=PARENT, timeout=300)
             assert answer.status_code == 200
             log = await stopped(process)
     spans = [span for span in collector.spans if span.trace_id.hex() == TRACE]
@@ -113,8 +113,8 @@ async def test_request_has_one_trace_with_the_phases_of_the_model(speech: FakeTr
 
 async def test_without_a_collector_the_log_has_the_trace_of_the_client(speech: FakeTriton, tmp_path: Path) -> None:
     async with running(speech.address, tmp_path) as (process, url), httpx.AsyncClient() as client:
-        await client.post(f"{url}/v1/audio/speech", json=BODY, headers=PARENT, timeout=60)
-        await client.post(f"{url}/v1/audio/speech", json=BODY, headers={"traceparent": "nonsense"}, timeout=60)
+        await client.post(f"{url}/v1/audio/speech", json=BODY, headers=PARENT, timeout=300)
+        await client.post(f"{url}/v1/audio/speech", json=BODY, headers={"traceparent": "nonsense"}, timeout=300)
         log = await stopped(process)
     first, second = [line for line in log if line["message"] == "request" and line["path"] == "/v1/audio/speech"]
     assert first["trace_id"] == TRACE

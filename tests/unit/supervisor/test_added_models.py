@@ -20,7 +20,7 @@ from tests.unit.supervisor.stub_stand_ins import THIS, Stubs
 from tritone.catalogue import Catalogue
 from tritone.contract import SpeechDescription, Voice
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 DESCRIPTION = SpeechDescription(
     voices=(Voice("minsu", "Minsu"),),
     languages=("ko",),

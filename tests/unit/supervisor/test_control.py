@@ -122,14 +122,14 @@ async def begin_call(control: Control, triton: Triton) -> None:
 
 
 async def test_a_call_whose_caller_left_goes_on_to_its_end(triton: Triton) -> None:
-    async with asyncio.timeout(60), Control(triton.address) as control:
+    async with asyncio.timeout(300), Control(triton.address) as control:
         await begin_call(control, triton)
         triton.answering.set()
     assert not await triton.ends.get()
 
 
 async def test_a_call_to_a_dead_model_is_cancelled(triton: Triton) -> None:
-    async with asyncio.timeout(60), Control(triton.address) as control:
+    async with asyncio.timeout(300), Control(triton.address) as control:
         await begin_call(control, triton)
         control.forget(CATALOGUE.models["whisper-base"])
         assert await triton.ends.get()
@@ -139,7 +139,7 @@ async def test_a_call_without_an_answer_does_not_keep_the_client_open(
     triton: Triton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("supervisor.control._LAST_ANSWERS", 0.01)
-    async with asyncio.timeout(60), Control(triton.address) as control:
+    async with asyncio.timeout(300), Control(triton.address) as control:
         await begin_call(control, triton)
     assert await triton.ends.get()
 

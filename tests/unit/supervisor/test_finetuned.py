@@ -29,7 +29,7 @@ async def test_new_replaced_and_removed_checkpoints_are_reported_once_each(tmp_p
     folder = write_checkpoint(tmp_path, "minsu")
     known: dict[str, Checkpoint] = {}
     seen = changes(tmp_path, known, poll=0.01)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         change = await anext(seen)
         assert (change.gone, list(change.new)) == ((), ["minsu"])
         known.update(change.new)

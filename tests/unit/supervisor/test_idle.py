@@ -11,7 +11,7 @@ from supervisor import idle
 from supervisor.idle import IdleWatch
 from tritone.wanted import want
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 class Metrics:

@@ -24,7 +24,7 @@ from tritone.served import Description, ModelState, ServedModel
 from tritone.wanted import want
 
 MODEL = "whisper-base"
-PATIENCE = 60.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ async def test_environments_are_built_while_weights_are_fetched(plan: Plan, monk
             await both.wait()
 
     monkeypatch.setattr(preparation, "_step", step)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await prepare(replace(plan, models=plan.catalogue.choose(("kokoro",), ("none",)), fitted=False))
 
 

@@ -35,7 +35,7 @@ async def test_a_secret_is_removed_from_the_command_line_and_the_child_keeps_it(
     )
     assert child.stdout
     try:
-        assert SECRET in (await asyncio.wait_for(child.stdout.readline(), 60)).decode()
+        assert SECRET in (await asyncio.wait_for(child.stdout.readline(), 300)).decode()
         assert SECRET in command_line(child.pid)
         assert command_secret.hide(child.pid, SECRET)
         stars = "*" * len(SECRET)
@@ -57,7 +57,7 @@ async def test_a_secret_of_a_process_that_is_gone_counts_as_readable() -> None:
 
 async def test_the_files_of_a_child_are_private_even_if_it_sets_mode_0644(tmp_path: Path) -> None:
     async with Process.running("child", [sys.executable, "-c", FILES, tmp_path], os.environ, grace=60) as child:
-        assert await asyncio.wait_for(child.wait(), 60) == 0
+        assert await asyncio.wait_for(child.wait(), 300) == 0
     assert modes(tmp_path) == {"644": 0o600, "755": 0o755, "plain": 0o600, "folder": 0o700}
 
 

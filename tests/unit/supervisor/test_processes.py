@@ -18,7 +18,7 @@ from supervisor.environments import ROOT
 from supervisor.log import Log
 from supervisor.processes import Process, ProcessDiedError
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds for a small Python to start or end on a machine that is busy with builds."""
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"

@@ -20,7 +20,7 @@ from tests.ports import free_ports
 from tests.unit.supervisor.stand_ins import SPEECH, TRANSCRIPTION
 from tritone.served import ServedDocument
 
-PATIENCE = 60.0
+PATIENCE = 300.0
 MODULE = "tests.unit.supervisor.stand_ins"
 STOPPED = ["gateway: SIGTERM", "document: stopping", "triton: SIGTERM"]
 
@@ -71,7 +71,7 @@ class Supervisor:
     def wait(self) -> int:
         """Return its exit status, once it and every process with its output have ended."""
         assert self._process
-        rest, _ = self._process.communicate(timeout=60)
+        rest, _ = self._process.communicate(timeout=300)
         self.output += rest
         return self._process.returncode
 

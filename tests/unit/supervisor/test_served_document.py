@@ -146,6 +146,6 @@ async def test_a_change_on_a_full_disk_is_written_when_there_is_room(
     assert "No space left on device" in capsys.readouterr().err
     assert read(path).state == "starting"
     path.with_name(".served.json").unlink()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while read(path).state != "serving":  # noqa: ASYNC110 - a file gives no event
             await asyncio.sleep(0.01)

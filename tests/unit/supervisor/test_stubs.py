@@ -25,7 +25,7 @@ for child in children:
 """
 MODELS = ("speech", "transcription")
 SLEEPING = "import time; time.sleep(600)"
-PATIENCE = 20.0
+PATIENCE = 300.0
 
 
 @pytest.fixture

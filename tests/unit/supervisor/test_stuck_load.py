@@ -66,7 +66,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
 
 async def test_a_load_that_hangs_is_begun_again(triton: Triton, idle: list[list[int]]) -> None:
     triton.release.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await load_unless_stuck(triton.load, os.getpid(), MODEL)
     assert [pids for pids in idle if pids == [triton.stubs[0].pid]]
     assert triton.stubs[1].poll() is None
@@ -74,7 +74,7 @@ async def test_a_load_that_hangs_is_begun_again(triton: Triton, idle: list[list[
 
 async def test_a_load_that_always_hangs_is_an_error(triton: Triton, idle: list[list[int]]) -> None:
     triton.hung_loads = 5
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         with pytest.raises(LoadError, match="not healthy"):
             await load_unless_stuck(triton.load, os.getpid(), MODEL, tries=2)
     assert len(triton.stubs) == 2
@@ -84,7 +84,7 @@ async def test_a_stub_of_an_earlier_load_is_left_alone(triton: Triton, idle: lis
     earlier = triton.start_stub()
     triton.hung_loads = 2
     triton.release.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await load_unless_stuck(triton.load, os.getpid(), MODEL)
     assert earlier.poll() is None
     assert not any(earlier.pid in pids for pids in idle)

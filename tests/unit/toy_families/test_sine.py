@@ -13,7 +13,7 @@ from tritone.contract import SPEECH_RATE, SpeechDescription
 
 pb_utils: Any = import_module("triton_python_backend_utils")
 """The stand-in, which has more than the types of the real module."""
-PATIENCE = 20
+PATIENCE = 300
 ARGS = {
     "model_name": "sine",
     "model_config": "{}",

@@ -68,7 +68,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             if hub.hold_after is not None:
                 self.wfile.write(body[: hub.hold_after])
                 hub.holding.set()
-                hub.held.wait(60)
+                hub.held.wait(300)
                 body = body[hub.hold_after :]
             self.wfile.write(body)
             return None

@@ -147,7 +147,7 @@ def test_optional_files_are_not_listed(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, options: list[str], listed: bool
 ) -> None:
     process = command(tmp_path, tmp_path, cache, *options)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "skipped: the host does not have it" in said
     assert ("put them here by hand" in said) is listed
@@ -181,13 +181,13 @@ def test_two_processes_at_once_fetch_each_file_once(tmp_path: Path, cache: Path,
     hub.files[HUB_PATH] = CONTENT
     hub.hold_after = 40_000
     first = command(tmp_path, tmp_path / "one", cache)
-    assert hub.holding.wait(30)
+    assert hub.holding.wait(300)
     second = command(tmp_path, tmp_path / "two", cache)
     assert second.stderr
     assert "waiting for another fetch" in second.stderr.readline()
     hub.held.set()
     for process in (first, second):
-        process.communicate(timeout=30)
+        process.communicate(timeout=300)
         assert process.returncode == 0
     assert hub.paths == [HUB_PATH]
     for clone in ("one", "two"):
@@ -201,9 +201,9 @@ def test_a_stopped_fetch_reports_it_and_leaves_only_the_partial_download(
     hub.files[HUB_PATH] = CONTENT
     hub.hold_after = 40_000
     process = command(tmp_path, tmp_path / "one", cache)
-    assert hub.holding.wait(30)
+    assert hub.holding.wait(300)
     process.send_signal(by)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in said
     left = [path.relative_to(cache).parts[1] for path in cache.rglob("*") if path.is_file()]

@@ -13,7 +13,7 @@ from tests.unit.adapters.clock import ManualClock
 from tests.unit.adapters.stand_in import pb_utils
 from tritone.served import ServedDocument, ServedModel
 
-PATIENCE = 20
+PATIENCE = 300
 DOCUMENT = ServedDocument(
     "serving", (ServedModel("whisper-base", "transcription", "transcribe", "openai", "ready"),), version=3
 )

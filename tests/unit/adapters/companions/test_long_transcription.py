@@ -21,7 +21,7 @@ from tritone.transcript import Segment, Transcript
 from tritone.wanted import last_wanted
 from tritone.windowing import Samples
 
-PATIENCE = 20
+PATIENCE = 300
 TONE = np.full(20 * LISTEN_RATE, 0.5, np.float32)
 PAUSE = np.zeros(8 * LISTEN_RATE, np.float32)
 RECORDING = np.concatenate([TONE, PAUSE] * 4)

@@ -174,9 +174,9 @@ def test_request_that_times_out_during_preparation_fails_on_an_idle_engine() -> 
 
 
 def test_request_that_times_out_while_decoding_fails(held: Model) -> None:
-    sender = held.submit(60, timeout=1.0)
+    sender = held.submit(60, timeout=WAIT)
     assert held.stepper.began.acquire(timeout=WAIT)
-    held.clock_offset = 1.0
+    held.clock_offset = WAIT
     held.release_steps()
     assert ended(sender) == [pb_utils.TritonError.CANCELLED]
     assert sender.sent[-1].error().message().startswith("deadline: ")

@@ -38,7 +38,7 @@ def test_voice_is_cloned_from_tensors(
     )
     rejected = pb_utils.InferenceRequest({**inputs, "ref_audio": reference[:2400]}, json.dumps({"x_vector_only": True}))
     model.execute([accepted, rejected])
-    assert accepted.sender.ended.wait(60)
+    assert accepted.sender.ended.wait(300)
     model.finalize()
     last = {tensor.name(): tensor.as_numpy() for tensor in accepted.sender.sent[-1].output_tensors()}
     assert (last["finish_reason"][0], last["audio_frames"][0]) == (b"length", 5)
@@ -60,7 +60,7 @@ def test_text_is_written_out_by_the_rules_of_its_language_if_the_setting_asks_fo
         parameters = json.dumps({"language": language, "max_new_tokens": 2})
         request = pb_utils.InferenceRequest({"text": np.array([text.encode()], np.object_)}, parameters)
         model.execute([request])
-        assert request.sender.ended.wait(60)
+        assert request.sender.ended.wait(300)
         outputs = request.sender.sent[-1].output_tensors()
         return int(next(tensor.as_numpy()[0] for tensor in outputs if tensor.name() == "text_tokens"))
 

@@ -20,7 +20,7 @@ from tritone.contract import SPEECH_RATE, SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
 from tritone.transcript import Word as SpokenWord
 
-PATIENCE = 10
+PATIENCE = 300
 FRAMES = 40
 SECOND = np.ones(SPEECH_RATE, np.float32)
 """The engine trims its last sample, and adds no pause after a word."""

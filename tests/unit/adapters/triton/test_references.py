@@ -156,4 +156,4 @@ def test_memory_of_a_forgotten_voice_is_freed_without_a_request(open_cache: Open
     forget(tmp_path, stored.key)
     del stored
     gc.collect()
-    assert freed.wait(60)
+    assert freed.wait(300)

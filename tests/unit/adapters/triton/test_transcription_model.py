@@ -16,7 +16,7 @@ from tritone.contract import TranscriptionDescription
 from tritone.errors import InvalidInput
 from tritone.transcript import Segment, Transcript
 
-PATIENCE = 20
+PATIENCE = 300
 SECOND = np.full((1, 16_000), 0.1, np.float32)
 DESCRIPTION = TranscriptionDescription(
     languages=("en",), tasks=("transcribe",), options=("language", "prompt", "temperature")

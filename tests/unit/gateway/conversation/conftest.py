@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
+from tests import websocket
 from tests.fake_triton import FakeTriton
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import Gateway, Serve
@@ -48,7 +49,7 @@ class Client:
     async def until(self, type_: str, count: int = 1) -> list[Any]:
         """Return the events up to the next one of `type_`, or the `count`th."""
         found: list[Any] = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while count:
                 event = await self.sdk.recv()
                 found.append(event)
@@ -88,7 +89,9 @@ Connect = Callable[..., Any]
 @asynccontextmanager
 async def talk(gateway: Gateway, model: str = "gpt-realtime") -> AsyncIterator[Client]:
     """Begin a conversation."""
-    async with gateway.openai.realtime.connect(model=model) as connection:
+    async with gateway.openai.realtime.connect(
+        model=model, websocket_connection_options=websocket.OPTIONS
+    ) as connection:
         client = Client(connection)
         await client.until("conversation.created")
         yield client

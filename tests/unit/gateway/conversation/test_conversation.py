@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests import websocket
 from tests.fake_triton import FakeTriton
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
@@ -24,7 +25,7 @@ def texts_of(triton: FakeTriton) -> list[str]:
 
 
 async def called(language_model: LanguageModelServer) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         while not language_model.requests:  # noqa: ASYNC110 - the stand-in has no event for it
             await asyncio.sleep(0.01)
 
@@ -107,7 +108,7 @@ async def test_speech_of_the_user_stops_the_language_model_and_the_voice(
         (speaking,) = [call for call in triton.calls if "text" in call.inputs]
         await client.say(4)
         events = await client.until("response.done")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await language_model.left.wait()
             await speaking.cancelled.wait()
         language_model.gate.set()
@@ -158,7 +159,7 @@ async def test_a_client_cancels_a_response(
         await client.sdk.response.cancel()
         response = (await client.last("response.done")).response
         assert (response.status, response.status_details.reason) == ("cancelled", "client_cancelled")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await language_model.left.wait()
 
 
@@ -170,7 +171,7 @@ async def test_a_client_that_leaves_frees_the_language_model(
         await client.write("When does it leave?")
         await client.sdk.response.create()
         await called(language_model)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(300):
         await language_model.left.wait()
 
 
@@ -210,7 +211,12 @@ async def test_functions_are_called_and_their_results_answered(
 
 
 async def test_a_conversation_without_a_language_model_is_told_the_setting(serve: Serve) -> None:
-    async with serve() as gateway, gateway.openai.realtime.connect(model="gpt-realtime") as connection:
+    async with (
+        serve() as gateway,
+        gateway.openai.realtime.connect(
+            model="gpt-realtime", websocket_connection_options=websocket.OPTIONS
+        ) as connection,
+    ):
         error: Any = await connection.recv()
     assert (error.type, error.error.code) == ("error", "not_set_up")
     assert "LLM_URL" in error.error.message
@@ -283,7 +289,7 @@ async def test_a_turn_is_transcribed_while_it_grows_only_if_someone_needs_its_te
         assert len([call for call in triton.calls if "audio" in call.inputs]) == 1
         await client.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
         await send(client.sdk, pcm((3, 4)))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             await whisper.arrived[4].wait()
 
 
@@ -292,7 +298,9 @@ async def test_a_key_of_a_conversation_opens_one(gateway: Gateway) -> None:
     secret = await gateway.http.post("/v1/realtime/client_secrets", json={"session": configuration})
     assert secret.json()["session"]["object"] == "realtime.session"
     browser = gateway.openai.with_options(api_key=secret.json()["value"])
-    async with browser.realtime.connect(model="gpt-realtime") as connection:
+    async with browser.realtime.connect(
+        model="gpt-realtime", websocket_connection_options=websocket.OPTIONS
+    ) as connection:
         created: Any = await connection.recv()
         session = created.session
     assert (session.type, session.instructions, session.audio.output.voice) == ("realtime", "Be brief.", "echo")

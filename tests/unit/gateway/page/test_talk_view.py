@@ -51,7 +51,7 @@ class Session:
 
     async def until(self, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Return the first event from the page that is so."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while not (found := next(filter(holds, self.sent), None)):
                 self.changed.clear()
                 await self.changed.wait()

@@ -18,6 +18,7 @@ import websockets
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 from gateway.openai.realtime.protocol import Event
+from tests import websocket
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import FAR, Deadlines, Gateway, Serve
 from tests.unit.gateway.recordings import tone
@@ -57,7 +58,7 @@ async def send(connection: AsyncRealtimeConnection, audio: bytes) -> None:
 async def until(connection: AsyncRealtimeConnection, type_: str) -> list[Any]:
     """Return the events up to the first of `type_`."""
     events = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         async for event in connection:
             events.append(event)
             if event.type == type_:
@@ -67,7 +68,9 @@ async def until(connection: AsyncRealtimeConnection, type_: str) -> list[Any]:
 
 @asynccontextmanager
 async def session(gateway: Gateway, **query: str) -> AsyncIterator[AsyncRealtimeConnection]:
-    async with gateway.openai.realtime.connect(extra_query={"intent": "transcription", **query}) as connection:
+    async with gateway.openai.realtime.connect(
+        extra_query={"intent": "transcription", **query}, websocket_connection_options=websocket.OPTIONS
+    ) as connection:
         (created,) = await until(connection, "session.created")
         assert created.session.type == "transcription"
         yield connection
@@ -119,7 +122,7 @@ async def test_each_turn_is_an_item_after_the_one_before(gateway: Gateway, model
 
 
 async def called(triton: FakeTriton, times: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(300):
         while len(triton.calls) < times:  # noqa: ASYNC110 - the fake has no event for it
             await asyncio.sleep(0.01)
 
@@ -302,7 +305,7 @@ async def test_turns_are_not_transcribed_when_that_is_turned_off(gateway: Gatewa
 @asynccontextmanager
 async def plain(gateway: Gateway, query: str = "?intent=transcription", **options: Any) -> AsyncIterator[Any]:
     url = gateway.url.replace("http", "ws", 1) + f"/v1/realtime{query}"
-    async with websockets.connect(url, **options) as connection, asyncio.timeout(20):
+    async with websockets.connect(url, open_timeout=300, **options) as connection, asyncio.timeout(300):
         yield connection
 
 
@@ -393,14 +396,16 @@ async def test_a_rejected_session_is_no_error_in_the_log(gateway: Gateway, caplo
 
 async def test_a_websocket_to_another_path_is_a_404(gateway: Gateway) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
-        async with websockets.connect(gateway.url.replace("http", "ws", 1) + "/v1/nowhere"):
+        async with websockets.connect(gateway.url.replace("http", "ws", 1) + "/v1/nowhere", open_timeout=300):
             pass
     assert refused.value.response.status_code == 404
     assert json.loads(refused.value.response.body or b"")["error"]["code"] == "not_found"
 
 
 async def test_a_session_without_intent_is_one_of_transcription(gateway: Gateway, model: FakeWhisper) -> None:
-    async with gateway.openai.realtime.connect(model="gpt-4o-transcribe") as connection:
+    async with gateway.openai.realtime.connect(
+        model="gpt-4o-transcribe", websocket_connection_options=websocket.OPTIONS
+    ) as connection:
         (created,) = await until(connection, "session.created")
     assert created.session.type == "transcription"
     assert created.session.audio.input.transcription.model == "gpt-4o-transcribe"
@@ -445,7 +450,7 @@ async def test_a_client_that_disconnects_frees_its_session_while_turns_wait(serv
             await send(connection, pcm(*[(0.5, 1), (0.7, None)] * 8))
             for _ in range(4):
                 await until(connection, "conversation.item.done")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             while True:
                 try:
                     async with plain(gateway):
@@ -466,7 +471,7 @@ async def test_a_long_silence_does_not_end_a_session(serve: Serve, model: FakeWh
 
 @pytest.mark.parametrize(
     ("setting", "code"),
-    [({"realtime_idle_timeout": 0.2}, "idle_timeout"), ({"realtime_session_timeout": 0.2}, "session_expired")],
+    [({"realtime_idle_timeout": 1}, "idle_timeout"), ({"realtime_session_timeout": 1}, "session_expired")],
 )
 async def test_a_session_has_deadlines(serve: Serve, setting: dict[str, float], code: str) -> None:
     async with serve(**setting) as gateway, plain(gateway) as connection:
@@ -482,9 +487,9 @@ async def test_a_client_that_disconnects_cancels_its_turns(
     async with model.holding(6):
         async with session(gateway) as connection:
             await send(connection, pcm((1, 6), (1, None)))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(300):
                 await model.arrived[6].wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(300):
             await model.calls[6].cancelled.wait()
             while not request_lines():  # noqa: ASYNC110 - the line is written behind the last event
                 await asyncio.sleep(0.01)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.openai.realtime.protocol import Event
+from tests import websocket
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.realtime.test_realtime import model, next_event, plain
 from tests.unit.gateway.transcription.conftest import FakeWhisper, whisper
@@ -174,10 +175,12 @@ async def test_an_unknown_field_of_an_event_is_named_once(gateway: Gateway, mode
 
 
 async def test_the_sdk_takes_a_warning_for_an_event(gateway: Gateway, model: FakeWhisper) -> None:
-    async with gateway.openai.realtime.connect(extra_query={"intent": "transcription"}) as connection:
+    async with gateway.openai.realtime.connect(
+        extra_query={"intent": "transcription"}, websocket_connection_options=websocket.OPTIONS
+    ) as connection:
         change: Any = {"type": "transcription", "typo": 1}
         await connection.session.update(session=change)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(300):
             events = [await connection.recv() for _ in range(3)]
     assert [event.type for event in events] == ["session.created", "session.updated", "warning"]
     assert json.loads(events[-1].to_json())["warning"]["param"] == "session.typo"

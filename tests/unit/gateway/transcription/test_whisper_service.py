@@ -128,7 +128,7 @@ async def test_a_surface_stands_at_the_root_of_its_own_port(triton: FakeTriton, 
     (port,) = free_ports(1)
     async with (
         running(triton.address, tmp_path, SURFACE_PORTS=f"whisper={port}") as (_, url),
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=300) as http,
     ):
         assert (await http.get(f"{url}/health")).json()["status"] == "ok"
         unserved = await http.get(f"http://127.0.0.1:{port}/health")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.recordings import encoded, parts
 
-WAIT = 30
+WAIT = 300
 """Seconds after which a test that hangs fails."""
 
 

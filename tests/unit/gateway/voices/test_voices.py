@@ -38,7 +38,7 @@ async def register(client: openai.AsyncOpenAI, name: str = "Anna", file: bytes |
 
 
 def rest(gateway: Gateway, key: str = KEYS[0]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=60)
+    return httpx.AsyncClient(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=300)
 
 
 async def test_a_recording_is_registered_and_spoken_by_name_and_by_id(
@@ -373,7 +373,7 @@ async def test_a_text_is_spoken_in_a_registered_voice_as_it_is_written(
     url = voices_gateway.url.replace("http", "ws", 1) + "/v1/audio/speech/stream"
     for key, heard in zip(KEYS, (True, False), strict=True):
         headers = {"authorization": f"Bearer {key}"}
-        async with websockets.connect(url, additional_headers=headers, proxy=None) as socket:
+        async with websockets.connect(url, additional_headers=headers, proxy=None, open_timeout=300) as socket:
             for message in (
                 {"type": "session.config", "model": CLONE, "voice": "anna", "stream_audio": True},
                 {"type": "input.text", "text": "One sentence. And another."},

@@ -89,7 +89,7 @@ async def test_nothing_is_lost_and_no_notice_differs_while_workers_are_killed(
     ids = {queues.aws.send(queues.jobs, **TEXT, number=number) for number in range(6)}
     rng = np.random.default_rng(3)
     for _ in range(2):
-        async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(120):
+        async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(300):
             await while_running(worker, begun.get())
             await asyncio.sleep(rng.uniform(0, 0.3))  # somewhere in its work
     async with working(queues, speaking, tmp_path) as worker:
@@ -103,7 +103,7 @@ async def test_long_work_keeps_its_message(queues: Queues, speaking: FakeTriton,
     speaking.handlers["kokoro-82m"] = speech
     queues.aws.send(queues.jobs, **TEXT)
     async with working(queues, speaking, tmp_path, SQS_VISIBILITY="6"):
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             await speech.called.wait()
         # Longer than it is hidden for: without its renewal it would come here.
         found = await asyncio.to_thread(queues.aws.take, queues.jobs, 9)
@@ -120,7 +120,7 @@ async def test_a_worker_finishes_its_messages_after_sigterm(
     speech = FakeSpeech(gates=[asyncio.Event()])
     speaking.handlers["kokoro-82m"] = speech
     queues.aws.send(queues.jobs, **TEXT)
-    async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(120):
+    async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(300):
         await speech.called.wait()
         worker.send_signal(signal.SIGTERM)
         speech.gates[0].set()
@@ -158,7 +158,7 @@ async def test_the_id_of_another_job_is_not_used_again(queues: Queues, speaking:
     async with working(queues, speaking, tmp_path):
         first = await queues.all_notices(1)
         queues.aws.send(queues.jobs, text="Something else.", job_id="order-7")
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             while not queues.aws.objects(queues.bucket, "dead-letters/"):  # noqa: ASYNC110 - S3 has no event
                 await asyncio.sleep(0.1)
     assert queues.aws.take(queues.notices) == []
@@ -191,7 +191,7 @@ async def test_prompts_are_answered_from_their_queue_and_metrics_are_served(
     settings = queues.settings(speaking.address, "ASSISTANT", LLM_URL=llm.url, SQS_METRICS_PORT=str(port))
     async with queue_worker(settings, tmp_path):
         notices = await queues.all_notices(1)
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=300) as client:
             metrics = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
     assert notices[message][0]["text"] == "Good morning. It is sunny."
     assert 'tritone_queue_messages_total{outcome="done",queue="assistant"} 1.0' in metrics

@@ -101,7 +101,7 @@ async def test_the_result_is_in_the_bucket_and_its_notice_on_the_queue(
     assert (result["speaker_id"], result["model"], result["status"]) == ("af_kore", "kokoro-82m", "completed")
     assert result["s3_key"].startswith(f"voice/synthesize/{result['job_id']}/speech-")
     stored = aws.objects(bucket)[result["s3_key"]]
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=300) as client:
         signed = await client.get(result["url"])
     assert (signed.content, signed.headers["content-type"]) == (stored, "audio/wav")
     samples, rate = decode(stored, "wav")
@@ -170,7 +170,7 @@ async def test_the_assistant_speaks_before_the_model_has_finished(serve: Serve, 
     body = {"prompt": "Hello?", "response_format": "pcm"}
     async with (
         serve(llm_url=llm.url) as gateway,
-        asyncio.timeout(60),
+        asyncio.timeout(300),
         gateway.http.stream("POST", "/zonos/assistant", json=body) as answer,
     ):
         assert answer.headers["content-type"] == "audio/pcm"
@@ -185,7 +185,7 @@ async def test_the_assistant_speaks_before_the_model_has_finished(serve: Serve, 
 async def test_a_client_that_leaves_stops_the_language_model(serve: Serve, llm: LanguageModelServer) -> None:
     llm.gate.clear()
     llm.words = ["Good morning. It", " is sunny."]
-    async with serve(llm_url=llm.url) as gateway, asyncio.timeout(60):
+    async with serve(llm_url=llm.url) as gateway, asyncio.timeout(300):
         async with gateway.http.stream("POST", "/zonos/assistant", json={"prompt": "Hello?"}) as answer:
             await anext(answer.aiter_bytes())
         await llm.left.wait()
@@ -333,7 +333,7 @@ async def test_the_earlier_settings_and_port_are_read(
         "OPENAI_API_KEY": "sk-llm",
         **aws.variables,
     }
-    async with running(triton.address, tmp_path, **settings), httpx.AsyncClient(trust_env=False, timeout=60) as client:
+    async with running(triton.address, tmp_path, **settings), httpx.AsyncClient(trust_env=False, timeout=300) as client:
         answer = await client.post(f"http://127.0.0.1:{port}/assistant", json={"prompt": "Hello?"})
     assert answer.status_code == 200, answer.text
     assert aws.take(notices) == [answer.json()]

@@ -20,7 +20,7 @@ from adapters.qwen3_tts.stock.package_runner import PackageRunner
 from adapters.triton.references import Reference
 
 WORDS = "Some words."
-WAIT = 20
+WAIT = 300
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput
 
-WAIT = 20
+WAIT = 300
 DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
 PROMPT = 5
 """Positions of a prompt, by default."""

@@ -20,7 +20,7 @@ from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
 
-WAIT = 20
+WAIT = 300
 DESCRIPTION = SpeechDescription((), ("en",), "", (1.0, 1.0))
 
 
