@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from typing import Final
+
+_RANGE: Final = range(15_000, 32_000)
+"""Below those that Linux gives to clients and to port 0: nothing takes a port between its choice and its use."""
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return ports of loopback on which no process listens."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+    """Return ports of loopback on which no process listens. One process gets none of them twice."""
+    return tuple(itertools.islice(filter(_is_free, _candidates), count))
+
+
+def _in_turn() -> Iterator[int]:
+    start = random.randrange(len(_RANGE))
+    return itertools.cycle((*_RANGE[start:], *_RANGE[:start]))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_candidates = _in_turn()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+import psutil
 import psycopg
 
 from tests.ports import free_ports
@@ -93,10 +93,12 @@ class Postgres:
     def kill(self) -> None:
         """Kill the server as a power failure would; `start` recovers what it had written."""
         if self._server:
-            children = Path(f"/proc/{self._server.pid}/task/{self._server.pid}/children").read_text().split()
+            children = psutil.Process(self._server.pid).children()
             self._server.kill()
             for child in children:
-                with suppress(ProcessLookupError):
-                    os.kill(int(child), signal.SIGKILL)
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
             self._server.wait()
+            # While one of them lives, the database's shared memory is in use, and a new server refuses to start.
+            psutil.wait_procs(children, timeout=300)
             self._server = None

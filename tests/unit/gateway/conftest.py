@@ -16,7 +16,6 @@ import openai
 import pytest
 import uvicorn
 from fastapi import FastAPI
-from numpy.typing import NDArray
 
 from gateway.app import create_app
 from gateway.core.services import Services, Timing
@@ -24,13 +23,13 @@ from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tests.fake_triton import Call, FakeTriton, Tensors
+from tests.unit.gateway.loudness import LoudnessDetectors
 from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
 from tritone.descriptions import SpeechDescription, Voice
 from tritone.errors import UnknownVoice
 from tritone.spoken_words import word_columns
 from tritone.transcript import Word
-from tritone.windowing import Samples
 
 
 def tone(seconds: float, rate: int = SPEECH_RATE) -> np.ndarray:
@@ -114,26 +113,6 @@ class FakeSpeech:
 
     def _audio(self, samples: np.ndarray) -> Tensors:
         return {"audio": samples, "sample_rate": np.array([self.rate], np.int32)}
-
-
-class LoudnessDetectors(SpeechDetectors):
-    """Detectors without weights: loud audio has the probability `gain` of speech."""
-
-    missing = ""
-
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
-
-    async def load(self) -> None:
-        pass
-
-    def new(self) -> Callable[[Samples], NDArray[np.float32]]:
-        return lambda frames: self.gain * loudness(frames)
-
-
-def loudness(frames: Samples) -> NDArray[np.float32]:
-    """Return 1 for each loud frame, 0 for a silent one."""
-    return (np.abs(frames).max(axis=1) > 0.05).astype(np.float32)
 
 
 @dataclass

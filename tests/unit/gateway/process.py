@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,14 +12,15 @@ from pathlib import Path
 
 import httpx
 
+from tests.ports import free_ports
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @asynccontextmanager
 async def running(triton: str, folder: Path, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run a gateway in front of the Triton at that address; yield it with its URL once it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     variables = {"PYTHONPATH": str(ROOT), "API_PORT": str(port), "TRITON_GRPC_URL": triton, **settings}
     started = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -259,7 +259,7 @@ def test_nothing_of_a_killed_supervisor_remains_once_the_next_has_started(superv
     assert supervisor.wait() == -signal.SIGKILL
     assert len(children) == 2
     for child in children:
-        assert select.select([child], [], [], 20)[0]
+        assert select.select([child], [], [], PATIENCE)[0]
         os.close(child)
     assert [path for path in left if path.exists()] == left
     supervisor.start()

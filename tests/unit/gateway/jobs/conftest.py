@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests import postgres
-from tests.fake_triton import FakeTriton
+from tests.fake_triton import Call, FakeTriton
 from tests.unit.gateway.conftest import Gateway, _serve
 from tests.unit.gateway.recordings import encoded, parts
 from tests.unit.gateway.transcription.conftest import FakeWhisper
@@ -85,6 +85,11 @@ class Jobs:
         return await self.gateway.http.get(f"/v1/audio/jobs/{job_id}/result", params=query)
 
 
+def calls_of(job_id: str, triton: FakeTriton) -> list[Call]:
+    """Return the calls of one job; jobs of other tests may still be in work."""
+    return [call for call in triton.calls if call.request_id.startswith(job_id)]
+
+
 StartWorker = Callable[..., AbstractAsyncContextManager[asyncio.subprocess.Process]]
 
 
@@ -140,7 +145,7 @@ SETTINGS: dict[str, Any] = {
     "jobs_callback_secret": SECRET,
     "allow_job_urls": True,
     "jobs_hosts": "127.0.0.1",
-    "jobs_wait": 60,
+    "jobs_wait": 600,
     "voices_need_consent": False,
 }
 

@@ -13,7 +13,8 @@ from gateway.core.api_keys import owner_of
 from gateway.core.usage.usage import UsageCount, UsageKind, UsageRange
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import QWEN, FakeSpeech
-from tests.unit.gateway.jobs.conftest import Jobs
+from tests.unit.gateway.jobs.conftest import Jobs, calls_of
+from tests.unit.gateway.recordings import part_of
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tests.unit.gateway.voices.conftest import recording
 
@@ -43,9 +44,12 @@ async def test_a_jobs_form_may_have_the_spellings_of_many_clients(jobs: Jobs) ->
     assert (await jobs.result(job_id)).json().keys() >= {"words", "language_code"}
 
 
-async def test_the_windows_of_a_job_wait_behind_those_of_requests(jobs: Jobs, whisper: FakeWhisper) -> None:
-    await jobs.end(await jobs.transcribe())
-    assert [call.parameters["background"] for call in whisper.calls.values()] == [True, True]
+async def test_the_windows_of_a_job_wait_behind_those_of_requests(jobs: Jobs, triton: FakeTriton) -> None:
+    job_id = await jobs.transcribe()
+    await jobs.end(job_id)
+    calls = calls_of(job_id, triton)
+    assert {part_of(call.inputs["audio"]) for call in calls} == {0, 1}
+    assert all(call.parameters["background"] is True for call in calls)
 
 
 async def test_a_running_job_reports_seconds_of_audio(jobs: Jobs, whisper: FakeWhisper) -> None:
@@ -63,7 +67,7 @@ async def test_a_long_text_is_spoken_in_parts_and_joined(jobs: Jobs, triton: Fak
     text = "\n\n".join(["A sentence of the first paragraph. " * 12, "And one of the second. " * 12])
     job_id = await jobs.speak(text)
     assert (await jobs.end(job_id))["status"] == "completed"
-    spoken = [call.inputs["text"].item().decode() for call in triton.calls]
+    spoken = [call.inputs["text"].item().decode() for call in calls_of(job_id, triton)]
     assert spoken == [part.strip() for part in text.split("\n\n")]
     with wave.open(io.BytesIO((await jobs.result(job_id)).content)) as audio:
         seconds = audio.getnframes() / audio.getframerate()
@@ -74,7 +78,7 @@ async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, ko
     text = "One. [pause 1.5s] [voice:af_bella] Two. [pause 250ms]"
     job_id = await jobs.speak(text, allow_voice_tags=True)
     assert (await jobs.end(job_id))["status"] == "completed"
-    calls = [(call.inputs["text"].item().decode(), call.parameters.get("voice")) for call in triton.calls]
+    calls = [(call.inputs["text"].item().decode(), call.parameters.get("voice")) for call in calls_of(job_id, triton)]
     assert calls == [("One.", None), ("Two.", "af_bella")]
     with wave.open(io.BytesIO((await jobs.result(job_id)).content)) as audio:
         assert audio.getnframes() == 2 * sum(map(len, kokoro.chunks)) + round(1.75 * kokoro.rate)

@@ -14,7 +14,7 @@ from gateway.core.jobs.files import JobFiles
 from tests.fake_triton import Call, FakeTriton, Status
 from tests.postgres import Postgres
 from tests.unit.gateway.conftest import FakeSpeech
-from tests.unit.gateway.jobs.conftest import SETTINGS, Jobs, running_jobs, running_worker
+from tests.unit.gateway.jobs.conftest import SETTINGS, Jobs, calls_of, running_jobs, running_worker
 from tests.unit.gateway.recordings import part_of
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 
@@ -35,7 +35,7 @@ async def test_a_job_continues_after_its_last_finished_window_when_its_worker_is
             job = await jobs.end(job_id)
         assert job["status"] == "completed", job["error"]
         assert (await jobs.result(job_id)).json()["text"] == "part 0 part 1 part 2 part 3"
-    sent = Counter(part_of(call.inputs["audio"]) for call in triton.calls)
+    sent = Counter(part_of(call.inputs["audio"]) for call in calls_of(job_id, triton))
     assert (sent[0], sent[1]) == (1, 1)
 
 
@@ -97,8 +97,7 @@ async def test_a_window_is_sent_again_after_its_server_went_away(
     job_id = await jobs.transcribe(language="en")
 
     def sent() -> Counter[int]:
-        # Jobs of other tests may still be in work.
-        return Counter(part_of(call.inputs["audio"]) for call in triton.calls if call.request_id.startswith(job_id))
+        return Counter(part_of(call.inputs["audio"]) for call in calls_of(job_id, triton))
 
     await jobs.until(job_id, lambda job: job["progress"]["seconds"] > 0)
     before = sent()[0]

@@ -10,7 +10,7 @@ from gateway.core.jobs import callbacks, fleet
 from gateway.jobs import work
 from gateway.settings import GatewaySettings
 from gateway.telemetry import configure_logging
-from tests.unit.gateway.conftest import LoudnessDetectors
+from tests.unit.gateway.loudness import LoudnessDetectors
 
 if __name__ == "__main__":
     configure_logging("INFO")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.fake_triton import TRANSCRIPTION, Call, FakeTriton, Tensors
-from tests.unit.gateway.conftest import LoudnessDetectors
+from tests.unit.gateway.loudness import LoudnessDetectors
 from tests.unit.gateway.recordings import part_of
 from tritone.descriptions import TranscriptionDescription
 from tritone.transcript import Segment, Transcript, Word

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import AudioFile
-from tests.unit.gateway.conftest import loudness
+from tests.unit.gateway.loudness import loudness
 from tests.unit.gateway.recordings import RATE, encoded, parts
 from tritone.transcribe_windows import iter_windows
 
