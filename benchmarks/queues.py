@@ -24,7 +24,7 @@ from tests.e2e.server import ROOT
 from tests.fake_triton import Call, FakeTriton
 from tests.stand_ins.aws import aws_server
 from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, tone
-from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker, while_running
+from tests.unit.gateway.zonos.queue_worker import COMES_BACK_SOON, Queues, queue_worker, while_running
 
 RESULTS = ROOT / "benchmarks" / "results"
 DEADLINE = 900.0
@@ -64,7 +64,7 @@ async def run(kills: int, jobs: int, seed: int) -> dict[str, Any]:
             async with FakeTriton({"kokoro-82m": model}) as triton:
                 await triton.publish()
                 # Each kill counts as an attempt at the messages in work, and must not set them aside.
-                settings = queues.settings(triton.address, SQS_AT_ONCE="4", SQS_MAX_RECEIVES="1000")
+                settings = queues.settings(triton.address, SQS_AT_ONCE="4", SQS_MAX_RECEIVES="1000", **COMES_BACK_SOON)
                 ids = {aws.send(queues.jobs, text=f"Text {number}.") for number in range(jobs)}
                 for number in range(kills):
                     async with queue_worker(settings, folder) as worker:

@@ -22,7 +22,7 @@ from tests.ports import free_ports
 from tests.stand_ins.aws import Aws
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import FakeSpeech, tone
-from tests.unit.gateway.zonos.queue_worker import Queues, queue_worker, while_running
+from tests.unit.gateway.zonos.queue_worker import COMES_BACK_SOON, Queues, queue_worker, while_running
 from tritone.errors import Overloaded
 
 TEXT = {"text": "Good morning.", "speaker_id": "af_kore"}
@@ -89,11 +89,11 @@ async def test_nothing_is_lost_and_no_notice_differs_while_workers_are_killed(
     ids = {queues.aws.send(queues.jobs, **TEXT, number=number) for number in range(6)}
     rng = np.random.default_rng(3)
     for _ in range(2):
-        async with working(queues, speaking, tmp_path) as worker, asyncio.timeout(300):
+        async with working(queues, speaking, tmp_path, **COMES_BACK_SOON) as worker, asyncio.timeout(300):
             await while_running(worker, begun.get())
             await asyncio.sleep(rng.uniform(0, 0.3))  # somewhere in its work
     async with working(queues, speaking, tmp_path) as worker:
-        notices = await while_running(worker, queues.all_notices(len(ids), 300))
+        notices = await while_running(worker, queues.all_notices(len(ids)))
     assert notices.keys() == ids
     assert queues.problems(notices) == []
 
@@ -102,11 +102,11 @@ async def test_long_work_keeps_its_message(queues: Queues, speaking: FakeTriton,
     speech = FakeSpeech(gates=[asyncio.Event()])
     speaking.handlers["kokoro-82m"] = speech
     queues.aws.send(queues.jobs, **TEXT)
-    async with working(queues, speaking, tmp_path, SQS_VISIBILITY="6"):
+    async with working(queues, speaking, tmp_path, SQS_VISIBILITY="12"):
         async with asyncio.timeout(300):
             await speech.called.wait()
         # Longer than it is hidden for: without its renewal it would come here.
-        found = await asyncio.to_thread(queues.aws.take, queues.jobs, 9)
+        found = await asyncio.to_thread(queues.aws.take, queues.jobs, 15)
         assert found == []
         speech.gates[0].set()
         notices = await queues.all_notices(1)
