@@ -38,9 +38,15 @@ def main(arguments: Sequence[str]) -> int:
         engine = find_engine(work, options.engine)
         results["engine"] = engine.run("--version").strip()
         results["base_images"] = "stand-ins from Debian's packages" if options.stand_ins else "published"
-        if options.stand_ins:
+        names = ("gateway", "triton", *(["sagemaker"] if options.sagemaker else []))
+        images = {name: f"tritone/{name}:{_version()}" for name in names}
+        if options.stand_ins and not options.no_build:
             make_stand_ins(engine, work)
-        images = _build(engine, work, results, ("gateway", "triton", *(["sagemaker"] if options.sagemaker else [])))
+        for name, tag in images.items():
+            if not options.no_build:
+                folders = package_folders() if options.stand_ins else []
+                engine.build(f"Dockerfile.{name}", tag, folders, work / f"build-{name}.log")
+            results[f"{name}_image_mb"] = _sizes(engine, name, tag)
         with _composition(engine, options.gpu, work):
             _check(engine, results)
         if not options.no_pair:
@@ -65,6 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         action="store_true",
         help="make the base images from Debian's packages, where no container registry is reached (needs root)",
     )
+    parser.add_argument("--no-build", action="store_true", help="run the images that the engine has")
     parser.add_argument("--gpu", action="store_true", help="give the GPUs to Triton, as compose.yaml says")
     parser.add_argument("--no-pair", action="store_true", help="leave out the two Tritons and two gateways")
     parser.add_argument(
@@ -75,17 +82,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _build(engine: Engine, work: Path, results: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
-    mounts = package_folders() if results["base_images"] != "published" else []
-    images = {}
-    for name in names:
-        tag = f"tritone/{name}:{_version()}"
-        engine.build(f"Dockerfile.{name}", tag, mounts, work / f"build-{name}.log")
-        whole, base = (_megabytes(engine, image) for image in (tag, base_image(f"Dockerfile.{name}")))
-        results[f"{name}_image_mb"] = {"whole": whole, "base": base}
-        info(f"{tag}: {whole} MB, of which {base} are the base image")
-        images[name] = tag
-    return images
+def _sizes(engine: Engine, name: str, tag: str) -> dict[str, int]:
+    whole, base = (_megabytes(engine, image) for image in (tag, base_image(f"Dockerfile.{name}")))
+    info(f"{tag}: {whole} MB, of which {base} are the base image")
+    return {"whole": whole, "base": base}
 
 
 def _check(engine: Engine, results: dict[str, Any]) -> None:
@@ -109,7 +109,7 @@ def _composition(engine: Engine, gpu: bool, work: Path) -> Iterator[None]:
     (ROOT / "ref_audio").mkdir(exist_ok=True)
     _fill_volume(engine)
     try:
-        engine.compose(files, "up", "--detach", log=work / "up.log")
+        engine.compose(files, "up", "--detach", "--no-build", log=work / "up.log")
         yield
     except Failure:
         for name in ("triton", "gateway"):

@@ -20,8 +20,9 @@ _TRITONS: Final = ("tritone-pair-triton-1", "tritone-pair-triton-2")
 _GATEWAYS: Final = {"tritone-pair-gateway-1": 18899, "tritone-pair-gateway-2": 18900}
 _HARDENED: Final = (
     *("--init", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--network", _NETWORK, "--env", "DEVICE=cpu"),
+    *("--network", _NETWORK, "--env", "DEVICE=cpu", "--restart", "unless-stopped"),
 )
+"""As compose.yaml has it."""
 _CLIENTS: Final = 2
 
 
@@ -94,7 +95,8 @@ def rolling_restart(engine: Engine, volume: str, images: dict[str, str]) -> dict
                 client.join()
         if load.failures:
             raise Failure(f"{len(load.failures)} of {load.answered} requests failed: {load.failures[:5]}")
-        return {"answered": load.answered, "failed": 0, "seconds": seconds}
+        again = {name: count for name in seconds if (count := int(engine.inspect(name)["RestartCount"]))}
+        return {"answered": load.answered, "failed": 0, "seconds": seconds, "started_again_by_the_engine": again}
 
 
 @contextmanager
