@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_DEAD = "ZX"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class ProcessState:
     cpu_seconds: float
     """CPU time of all its threads since its start."""
     wait_status: int
-    """The exit of a dead process, as `waitpid` reports it."""
+    """The exit of a dead process, as `waitpid` reports it; 0 for a live one."""
 
     @classmethod
     def read(cls, pid: int) -> ProcessState | None:
@@ -30,13 +31,15 @@ class ProcessState:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        ticks = int(fields[11]) + int(fields[12])
-        return cls(fields[0], int(fields[1]), ticks / _TICKS_PER_SECOND, int(fields[49]))
+        state, ticks = fields[0], int(fields[11]) + int(fields[12])
+        # Under qemu-user, a process reads fewer fields of itself.
+        wait_status = int(fields[49]) if state in _DEAD else 0
+        return cls(state, int(fields[1]), ticks / _TICKS_PER_SECOND, wait_status)
 
     @property
     def is_dead(self) -> bool:
         """True even before the parent has collected the exit status."""
-        return self.state in "ZX"
+        return self.state in _DEAD
 
 
 def reason_of(exit_status: int) -> str:
