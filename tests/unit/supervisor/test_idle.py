@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,7 +16,7 @@ PATIENCE = 300.0
 
 
 class Metrics:
-    """Triton's metrics; `looks` counts the times that they were read."""
+    """Triton's metrics, and the clock: it stands still between the calls of `looked`."""
 
     def __init__(self) -> None:
         self.requests = 3.0
@@ -23,6 +24,7 @@ class Metrics:
         self.pending = 0.0
         self.long = 0.0
         self.look = asyncio.Event()
+        self.now = 0.0
 
     async def read(self) -> str:
         self.look.set()
@@ -38,20 +40,20 @@ class Metrics:
             ]
         )
 
-    async def looked(self, times: int = 1) -> None:
+    async def looked(self, times: int = 1, seconds: float = 0.02) -> None:
+        """Wait for so many looks, each `seconds` after the one before."""
         for _ in range(times):
+            self.now += seconds
             self.look.clear()
             await asyncio.wait_for(self.look.wait(), PATIENCE)
 
 
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idle, "_LEAST_SECONDS", 0.01)
-
-
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def metrics(monkeypatch: pytest.MonkeyPatch) -> Metrics:
+    metrics = Metrics()
+    monkeypatch.setattr(idle, "_LEAST_SECONDS", 0.001)
+    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=lambda: metrics.now))
+    return metrics
 
 
 @pytest.fixture
@@ -59,8 +61,12 @@ def watch(metrics: Metrics, tmp_path: Path) -> IdleWatch:
     return IdleWatch(metrics.read, tmp_path / "served.json", {"base": 0.05, "other": 0.0, "alien": 0.05}, ["long"])
 
 
-async def test_a_model_without_requests_is_idle_after_its_timeout(watch: IdleWatch) -> None:
-    await asyncio.wait_for(watch.until_idle("base"), PATIENCE)
+async def test_a_model_without_requests_is_idle_after_its_timeout(watch: IdleWatch, metrics: Metrics) -> None:
+    idling = asyncio.create_task(watch.until_idle("base"))
+    await metrics.looked(3)
+    assert not idling.done()
+    await metrics.looked()
+    await asyncio.wait_for(idling, PATIENCE)
 
 
 @pytest.mark.parametrize("counter", ["open", "pending", "long"])
@@ -70,6 +76,7 @@ async def test_a_model_with_an_open_request_is_not_idle(watch: IdleWatch, metric
     await metrics.looked(20)
     assert not idling.done()
     setattr(metrics, counter, 0.0)
+    await metrics.looked(4)
     await asyncio.wait_for(idling, PATIENCE)
 
 
@@ -84,6 +91,7 @@ async def test_a_model_with_new_requests_or_wishes_is_not_idle(
         await metrics.looked()
         want(tmp_path / "served.json", "base")
     assert not idling.done()
+    await metrics.looked(4)
     await asyncio.wait_for(idling, PATIENCE)
 
 
