@@ -23,7 +23,7 @@ _START_SECONDS = 300
 
 
 class Prometheus:
-    """`with Prometheus({"triton": "127.0.0.1:8002"}) as server:` scrapes these targets every second."""
+    """`with Prometheus({"triton": "127.0.0.1:8002"}) as server:` scrapes these targets every two seconds."""
 
     def __init__(self, targets: Mapping[str, str]) -> None:
         """`targets`: job -> address, of which `/metrics` is read."""
@@ -32,7 +32,7 @@ class Prometheus:
         (port,) = free_ports(1)
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300)
         config = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+            "global": {"scrape_interval": "2s", "scrape_timeout": "2s"},
             "scrape_configs": [
                 {"job_name": job, "static_configs": [{"targets": [address]}]} for job, address in targets.items()
             ],

@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -19,6 +20,7 @@ from tests.ports import free_ports
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 600
 STOP_TIMEOUT = 300
+PATIENCE = 300.0
 NO_NETWORK = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "HTTPS_PROXY": "http://127.0.0.1:9",
@@ -28,6 +30,13 @@ NO_NETWORK = {
     "HF_HUB_OFFLINE": "1",
 }
 """Variables that keep a server off every network but loopback."""
+TOYS = {
+    "EXTRA_FAMILIES": "tests/toy_families/sine,tests/toy_families/counter",
+    "TTS_MODES": "sine",
+    "STT_MODELS": "counter",
+    "DEVICE": "cpu",
+}
+"""Settings of a server with the two toy models, which have no weights, and start sooner than others."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,14 @@ class Server:
         text = httpx.get(address, timeout=300).raise_for_status().text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
+
+    def wait_until(self, holds: Callable[[], Any]) -> None:
+        """Wait until something holds; fails if the server ends before."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
 
     def stop(self, signal_number: int = signal.SIGTERM, *, group: bool = False) -> int:
         """Send a signal, wait for the end, and return the exit status."""

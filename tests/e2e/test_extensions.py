@@ -19,11 +19,10 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from tests.e2e.direct import Stream
-from tests.e2e.server import ROOT, Server, serve
+from tests.e2e.server import ROOT, TOYS, Server, serve
 from tritone.contract import LISTEN_RATE
 from tritone.served import MODEL, ServedDocument
 
-FAMILIES = "tests/toy_families/sine,tests/toy_families/counter"
 SURFACES = "tests.toy_surfaces.echo_surface"
 RECORDING = ROOT / "adapters" / "whisper" / "known_sentence.ogg"
 TEXT = "Many words make a long tone."
@@ -32,8 +31,7 @@ TEXT = "Many words make a long tone."
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     log = tmp_path_factory.mktemp("extended") / "serve.log"
-    added = {"EXTRA_FAMILIES": FAMILIES, "EXTRA_SURFACES": SURFACES}
-    with serve(log, **added, TTS_MODES="sine", STT_MODELS="counter") as server:
+    with serve(log, **TOYS, EXTRA_SURFACES=SURFACES) as server:
         yield server
 
 

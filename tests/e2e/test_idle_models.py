@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import time
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,21 +17,14 @@ import pytest
 import websockets.sync.client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.e2e.server import NO_NETWORK, Server, descendants, serve
+from tests.e2e.server import NO_NETWORK, PATIENCE, TOYS, Server, descendants, serve
 
-PATIENCE = 300.0
-TOYS = {
-    "EXTRA_FAMILIES": "tests/toy_families/sine,tests/toy_families/counter",
-    "TTS_MODES": "sine",
-    "STT_MODELS": "counter",
-    "DEVICE": "cpu",
-    "IDLE_TIMEOUT": "sine=2,counter=3",
-}
+SOON = {"IDLE_TIMEOUT": "sine=2,counter=3"}
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("idle") / "serve.log", **NO_NETWORK, **TOYS) as server:
+    with serve(tmp_path_factory.mktemp("idle") / "serve.log", **NO_NETWORK, **TOYS, **SOON) as server:
         yield server
 
 
@@ -42,14 +34,6 @@ def states(server: Server) -> Any:
 
 def stubs(server: Server, model: str) -> list[psutil.Process]:
     return [child for child in descendants(server.process.pid) if f"/{model}/1/model.py" in " ".join(child.cmdline())]
-
-
-def wait_until(server: Server, holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert server.process.poll() is None, server.log.read_text()
-        assert time.monotonic() < deadline, server.log.read_text()
-        time.sleep(0.1)
 
 
 def sleeps(server: Server, model: str) -> bool:
@@ -72,7 +56,7 @@ def recording() -> bytes:
 
 
 def test_idle_models_are_unloaded_and_concurrent_requests_load_one_once(server: Server) -> None:
-    wait_until(server, lambda: sleeps(server, "sine"))
+    server.wait_until(lambda: sleeps(server, "sine"))
     assert httpx.get(f"{server.url}/ready", timeout=300).status_code == 200
     assert "sine" in httpx.get(f"{server.url}/v1/models", timeout=300).text
     loads = server.log.read_text().splitlines().count("loading sine")
@@ -81,20 +65,20 @@ def test_idle_models_are_unloaded_and_concurrent_requests_load_one_once(server: 
     assert [answer.status_code for answer in answers] == [200] * 4
     assert server.log.read_text().splitlines().count("loading sine") == loads + 1
     assert "died" not in server.log.read_text()
-    wait_until(server, lambda: sleeps(server, "sine"))
+    server.wait_until(lambda: sleeps(server, "sine"))
     assert say(server).status_code == 200
 
 
 def test_an_open_session_keeps_its_model_loaded_and_wakes_it(server: Server) -> None:
-    wait_until(server, lambda: sleeps(server, "counter"))
+    server.wait_until(lambda: sleeps(server, "counter"))
     address = server.url.replace("http", "ws")
     with websockets.sync.client.connect(f"{address}/v1/realtime?model=counter", open_timeout=PATIENCE) as session:
-        wait_until(server, lambda: states(server)["counter"] == "ready")
+        server.wait_until(lambda: states(server)["counter"] == "ready")
         # While the other model comes and goes twice, this one stays.
         (stub,) = stubs(server, "counter")
         for _ in range(2):
             assert say(server).status_code == 200
-            wait_until(server, lambda: sleeps(server, "sine"))
+            server.wait_until(lambda: sleeps(server, "sine"))
         assert stubs(server, "counter") == [stub]
         session.send(json.dumps({"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}))
         audio = base64.b64encode(bytes(48_000)).decode()
@@ -102,11 +86,11 @@ def test_an_open_session_keeps_its_model_loaded_and_wakes_it(server: Server) -> 
         session.send('{"type": "input_audio_buffer.commit"}')
         while not json.loads(session.recv(PATIENCE))["type"].endswith("transcription.completed"):
             pass
-    wait_until(server, lambda: sleeps(server, "counter"))
+    server.wait_until(lambda: sleeps(server, "counter"))
 
 
 def test_a_recording_for_the_long_model_wakes_its_transcription_model(server: Server) -> None:
-    wait_until(server, lambda: sleeps(server, "counter"))
+    server.wait_until(lambda: sleeps(server, "counter"))
     loads = server.log.read_text().splitlines().count("loading counter")
     request = service_pb2.ModelInferRequest(model_name="transcription-long")
     request.inputs.add(name="audio", datatype="FP32", shape=[16_000])

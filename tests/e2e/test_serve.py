@@ -13,7 +13,7 @@ import openai
 import psutil
 import pytest
 
-from tests.e2e.server import NO_NETWORK, ROOT, Server, descendants, serve
+from tests.e2e.server import NO_NETWORK, ROOT, TOYS, Server, descendants, serve
 from tests.ports import free_ports
 
 TRANSCRIPTION_ONLY = {"TTS_MODES": "none"}
@@ -49,14 +49,14 @@ def test_death_of_a_models_process_ends_its_streams_and_the_model_is_loaded_agai
 
 
 @pytest.mark.parametrize(
-    ("signal_number", "group"),
-    [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)],
+    ("signal_number", "group", "models"),
+    [(signal.SIGTERM, False, TRANSCRIPTION_ONLY), (signal.SIGTERM, True, TOYS), (signal.SIGINT, True, TOYS)],
     ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C"],
 )
 def test_stop_leaves_no_process_no_shared_memory_and_no_open_port(
-    tmp_path: Path, signal_number: int, group: bool
+    tmp_path: Path, signal_number: int, group: bool, models: dict[str, str]
 ) -> None:
-    with serve(tmp_path / "log", **TRANSCRIPTION_ONLY) as server:
+    with serve(tmp_path / "log", **models) as server:
         children = descendants(server.process.pid)
         assert len(children) >= 3, "Triton, stubs and the gateway"
         regions = shared_memory(children)
