@@ -54,7 +54,7 @@ class LanguageModelServer:
             Route("/v1/chat/completions", self._answer, methods=["POST"]),
             Route("/v1/completions", self._answer, methods=["POST"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off")
+        config = uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off", timeout_keep_alive=600)
         listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         server = uvicorn.Server(config)

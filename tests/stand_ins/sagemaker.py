@@ -139,7 +139,9 @@ def _message(headers: Mapping[str, str], payload: bytes) -> bytes:
 def sagemaker_runtime(container: str, bucket: str = "") -> Iterator[str]:
     """Run the stand-in in a thread of its own, and give its address."""
     app = SageMakerRuntime(container, bucket).app
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_config=None, lifespan="on", timeout_keep_alive=600, timeout_graceful_shutdown=1)
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -33,7 +33,7 @@ def client(gateway: Gateway) -> Iterator[Any]:
             region_name="eu-west-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}, proxies={}),
+            config=Config(retries={"total_max_attempts": 1}, proxies={}, connect_timeout=300, read_timeout=300),
         )
         yield client
         client.close()
