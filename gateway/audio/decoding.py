@@ -30,6 +30,11 @@ _FRAME_SECONDS: Final = 60
 """The longest frame of any codec."""
 _BYTES_PER_SECOND: Final = 192_000 * 2 * 4
 """The most decoded bytes a second, on average: stereo at 192 kHz in 32 bits."""
+_PROBED_PACKETS: Final = 4
+"""Packets, of 4 KB in a WAV file, in which FFmpeg looks for another codec than the header names, such as AC-3 or DTS.
+
+It would decode the whole file for that, at first sight of it, which takes as long as all other decoding.
+"""
 _MOST_FRUITLESS: Final = 16
 """Parts of a file in a row without audio, after which the rest is not tried; a chained file may have a million."""
 
@@ -164,7 +169,12 @@ def declared_seconds(file: BinaryIO) -> float | None:
 
 
 def _opened(file: BinaryIO | FilePart) -> InputContainer:
-    options = {"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders(), "protocol_whitelist": "none"}
+    options = {
+        "format_whitelist": _FORMATS,
+        "codec_whitelist": _audio_decoders(),
+        "protocol_whitelist": "none",
+        "max_probe_packets": str(_PROBED_PACKETS),
+    }
     # Titles are not always in UTF-8; they are not used.
     return av.open(file, "r", container_options=options, metadata_errors="replace")
 

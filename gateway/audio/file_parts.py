@@ -14,6 +14,7 @@ _MAGIC: Final = re.compile(
     re.DOTALL,
 )
 """The first bytes of containers that FFmpeg recognizes at a file's start only."""
+_MAGIC_BYTES: Final = 16
 _JUNK: Final = 256 * 1024
 """Bytes in front of the audio that are searched for its start."""
 _MOST_STARTS: Final = 8
@@ -56,9 +57,13 @@ def starts(file: BinaryIO) -> Iterator[int]:
     """Yield the positions at which the audio of `file` may begin, the likeliest first: behind tags, or behind junk."""
     tagged = _behind_tags(file)
     file.seek(tagged)
-    head = file.read(_JUNK)
-    found = [tagged + match.start() for match in islice(_MAGIC.finditer(head), _MOST_STARTS)]
-    yield from dict.fromkeys([*(found[:1] if _MAGIC.match(head) else []), 0, tagged, *found])
+    is_magic = _MAGIC.match(file.read(_MAGIC_BYTES))
+    likely = dict.fromkeys((tagged, 0) if is_magic else (0, tagged))
+    yield from likely
+    # The search takes milliseconds, and few files need it.
+    file.seek(tagged)
+    found = (tagged + match.start() for match in islice(_MAGIC.finditer(file.read(_JUNK)), _MOST_STARTS))
+    yield from (start for start in found if start not in likely)
 
 
 def parts_from(file: BinaryIO, start: int) -> Iterator[FilePart]:
