@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
-from tritonclient.grpc import service_pb2_grpc
+from tritonclient.grpc import service_pb2
 
 from gateway.core.errors import InternalError, ServerUnreachable, ServiceError
 from gateway.core.model_watch import UNLOAD_GRACE, ModelWatch
@@ -45,6 +45,7 @@ CHANNEL_OPTIONS: Final = [
     # A server that came back with another address is found at once: gRPC's own pause between look-ups is 30 s.
     ("grpc.dns_min_time_between_resolutions_ms", 500),
 ]
+_MODEL_STREAM_INFER: Final = "/inference.GRPCInferenceService/ModelStreamInfer"
 WAIT_SECONDS: Final = 20.0
 """The longest wait of one poll for a change of the document."""
 _POLL_TIMEOUT: Final = WAIT_SECONDS + 5
@@ -80,7 +81,12 @@ class Server:
         self._watch = ModelWatch(unload_grace)
         self._on_disconnect = on_disconnect
         self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
-        self._stub = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
+        # A call has one request. Said in this way, its metadata, its request and its end are one message to the server.
+        self._infer = self._channel.unary_stream(
+            _MODEL_STREAM_INFER,
+            request_serializer=service_pb2.ModelInferRequest.SerializeToString,
+            response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
+        )
         self._problem = ""
         self._news = asyncio.Event()
         """Set at the next change of `document` or `connected`, and then replaced."""
@@ -176,7 +182,7 @@ class Server:
     def _begin(self, request: Any, seconds: float) -> Any:
         request.parameters["triton_enable_empty_final_response"].bool_param = True
         request.parameters["timeout"].int64_param = round(seconds * 1e6)
-        return self._stub.ModelStreamInfer(iter([request]), timeout=seconds, metadata=outgoing_headers())
+        return self._infer(request, timeout=seconds, metadata=outgoing_headers())
 
     async def _poll(self, version: int) -> ServedDocument:
         return await self._ask(ServerOptions(version=version, wait_seconds=WAIT_SECONDS), _POLL_TIMEOUT)
