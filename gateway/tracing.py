@@ -32,12 +32,17 @@ def configure_tracing(endpoint: str) -> None:
 
 @contextmanager
 def request_span(scope: Scope, *, traced: bool) -> Iterator[Span]:
-    """Make the span of a request current, if it is `traced`; it continues the trace of the client's `traceparent`."""
-    if not traced:
+    """Make the span of a request current, if it is `traced`; it continues the trace of the client's `traceparent`.
+
+    Without an exporter it only carries the client's trace to Triton, and a request without one has no span.
+    """
+    headers = Headers(scope=scope)
+    is_sent = not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    if not traced or not (is_sent or "traceparent" in headers):
         yield trace.INVALID_SPAN
         return
     method = scope.get("method", "WEBSOCKET")
-    parent = propagate.extract(dict(Headers(scope=scope)))
+    parent = propagate.extract(dict(headers))
     attributes = {"http.request.method": method}
     with TRACER.start_as_current_span(method, parent, SpanKind.SERVER, attributes) as span:
         yield span
@@ -45,6 +50,8 @@ def request_span(scope: Scope, *, traced: bool) -> Iterator[Span]:
 
 def describe_request(span: Span, scope: Scope, route: str, details: dict[str, object]) -> None:
     """Add to a request's span what is known at its end."""
+    if not span.is_recording():
+        return
     span.update_name(f"{scope.get('method', 'WEBSOCKET')} {route}")
     span.set_attribute("http.route", route)
     status = details["status"]

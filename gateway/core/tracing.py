@@ -24,6 +24,8 @@ def trace_id() -> str:
 
 def outgoing_headers() -> list[tuple[str, str]]:
     """Return the current trace as W3C headers for a request to another server; none without a trace."""
+    if not trace.get_current_span().get_span_context().is_valid:
+        return []
     headers: dict[str, str] = {}
     propagate.inject(headers)
     return list(headers.items())
@@ -45,6 +47,9 @@ class SpeechTrace:
     def encoding(self) -> Iterator[None]:
         """Make a span of the encoding of a piece."""
         assert self._span
+        if not self._span.is_recording():
+            yield
+            return
         with TRACER.start_as_current_span("encode", trace.set_span_in_context(self._span, self._context)):
             yield
 
@@ -59,6 +64,8 @@ class SpeechTrace:
         `seconds`: phase -> its end, from the request's arrival in the model, in order.
         """
         assert self._span
+        if not self._span.is_recording():
+            return
         context = trace.set_span_in_context(self._span, self._context)
         arrived = time.time_ns() - round(max(seconds.values(), default=0.0) * _NANO)
         begin = arrived
