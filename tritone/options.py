@@ -6,7 +6,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import NoneType
+from functools import cache
+from types import MappingProxyType, NoneType
 from typing import Any, Self, get_args, get_type_hints
 
 from tritone.errors import InvalidInput
@@ -64,11 +65,14 @@ class Options:
         return options
 
     @classmethod
-    def types(cls) -> dict[str, type]:
+    @cache
+    def types(cls) -> Mapping[str, type]:
         """Return the type of each parameter, in the order of the fields; `int | None` is an int."""
         hints = get_type_hints(cls)
         alternatives = {f.name: get_args(hints[f.name]) or (hints[f.name],) for f in dataclasses.fields(cls)}
-        return {name: next(type_ for type_ in types if type_ is not NoneType) for name, types in alternatives.items()}
+        return MappingProxyType(
+            {name: next(type_ for type_ in types if type_ is not NoneType) for name, types in alternatives.items()}
+        )
 
     @classmethod
     def groups(cls) -> dict[str, tuple[str, ...]]:
