@@ -64,17 +64,24 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     Raises `ClientDisconnect`.
     """
-    task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        async with asyncio.timeout(None) as deadline:
+
+            def end(_gone: asyncio.Future[None]) -> None:
+                deadline.reschedule(0)
+
+            gone.add_done_callback(end)
+            try:
+                return await work
+            finally:
+                gone.remove_done_callback(end)
+    except TimeoutError:
+        if deadline.expired():
+            raise ClientDisconnect from None
+        raise
     finally:
-        task.cancel()
         gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

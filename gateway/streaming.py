@@ -9,8 +9,11 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Final
 
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
+
+from gateway.request_context import until_disconnect
 
 _SLICE_BYTES: Final = 64 * 1024
 _MEMORY_BYTES: Final = 2**20
@@ -37,9 +40,9 @@ class StreamedResponse(StreamingResponse):
             return
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
+        """Send the response. Raises `ClientDisconnect`."""
         async with aclosing(self._pieces):
-            await super().__call__(scope, receive, send)
+            await until_disconnect(Request(scope, receive), self.stream_response(send))
 
     async def _body(self) -> AsyncGenerator[bytes]:
         for piece in self._first:
