@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -82,6 +83,7 @@ def _name(host: str) -> str:
         return host  # no known name holds such characters
 
 
+@lru_cache
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)

@@ -8,6 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -15,6 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.core.admission import drop_one
 from gateway.core.metrics import gauge
 from gateway.errors import HttpError, RateLimited
 from gateway.request_context import sent_keys
@@ -126,13 +128,17 @@ class FairnessMiddleware:
         """Return a name of the caller that reveals no key."""
         if self.keyed and (keys := sent_keys(scope)):
             return hashlib.sha256(keys[0].encode("latin-1")).hexdigest()
-        host = scope["client"][0] if scope.get("client") else ""
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return host
-        # A host chooses freely among the addresses of its network of 64 bits.
-        return str(int(address) >> 64) if isinstance(address, IPv6Address) else host
+        return _network(scope["client"][0]) if scope.get("client") else ""
+
+
+@lru_cache
+def _network(host: str) -> str:
+    """Return the network of 64 bits of an IPv6 address, in which a host chooses freely; any other host as it is."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(int(address) >> 64) if isinstance(address, IPv6Address) else host
 
 
 class _Places:
@@ -182,7 +188,7 @@ class _Visit:
         """Give up the place, if there is one."""
         if self.place is not None:
             del self.place.visits[self]
-            self.place.held -= Counter([self.caller])  # drops a caller without places
+            drop_one(self.place.held, self.caller)
             self.place.taken.dec()
             self.place = None
 

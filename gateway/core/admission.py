@@ -73,15 +73,22 @@ class ModelLoad:
 
         Raises `ModelTooSlow` when the first results have taken so long that this one would wait for `max_wait`.
         """
+        if self._is_known:
+            return
         self._undecided += 1
         try:
             async with asyncio.timeout(max_wait * _PROBES / (self.first.outstanding + self._undecided)):
-                while self.first.seconds(1) is None and self.first.outstanding >= _PROBES:
+                while not self._is_known:
                     await self._changed.wait()
         except TimeoutError:
             raise self._busy(max_wait) from None
         finally:
             self._undecided -= 1
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether the pace is known, or the model has few requests."""
+        return self.first.outstanding < _PROBES or self.first.seconds(1) is not None
 
     def check(self, limits: Admission, caller: str, seconds: float) -> None:
         """Raise an error if a request with `seconds` of audio cannot be in time, or is beyond the caller's share."""
@@ -139,7 +146,7 @@ class Work:
             self._load.audio.done(self._seconds)
             self._seconds = 0.0
         self._load.audio.remove(self._seconds)
-        self._load.open -= Counter([self._caller])
+        drop_one(self._load.open, self._caller)
         self._load.change()
 
     def progress(self, seconds: float = 0.0) -> None:
@@ -164,8 +171,15 @@ class Work:
         if self._waits:
             self._waits = False
             self._load.first.remove(left)
-            self._load.waiting -= Counter([self._caller])
+            drop_one(self._load.waiting, self._caller)
             self._load.change()
+
+
+def drop_one(held: Counter[str], caller: str) -> None:
+    """Count one less of a caller's; a caller without any is forgotten."""
+    held[caller] -= 1
+    if not held[caller]:
+        del held[caller]
 
 
 class _Pace:

@@ -39,7 +39,7 @@ class FirstAudio:
         if not self._received:
             self._received = True
             FIRST_PACKET.labels(self._model).observe(now - self._began)
-        loud = np.abs(samples.astype(np.int32)) >= _AUDIBLE
+        loud = (samples >= _AUDIBLE) | (samples <= -_AUDIBLE)
         first = int(np.argmax(loud))
         if loud[first]:
             self._sound = now
