@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from tritone.spoken_words import words_of
 from tritone.transcript import Word
 
 __all__ = ["SpeechStream", "SynthesisRequest", "synthesize"]
+
+_HEAD_SECONDS: Final = 0.2
+"""A page of Opus, and several frames of the other codecs. The listener would wait for all of a second of mp3: 8 ms."""
 
 
 @dataclass
@@ -137,14 +141,21 @@ class SpeechStream:
                     self._first_audio.receive(samples, rate)
                 if self.recording:
                     self.recording.add(samples, rate)
-                if piece := await self._run(renderer, renderer.write, samples):
-                    self._note_sent()
-                    yield piece
+                for part in self._parts(renderer, samples, rate):
+                    if piece := await self._run(renderer, renderer.write, part):
+                        self._note_sent()
+                        yield piece
                 if "finish_reason" in tensors:
                     self._summarize(tensors)
         if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
             self._note_sent()
             yield piece
+
+    def _parts(self, renderer: Renderer, samples: Samples, rate: int) -> list[Samples]:
+        """Divide the first samples of a stream whose encoding takes time, so that its first bytes are there early."""
+        is_first = renderer.costly and not self.whole and not renderer.seconds
+        head = round(_HEAD_SECONDS * rate) if is_first else 0
+        return [part for part in (samples[:head], samples[head:]) if part.size]
 
     def take_words(self) -> list[Word]:
         """Return the words whose times have become known since the last call, in seconds of the whole file's audio."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import AudioFile
+from gateway.audio.file_parts import starts
 from tests.unit.gateway.recordings import RATE, encoded, tone, wav
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples
@@ -55,6 +56,27 @@ def recording(form: str, seconds: float = 2.0, layout: str = "mono") -> bytes:
 
 def decoded(file: bytes) -> Samples:
     return np.concatenate(list(AudioFile(io.BytesIO(file), RATE, 60, "file").blocks()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_that_begins_with_its_audio_is_not_searched(form: str) -> None:
+    class Watched(io.BytesIO):
+        most = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.most = max(self.most, len(data := super().read(size)))
+            return data
+
+    file = Watched(recording(form))
+    assert next(starts(file)) == 0
+    assert file.most <= 16
+
+
+def test_another_codec_in_place_of_the_pcm_of_a_wav_file_is_found() -> None:
+    ac3 = encoded(tone(2.0, 48_000), "ac3", "ac3", 48_000)
+    samples = decoded(wav(ac3, 48_000, channels=2, bits=16, kind=1))
+    assert len(samples) / RATE == pytest.approx(2.0, abs=0.1)
+    assert np.argmax(np.abs(np.fft.rfft(samples[:RATE]))) == pytest.approx(440, abs=1)
 
 
 @pytest.mark.parametrize("before", BEFORE.values(), ids=BEFORE)

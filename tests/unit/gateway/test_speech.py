@@ -89,6 +89,19 @@ async def test_sse_events_carry_the_file_and_end_with_the_usage(gateway: Gateway
     }
 
 
+@pytest.mark.parametrize("response_format", ["mp3", "opus", "aac", "flac"])
+async def test_the_first_bytes_do_not_wait_until_a_long_first_piece_is_encoded(
+    gateway: Gateway, kokoro: FakeSpeech, response_format: Any
+) -> None:
+    kokoro.chunks = [tone(3.0)]
+    body = {**HELLO, "response_format": response_format, "stream_format": "sse"}
+    pieces = [base64.b64decode(event["audio"]) async for event in await sse(gateway, body) if "audio" in event]
+    first, whole = pieces[0], b"".join(pieces)
+    seconds = [len(samples) / rate for samples, rate in (decode(file, response_format) for file in (first, whole))]
+    assert 0 < seconds[0] < 0.5
+    assert seconds[1] == pytest.approx(3.0, abs=0.1)
+
+
 async def sse(gateway: Gateway, body: dict[str, Any]) -> openai.AsyncStream[Any]:
     """Read events with OpenAI's own client."""
     stream: openai.AsyncStream[Any] = await gateway.openai.post(
