@@ -62,6 +62,14 @@ class TranscriptionOptions(Options):
         doc="For the windows of a recording after its first: they are transcribed in batches of their own, beside the "
         "windows that a client waits for.",
     )
+    clip: bool = option(
+        False,
+        doc="For audio that was not cut from a longer recording: a model may look at less than its whole window, where "
+        "that gives the same text sooner.",
+    )
+    draft: bool = option(
+        False, doc="For a text that a later one replaces, as of a turn that is not over: quick rather than good."
+    )
     describe: bool = option(False, doc="Answer with `description` alone and transcribe nothing.")
 
     def check(self) -> None:

@@ -54,6 +54,8 @@ class Window:
     start: int
     """Samples from the recording's start."""
     samples: Samples
+    whole: bool = False
+    """It holds all speech of the recording, and was not cut from more."""
 
     @property
     def start_seconds(self) -> float:
@@ -213,7 +215,8 @@ class _PendingAudio:
         """Remove the first `frames` and return them as a window without the silence at its end."""
         speech_end = int(np.flatnonzero(self._speech[:frames])[-1]) + 1
         end = min(frames, speech_end + _PAD)
-        window = Window(self._start, _leveled(self._pcm[: end * FRAME], self._speech[:end]))
+        samples = _leveled(self._pcm[: end * FRAME], self._speech[:end])
+        window = Window(self._start, samples, whole=self._fits_one_window)
         self._drop(frames)
         self._drop_leading_silence()
         return window

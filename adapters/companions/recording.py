@@ -70,7 +70,8 @@ class Recording:
             if self._sender.is_cancelled():
                 raise client_left()
             prompt = (self.options.prompt + previous)[-PROMPT_CHARS:]
-            options = replace(for_model, language=language, prompt=prompt, background=background)
+            clip = for_model.clip and window.whole
+            options = replace(for_model, language=language, prompt=prompt, background=background, clip=clip)
             transcript = await asyncio.to_thread(transcribe, model, window.samples, options, self._id)
             if conditioned:
                 previous = next_prompt(transcript.segments, previous)

@@ -54,17 +54,24 @@ class DecodeAttempt:
         """No further attempt is needed."""
         return self.silent or not (self.repetitive or self.avg_logprob < MIN_AVG_LOGPROB)
 
+    @property
+    def sure(self) -> bool:
+        """It passes every check, that for speech too."""
+        return self.good and self.no_speech_prob <= MAX_NO_SPEECH_PROB
+
 
 @dataclass(eq=False)
 class DecodeTask:
     """One window to decode, and the attempts so far."""
 
     encoded: NDArray[Any]
-    """The encoder's output, (1500, width)."""
+    """The encoder's output, (positions, width); 1500 positions for 30 s."""
     prompt: list[int]
     """The tokens before the decoder's own, up to the task token."""
     tokenizer: Tokenizer
     temperatures: Sequence[float]
+    beam_size: int = BEAM_SIZE
+    """Of the attempt at a temperature of 0."""
     attempts: list[DecodeAttempt] = field(default_factory=list)
 
     @property
@@ -94,23 +101,24 @@ def batch(rows: Sequence[NDArray[Any]]) -> ctranslate2.StorageView:
 def decode(whisper: WhisperModel, tasks: Sequence[DecodeTask]) -> None:
     """Decode every task until each is done.
 
-    CTranslate2 decodes prompts of one length and one set of options together. So windows of any language and task share
-    a batch, and only those that fail are decoded again.
+    CTranslate2 decodes prompts and audio of one length, with one set of options, together. So windows of any language
+    and task share a batch, and only those that fail are decoded again.
     """
     while pending := [task for task in tasks if not task.done]:
-        groups: dict[tuple[int, float], list[DecodeTask]] = defaultdict(list)
+        groups: dict[tuple[int, int, float, int], list[DecodeTask]] = defaultdict(list)
         for task in pending:
-            groups[len(task.prompt), task.temperatures[len(task.attempts)]].append(task)
-        for (_, temperature), group in groups.items():
-            _attempt(whisper, group, temperature)
+            temperature = task.temperatures[len(task.attempts)]
+            groups[len(task.prompt), len(task.encoded), temperature, task.beam_size].append(task)
+        for (*_, temperature, beam_size), group in groups.items():
+            _attempt(whisper, group, temperature, beam_size)
 
 
-def _attempt(whisper: WhisperModel, group: Sequence[DecodeTask], temperature: float) -> None:
+def _attempt(whisper: WhisperModel, group: Sequence[DecodeTask], temperature: float, beam_size: int) -> None:
     """Add one attempt at `temperature` to each task of the group."""
     search = (
         {"beam_size": 1, "num_hypotheses": CANDIDATES, "sampling_topk": 0, "sampling_temperature": temperature}
         if temperature > 0
-        else {"beam_size": BEAM_SIZE}
+        else {"beam_size": beam_size}
     )
     results = whisper.model.generate(
         batch([task.encoded for task in group]),

@@ -14,7 +14,7 @@ from adapters.triton.transcriber import Transcriber
 from adapters.triton.transcription_model import TranscriptionModel
 from adapters.whisper import checkpoint
 from adapters.whisper.self_test import self_test
-from adapters.whisper.settings import FAMILY
+from adapters.whisper.settings import FAMILY, WHISPER_SHORT_CLIPS
 from adapters.whisper.transcriber import WhisperTranscriber
 
 
@@ -40,7 +40,9 @@ class TritonPythonModel(TranscriptionModel):
         options = instance.entry_in(FAMILY).options
         if folder := instance.parameters.get("checkpoint"):
             instance = replace(instance, folder=model_dir / folder)
-        transcriber = WhisperTranscriber(self._load_checkpoint(instance, model_dir), options=options)
+        transcriber = WhisperTranscriber(
+            self._load_checkpoint(instance, model_dir), options=options, short_clips=WHISPER_SHORT_CLIPS.read() == "on"
+        )
         if instance.parameters.get("known_sentence") != "skip":
             self_test_once(instance, instance.folder, lambda: self._test(transcriber))
         return transcriber

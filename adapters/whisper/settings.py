@@ -7,3 +7,4 @@ from tritone.families import Family
 
 FAMILY: Final = Family.load(Path(__file__).parent)
 WHISPER_COMPUTE_TYPE: Final = FAMILY.text("WHISPER_COMPUTE_TYPE")
+WHISPER_SHORT_CLIPS: Final = FAMILY.text("WHISPER_SHORT_CLIPS")

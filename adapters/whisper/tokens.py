@@ -32,8 +32,8 @@ def logprobs(
     """Return the log probability of each token, given the audio and the text before it; 0 for tokens that are not text.
 
     The decoder returns only the sum of a result. So the text goes through it once more, as for the alignment of words:
-    without timestamps, and without the text before the audio. `encoded` is the encoder's output, (1500, width); its
-    first `frames` feature frames are audio, the others padding.
+    without timestamps, and without the text before the audio. `encoded` is the encoder's output, (positions,
+    width); its first `frames` feature frames are audio, the others padding.
     """
     text = [token for token in tokens if token < tokenizer.eot]
     if not text:

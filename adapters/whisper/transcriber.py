@@ -25,13 +25,18 @@ class WhisperTranscriber:
     """One Whisper checkpoint as a `Transcriber`.
 
     A window's transcript is that of `WhisperModel.transcribe` for it alone with default options, or a better one where
-    every attempt repeats itself (`DecodeTask.best`). But the encoder and the decoder run on the windows of all clients
-    at once, and the language is detected from the same encoding.
+    every attempt repeats itself (`DecodeTask.best`), or a cheaper one for clips and drafts (`WindowState`). But the
+    encoder and the decoder run on the windows of all clients at once, and the language is detected from the same
+    encoding.
     """
 
-    def __init__(self, whisper: WhisperModel, *, options: Sequence[str] = ()) -> None:
-        """`options`: the request options that the family supports."""
+    def __init__(self, whisper: WhisperModel, *, options: Sequence[str] = (), short_clips: bool = True) -> None:
+        """`options`: the request options that the family supports.
+
+        `short_clips`: on a CPU, let the encoder see a short clip in less than 30 s; a GPU was not measured.
+        """
         self._whisper = whisper
+        self._short_clips = short_clips and whisper.model.device == "cpu"
         self._multilingual: bool = whisper.model.is_multilingual
         self.parallel_calls = parallel_calls(whisper.model.device)
         self.description = TranscriptionDescription(
@@ -59,7 +64,7 @@ class WhisperTranscriber:
         return [align(self._whisper, window) if window.options.known_text else next(transcribed) for window in windows]
 
     def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
-        states = [WindowState(self._whisper, window) for window in windows]
+        states = [WindowState(self._whisper, window, shorten=self._short_clips) for window in windows]
         unfinished = states
         for _ in range(MAX_ROUNDS):
             self._encode(unfinished)

@@ -33,6 +33,9 @@ _NEEDED: Final = ("task", "word_timestamps")
 `TranscriptionRequest.optional` names exceptions.
 """
 
+_DISPENSABLE: Final = frozenset({"clip", "draft"})
+"""Options that only save time; a model gets them if it says that it knows them."""
+
 
 @dataclass(frozen=True)
 class TranscriptionRequest:
@@ -102,7 +105,8 @@ class SupportedOptions:
         """
         described = model.description
         if not isinstance(described, TranscriptionDescription):
-            return cls(replace(options, partial_text=False), frozenset(options.types()), ())
+            known = frozenset(options.types()) - _DISPENSABLE
+            return cls(replace(options, partial_text=False), known, ())
         _check_language(model.id, options.language, described)
         if options.task not in described.tasks:
             raise InvalidInput("task", f"{model.id} does not {options.task}; it does: {', '.join(described.tasks)}")

@@ -46,7 +46,13 @@ class WindowClient:
         A window in the `background` may wait behind others. `on_text` gets each piece of the text as it is decoded; it
         is for options with `partial_text`.
         """
-        options = replace(self.options, language=language, prompt=prompt[-PROMPT_CHARS:], background=background)
+        options = replace(
+            self.options,
+            language=language,
+            prompt=prompt[-PROMPT_CHARS:],
+            background=background,
+            clip=window.whole,
+        )
         responses = self.triton.stream(
             self.model,
             {"audio": window.samples[np.newaxis]},

@@ -90,6 +90,21 @@ def test_recording_that_fits_one_window_stays_whole(samples: int) -> None:
     pcm = np.full(samples, SPEECH, np.float32)
     (window,) = split_at_silence([pcm], read_off)
     np.testing.assert_array_equal(window.samples, pcm)
+    assert window.whole
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [(SPEECH, 3), (SILENCE, 28), (SPEECH, 3)],
+        [(SPEECH, 28), (SILENCE, 1), (SPEECH, 3)],
+        [(SPEECH, 3), (SILENCE, 40)],
+    ],
+)
+def test_no_window_that_is_cut_from_a_longer_recording_is_whole(parts: list[tuple[float, float]]) -> None:
+    found = windows(*parts)
+    assert found
+    assert not any(window.whole for window in found)
 
 
 @pytest.mark.parametrize("seconds", [1, 10, 60])

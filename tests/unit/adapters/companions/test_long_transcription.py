@@ -112,6 +112,20 @@ def test_each_window_has_a_response_in_the_recordings_time_and_language(model, w
     assert all(options.word_timestamps and options.temperature == 0.5 for options in whisper.options)
 
 
+@pytest.mark.parametrize(
+    ("audio", "parameters", "clips"),
+    [
+        (RECORDING, {"clip": True}, [False] * 4),
+        (RECORDING[: 5 * LISTEN_RATE], {"clip": True}, [True]),
+        (RECORDING[: 5 * LISTEN_RATE], {}, [False]),
+    ],
+    ids=["long", "short", "not asked for"],
+)
+def test_only_a_recording_of_one_window_is_a_clip(model, whisper, audio, parameters, clips):
+    columns_of(send(model, audio, **parameters))
+    assert [options.clip for options in whisper.options] == clips
+
+
 def test_window_gets_the_text_before_it_as_prompt_only_with_the_option(model, whisper):
     columns_of(send(model, prompt="So:", condition_on_previous_text=True))
     assert [options.prompt for options in whisper.options] == ["So:", "So: 1", "So: 1 2", "So: 1 2 3"]

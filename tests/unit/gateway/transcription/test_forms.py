@@ -44,7 +44,7 @@ async def test_blank_fields_count_as_absent(gateway: Gateway, whisper: FakeWhisp
     response = await post(gateway, url, **{name: blank for name in (*names, *lists)})
     assert response.json()["text"] == "part 0"
     assert "x-tritone-ignored" not in response.headers
-    assert whisper.calls[0].parameters.keys() <= {"priority", "task"}
+    assert whisper.calls[0].parameters.keys() <= {"priority", "task", "clip"}
 
 
 async def test_candidates_without_auto_and_blanks_are_taken(gateway: Gateway, whisper: FakeWhisper) -> None:
@@ -105,7 +105,7 @@ async def test_a_recording_may_be_in_json(gateway: Gateway, whisper: FakeWhisper
     body = {"model": "openai/whisper-base", "input_audio": audio, **fields}
     response = await gateway.http.post(URL, json=body)
     assert response.json()["text"] == "part 0"
-    expected = {"language": "no", "temperature": 0.5, "hotwords": "Triton, X", "priority": 1}
+    expected = {"language": "no", "temperature": 0.5, "hotwords": "Triton, X", "clip": True, "priority": 1}
     assert whisper.calls[0].parameters == expected
     assert response.headers["x-tritone-ignored"] == "seed, provider"
 

@@ -190,7 +190,7 @@ async def test_the_model_gets_the_requests_options(gateway: Gateway, whisper: Fa
     assert answer.headers["x-tritone-model"] == "whisper-base"
     call = whisper.calls[0]
     assert call.request_id == answer.headers["x-request-id"]
-    assert call.parameters == {"language": "pt", "prompt": "Luís", "temperature": 0.25, "priority": 1}
+    assert call.parameters == {"language": "pt", "prompt": "Luís", "temperature": 0.25, "clip": True, "priority": 1}
     assert call.inputs["audio"].dtype == np.float32
     assert call.inputs["audio"].shape == (1, 20.384 * RATE)
 
@@ -216,6 +216,12 @@ async def test_a_long_recording_is_transcribed_in_windows_with_its_first_languag
     assert [whisper.calls[n].parameters.get("language") for n in range(7)] == [None, *["de"] * 6]
     assert [whisper.calls[n].parameters["priority"] for n in range(7)] == [1, *[2] * 6]
     assert [whisper.calls[n].parameters.get("background") for n in range(7)] == [None, *[True] * 6]
+    assert not any("clip" in whisper.calls[n].parameters for n in range(7))
+
+
+async def test_a_recording_of_one_window_is_a_clip(gateway: Gateway, whisper: FakeWhisper) -> None:
+    await post(gateway, file=FILE)
+    assert whisper.calls[0].parameters["clip"] is True
 
 
 async def test_the_language_ignores_windows_without_words(gateway: Gateway, whisper: FakeWhisper) -> None:
