@@ -39,18 +39,23 @@ class DetectedTurn:
         """The samples up to the end of the last speech."""
         return self._detector.spoken
 
+    @property
+    def paused(self) -> bool:
+        """Whether the turn may be over."""
+        return self._detector.paused
+
     def take_ended(self) -> list[Samples]:
         """Return nothing: such a turn is one piece."""
         return []
 
     def notice_pause(self) -> None:
-        """End `wait`, if the speaker has paused and the pause matters."""
-        if self._heard and self._detector.pauses > self._pauses:
+        """End `wait`, if the speaker has paused."""
+        if self._detector.pauses > self._pauses:
             self._pauses = self._detector.pauses
             self._paused.set()
 
-    async def wait(self, seconds: float) -> None:
-        """Wait until the speaker pauses, or so long."""
+    async def wait(self, seconds: float | None) -> None:
+        """Wait until the speaker pauses, or so long, if that is not None."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._paused.wait()
@@ -89,9 +94,14 @@ class CommittedTurn:
         """The samples of this piece up to the end of its last speech."""
         return self._detector.spoken if self._detector.in_turn else 0
 
-    async def wait(self, seconds: float) -> None:
-        """Wait so long."""
-        await asyncio.sleep(seconds)
+    @property
+    def paused(self) -> bool:
+        """False: the client ends such a turn, and its text is that of all its pieces."""
+        return False
+
+    async def wait(self, seconds: float | None) -> None:
+        """Wait so long; None: for ever."""
+        await (asyncio.sleep(seconds) if seconds is not None else asyncio.Future())
 
     async def hear(self, transcript: Transcript, samples: int) -> None:
         """Pass over the transcript: the client ends such a turn."""

@@ -156,6 +156,8 @@ class InputAudio:
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
+        if self._turn:
+            self._turn.discard()
         tasks = [task for task in (self._following, *self._ending, *self._finishing) if task]
         for task in tasks:
             task.cancel()
@@ -212,16 +214,16 @@ class InputAudio:
         await self._end(TurnEnded(idle.end_ms, idle.samples), detected=False)
 
     def _follow_turn(self, item_id: str, growing: GrowingTurn) -> None:
-        """Transcribe the turn as it grows."""
+        """Transcribe the turn as it grows, or at least when its speaker pauses."""
         self._item = item_id
         self._turn = self._new_turn(item_id)
-        if self._turn and self._settings.partial_text:
-            self._following = asyncio.create_task(self._follow(self._turn, growing))
+        if self._turn:
+            self._following = asyncio.create_task(self._follow(self._turn, growing, self._settings.partial_text))
 
     async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
         """Make an item of a turn that is over, and transcribe it."""
         item_id = self._item or new_id("item")
-        turn = self._turn or self._new_turn(item_id)
+        turn, self._turn = self._turn or self._new_turn(item_id), None
         await self._forget()
         if detected:
             await self._send(event("input_audio_buffer.speech_stopped", audio_end_ms=ended.end_ms, item_id=item_id))
@@ -229,12 +231,19 @@ class InputAudio:
         await self._send_committed(*self._last_commit)
         await self._items.add(item_id, ended.samples)
         if turn:
-            await self._begin_finishing(turn, ended.samples, None if detected else self._new_detector())
+            detect = None if detected else self._new_detector()
+            await self._begin_finishing(turn, ended.samples, detect, ended.spoken)
 
-    async def _begin_finishing(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
-        while len(self._finishing) >= TURNS:
-            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._finish(turn, samples, detect))
+    async def _begin_finishing(
+        self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None, spoken: int | None = None
+    ) -> None:
+        try:
+            while len(self._finishing) >= TURNS:
+                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            turn.discard()
+            raise
+        task = asyncio.create_task(self._finish(turn, samples, detect, spoken))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
@@ -251,7 +260,9 @@ class InputAudio:
         return TurnTranscriber(item_id, client, self._send, pace, self._speakers if settings.with_speakers else None)
 
     async def _forget(self) -> None:
-        """Stop the partial transcription of the open turn; what follows belongs to another."""
+        """Stop the transcription of the open turn, if there is one; what follows belongs to another."""
+        if self._turn:
+            self._turn.discard()
         self._item = self._turn = self._growing = None
         self._committed_turn = CommittedTurn(self._new_detector())
         if self._following:
@@ -259,16 +270,18 @@ class InputAudio:
             await asyncio.gather(self._following, return_exceptions=True)
             self._following = None
 
-    async def _follow(self, turn: TurnTranscriber, growing: GrowingTurn) -> None:
+    async def _follow(self, turn: TurnTranscriber, growing: GrowingTurn, partial: bool) -> None:
         try:
-            await turn.follow(growing)
+            await turn.follow(growing, partial=partial)
         except (ServiceError, InvalidInput) as error:
             # If the whole turn fails too, the client gets that error.
             logger.warning("partial transcription failed: %s", error)
 
-    async def _finish(self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None) -> None:
+    async def _finish(
+        self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None, spoken: int | None
+    ) -> None:
         try:
-            await turn.finish(samples, detect)
+            await turn.finish(samples, detect, spoken)
         except Exception as caught:
             await self._send(
                 event(

@@ -38,6 +38,8 @@ class TurnEnded:
 
     end_ms: int
     samples: Samples
+    spoken: int | None = None
+    """The samples up to the end of its last speech, where that was detected."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ class TurnDetector:
     def spoken(self) -> int:
         """The samples in the buffer up to the end of the last speech."""
         return max(0, len(self._frames) - self._silent) * FRAME
+
+    @property
+    def paused(self) -> bool:
+        """Whether the speaker of the open turn is silent, for so long that the turn may be over."""
+        return self.in_turn and self._silent >= _frames(_PAUSE_MS)
 
     def feed(self, samples: Samples) -> Iterator[Change]:
         """Add `samples`, and yield the turns that begin and end in them.
@@ -197,10 +204,11 @@ class TurnDetector:
     def _end(self, frames: int, release: float) -> TurnEnded:
         """End the turn after so many frames; if there is speech in the others, the next turn is open."""
         samples = np.concatenate(self._frames[:frames])
+        spoken = 1 + max((i for i in range(frames) if self._probability[i] >= release), default=-1)
         self._drop(frames)
         self._idle, self._wait_ms = 0, None
         self.in_turn = any(probability >= release for probability in self._probability)
-        return TurnEnded(self._start_ms, samples)
+        return TurnEnded(self._start_ms, samples, spoken * FRAME)
 
     def _limit(self) -> None:
         """Discard the oldest audio beyond `BUFFER_SECONDS`."""

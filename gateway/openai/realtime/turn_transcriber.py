@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import aclosing, nullcontext
-from dataclasses import replace
+from contextlib import aclosing, nullcontext, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
+from gateway.core.errors import ServiceError
 from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
@@ -25,6 +27,9 @@ Send = Callable[[Event], Awaitable[None]]
 _PARTIAL_SHARE: Final = 1.0
 """The pause after a partial transcription is at least so many times its duration, so that a model under load gets fewer
 requests."""
+_SURE: Final = 0.9
+"""The probability of a language that is detected once for all drafts. Of ten telephone prompts, whisper-base takes two
+seconds of one for another language, with a probability of 0.75."""
 _SHORTEST_PARTIAL: Final = 0.5
 """Seconds of a turn before its first partial transcription."""
 
@@ -40,21 +45,35 @@ class GrowingTurn(Protocol):
     def spoken(self) -> int:
         """The samples of the latest piece up to the end of its last speech."""
 
+    @property
+    def paused(self) -> bool:
+        """Whether the speaker is silent, and the turn may be over."""
+
     def take_ended(self) -> list[Samples]:
         """Return the pieces before it that have ended since the last call."""
 
-    async def wait(self, seconds: float) -> None:
-        """Wait so long, or until a look at the text is worth it."""
+    async def wait(self, seconds: float | None) -> None:
+        """Wait so long, without an end for None, or until a look at the text is worth it."""
 
     async def hear(self, transcript: Transcript, samples: int) -> None:
         """Take the transcript of the latest piece's first samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """The transcription of a turn that was begun when the speaker paused; it is the final one if that was the end."""
+
+    samples: int
+    """Those of the turn that it has."""
+    transcript: asyncio.Task[Transcript]
 
 
 class TurnTranscriber:
     """Sends the text of one turn as events.
 
     Deltas only ever add to the text. While the turn grows, they are the words that successive transcriptions agree
-    on; the text at its end is final.
+    on; the text at its end is final. It is begun when the speaker pauses, not when the silence is long enough for the
+    end, and discarded if the speaker goes on.
     """
 
     def __init__(
@@ -68,18 +87,20 @@ class TurnTranscriber:
         """`pace`: when text is sent while the turn grows; `speakers`: the session's, if they are wanted."""
         self.item_id = item_id
         self._client = client
-        options = replace(client.options, word_timestamps=False, logprobs=False)
-        self._partial_client = replace(client, options=options)
+        options = replace(client.options, word_timestamps=False, logprobs=False, draft=True)
+        self._draft_client = replace(client, options=options)
+        self._draft_language = client.options.language
         self._send = send
         self._pace = pace
         self._speakers = speakers
         self._sent = ""
         self._before = ""
         """The text of the pieces that have ended inside the turn."""
+        self._ahead: _Ahead | None = None
 
-    async def follow(self, growing: GrowingTurn) -> None:
-        """Send text as the turn grows, until cancelled."""
-        transcribed, wait = 0, self._pace.interval
+    async def follow(self, growing: GrowingTurn, *, partial: bool) -> None:
+        """Transcribe the turn when the speaker pauses, until cancelled; if `partial`, send text as the turn grows."""
+        transcribed, wait = 0, self._pace.interval if partial else None
         texts: deque[str] = deque(maxlen=self._pace.agreeing)
         while True:
             await growing.wait(wait)
@@ -89,18 +110,27 @@ class TurnTranscriber:
                 transcribed = 0
                 texts.clear()
             spoken, samples = growing.spoken, growing.samples
-            if spoken <= transcribed or not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
+            if not _SHORTEST_PARTIAL * LISTEN_RATE <= len(samples) <= MAX_SAMPLES:
+                continue
+            ahead = growing.paused and not (self._ahead and spoken <= self._ahead.samples)
+            if not ahead and (not partial or spoken <= transcribed):
                 continue
             transcribed = len(samples)
             began = time.monotonic()
-            transcript = await self._transcript_of(samples)
-            wait = max(self._pace.interval, _PARTIAL_SHARE * (time.monotonic() - began))
+            transcript = await (self._transcribe_ahead(samples) if ahead else self._transcript_of(samples))
+            if wait is not None:
+                wait = max(self._pace.interval, _PARTIAL_SHARE * (time.monotonic() - began))
             texts.append(_text(transcript))
             await self._send_delta((self._before + stable_text([*texts], self._pace.agreeing)).strip())
             await growing.hear(transcript, transcribed)
 
-    async def finish(self, samples: Samples, detect: SpeechDetector | None) -> None:
-        """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed."""
+    async def finish(self, samples: Samples, detect: SpeechDetector | None, spoken: int | None = None) -> None:
+        """Send the whole text. `detect` leaves out silence; it is needed for a turn that the client committed.
+
+        `spoken`: the samples up to the end of the last speech, where that is known.
+        """
+        if self._ahead and (detect or spoken is None or not spoken <= self._ahead.samples <= len(samples)):
+            self.discard()
         result = TranscriptionResult("transcribe", seconds=len(samples) / LISTEN_RATE)
         options = self._client.options
         windows = iter_windows([samples], detect) if detect else _one_window(samples)
@@ -126,14 +156,40 @@ class TurnTranscriber:
 
     async def _transcribed(self, window: Window, language: str, background: bool) -> Transcript:
         """Return the transcript of a window at the turn's end."""
-        prompt = self._client.options.prompt
-        transcript = await self._client.transcribe(window, language, prompt, background=background)
+        ahead, self._ahead = self._ahead, None
+        transcript = None
+        if ahead:
+            with suppress(ServiceError):
+                transcript = await ahead.transcript
+        if transcript is None:
+            prompt = self._client.options.prompt
+            transcript = await self._client.transcribe(window, language, prompt, background=background)
         return await self._speakers.with_embeddings(window, transcript) if self._speakers else transcript
 
+    def discard(self) -> None:
+        """Cancel what a pause has begun."""
+        if self._ahead:
+            self._ahead.transcript.cancel()
+            self._ahead = None
+
+    async def _transcribe_ahead(self, samples: Samples) -> Transcript:
+        """Begin the transcription at the turn's end with what there is, and return it. A cancelled call leaves it."""
+        self.discard()
+        options = self._client.options
+        call = self._client.transcribe(Window(0, samples, whole=True), options.language, options.prompt)
+        self._ahead = _Ahead(len(samples), asyncio.create_task(call))
+        return await asyncio.shield(self._ahead.transcript)
+
     async def _transcript_of(self, samples: Samples) -> Transcript:
-        """Return the transcript of at most a window."""
-        client = self._partial_client
-        return await client.transcribe(Window(0, samples), client.options.language, client.options.prompt)
+        """Return a draft of the transcript of at most a window.
+
+        Drafts after one that is sure of its language do not detect it again; the final text does.
+        """
+        window, prompt = Window(0, samples, whole=True), self._client.options.prompt
+        transcript = await self._draft_client.transcribe(window, self._draft_language, prompt)
+        if transcript.segments and transcript.language_probability >= _SURE and transcript.language:
+            self._draft_language = transcript.language
+        return transcript
 
     async def _send_delta(self, text: str) -> None:
         """Send the new part of `text`, if it continues the text that was sent."""
@@ -159,4 +215,4 @@ def _text(transcript: Transcript) -> str:
 
 
 async def _one_window(samples: Samples) -> AsyncGenerator[Window]:
-    yield Window(0, samples)
+    yield Window(0, samples, whole=True)
