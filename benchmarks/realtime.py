@@ -8,6 +8,8 @@ others are ours:
 - `transcription`: until the language model is asked
 - `language_model`, `first_clause`: until its first word, and until its first clause is complete
 - `speech`: until the client has the first audio
+
+Every second conversation names the language of the question, whose text is wanted too; in the others it is detected.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 QUESTION = "When does the next train to the coast leave?"
 ANSWER = ("It leaves at nine, ", "from platform two. ", "You ", "have ", "ten ", "minutes.")
 """The third piece completes the first clause."""
+LANGUAGES = {"language_detected": None, "language_given": "en"}
 PACE = 0.05
 """Seconds before each piece."""
 SILENCE = 0.5
@@ -78,12 +81,17 @@ async def speak(connection: AsyncRealtimeConnection, question: bytes, began: lis
         await connection.input_audio_buffer.append(audio=base64.b64encode(piece).decode())
 
 
-async def one_turn(client: openai.AsyncOpenAI, model: TimedLanguageModel, question: bytes) -> dict[str, float]:
+async def one_turn(
+    client: openai.AsyncOpenAI, model: TimedLanguageModel, question: bytes, language: str | None
+) -> dict[str, float]:
     """Return the seconds of the parts of one turn."""
     began: list[float] = []
     stopped = first = 0.0
     end_ms = 0
     async with client.realtime.connect(model="gpt-realtime") as connection, asyncio.timeout(300):
+        if language:
+            heard: Any = {"transcription": {"model": "whisper-1", "language": language}}
+            await connection.session.update(session={"type": "realtime", "audio": {"input": heard}})
         speaking = asyncio.create_task(speak(connection, question, began))
         try:
             async for event in connection:
@@ -112,24 +120,32 @@ async def one_turn(client: openai.AsyncOpenAI, model: TimedLanguageModel, questi
 
 
 async def measure(url: str, model: TimedLanguageModel, runs: int) -> dict[str, Any]:
-    """Return the medians of `runs` turns, one after the other."""
+    """Return the medians of `runs` turns of each kind, one after the other."""
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="unused", timeout=300) as client:
         made = await client.audio.speech.create(
             model="kokoro-82m", voice="af_heart", input=QUESTION, response_format="pcm"
         )
         question = made.content
-        await one_turn(client, model, question)  # warm
-        found = [await one_turn(client, model, question) for _ in range(runs)]
+        await one_turn(client, model, question, None)  # warm
+        turns = [
+            {name: await one_turn(client, model, question, language) for name, language in LANGUAGES.items()}
+            for _ in range(runs)
+        ]
     return {
         "question_seconds": round(len(question) / 2 / RATE, 2),
         "language_model": f"stand-in, {len(ANSWER)} pieces, one each {PACE * 1e3:g} ms",
         "runs": runs,
         "load": [round(load, 1) for load in os.getloadavg()],
-        "milliseconds": {
-            name: {"median": round(1e3 * statistics.median(times)), "least": round(1e3 * min(times))}
-            for name in found[0]
-            if (times := [run[name] for run in found])
-        },
+        "milliseconds": {kind: _figures([turn[kind] for turn in turns]) for kind in LANGUAGES},
+    }
+
+
+def _figures(found: list[dict[str, float]]) -> dict[str, dict[str, int]]:
+    """Return the median and the least time of each part, in milliseconds."""
+    return {
+        name: {"median": round(1e3 * statistics.median(times)), "least": round(1e3 * min(times))}
+        for name in found[0]
+        if (times := [run[name] for run in found])
     }
 
 
