@@ -66,9 +66,9 @@ class AudioDecoder:
         """
         self._steps += 1
         self._decode(streams, together=idle or self._steps % _TOGETHER == 0)
-        while self._issued and (idle or self._issued[0].audio.is_ready):
+        if idle and self._issued:
             self._collect(self._issued.popleft())
-            idle = False
+        self._collect_ready()
         for stream in streams:
             if stream.reason and not stream.codes and not stream.decoding and not stream.over:
                 self._finish(stream)
@@ -82,7 +82,10 @@ class AudioDecoder:
                 time.sleep(_POLL_SECONDS)
 
     def _decode(self, streams: Sequence[Stream], *, together: bool) -> None:
-        """Issue one batch per chunk size, the size with the least buffered stream first."""
+        """Issue one batch per chunk size, the size with the least buffered stream first.
+
+        On a CPU a batch is ready at once, and is sent before the next is decoded.
+        """
         now = self._clock()
         due: dict[int, list[Stream]] = defaultdict(list)
         for stream in sorted(streams, key=lambda stream: (stream.buffered_seconds(now), stream.arrived)):
@@ -91,6 +94,7 @@ class AudioDecoder:
         for size, batch in due.items():
             if together or batch[0].buffered_seconds(now) < _COMFORTABLE_SECONDS:
                 self._issue(batch, size)
+                self._collect_ready()
 
     def _due(self, stream: Stream) -> int:
         """Return the size of the stream's next chunk; 0 if the chunk is not complete.
@@ -117,6 +121,10 @@ class AudioDecoder:
         for stream in streams:
             stream.chunks += 1
             stream.decoding += 1
+
+    def _collect_ready(self) -> None:
+        while self._issued and self._issued[0].audio.is_ready:
+            self._collect(self._issued.popleft())
 
     def _collect(self, issued: _IssuedChunk) -> None:
         try:

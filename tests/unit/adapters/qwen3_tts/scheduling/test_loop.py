@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -113,6 +114,25 @@ def test_audio_that_is_not_ready_delays_no_frame() -> None:
     assert (len(bench.stepper.steps), collector.chunks) == (30, [])
     bench.run()
     assert np.array_equal(collector.samples(), audio_of(1, 40))
+
+
+def test_first_audio_is_sent_before_the_chunks_of_other_streams_are_decoded() -> None:
+    bench = Bench()
+    sent: list[tuple[int, int]] = []
+    decode = bench.codec.decode
+
+    def record(slots: Sequence[int], codes: np.ndarray) -> AsyncCopy:
+        sent.append((codes.shape[1], len(newcomer.chunks)))
+        return decode(slots, codes)
+
+    early = bench.join(1, 40)
+    bench.step(4)
+    newcomer = bench.join(2, 40)
+    bench.codec.decode = record  # type: ignore[method-assign]
+    bench.step(2)
+    assert sent == [(2, 0), (4, 1)]  # both are due after the sixth frame
+    bench.run()
+    assert np.array_equal(early.samples(), audio_of(1, 40))
 
 
 def test_audio_that_becomes_ready_during_a_frame_is_sent_before_the_frame_ends() -> None:
