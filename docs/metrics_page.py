@@ -46,8 +46,8 @@ the gateways; never add the two. `tritone_jobs` is read from the database, so th
 number: use `max`, not `sum`.
 
 **Labels have few values**: models that are served, patterns of routes, and the causes below. The route is `other` for
-paths that do not exist, and for requests that are refused before they are routed: without a key, or without a place.
-Texts, voices, addresses and API keys are in no metric; [usage.md](usage.md) has the usage of each key.
+paths that do not exist. Texts, voices, addresses and API keys are in no metric; [usage.md](usage.md) has the usage of
+each key.
 
 **First audio** has three moments: the first *packet* that the model sends, the first *playable* bytes that the gateway
 has for the client, and the first *audible* sound after the silence that speech begins with. The network to the client,

@@ -10,8 +10,10 @@ import uuid
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from fastapi.routing import iter_route_contexts
 from opentelemetry.trace import Span
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.metrics import counter, gauge, histogram
@@ -130,11 +132,24 @@ class TelemetryMiddleware:
             _request_id.reset(token)
 
 
+def _route(scope: Scope) -> str:
+    """Return the pattern of a request's path; `other` if there is none.
+
+    The number of labels must not grow with the paths that clients try. A request that a middleware rejects has not been
+    routed, so its pattern is looked up.
+    """
+    route = scope.get("route")
+    if route is None:
+        route = max(iter_route_contexts(scope["app"].routes), key=lambda each: each.matches(scope)[0].value)
+        if route.matches(scope)[0] is Match.NONE:
+            return "other"
+    return str(route.path)
+
+
 def _report(scope: Scope, record: RequestRecord, span: Span) -> None:
     """Log and count a request that is over."""
     ended = time.perf_counter()
-    # The pattern, not the path: the number of labels must not grow with the paths that clients try.
-    route = getattr(scope.get("route"), "path", "other")
+    route = _route(scope)
     REQUESTS.labels(route, record.status).inc()
     if not record.complete:
         CANCELLED.labels(route, record.cause or "client").inc()

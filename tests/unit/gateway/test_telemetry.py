@@ -106,10 +106,15 @@ async def test_refusals_are_counted_by_cause(gateway: Gateway, kokoro: FakeSpeec
         await grown.until("tritone_http_refused_total", 1, route=SPEECH, cause=cause)
 
 
-async def test_request_without_a_key_is_counted_before_it_is_routed(serve: Serve, grown: Growth) -> None:
+async def test_request_that_is_rejected_before_it_is_routed_has_its_route(serve: Serve, grown: Growth) -> None:
     async with serve(api_keys="sk-one") as gateway:
         await gateway.http.post(SPEECH, json=BODY)
-        await grown.until("tritone_http_refused_total", 1, route="other", cause="invalid_api_key")
+        await gateway.http.get("/v1/models/tts-1")
+        for route in (SPEECH, "/v1/models/{name:path}"):
+            await grown.until("tritone_http_refused_total", 1, route=route, cause="invalid_api_key")
+        for path in ("/v1/no-such-path", "/admin.php"):
+            await gateway.http.get(path)
+        await grown.until("tritone_http_refused_total", 2, route="other", cause="invalid_api_key")
 
 
 async def test_full_gateway_and_a_callers_share_are_different_causes(
@@ -134,8 +139,8 @@ async def test_full_gateway_and_a_callers_share_are_different_causes(
         assert await speak("sk-three") == 429
         gate.set()
         assert [await first, await second] == [200, 200]
-        await grown.until("tritone_http_refused_total", 1, route="other", cause="caller_share")
-        await grown.until("tritone_http_refused_total", 1, route="other", cause="work_full")
+        await grown.until("tritone_http_refused_total", 1, route=SPEECH, cause="caller_share")
+        await grown.until("tritone_http_refused_total", 1, route=SPEECH, cause="work_full")
         assert grown("tritone_http_places", kind="work") == 0
 
 
