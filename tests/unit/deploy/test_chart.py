@@ -138,6 +138,34 @@ def test_only_gateways_reach_grpc_and_only_prometheus_the_metrics(rendered: dict
     assert list(prometheus["from"][0]) == ["namespaceSelector"]
 
 
+@pytest.mark.parametrize(("worker", "setting"), [("worker", "JOBS_METRICS_PORT"), ("queue-worker", "SQS_METRICS_PORT")])
+def test_prometheus_finds_and_reaches_the_metrics_of_a_worker(
+    rendered: dict[str, list[Manifest]], worker: str, setting: str
+) -> None:
+    pod = named(rendered["pools"], "Deployment", f"speech-tritone-{worker}")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    (port,) = container["ports"]
+    assert [each["value"] for each in container["env"] if each["name"] == setting] == [str(port["containerPort"])]
+    monitor = named(rendered["pools"], "PodMonitor", "speech-tritone-workers")["spec"]
+    policy = named(rendered["pools"], "NetworkPolicy", "speech-tritone-workers")["spec"]
+    assert [each["port"] for each in monitor["podMetricsEndpoints"]] == [port["name"]]
+    (ingress,) = policy["ingress"]
+    assert [each["port"] for each in ingress["ports"]] == [port["name"]]
+    assert list(ingress["from"][0]) == ["namespaceSelector"]
+    for selector in (monitor["selector"], policy["podSelector"]):
+        assert selector["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        (expression,) = selector["matchExpressions"]
+        assert pod["metadata"]["labels"][expression["key"]] in expression["values"]
+
+
+def test_a_worker_without_monitoring_opens_no_port() -> None:
+    (objects,) = render({"jobs": {"enabled": True, "databaseSecret": "database"}})
+    assert not isinstance(objects, str)
+    (container,) = named(objects, "Deployment", "speech-tritone-worker")["spec"]["template"]["spec"]["containers"]
+    assert "ports" not in container
+    assert not [manifest for manifest in objects if manifest["metadata"]["name"] == "speech-tritone-workers"]
+
+
 def test_weights_on_one_node_keep_the_gateways_there(rendered: dict[str, list[Manifest]]) -> None:
     one, shared = (
         named(rendered[example], "Deployment", "speech-tritone-gateway")["spec"]["template"]["spec"]["affinity"]

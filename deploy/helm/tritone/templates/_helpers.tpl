@@ -223,6 +223,7 @@ initContainers:
 {{- $command := .command }}
 {{- $replicas := .replicas }}
 {{- $resources := .resources }}
+{{- $metricsPort := .metricsPort }}
 {{- with .root }}
 apiVersion: apps/v1
 kind: Deployment
@@ -274,9 +275,17 @@ spec:
           command: [python, -m, {{ $command }}]
           env:
             {{- include "tritone.gatewayEnv" . | nindent 12 }}
+            {{- if .Values.monitoring.enabled }}
+            - name: {{ $metricsPort }}
+              value: "9465"
+            {{- end }}
           {{- with .Values.gateway.envFrom }}
           envFrom:
             {{- toYaml . | nindent 12 }}
+          {{- end }}
+          {{- if .Values.monitoring.enabled }}
+          ports:
+            - {name: metrics, containerPort: 9465}
           {{- end }}
           securityContext:
             {{- toYaml .Values.securityContext | nindent 12 }}
