@@ -91,14 +91,15 @@ def requests(frames: int) -> list[SpeechRequest]:
 class Client(stand_in.ResponseSender):  # type: ignore[misc]
     """A client that records when its audio arrives."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__()
-        self.submitted = time.perf_counter()
+        self._clock = clock
+        self.submitted = clock()
         self.first = self.last = 0.0
 
     def send(self, response: Any = None, flags: int = 0) -> None:
         """Receive a response."""
-        self.last = time.perf_counter()
+        self.last = self._clock()
         self.first = self.first or self.last
         super().send(response, flags)
 

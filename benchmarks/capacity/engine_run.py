@@ -1,22 +1,18 @@
-"""`python -m benchmarks.capacity.engine_run` in the environment `qwen`: measure the real engine, and load it.
+"""`python -m benchmarks.capacity.engine_run` in the environment `qwen`: load the real engine, and measure it.
 
-Prints one JSON line: the speeds of the engine on a random checkpoint with as many layers as the real one (`thin`), and
-the times of requests that arrive at random. The speeds are measured before and after, because the machine's change.
+Prints one JSON line: the times of requests that arrive at random, on a random checkpoint with as many layers as the
+real one (`thin`), and the speeds of the engine in the same run. All seconds are the engine's (`EngineClock`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import torch
 
@@ -33,6 +29,7 @@ from adapters.qwen3_tts.runtime import Hardware, Runtime  # noqa: E402
 from adapters.triton.metrics import Metrics  # noqa: E402
 from adapters.triton.response_stream import ResponseStream  # noqa: E402
 from adapters.triton.speech_request import SpeechRequest  # noqa: E402
+from benchmarks.capacity.engine_meter import EngineClock, WorkMeter  # noqa: E402
 from benchmarks.capacity.traffic import steady  # noqa: E402
 from benchmarks.engine import Client, synthesize  # noqa: E402
 from benchmarks.utterances import TEXT, VOICES  # noqa: E402
@@ -44,8 +41,6 @@ SLOTS = 8
 POSITIONS = 256
 FRAMES = 40
 LONGEST = POSITIONS - 96
-MEASURE_SECONDS = 8.0
-"""For each number of streams. At the end of it some streams are alone, which makes a frame look a little slower."""
 SETTINGS = EngineSettings.read(
     "cpu",
     {
@@ -56,7 +51,6 @@ SETTINGS = EngineSettings.read(
         "QWEN_RUNAWAY_SECONDS": "0",  # greedy codes of random weights repeat
     },
 )
-FIRST_FRAMES = SETTINGS.chunk_schedule.size(0)
 
 
 def request(index: int, frames: int) -> SpeechRequest:
@@ -66,74 +60,48 @@ def request(index: int, frames: int) -> SpeechRequest:
 
 
 def build(folder: Path) -> tuple[InflightEngine, int]:
-    """Return the engine with a random checkpoint, and the pieces in which it reads a request."""
+    """Return the engine with a random checkpoint, and the tokens of a prompt."""
     write_checkpoint(folder, "custom_voice", SHAPES["thin"]["0.6B"])
     checkpoint = Checkpoint.read(folder)
     processor = InputProcessor(checkpoint, Weights.load(folder), None)
     prompt = processor.prepare(processor.check(request(0, FRAMES))).prompt
     engine = load_engine(checkpoint, Runtime.choose(Hardware("cpu", None, flash_attention=False), {}), SETTINGS)
-    return engine, math.ceil(len(prompt.embeddings) / SETTINGS.prefill_tokens)
+    return engine, len(prompt.embeddings)
 
 
-def speeds(engine: InflightEngine) -> dict[str, Any]:
-    """Measure the seconds of a prefill, and those of a frame with numbers of streams that began at different times."""
-    first = median(each.first - each.submitted for i in range(9) for each in synthesize(engine, [request(i, 8)]))
-    frame: dict[int, float] = {}
-    prefill = 0.0
-    for streams in (1, 2, 4, SLOTS):
-        took, frames, requests = _closed_loop(engine, streams)
-        if not prefill:
-            # Two equations: the first audio of a request that is alone, and the whole time of such requests.
-            alone = (took - requests * first) / (frames - requests * FIRST_FRAMES)
-            prefill = max(0.0, first - FIRST_FRAMES * alone)
-        frame[streams] = (took - requests * prefill) * streams / frames
-    return {"frame_seconds": frame, "prefill_seconds": prefill}
+def capacity(engine: InflightEngine, clock: EngineClock) -> float:
+    """Return the requests a second of a full engine: two rounds of as many as it has slots, of the mean length."""
+    began = clock()
+    synthesize(engine, [request(index, FRAMES) for index in range(2 * SLOTS)])
+    return 2 * SLOTS / (clock() - began)
 
 
-def _closed_loop(engine: InflightEngine, streams: int) -> tuple[float, int, int]:
-    """Keep so many streams busy; return the seconds, and the frames and requests of that time."""
-    lengths = iter([min(each.frames, LONGEST) for each in steady(100.0, 60.0, seed=streams, mean=FRAMES)])
-    counted = [0, 0]
-    lock, until = threading.Lock(), time.perf_counter() + MEASURE_SECONDS
-
-    def client() -> None:
-        while time.perf_counter() < until:
-            with lock:
-                frames = next(lengths)
-                counted[0] += frames
-                counted[1] += 1
-            synthesize(engine, [request(frames, frames)])
-
-    began = time.perf_counter()
-    threads = [threading.Thread(target=client) for _ in range(streams)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - began, counted[0], counted[1]
-
-
-def load(engine: InflightEngine, rate: float, duration: float, seed: int) -> list[dict[str, float]]:
+def load(engine: InflightEngine, clock: EngineClock, rate: float, duration: float, seed: int) -> list[dict[str, float]]:
     """Send requests at random times, and return for each its time, its frames, its first audio and its end."""
     planned = steady(rate, duration, seed, mean=FRAMES)
-    metrics, began = Metrics("bench", "speech"), time.perf_counter()
-    sent: list[tuple[float, int, Client]] = []
+    metrics, began = Metrics("bench", "speech"), clock()
+    sent: list[tuple[int, Client]] = []
     for index, each in enumerate(planned):
         frames = min(each.frames, LONGEST)
-        time.sleep(max(0.0, began + each.at - time.perf_counter()))
-        client = Client()
+        clock.sleep_until(began + each.at)
+        client = Client(clock)
         engine.submit(request(index, frames), ResponseStream(client, metrics))
-        sent.append((client.submitted - began, frames, client))
-    for _, _, client in sent:
+        sent.append((frames, client))
+    for _, client in sent:
         client.wait()
     return [
-        {"at": at, "frames": frames, "first_audio": client.first - began, "ended": client.last - began}
-        for at, frames, client in sent
+        {
+            "at": client.submitted - began,
+            "frames": frames,
+            "first_audio": client.first - began,
+            "ended": client.last - began,
+        }
+        for frames, client in sent
     ]
 
 
 def main() -> None:
-    """Measure, load, measure again, and print."""
+    """Load the engine, and print its times, its speeds in the same run, and the share of a core that it had."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--load", type=float, default=0.4, help="share of the engine's capacity")
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -141,24 +109,21 @@ def main() -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        engine, pieces = build(Path(folder))
+        engine, prompt_tokens = build(Path(folder))
         synthesize(engine, [request(0, 8)])
-        before = speeds(engine)
-        full = before["frame_seconds"][SLOTS]
-        rate = given.load / (FRAMES * full / SLOTS + before["prefill_seconds"])
-        sent = load(engine, rate, given.seconds, seed=7)
-        after = speeds(engine)
+        clock, meter = EngineClock(engine), WorkMeter(engine)
+        rate = given.load * capacity(engine, clock)
+        meter.clear()
+        began, wall = clock(), time.perf_counter()
+        sent = load(engine, clock, rate, given.seconds, seed=7)
+        share = (clock() - began) / (time.perf_counter() - wall)
         engine.close()
-    measured = {
-        "frame_seconds": {
-            streams: (value + after["frame_seconds"][streams]) / 2 for streams, value in before["frame_seconds"].items()
-        },
-        "prefill_seconds": (before["prefill_seconds"] + after["prefill_seconds"]) / 2,
-        "first_frames": FIRST_FRAMES,
+    speeds = meter.speeds(prompt_tokens) | {
+        "first_frames": SETTINGS.chunk_schedule.size(0),
         "slots": SLOTS,
-        "prefill_pieces": pieces,
+        "prefill_tokens": SETTINGS.prefill_tokens,
     }
-    print(json.dumps({"before": before, "after": after, "speeds": measured, "rate": rate, "requests": sent}))
+    print(json.dumps({"speeds": speeds, "rate": rate, "seconds_a_wall_second": share, "requests": sent}))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def policies(speeds: Speeds, servers: int, loads: Sequence[float], seconds: floa
     mean = float(np.mean([request.frames for request in steady(100.0, 600.0, SEED)]))
     rows: list[Row] = []
     for load in loads:
-        rate = load * servers / (mean / speeds.capacity + speeds.prefill_seconds)
+        rate = load * servers / ((mean + 1) / speeds.capacity + speeds.prefill_seconds)
         row: Row = {"load": load, "requests_per_second": round(rate, 2)}
         chosen: tuple[Policy, ...] = ("least silent", "least loaded", "round robin")
         for policy in chosen:

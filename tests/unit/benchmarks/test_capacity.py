@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +23,8 @@ def test_one_stream_at_a_time_waits_for_those_before_it() -> None:
     wait = 0.0
     for request, later in pairwise(requests):
         assert request.first_audio == pytest.approx(request.at + wait + 0.01)
-        wait = max(0.0, wait + 0.01 * request.frames - (later.at - request.at))  # Lindley's recursion
+        takes = 0.01 * (request.frames + 1)  # the end is drawn in a frame of its own
+        wait = max(0.0, wait + takes - (later.at - request.at))  # Lindley's recursion
 
 
 def test_streams_share_the_engine_and_a_new_one_stops_them_while_it_is_read() -> None:
@@ -29,8 +32,40 @@ def test_streams_share_the_engine_and_a_new_one_stops_them_while_it_is_read() ->
     assert first.first_audio == pytest.approx(0.07)
     # A frame ends at 0.03; the second is read until 0.05; each frame of both takes 0.02, and the last one alone 0.01.
     assert second.first_audio == pytest.approx(0.09)
-    assert second.ended == pytest.approx(0.09)
-    assert first.ended == pytest.approx(0.10)
+    assert second.ended == pytest.approx(0.11)
+    assert first.ended == pytest.approx(0.12)
+
+
+def test_a_prompt_is_read_in_pieces_with_a_frame_of_the_others_between_two() -> None:
+    speeds = replace(SHARED, prompt_tokens=80, prefill_tokens=32, piece_seconds=0.01)
+    alone, later = simulate([Request(0.0, 50), Request(0.025, 50)], speeds, 1).requests
+    assert alone.first_audio == pytest.approx(0.02 + 0.01 + (0.014 + 0.01))  # read at once
+    # A frame ends at 0.03; then pieces of 32, 32 and 16 tokens, two frames of the first, and two of both.
+    assert later.first_audio == pytest.approx(0.03 + 2 * 0.014 + 0.012 + 2 * 0.01 + 2 * 0.02)
+
+
+def test_requests_share_the_tokens_that_are_read_between_two_frames() -> None:
+    speeds = replace(SHARED, prompt_tokens=16, prefill_tokens=32)
+    _, *both = simulate([Request(0.0, 50), Request(0.025, 50), Request(0.025, 50)], speeds, 1).requests
+    assert [each.first_audio for each in both] == pytest.approx([0.03 + 2 * 0.02 + 2 * 0.03] * 2)
+
+
+def test_audio_is_decoded_after_the_frame_that_completes_a_chunk_and_first_audio_before_that_of_others() -> None:
+    speeds = replace(SHARED, chunk_seconds={2: 0.001, 4: 0.002})
+    (alone,) = simulate([Request(0.0, 11)], speeds, 1).requests
+    assert alone.first_audio == pytest.approx(0.02 + 2 * 0.01 + 0.001)
+    # Chunks of 2, 4 and 4 frames, the twelfth frame draws the end, and then one frame is left to decode.
+    assert alone.ended == pytest.approx(0.02 + 12 * 0.01 + 0.001 + 2 * 0.002 + 0.001)
+    early, late = simulate([Request(0.0, 11), Request(0.055, 11)], speeds, 1).requests
+    # A frame ends at 0.061; the late one is read until 0.081; the second frame of both completes a chunk of each.
+    assert late.first_audio == pytest.approx(0.122)
+    assert early.first_audio == pytest.approx(0.041)
+
+
+def test_speeds_are_read_from_json() -> None:
+    speeds = replace(SHARED, chunk_seconds={2: 0.001, 4: 0.002})
+    assert Speeds.read(json.loads(json.dumps(asdict(speeds)))) == speeds
+    assert (speeds.decode(1), speeds.decode(3), speeds.decode(4)) == (0.001, 0.002, 0.002)
 
 
 def test_more_requests_than_slots_wait_in_order() -> None:
