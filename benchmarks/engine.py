@@ -167,7 +167,7 @@ class EngineBench:
         engine = InflightEngine(
             InputProcessor(self.checkpoint, self.weights, None),
             RecordingStepper(self.codes, weights=self.weights, slots=slots, positions=positions),
-            StreamingCodec(CodecDecoder(self.weights.speech_tokenizer.decoder), slots=slots),
+            StreamingCodec(CodecDecoder.load(self.weights), slots=slots),
             limits=Limits(slots=slots, positions=positions, queue=64, queue_seconds=600),
             chunk_schedule=CHUNK_SCHEDULES[PROFILE],
             runaway_frames=0,  # greedy codes of random weights repeat

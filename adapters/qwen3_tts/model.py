@@ -22,9 +22,6 @@ from adapters.qwen3_tts.settings import (
     QWEN_MAX_REQUESTS,
     QWEN_TEXT_NORMALIZATION,
 )
-from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine
-from adapters.qwen3_tts.stock.package_model import PackageModel
-from adapters.qwen3_tts.stock.package_runner import PackageRunner
 from adapters.speech.normalizing_engine import NormalizingEngine
 from adapters.triton.instance import Instance
 from adapters.triton.speech_engine import SpeechEngine
@@ -57,7 +54,12 @@ def _inflight(checkpoint: Checkpoint, runtime: Runtime) -> InflightEngine:
     return engine
 
 
-def _stock(checkpoint: Checkpoint, runtime: Runtime) -> StaticBatchEngine:
+def _stock(checkpoint: Checkpoint, runtime: Runtime) -> SpeechEngine:
+    # The other engine starts without the package, whose import takes seconds.
+    from adapters.qwen3_tts.stock.batch_engine import StaticBatchEngine  # noqa: PLC0415
+    from adapters.qwen3_tts.stock.package_model import PackageModel  # noqa: PLC0415
+    from adapters.qwen3_tts.stock.package_runner import PackageRunner  # noqa: PLC0415
+
     runner = PackageRunner(PackageModel.load(checkpoint, runtime), checkpoint, **_defaults())
     runner.self_test()
     return StaticBatchEngine(runner, max_requests=QWEN_MAX_REQUESTS.read(), max_batch=QWEN_MAX_BATCH.read())

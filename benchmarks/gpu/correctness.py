@@ -14,6 +14,7 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
+from adapters.qwen3_tts.inflight.codec.weights import CodecWeights
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.qwen3_tts.inflight.model.sampling_params import SamplingParams
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
@@ -120,7 +121,7 @@ def _codec(rig: Rig) -> dict[str, Any]:
         figures = {
             "error": forced.relative_error(_chunks(rig.decoder, codes), reference),
             "package_error": forced.relative_error(theirs, reference),
-            "float32_error": forced.relative_error(_chunks(CodecDecoder(exact), codes), reference),
+            "float32_error": forced.relative_error(_chunks(_exact_decoder(rig), codes), reference),
         }
     right = figures["float32_error"] < _EXACT and figures["error"] <= max(SLACK * figures["package_error"], _EXACT)
     return {"right": right, **figures}
@@ -131,6 +132,10 @@ def _package_codec(rig: Rig, dtype: torch.dtype) -> Any:
     return core.Qwen3TTSTokenizerV2Model.from_pretrained(
         str(folder), device_map=rig.options.device, dtype=dtype
     ).decoder
+
+
+def _exact_decoder(rig: Rig) -> CodecDecoder:
+    return CodecDecoder(CodecWeights.load(rig.checkpoint.folder / "speech_tokenizer", rig.device), torch.float32)
 
 
 def _chunks(decoder: CodecDecoder, codes: Tensor) -> Tensor:

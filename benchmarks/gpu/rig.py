@@ -60,7 +60,7 @@ class Rig:
     @cached_property
     def decoder(self) -> CodecDecoder:
         """The codec's decoder."""
-        return CodecDecoder.take_from(self.weights)
+        return CodecDecoder.load(self.weights)
 
     @cached_property
     def input_processor(self) -> InputProcessor:

@@ -71,7 +71,7 @@ def speak(
     disable_cudnn_attention(device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     weights = Weights.load(folder, str(device), dtype)
-    decoder, prompts = CodecDecoder.take_from(weights), PromptBuilder(weights)
+    decoder, prompts = CodecDecoder.load(weights), PromptBuilder(weights)
     built = [
         prompts.build(
             sentence.text,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
+from adapters.qwen3_tts.inflight.model.tokenizer import QWEN_WORDS
+
 _CORPUS = (
     "The harbour was quiet, and the last ferry had left an hour before.",
     "Please speak slowly, in a warm and friendly voice.",
@@ -35,11 +37,6 @@ SPEECH_TOKENS = (
     "<|audio_pad|>",
 )
 """The special tokens of Qwen3-TTS; the first pads, the third ends a turn."""
-_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-"""Qwen's pattern, which transformers applies whatever the files say."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def write_tokenizer(
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="isolated"),
+            pre_tokenizers.Split(Regex(QWEN_WORDS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

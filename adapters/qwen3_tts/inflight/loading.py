@@ -62,10 +62,10 @@ def load_engine(checkpoint: Checkpoint, runtime: Runtime, settings: EngineSettin
     with torch.cuda.device(device) if on_gpu else nullcontext():
         ledger = MemoryLedger() if on_gpu else None
         weights = Weights.load(checkpoint.folder, runtime.device, getattr(torch, runtime.dtype))
-        decoder = CodecDecoder.take_from(weights)
+        decoder = CodecDecoder.load(weights)
         voices = None
-        if checkpoint.mode == "voice_clone":
-            voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=settings.voice_cache_bytes)
+        if weights.encoders:
+            voices = VoiceCache(VoiceEncoder(weights.encoders, decoder), max_bytes=settings.voice_cache_bytes)
         input_processor = InputProcessor(checkpoint, weights, voices, **defaults)
 
         def make(graphs: bool) -> Parts:

@@ -7,7 +7,6 @@ for any chunk sizes as for one whole decode: no seams, and no context that is de
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from adapters.qwen3_tts.inflight.codec.layer_factory import LayerFactory, working_dtype
 from adapters.qwen3_tts.inflight.codec.layers import upsampled
 from adapters.qwen3_tts.inflight.codec.state import CodecState, Past, StateArena
+from adapters.qwen3_tts.inflight.codec.weights import CodecWeights
 from adapters.qwen3_tts.inflight.model.kernels import available
 from adapters.qwen3_tts.inflight.model.weights import Weights
 
@@ -22,16 +22,16 @@ from adapters.qwen3_tts.inflight.model.weights import Weights
 class CodecDecoder:
     """The decoder's layers. Any number of `StreamingCodec` may share one instance."""
 
-    def __init__(self, decoder: Any, dtype: torch.dtype | None = None, *, fused: bool | None = None) -> None:
-        """`decoder`: the package's `Qwen3TTSTokenizerV2Decoder`, on its final device.
+    def __init__(self, weights: CodecWeights, dtype: torch.dtype, *, fused: bool | None = None) -> None:
+        """Convert `weights`, on their device, to layers that compute in `dtype`; raises `UnreadableCheckpointError`.
 
-        `dtype`: the working precision; by default the decoder's own. `fused`: use the fused kernels; by default where
-        they run.
+        `fused`: use the fused kernels; by default where they run.
         """
-        fused = available(decoder.device) if fused is None else fused
-        factory = LayerFactory(decoder, dtype or decoder.dtype, fused=fused)
+        device = weights.device
+        fused = available(device) if fused is None else fused
+        factory = LayerFactory(weights, dtype, fused=fused)
         self._codebooks = factory.codebooks()
-        self._first = torch.arange(decoder.config.num_quantizers, device=self.device) * decoder.config.codebook_size
+        self._first = torch.arange(weights.setting("num_quantizers"), device=device) * weights.setting("codebook_size")
         self._entry = factory.entry()
         self._transformer = factory.transformer()
         self._expansions = factory.expansions()
@@ -41,11 +41,11 @@ class CodecDecoder:
         self.layout, self._past = factory.layout, factory.past
 
     @classmethod
-    def take_from(cls, weights: Weights) -> CodecDecoder:
-        """Convert the decoder of a checkpoint, and delete the package's copy to free its memory."""
-        decoder = cls(weights.speech_tokenizer.decoder, working_dtype(weights.device, weights.dtype))
-        del weights.speech_tokenizer.decoder
-        return decoder
+    def load(cls, checkpoint: Weights) -> CodecDecoder:
+        """Load the decoder of a checkpoint, for an engine on its device and in its precision."""
+        device = checkpoint.device
+        weights = CodecWeights.load(checkpoint.folder / "speech_tokenizer", device)
+        return cls(weights, working_dtype(device, checkpoint.dtype))
 
     @property
     def device(self) -> torch.device:

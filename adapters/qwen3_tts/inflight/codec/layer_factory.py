@@ -1,4 +1,4 @@
-"""Conversion of the package's codec decoder. Adjacent linear operations are multiplied once, in float64.
+"""Conversion of the published codec decoder. Adjacent linear operations are multiplied once, in float64.
 
 In 16 bits a GPU decodes in float16, whatever the talker's precision: it has three more bits than bfloat16 at the same
 cost, and the values here are small. For random weights of the published shapes, at the level of speech, the
@@ -8,7 +8,7 @@ in float32.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -25,6 +25,15 @@ from adapters.qwen3_tts.inflight.codec.layers import (
     TransformerLayer,
 )
 from adapters.qwen3_tts.inflight.codec.state import Layout, Past
+from adapters.qwen3_tts.inflight.codec.weights import CodecWeights
+from adapters.qwen3_tts.inflight.model.weights import check_decoder
+
+_DILATIONS: Final = (1, 3, 9)
+"""The residual units of a block."""
+_BOOK_EPS: Final = 1e-5
+"""The least use of a code that the package divides by."""
+_SNAKE_EPS: Final = 1e-9
+_CONVNEXT_EPS: Final = 1e-6
 
 
 def working_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
@@ -33,17 +42,18 @@ def working_dtype(device: torch.device, dtype: torch.dtype) -> torch.dtype:
 
 
 class LayerFactory:
-    """Converts the modules of one `Qwen3TTSTokenizerV2Decoder` to layers, in order.
+    """Converts the weights of one decoder to layers, in order. The numbers above are constants of the package.
 
     The layers keep their state by `layout`. From the head on, a bias either goes through snakes alone, or another bias
     is added to it. The fused snakes add a shift at no cost. So with them no bias is added before a snake: the shift is
     the sum of all biases since the last expansion.
     """
 
-    def __init__(self, decoder: Any, dtype: torch.dtype, *, fused: bool) -> None:
-        """The layers compute in `dtype`, with fused kernels if `fused`."""
+    def __init__(self, weights: CodecWeights, dtype: torch.dtype, *, fused: bool) -> None:
+        """The layers compute in `dtype`, with fused kernels if `fused`. Raises `UnreadableCheckpointError`."""
+        check_decoder(weights.config)
         self.layout = Layout()
-        self._decoder = decoder
+        self._weights = weights
         self._dtype = dtype
         self._fused = fused
         self._shift: Tensor | None = None
@@ -58,27 +68,28 @@ class LayerFactory:
 
     def codebooks(self) -> Tensor:
         """Return (16 * entries, channels): every entry of every codebook after the quantizer's projection."""
-        quantizer = self._decoder.quantizer
-        return self._ready(torch.cat([*_books(quantizer.rvq_first), *_books(quantizer.rvq_rest)]))
+        rest = self._weights.setting("num_quantizers") - 1
+        return self._ready(torch.cat([*self._books("rvq_first", 1), *self._books("rvq_rest", rest)]))
 
     def entry(self) -> CausalConv:
         """Convert the first convolution, joined with the transformer's input projection."""
-        conv, projection = self._decoder.pre_conv.conv, self._decoder.pre_transformer.input_proj
-        matrix = projection.weight.double()
-        weight = torch.einsum("oc,cik->oik", matrix, conv.weight.double())
-        return self._conv(weight, matrix @ conv.bias.double() + projection.bias.double())
+        conv_weight, conv_bias = self._weights.linear("pre_conv.conv")
+        weight, bias = self._weights.linear("pre_transformer.input_proj")
+        matrix = weight.double()
+        joined = torch.einsum("oc,cik->oik", matrix, conv_weight.double())
+        return self._conv(joined, matrix @ conv_bias.double() + bias.double())
 
     def transformer(self) -> Transformer:
         """Convert the transformer, without its projections and its last norm's weight."""
-        module = self._decoder.pre_transformer
-        rotary = module.rotary_emb
-        if rotary.rope_type != "default":
-            raise ValueError(f"the codec's rope is of type {rotary.rope_type}, not default")
-        rotation = rotary.inv_freq.float()
+        setting = self._weights.setting
+        head_dim = self._weights.config.get("head_dim") or setting("hidden_size") // setting("num_attention_heads")
+        layers = range(setting("num_hidden_layers"))
+        exponents = torch.arange(0, head_dim, 2, device=self._weights.device).float() / head_dim
+        rotation = 1.0 / setting("rope_theta") ** exponents
         return Transformer(
-            layers=tuple(self._transformer_layer(layer) for layer in module.layers),
+            layers=tuple(self._transformer_layer(f"pre_transformer.layers.{i}", head_dim) for i in layers),
             rotation=torch.cat([-rotation, rotation]),
-            window=module.window_size,
+            window=setting("sliding_window"),
         )
 
     def expansions(self) -> list[tuple[Linear, int, ConvNeXt]]:
@@ -86,90 +97,107 @@ class LayerFactory:
 
         The first expansion includes the transformer's output projection.
         """
-        pre = self._decoder.pre_transformer
         stages = []
-        for index, (expand, block) in enumerate(self._decoder.upsample):
-            weight, bias, rate = _transposed(expand)
+        for index, rate in enumerate(self._weights.setting("upsampling_ratios")):
+            weight, bias = self._transposed(f"upsample.{index}.0", rate)
             bias = bias.repeat(rate)
             weight = weight[:, :, 0]  # as many taps as samples: nothing overlaps here
             if index == 0:
-                bias = bias + weight @ pre.output_proj.bias.double()
-                weight = weight @ pre.output_proj.weight.double() * pre.norm.weight.double()
-            stages.append((self._linear(weight, bias), rate, self._convnext(block)))
+                out_weight, out_bias = self._weights.linear("pre_transformer.output_proj")
+                norm = self._weights.tensor("pre_transformer.norm.weight")
+                bias = bias + weight @ out_bias.double()
+                weight = weight @ out_weight.double() * norm.double()
+            stages.append((self._linear(weight, bias), rate, self._convnext(f"upsample.{index}.1")))
         return stages
 
     def head(self) -> CausalConv:
         """Convert the convolution before the decoder's blocks."""
-        conv = self._decoder.decoder[0].conv
-        return self._conv(conv.weight, self._late(conv.bias))
+        weight, bias = self._weights.linear("decoder.0.conv")
+        return self._conv(weight, self._late(bias))
 
     def blocks(self) -> list[DecoderBlock]:
         """Convert the decoder's blocks."""
-        return [self._block(*block.block) for block in self._decoder.decoder[1:-2]]
+        rates = self._weights.setting("upsample_rates")
+        return [self._block(f"decoder.{1 + i}.block", rate) for i, rate in enumerate(rates)]
 
     def tail(self) -> CausalConv:
         """Convert the convolution from the last block's channels to samples."""
-        before, last = self._decoder.decoder[-2:]
-        return self._conv(last.conv.weight, last.conv.bias, activation=self._snake(before, self._shift))
+        last = 1 + len(self._weights.setting("upsample_rates"))
+        weight, bias = self._weights.linear(f"decoder.{last + 1}.conv")
+        return self._conv(weight, bias, activation=self._snake(f"decoder.{last}", self._shift))
 
-    def _transformer_layer(self, layer: Any) -> TransformerLayer:
-        attention, mlp = layer.self_attn, layer.mlp
-        config = attention.config
-        before_attention, before_mlp = (
-            layer.input_layernorm.weight.double(),
-            layer.post_attention_layernorm.weight.double(),
+    def _books(self, quantizer: str, count: int) -> list[Tensor]:
+        """Return the codebooks of a residual quantizer, (entries, channels) each, in float64."""
+        projection = self._weights.tensor(f"quantizer.{quantizer}.output_proj.weight").double()[:, :, 0]
+        books = []
+        for i in range(count):
+            sums, usage = (
+                self._weights.tensor(f"quantizer.{quantizer}.vq.layers.{i}._codebook.{part}").double()
+                for part in ("embedding_sum", "cluster_usage")
+            )
+            books.append(sums / usage.clamp(min=_BOOK_EPS)[:, None] @ projection.T)
+        return books
+
+    def _transformer_layer(self, prefix: str, head_dim: int) -> TransformerLayer:
+        def take(*names: str) -> Tensor:
+            return torch.cat([self._weights.tensor(f"{prefix}.{name}").double() for name in names])
+
+        heads, key_value_heads = (
+            self._weights.setting(name) for name in ("num_attention_heads", "num_key_value_heads")
         )
-        qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight]).double()
-        gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight]).double()
-        kept = 2 * config.num_key_value_heads * attention.head_dim
+        qkv = take("self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight")
+        gate_up = take("mlp.gate_proj.weight", "mlp.up_proj.weight")
         return TransformerLayer(
-            qkv=self._linear(qkv * before_attention),
-            out=self._linear(layer.self_attn_layer_scale.scale.double()[:, None] * attention.o_proj.weight.double()),
-            gate_up=self._linear(gate_up * before_mlp),
-            down=self._linear(layer.mlp_layer_scale.scale.double()[:, None] * mlp.down_proj.weight.double()),
-            heads=config.num_attention_heads,
-            key_value_heads=config.num_key_value_heads,
-            head_dim=attention.head_dim,
-            eps=layer.input_layernorm.variance_epsilon,
-            part=self.layout.reserve(attention.sliding_window - 1, kept),
+            qkv=self._linear(qkv * take("input_layernorm.weight")),
+            out=self._linear(take("self_attn_layer_scale.scale")[:, None] * take("self_attn.o_proj.weight")),
+            gate_up=self._linear(gate_up * take("post_attention_layernorm.weight")),
+            down=self._linear(take("mlp_layer_scale.scale")[:, None] * take("mlp.down_proj.weight")),
+            heads=heads,
+            key_value_heads=key_value_heads,
+            head_dim=head_dim,
+            eps=self._weights.setting("rms_norm_eps"),
+            part=self.layout.reserve(self._weights.setting("sliding_window") - 1, 2 * key_value_heads * head_dim),
         )
 
-    def _convnext(self, block: Any) -> ConvNeXt:
-        conv = block.dwconv.conv
-        widen, gamma = block.pwconv1.weight.double(), block.gamma.double()
+    def _convnext(self, prefix: str) -> ConvNeXt:
+        conv_weight, conv_bias = self._weights.linear(f"{prefix}.dwconv.conv")
+        norm_weight, norm_bias = (tensor.double() for tensor in self._weights.linear(f"{prefix}.norm"))
+        widen, widen_bias = (tensor.double() for tensor in self._weights.linear(f"{prefix}.pwconv1"))
+        narrow, narrow_bias = (tensor.double() for tensor in self._weights.linear(f"{prefix}.pwconv2"))
+        gamma = self._weights.tensor(f"{prefix}.gamma").double()
         return ConvNeXt(
             depthwise=self._depthwise_type(
-                weight=self._ready(conv.weight[:, 0].t()),
-                bias=self._ready(conv.bias),
-                part=self.layout.reserve(conv.weight.shape[-1] - 1, len(conv.weight)),
-                eps=block.norm.eps,
+                weight=self._ready(conv_weight[:, 0].t()),
+                bias=self._ready(conv_bias),
+                part=self.layout.reserve(conv_weight.shape[-1] - 1, len(conv_weight)),
+                eps=_CONVNEXT_EPS,
             ),
-            widen=self._linear(
-                widen * block.norm.weight.double(), block.pwconv1.bias.double() + widen @ block.norm.bias.double()
-            ),
-            narrow=self._linear(gamma[:, None] * block.pwconv2.weight.double(), gamma * block.pwconv2.bias.double()),
+            widen=self._linear(widen * norm_weight, widen_bias + widen @ norm_bias),
+            narrow=self._linear(gamma[:, None] * narrow, gamma * narrow_bias),
         )
 
-    def _block(self, before: Any, expand: Any, *units: Any) -> DecoderBlock:
-        weight, bias, rate = _transposed(expand)
-        snake, self._shift = self._snake(before, self._shift), None
+    def _block(self, prefix: str, rate: int) -> DecoderBlock:
+        weight, bias = self._transposed(f"{prefix}.1", rate)
+        snake, self._shift = self._snake(f"{prefix}.0", self._shift), None
         late = self._late(bias)
         return DecoderBlock(
             expand=self._conv(weight, None if late is None else late.repeat(rate), activation=snake),
             rate=rate,
-            units=tuple(self._unit(unit.act1, unit.conv1.conv, unit.act2, unit.conv2.conv) for unit in units),
+            units=tuple(self._unit(f"{prefix}.{2 + i}", dilation) for i, dilation in enumerate(_DILATIONS)),
         )
 
-    def _unit(self, before: Any, wide: Any, between: Any, narrow: Any) -> ResidualUnit:
+    def _unit(self, prefix: str, dilation: int) -> ResidualUnit:
+        wide, wide_bias = self._weights.linear(f"{prefix}.conv1.conv")
+        narrow, narrow_bias = self._weights.linear(f"{prefix}.conv2.conv")
         return ResidualUnit(
             wide=self._conv(
-                wide.weight,
-                None if self._fused else wide.bias,
-                dilation=wide.dilation[0],
-                activation=self._snake(before, self._shift),
+                wide,
+                None if self._fused else wide_bias,
+                dilation=dilation,
+                activation=self._snake(f"{prefix}.act1", self._shift),
             ),
-            between=self._snake(between, wide.bias if self._fused else None),
-            narrow=self._linear(narrow.weight[:, :, 0], self._late(narrow.bias)),
+            between=self._snake(f"{prefix}.act2", wide_bias if self._fused else None),
+            narrow=self._linear(narrow[:, :, 0], self._late(narrow_bias)),
         )
 
     def _late(self, bias: Tensor) -> Tensor | None:
@@ -179,8 +207,9 @@ class LayerFactory:
         self._shift = bias.double() if self._shift is None else self._shift + bias.double()
         return None
 
-    def _snake(self, module: Any, shift: Tensor | None) -> SnakeBeta:
-        frequency, magnitude = module.alpha.double().exp(), 1 / (module.beta.double().exp() + module.no_div_by_zero)
+    def _snake(self, prefix: str, shift: Tensor | None) -> SnakeBeta:
+        frequency, width = (self._weights.tensor(f"{prefix}.{part}").double().exp() for part in ("alpha", "beta"))
+        magnitude = 1 / (width + _SNAKE_EPS)
         dtype = torch.promote_types(self._dtype, torch.float32)
         numbers = (frequency, magnitude) if shift is None else (frequency, magnitude, shift)
         return self._snake_type(*(number.detach().to(dtype) for number in numbers))
@@ -200,27 +229,15 @@ class LayerFactory:
     def _linear(self, weight: Tensor, bias: Tensor | None = None) -> Linear:
         return Linear(self._ready(weight), None if bias is None else self._ready(bias))
 
+    def _transposed(self, prefix: str, rate: int) -> tuple[Tensor, Tensor]:
+        """Convert a transposed convolution to one that makes all samples between two inputs at once, as channels.
+
+        Returns its weight (rate * out, in, taps) and bias (out,) in float64.
+        """
+        weight, bias = (tensor.double() for tensor in self._weights.linear(f"{prefix}.conv"))
+        inputs, outputs, kernel = weight.shape
+        taps = weight.view(inputs, outputs, kernel // rate, rate).flip(2)  # the last tap is for the current input
+        return taps.permute(3, 1, 0, 2).reshape(rate * outputs, inputs, kernel // rate), bias
+
     def _ready(self, tensor: Tensor) -> Tensor:
         return tensor.detach().to(self._dtype).contiguous()
-
-
-def _books(quantizer: Any) -> list[Tensor]:
-    """Return the codebooks of a residual quantizer, (entries, channels) each, in float64."""
-    projection = quantizer.output_proj.weight.double()[:, :, 0]
-    books = []
-    for layer in quantizer.vq.layers:
-        book = layer._codebook
-        entries = book.embedding_sum.double() / book.cluster_usage.double().clamp(min=book.epsilon)[:, None]
-        books.append(entries @ projection.T)
-    return books
-
-
-def _transposed(module: Any) -> tuple[Tensor, Tensor, int]:
-    """Convert a transposed convolution to one that makes all samples between two inputs at once, as channels.
-
-    Returns its weight (rate * out, in, taps) and bias (out,) in float64, and the rate.
-    """
-    weight, bias, rate = module.conv.weight.double(), module.conv.bias.double(), module.conv.stride[0]
-    inputs, outputs, kernel = weight.shape
-    taps = weight.view(inputs, outputs, kernel // rate, rate).flip(2)  # the last tap is for the current input
-    return taps.permute(3, 1, 0, 2).reshape(rate * outputs, inputs, kernel // rate), bias, rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,10 +17,10 @@ from adapters.inflight.cuda_streams import synchronize_stream
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import CodecState
 from adapters.qwen3_tts.inflight.model.prompt_prefix import SharedPrompt
-from adapters.qwen3_tts.inflight.model.weights import Weights
-from adapters.qwen3_tts.package import core
 from adapters.triton.references import Reference
-from tritone.contract import SPEECH_RATE
+
+if TYPE_CHECKING:
+    from adapters.qwen3_tts.encoders import Encoders
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,53 +56,25 @@ class ClonedVoice:
         return self
 
 
-def speaker_features(samples: Tensor) -> Tensor:
-    """Return the speaker encoder's input (1, frames, 128), mel spectra of samples (1, n) at 24 kHz."""
-    mels: Tensor = core.models.modeling_qwen3_tts.mel_spectrogram(
-        samples,
-        n_fft=1024,
-        num_mels=128,
-        sampling_rate=SPEECH_RATE,
-        hop_size=256,
-        win_size=1024,
-        fmin=0,
-        fmax=12000,
-    )
-    return mels.transpose(1, 2)
-
-
 class VoiceEncoder:
     """Encodes voices with the package's own encoders, one at a time: this is not the hot path."""
 
-    def __init__(self, weights: Weights, decoder: CodecDecoder) -> None:
-        """`weights`: of a checkpoint that clones voices."""
-        self._weights = weights
+    def __init__(self, encoders: Encoders, decoder: CodecDecoder) -> None:
+        """`decoder`: the codec's, on the device of the encoders."""
+        self._encoders = encoders
         self._decoder = decoder
         self._lock = threading.Lock()
 
     def encode(self, ref_audio: NDArray[np.float32], ref_text: str, x_vector_only: bool) -> ClonedVoice:
         """Encode mono samples (n,) at 24 kHz with the words `ref_text`. Thread-safe."""
         with self._lock, torch.no_grad():
-            samples = torch.tensor(ref_audio)[None]
-            voice = ClonedVoice(self._x_vector(samples))
+            samples = torch.tensor(ref_audio)
+            voice = ClonedVoice(self._encoders.x_vector(samples))
             if not x_vector_only:
-                codes = self._codes(samples)
+                codes = self._encoders.codes(samples)
                 voice = replace(voice, codes=codes, text=ref_text, codec_state=self._decoder.state_after(codes))
-            synchronize_stream(self._weights.device)
+            synchronize_stream(self._decoder.device)
             return voice
-
-    def _x_vector(self, samples: Tensor) -> Tensor:
-        features = speaker_features(samples).to(self._weights.device, self._weights.dtype)
-        x_vector: Tensor = self._weights.speaker_encoder(features)[0]
-        return x_vector
-
-    def _codes(self, samples: Tensor) -> Tensor:
-        samples = samples.to(self._weights.device)
-        codes: Tensor
-        (codes,) = self._weights.speech_tokenizer.encode(
-            samples, torch.ones_like(samples, dtype=torch.int64)
-        ).audio_codes
-        return codes
 
 
 class VoiceEncoding(Protocol):

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from adapters.qwen3_tts.package import core
+if TYPE_CHECKING:
+    from adapters.qwen3_tts.encoders import Encoders
 
 
 class UnreadableCheckpointError(Exception):
@@ -80,11 +81,8 @@ class Weights:
     """(text vocabulary, text hidden)"""
     text_projection: tuple[Tensor, Tensor, Tensor, Tensor]
     """Weight and bias of the two layers from the text's width to the talker's."""
-    speech_tokenizer: Any
-    """The package's `Qwen3TTSTokenizerV2Model`, in float32 as published: the codec's `decoder`, and its `encoder` for
-    checkpoints that clone voices."""
-    speaker_encoder: Any
-    """The package's `Qwen3TTSSpeakerEncoder`, in `dtype`; None for checkpoints that do not clone voices."""
+    encoders: Encoders | None
+    """The encoders of voices; None for checkpoints that do not clone voices."""
 
     @classmethod
     def load(
@@ -126,8 +124,7 @@ class Weights:
                 *tensors.linear("talker.text_projection.linear_fc1"),
                 *tensors.linear("talker.text_projection.linear_fc2"),
             ),
-            speech_tokenizer=_speech_tokenizer(folder, config, device),
-            speaker_encoder=_speaker_encoder(tensors, config, device, dtype),
+            encoders=_encoders(folder, config, tensors) if config["tts_model_type"] == "base" else None,
         )
         tensors.check_all_taken()
         return weights
@@ -138,7 +135,8 @@ class _Tensors:
 
     def __init__(self, folder: Path, device: str, dtype: torch.dtype) -> None:
         self._folder = folder
-        self._dtype = dtype
+        self.device = torch.device(device)
+        self.dtype = dtype
         self._left: dict[str, Tensor] = {}
         for path in sorted(folder.glob("model*.safetensors")):
             self._left |= load_file(path, device=device)
@@ -146,12 +144,12 @@ class _Tensors:
     def in_dtype(self, dtype: torch.dtype) -> _Tensors:
         """Return the same tensors, to be taken in another precision."""
         same = copy(self)
-        same._dtype = dtype
+        same.dtype = dtype
         return same
 
     def take(self, name: str) -> Tensor:
         try:
-            return self._left.pop(name).to(self._dtype)
+            return self._left.pop(name).to(self.dtype)
         except KeyError:
             raise UnreadableCheckpointError(f"{self._folder} has no tensor {name}") from None
 
@@ -173,7 +171,7 @@ def _predictor_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def _decoder(tensors: _Tensors, prefix: str, config: Mapping[str, Any]) -> DecoderWeights:
-    _check_decoder(config)
+    check_decoder(config)
     heads, key_value_heads, head_dim = (
         config[name] for name in ("num_attention_heads", "num_key_value_heads", "head_dim")
     )
@@ -208,12 +206,12 @@ def _layer(tensors: _Tensors, prefix: str, heads: int, key_value_heads: int) -> 
     )
 
 
-def _check_decoder(config: Mapping[str, Any]) -> None:
-    """Raise for config values that the layers do not support. No published checkpoint has them."""
+def check_decoder(config: Mapping[str, Any]) -> None:
+    """Raise `UnreadableCheckpointError` for values that our layers do not support; no published checkpoint has them."""
     rope = config.get("rope_scaling") or {}
     supported = {
-        "hidden_act": (config["hidden_act"], "silu"),
-        "attention_bias": (config["attention_bias"], False),
+        "hidden_act": (config.get("hidden_act", "silu"), "silu"),
+        "attention_bias": (config.get("attention_bias", False), False),
         "use_sliding_window": (bool(config.get("use_sliding_window")), False),
         "rope_scaling.rope_type": (rope.get("rope_type", rope.get("type", "default")), "default"),
     }
@@ -222,23 +220,10 @@ def _check_decoder(config: Mapping[str, Any]) -> None:
             raise UnreadableCheckpointError(f"{name} is {value}; only {right} is supported")
 
 
-def _speech_tokenizer(folder: Path, config: Mapping[str, Any], device: str) -> Any:
-    tokenizer = core.Qwen3TTSTokenizerV2Model.from_pretrained(
-        str(folder / "speech_tokenizer"), device_map=device, dtype=torch.float32
-    )
-    if config["tts_model_type"] != "base":
-        del tokenizer.encoder
-    return tokenizer
+def _encoders(folder: Path, config: Mapping[str, Any], tensors: _Tensors) -> Encoders:
+    from adapters.qwen3_tts.encoders import Encoders  # noqa: PLC0415 - other checkpoints start without the package
 
-
-def _speaker_encoder(tensors: _Tensors, config: Mapping[str, Any], device: str, dtype: torch.dtype) -> Any:
-    if config["tts_model_type"] != "base":
-        return None
-    full = core.models.Qwen3TTSConfig(**config)
-    with torch.device(device):
-        encoder = core.models.modeling_qwen3_tts.Qwen3TTSSpeakerEncoder(full.speaker_encoder_config)
-    encoder.load_state_dict(tensors.take_below("speaker_encoder."))
-    return encoder.to(dtype).eval().requires_grad_(False)
+    return Encoders(folder, config, tensors.take_below("speaker_encoder."), tensors.device, tensors.dtype)
 
 
 def _json(path: Path) -> dict[str, Any]:

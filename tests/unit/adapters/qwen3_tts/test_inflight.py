@@ -50,8 +50,8 @@ class SteppedEngine:
 
     def __init__(self, folder: Path, settings: EngineSettings = SETTINGS) -> None:
         checkpoint, weights = Checkpoint.read(folder), Weights.load(folder)
-        decoder = CodecDecoder(weights.speech_tokenizer.decoder)
-        voices = VoiceCache(VoiceEncoder(weights, decoder), max_bytes=1 << 20) if "Base" in folder.name else None
+        decoder = CodecDecoder.load(weights)
+        voices = VoiceCache(VoiceEncoder(weights.encoders, decoder), max_bytes=1 << 20) if weights.encoders else None
         self.runaway_frames = settings.runaway_frames
         self.input_processor = InputProcessor(checkpoint, weights, voices, default_speaker="Vivian")
         self.stepper = FrameStepper(weights, slots=settings.limits.slots, positions=settings.limits.positions)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.kernels import FusedNormedDepthwise, FusedPast, FusedSnakeBeta
 from adapters.qwen3_tts.inflight.codec.layers import NormedDepthwise
 from adapters.qwen3_tts.inflight.codec.state import Layout, Past, StateArena
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.package import core
 from tests.unit.adapters.qwen3_tts.codec.altered_decoder import another_decoder
+from tests.unit.adapters.qwen3_tts.codec.converted import converted
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,7 +108,7 @@ def test_fused_decoder_is_as_exact_as_the_plain_one(model_dir: Path) -> None:
     codes = torch.randint(0, 64, (2, 7, 16), generator=torch.Generator().manual_seed(0))
     decoded: list[Tensor] = []
     for dtype, fused in ((torch.float64, False), (torch.float32, False), (torch.float32, True)):
-        decoder = CodecDecoder(package, dtype, fused=fused)
+        decoder = converted(package, dtype, fused=fused)
         codec = StreamingCodec(decoder, slots=3)
         codec.reset(2, decoder.state_after(codes[0, :2].to(DEVICE)))
         decoded.append(
@@ -122,7 +122,7 @@ def test_fused_decoder_can_be_captured(model_dir: Path) -> None:
     """The work has the same kernels on the same memory for any slots, and the same audio, to the bit, as without
     graphs."""
     folder = model_dir / "Qwen3-TTS-12Hz-0.6B-Base" / "speech_tokenizer"
-    decoder = CodecDecoder(core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder.to(DEVICE), fused=True)
+    decoder = converted(core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder.to(DEVICE), fused=True)
     codes = torch.randint(0, 64, (2, 2, 16), generator=torch.Generator().manual_seed(0)).numpy()
     captured, plain = StreamingCodec(decoder, slots=2, graphs=TracedGraphs()), StreamingCodec(decoder, slots=2)
     for slots in ([0, 1], [1, 0]):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import gc
-import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +17,11 @@ from torch import Tensor
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.layer_factory import working_dtype
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
-from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.inflight.codec.weights import CodecWeights
+from adapters.qwen3_tts.inflight.model.weights import UnreadableCheckpointError, Weights
 from adapters.qwen3_tts.package import core
 from tests.unit.adapters.qwen3_tts.codec.altered_decoder import another_decoder
+from tests.unit.adapters.qwen3_tts.codec.converted import converted
 from tests.unit.adapters.qwen3_tts.traced_graphs import TracedGraphs
 
 STREAMS, FRAMES = 3, 100
@@ -38,7 +38,7 @@ def package(model_dir: Path) -> Callable[[torch.dtype], Any]:
 
 @pytest.fixture(scope="module")
 def decoder(package: Callable[[torch.dtype], Any]) -> CodecDecoder:
-    return CodecDecoder(package(torch.float64))
+    return converted(package(torch.float64))
 
 
 def random_codes(streams: int, frames: int, seed: int = 0) -> Tensor:
@@ -107,7 +107,7 @@ def test_float32_audio_differs_from_the_package_by_less_than_a_16_bit_step(
     codes, exact = recordings
     stock = package(torch.float32)
     expected = whole(stock, codes)
-    samples = decode(StreamingCodec(CodecDecoder(stock), slots=STREAMS), range(STREAMS), codes)
+    samples = decode(StreamingCodec(converted(stock), slots=STREAMS), range(STREAMS), codes)
     torch.testing.assert_close(samples, expected, atol=2e-5, rtol=0)
     assert rms(samples - expected) < 1e-6
     assert rms(samples - exact) < 1.1 * rms(expected - exact)
@@ -118,7 +118,7 @@ def test_half_precision_audio_is_as_exact_as_the_packages(
     package: Callable[[torch.dtype], Any], recordings: tuple[Tensor, Tensor], dtype: torch.dtype
 ) -> None:
     codes, exact = recordings
-    decoder = CodecDecoder(package(torch.float32), dtype)
+    decoder = converted(package(torch.float32), dtype)
     assert decoder.dtype == dtype
     samples = decode(StreamingCodec(decoder, slots=STREAMS), range(STREAMS), codes)
     assert rms(samples - exact) < 1.1 * rms(whole(package(dtype), codes) - exact)
@@ -131,7 +131,7 @@ def test_float16_is_more_exact_than_bfloat16_by_its_three_bits(
     codes, exact = recordings
     errors = {}
     for dtype in (torch.bfloat16, torch.float16):
-        codec = StreamingCodec(CodecDecoder(package(torch.float32), dtype), slots=STREAMS)
+        codec = StreamingCodec(converted(package(torch.float32), dtype), slots=STREAMS)
         errors[dtype] = rms(decode(codec, range(STREAMS), codes) - exact)
     assert errors[torch.float16] < errors[torch.bfloat16] / 4
 
@@ -150,16 +150,35 @@ def test_gpu_with_a_16_bit_engine_decodes_in_float16(device: str, dtype: torch.d
     assert working_dtype(torch.device(device), dtype) == expected
 
 
-def test_take_from_frees_the_packages_decoder(model_dir: Path, package: Callable[[torch.dtype], Any]) -> None:
+def test_published_file_is_decoded_as_by_the_package(model_dir: Path, package: Callable[[torch.dtype], Any]) -> None:
     weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
-    original = weakref.ref(weights.speech_tokenizer.decoder)
-    decoder = CodecDecoder.take_from(weights)
-    gc.collect()
-    assert original() is None
+    decoder = CodecDecoder.load(weights)
     assert decoder.dtype == torch.float32
     codes = random_codes(1, 2)
-    expected = decode(StreamingCodec(CodecDecoder(package(torch.float32)), slots=1), [0], codes)
+    expected = decode(StreamingCodec(converted(package(torch.float32)), slots=1), [0], codes)
     assert torch.equal(decode(StreamingCodec(decoder, slots=1), [0], codes), expected)
+
+
+def test_encoder_of_the_codec_is_not_read(model_dir: Path) -> None:
+    folder = model_dir / "Qwen3-TTS-12Hz-0.6B-Base" / "speech_tokenizer"
+    decoder = core.Qwen3TTSTokenizerV2Model.from_pretrained(folder).decoder
+    assert CodecWeights.load(folder, torch.device("cpu")).tensors.keys() == decoder.state_dict().keys()
+
+
+def test_missing_tensor_of_the_codec_is_named(package: Callable[[torch.dtype], Any]) -> None:
+    stock = package(torch.float32)
+    tensors = stock.state_dict()
+    del tensors["decoder.2.block.0.alpha"]
+    with pytest.raises(UnreadableCheckpointError, match=r"no tensor decoder\.2\.block\.0\.alpha"):
+        CodecDecoder(CodecWeights(tensors, stock.config.to_dict()), torch.float32)
+
+
+def test_folder_without_a_codec_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableCheckpointError, match=r"config\.json is not of a Qwen3-TTS codec"):
+        CodecWeights.load(tmp_path, torch.device("cpu"))
+    (tmp_path / "config.json").write_text('{"decoder_config": {}}')
+    with pytest.raises(UnreadableCheckpointError, match="no tensors of the codec's decoder"):
+        CodecWeights.load(tmp_path, torch.device("cpu"))
 
 
 def test_decoder_with_other_scales_norms_and_proportions_equals_the_package(
@@ -169,7 +188,7 @@ def test_decoder_with_other_scales_norms_and_proportions_equals_the_package(
     codes = random_codes(2, 30)
     codes[:, ::3, 0] = 1
     expected = whole(stock, codes)
-    codec = StreamingCodec(CodecDecoder(stock), slots=2)
+    codec = StreamingCodec(converted(stock), slots=2)
     samples = torch.cat([decode(codec, [1, 0], part) for part in codes.split([1, 2, 9, 10, 8], dim=1)], dim=1)
     assert 0.1 < expected.abs().max() < 1
     torch.testing.assert_close(samples, expected, **EXACT)
@@ -268,7 +287,7 @@ def test_audio_being_copied_is_not_overwritten_by_the_next_decode(
 
 def test_decode_reads_nothing_back_from_the_device(package: Callable[[torch.dtype], Any]) -> None:
     """Tensors of the device `meta` have shapes and no values: reading a value fails."""
-    decoder = CodecDecoder(package(torch.float32).to("meta"))
+    decoder = converted(package(torch.float32).to("meta"))
     codec = StreamingCodec(decoder, slots=4)
     codes = random_codes(2, 5)
     codec.decode([3, 1], codes.numpy())
@@ -276,8 +295,17 @@ def test_decode_reads_nothing_back_from_the_device(package: Callable[[torch.dtyp
     codec.reset(2)
 
 
-def test_unsupported_rope_type_is_rejected(package: Callable[[torch.dtype], Any]) -> None:
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}, "rope_type is yarn"),
+        ({"hidden_act": "gelu"}, "hidden_act is gelu"),
+        ({"attention_bias": True}, "attention_bias is True"),
+    ],
+)
+def test_unsupported_config_of_the_codec_is_rejected(
+    package: Callable[[torch.dtype], Any], values: dict[str, Any], named: str
+) -> None:
     stock = package(torch.float32)
-    stock.pre_transformer.rotary_emb.rope_type = "yarn"
-    with pytest.raises(ValueError, match="yarn"):
-        CodecDecoder(stock)
+    with pytest.raises(UnreadableCheckpointError, match=named):
+        CodecDecoder(CodecWeights(stock.state_dict(), {**stock.config.to_dict(), **values}), torch.float32)

@@ -30,12 +30,13 @@ def weights(model_dir: Path) -> Weights:
 
 @pytest.fixture(scope="module")
 def decoder(weights: Weights) -> CodecDecoder:
-    return CodecDecoder(weights.speech_tokenizer.decoder)
+    return CodecDecoder.load(weights)
 
 
 @pytest.fixture(scope="module")
 def encoder(weights: Weights, decoder: CodecDecoder) -> VoiceEncoder:
-    return VoiceEncoder(weights, decoder)
+    assert weights.encoders is not None
+    return VoiceEncoder(weights.encoders, decoder)
 
 
 class FakeEncoder:
@@ -67,7 +68,8 @@ def test_encoded_voice_equals_the_packages(
 
 def test_16_bit_engine_encodes_the_same_codes(model_dir: Path, encoder: VoiceEncoder, reference: np.ndarray) -> None:
     weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
-    voice = VoiceEncoder(weights, CodecDecoder.take_from(weights)).encode(reference, WORDS, False)
+    assert weights.encoders is not None
+    voice = VoiceEncoder(weights.encoders, CodecDecoder.load(weights)).encode(reference, WORDS, False)
     assert voice.x_vector.dtype == torch.bfloat16
     assert torch.equal(voice.codes, encoder.encode(reference, WORDS, False).codes)
 

@@ -45,17 +45,17 @@ def test_tensors_have_the_requested_precision(folder: Path) -> None:
         assert tensor.dtype == torch.bfloat16
 
 
-def test_speech_tokenizer_keeps_its_published_precision(folder: Path) -> None:
-    weights = Weights.load(folder, dtype=torch.bfloat16)
-    assert {parameter.dtype for parameter in weights.speech_tokenizer.parameters()} == {torch.float32}
+def test_encoder_of_the_codec_keeps_its_published_precision(model_dir: Path) -> None:
+    weights = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base", dtype=torch.bfloat16)
+    assert weights.encoders is not None
+    assert {parameter.dtype for parameter in weights.encoders.codec.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in weights.encoders.speaker.parameters()} == {torch.bfloat16}
 
 
 def test_only_a_voice_clone_checkpoint_has_encoders(model_dir: Path) -> None:
     clone, custom = Weights.load(model_dir / "Qwen3-TTS-12Hz-0.6B-Base"), Weights.load(model_dir / CHECKPOINT)
-    assert custom.speaker_encoder is None
-    assert clone.speaker_encoder is not None
-    assert not hasattr(custom.speech_tokenizer, "encoder")
-    assert hasattr(clone.speech_tokenizer, "encoder")
+    assert custom.encoders is None
+    assert clone.encoders is not None
 
 
 def test_missing_tensor_is_named(folder: Path) -> None:
