@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import secrets
-import threading
 import time
 from collections.abc import Callable
 
@@ -19,10 +18,8 @@ from adapters.f5_tts.text import LANGUAGES, TextReader, language_of
 from adapters.f5_tts.voices import DEFAULT_VOICES, VoiceCache, VoiceCondition, default_voice
 from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.audio_sink import AudioSink, ResponseSink
-from adapters.inflight.scheduler import Load, Scheduler
-from adapters.inflight.sending import SendingThread
-from adapters.inflight.stepping import SteppingThread
-from adapters.triton.metrics import EngineCounts
+from adapters.inflight.engine import PreparingEngine
+from adapters.inflight.scheduler import Scheduler
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription, SpeechOptions
@@ -34,7 +31,7 @@ _SPEEDS = 0.5, 2.0
 _TEST_STEPS = 2
 
 
-class F5Engine:
+class F5Engine(PreparingEngine[Stream]):
     """Synthesizes many requests at once. They join and leave between steps, and do not affect each other."""
 
     def __init__(
@@ -58,21 +55,9 @@ class F5Engine:
         self._clock = clock
         self._reader = TextReader(networks.vocabulary, normalize=settings.normalize)
         self._voices = VoiceCache()  # for the preparing thread
-        self._scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
+        scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
         stepper = FlowStepper(networks.transformer, device, dtype, batch_frames=settings.batch_frames)
-        self.loop = FlowLoop(self._scheduler, stepper, networks.vocoder, clock)
-        """For its counts; only the stepping thread uses it."""
-        self._sender = SendingThread(self._scheduler.wake, "f5-tts-sender")
-        self._preparing = threading.Thread(target=self._prepare_all, name="f5-tts-preparing", daemon=True)
-        self._preparing.start()
-        self._stepping = SteppingThread(
-            self._scheduler,
-            self.loop,
-            device,
-            "f5-tts-stepping",
-            end_stream=lambda stream, error: stream.sink.fail(error),
-            before_exit=self._sender.close,
-        )
+        super().__init__(scheduler, FlowLoop(scheduler, stepper, networks.vocoder, clock), device, "f5-tts")
 
     def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `Overloaded` when full."""
@@ -96,34 +81,7 @@ class F5Engine:
         options = SpeechOptions(seed=0, nfe_step=_TEST_STEPS)
         request = SpeechRequest.read(b"The model is loaded.", options, self.description, max_chars=100)
         self.synthesize(request, collector)
-        collector.wait()
-        samples = collector.samples()
-        if not len(samples) or not math.isfinite(float(abs(samples).sum())):
-            raise RuntimeError("self-test failed: the checkpoint gives no audio, or NaN")
-
-    def counts(self) -> EngineCounts:
-        """Return the slots and the counts of the batches."""
-        return self.loop.counts()
-
-    def load(self) -> Load:
-        """Return the present load."""
-        return self._scheduler.load()
-
-    def close(self) -> None:
-        """Stop after the current step. Open requests fail, new ones are rejected."""
-        self._scheduler.close()
-        self._preparing.join()
-        self._stepping.join()
-        self._sender.close()
-
-    def _prepare_all(self) -> None:
-        """Prepare requests in the order in which they will get a slot, at most one for each slot ahead."""
-        while stream := self._scheduler.wait_for_input(self._settings.limits.slots):
-            try:
-                self._prepare(stream)
-            except Exception as error:
-                if self._scheduler.remove(stream):
-                    stream.sink.fail(error)
+        collector.check_self_test()
 
     def _prepare(self, stream: Stream) -> None:
         request = stream.request
@@ -132,7 +90,6 @@ class F5Engine:
             self._reader.parts(request.text, voice.text, voice.frames, language=request.language, speed=request.speed)
         )
         stream.voice = voice
-        self._scheduler.wake()
 
     def _voice(self, request: SpeechRequest) -> VoiceCondition:
         """Return the voice of a request: its own recording, or one of the package's in the text's language."""

@@ -32,7 +32,7 @@ class EngineSettings:
     guidance: float
     """The guidance of a request that names none."""
     normalize: bool
-    """Whether numbers, dates and other signs are written as words."""
+    """True if numbers, dates and other signs are written as words."""
 
     @classmethod
     def read(cls, device: str, environ: Mapping[str, str] = os.environ) -> EngineSettings:

@@ -25,9 +25,10 @@ class Stream:
     queue_deadline: float = 0.0
     reserved: int = 0
     voice: VoiceCondition | None = None
-    """None while the input is being prepared. The stream cannot get a slot before."""
+    """None while the input is being prepared."""
     parts: deque[TextPart] = field(default_factory=deque)
     """The parts of the text that have no row yet."""
+    is_prepared: bool = False
     slot: int = -1
     joined: float = 0.0
     row: Row | None = None
@@ -43,11 +44,6 @@ class Stream:
     def priority(self) -> int:
         """All requests are alike."""
         return 0
-
-    @property
-    def is_prepared(self) -> bool:
-        """True if the stream may get a slot."""
-        return self.voice is not None
 
     @property
     def is_closed(self) -> bool:

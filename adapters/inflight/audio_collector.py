@@ -56,3 +56,10 @@ class AudioCollector:
         if self.error is not None:
             raise self.error
         return np.concatenate([*self.chunks, np.empty(0, np.float32)])
+
+    def check_self_test(self) -> None:
+        """Wait for the end of a self-test; raises its error, or `RuntimeError` if the result is no audio."""
+        self.wait()
+        samples = self.samples()
+        if not len(samples) or not np.isfinite(samples).all():
+            raise RuntimeError("self-test failed: the checkpoint gives no audio, or NaN")

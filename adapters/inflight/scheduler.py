@@ -31,16 +31,14 @@ class Schedulable(Protocol):
     """-1: none yet."""
     joined: float
     """The time at which the stream got its slot."""
+    is_prepared: bool
+    """True once the stream's input is prepared; set by the scheduler. It cannot get a slot before."""
     over: bool
     """True once the stream holds no resources."""
 
     @property
     def priority(self) -> int:
         """Streams with a lower number get a slot first."""
-
-    @property
-    def is_prepared(self) -> bool:
-        """True if the stream's input is prepared. It cannot get a slot before."""
 
     @property
     def is_closed(self) -> bool:
@@ -160,6 +158,12 @@ class Scheduler(Generic[S]):
                         return chosen
                 self._changed.wait()
             return None
+
+    def mark_prepared(self, stream: S) -> None:
+        """Let a stream have a slot: its input is complete, and other threads may read it."""
+        with self._changed:
+            stream.is_prepared = True
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Reject new streams."""

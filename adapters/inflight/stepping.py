@@ -5,34 +5,19 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
 import torch
 import triton_python_backend_utils as pb_utils
 
 from adapters.inflight.cuda_streams import is_usable, use_own_stream
-from adapters.inflight.scheduler import Schedulable, Scheduler
+from adapters.inflight.scheduler import Scheduler
+from adapters.inflight.stream_loop import StreamLoop, StreamT
 from adapters.triton.errors import shutting_down
 from tritone.errors import Overloaded
 
-S = TypeVar("S", bound=Schedulable)
-S_contra = TypeVar("S_contra", bound=Schedulable, contravariant=True)
 
-
-class Loop(Protocol[S_contra]):
-    """The work of one step of an engine."""
-
-    faults: int
-    """Streams that ended by an internal error."""
-
-    def step(self) -> None:
-        """Advance all streams; handles the errors of single streams and batches itself."""
-
-    def fail(self, stream: S_contra, error: BaseException) -> None:
-        """End a stream with an error, and free what it holds."""
-
-
-class SteppingThread(Generic[S]):
+class SteppingThread(Generic[StreamT]):
     """Steps while there is work, and ends all streams when the engine closes.
 
     If the GPU is lost, which only a new process can use again, the process exits; the supervisor reloads the model.
@@ -40,21 +25,19 @@ class SteppingThread(Generic[S]):
 
     def __init__(
         self,
-        scheduler: Scheduler[S],
-        loop: Loop[S],
+        scheduler: Scheduler[StreamT],
+        loop: StreamLoop[StreamT],
         device: torch.device,
         name: str,
         *,
-        end_stream: Callable[[S, BaseException], object],
         before_exit: Callable[[], object],
         is_usable: Callable[[torch.device], bool] = is_usable,
         exit_process: Callable[[int], object] = os._exit,
     ) -> None:
-        """`end_stream` ends a stream that the loop itself fails to end; `before_exit`: sends the last responses."""
+        """`before_exit`: sends the last responses."""
         self._scheduler = scheduler
         self._loop = loop
         self._device = device
-        self._end_stream = end_stream
         self._before_exit = before_exit
         self._is_usable = is_usable
         self._exit_process = exit_process
@@ -90,4 +73,4 @@ class SteppingThread(Generic[S]):
             try:
                 self._loop.fail(stream, error)
             except Exception as second:
-                self._end_stream(stream, second)
+                stream.sink.fail(second)

@@ -34,7 +34,7 @@ StreamT = TypeVar("StreamT", bound=LoopStream)
 
 
 class StreamLoop(Generic[StreamT]):
-    """Evicts streams, and frees their slots. For one thread, which alone uses the model.
+    """Evicts streams, and frees their slots; a family adds its step. For one thread, which alone uses the model.
 
     An error of one stream ends it. An error of a batch ends all streams in it, because the state of each is unknown.
     """
@@ -48,6 +48,10 @@ class StreamLoop(Generic[StreamT]):
         """Their rows: each is a frame, a token or a step of one stream."""
         self._scheduler = scheduler
         self._clock = clock
+
+    def step(self) -> None:
+        """Advance all streams; handles the errors of single streams and batches itself."""
+        raise NotImplementedError
 
     def counts(self) -> EngineCounts:
         """Return the slots and the counts of the batches; from any thread."""

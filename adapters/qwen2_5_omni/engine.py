@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import random
-import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import torch
 
-from adapters.inflight.cuda_streams import synchronize_stream, use_own_stream
+from adapters.inflight.engine import PreparingEngine
 from adapters.inflight.repetition import RepetitionDetector
-from adapters.inflight.scheduler import Load, Scheduler
-from adapters.inflight.sending import SendingThread
-from adapters.inflight.stepping import SteppingThread
+from adapters.inflight.scheduler import Scheduler
 from adapters.qwen2_5_omni.loop import TokenLoop
 from adapters.qwen2_5_omni.prompt import PromptBuilder
 from adapters.qwen2_5_omni.sampler import SamplingParams
@@ -22,7 +18,6 @@ from adapters.qwen2_5_omni.settings import EngineSettings
 from adapters.qwen2_5_omni.stepper import TokenStepper
 from adapters.qwen2_5_omni.stream import ResponseSink, Stream, TextSink
 from adapters.qwen2_5_omni.text import TokenBytes
-from adapters.triton.metrics import EngineCounts
 from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcript_stream import TranscriptStream
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
@@ -34,7 +29,7 @@ _USUAL_PACE = 0.05
 """Seconds per token, until a window has ended."""
 
 
-class OmniEngine:
+class OmniEngine(PreparingEngine[Stream]):
     """Transcribes many windows at once. They join and leave between tokens, and do not affect each other."""
 
     def __init__(
@@ -50,29 +45,18 @@ class OmniEngine:
         self.description = description
         self._prompts = prompts
         self._settings = settings
-        self._device = device
         self._clock = clock
         self._seeds = random.SystemRandom()
-        self._scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
-        self._loop = TokenLoop(
-            self._scheduler,
+        scheduler: Scheduler[Stream] = Scheduler(settings.limits, _USUAL_PACE, clock)
+        loop = TokenLoop(
+            scheduler,
             stepper,
             TokenBytes(prompts.tokenizer),
             prompts.ends,
             prefill_tokens=settings.prefill_tokens,
             clock=clock,
         )
-        self._sender = SendingThread(self._scheduler.wake, "omni-sender")
-        self._preparing = threading.Thread(target=self._prepare_all, name="omni-preparing", daemon=True)
-        self._preparing.start()
-        self._stepping = SteppingThread(
-            self._scheduler,
-            self._loop,
-            device,
-            "omni-stepping",
-            end_stream=lambda stream, error: stream.sink.fail(error),
-            before_exit=self._sender.close,
-        )
+        super().__init__(scheduler, loop, device, "omni")
 
     def check(self, options: TranscriptionOptions) -> None:
         """Raise `InvalidInput` for a language that the model does not serve."""
@@ -109,42 +93,13 @@ class OmniEngine:
         )
         self._scheduler.enqueue(stream)
 
-    def counts(self) -> EngineCounts:
-        """Return the slots and the counts of the batches."""
-        return self._loop.counts()
-
-    def load(self) -> Load:
-        """Return the present load."""
-        return self._scheduler.load()
-
-    def close(self) -> None:
-        """Stop after the current step. Open windows fail, new ones are rejected."""
-        self._scheduler.close()
-        self._preparing.join()
-        self._stepping.join()
-        self._sender.close()
-
-    def _prepare_all(self) -> None:
-        """Prepare windows in the order in which they will get a slot, at most one for each slot ahead."""
-        use_own_stream(self._device)
-        with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
-            while stream := self._scheduler.wait_for_input(self._settings.limits.slots):
-                try:
-                    self._prepare(stream)
-                except Exception as error:
-                    if self._scheduler.remove(stream):
-                        stream.sink.fail(error)
-
     def _prepare(self, stream: Stream) -> None:
-        with torch.inference_mode():
-            prompt = self._prompts.build(stream.window)
+        prompt = self._prompts.build(stream.window)
         room = self._settings.limits.positions - len(prompt.ids)
         if room < 1:
             raise InvalidInput(
                 "audio",
                 f"needs {len(prompt.ids)} positions with its prompt; a slot has {self._settings.limits.positions}",
             )
-        synchronize_stream(self._device)
         stream.limit = min(stream.max_tokens, room)
         stream.prompt = prompt
-        self._scheduler.wake()

@@ -13,7 +13,7 @@ from adapters.inflight.noise import GumbelNoise, noise_key
 
 @dataclass(frozen=True)
 class SamplingParams:
-    """How the tokens of one request are drawn."""
+    """The rules by which the tokens of one request are drawn."""
 
     temperature: float
     """0: the most probable token."""

@@ -18,7 +18,7 @@ from tritone.languages import candidates_of
 from tritone.transcript import Segment, Transcript
 
 _TOKENS_PER_SECOND = 4
-"""Of text, as people usually speak."""
+"""The text of a second of speech, as people usually speak."""
 
 
 class TextSink(Protocol):
@@ -70,7 +70,8 @@ class Stream:
     queue_deadline: float = 0.0
     reserved: int = 0
     prompt: Prompt | None = None
-    """None while the input is being prepared. The stream cannot get a slot before."""
+    """None while the input is being prepared."""
+    is_prepared: bool = False
     limit: int = 0
     """Limit of tokens, the end token included; known with the prompt."""
     slot: int = -1
@@ -87,11 +88,6 @@ class Stream:
     def priority(self) -> int:
         """Windows that a client waits for come before those in the background."""
         return int(self.window.options.background)
-
-    @property
-    def is_prepared(self) -> bool:
-        """True if the stream may get a slot."""
-        return self.prompt is not None
 
     @property
     def is_closed(self) -> bool:

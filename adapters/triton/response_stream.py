@@ -45,7 +45,7 @@ class ResponseStream:
         self._first_audio: float | None = None
         self._last_audio: float | None = None
         self._plays_until = 0.0
-        """When a listener who began with the first audio has played all that was sent."""
+        """The time at which a listener who began with the first audio has played all that was sent."""
         self._stalled = 0.0
         """Seconds of this listener's pauses."""
         self._samples = 0

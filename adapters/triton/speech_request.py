@@ -19,7 +19,7 @@ from tritone.languages import code_of, is_auto
 from tritone.voice_mix import is_mix, rename
 
 _MOST_BYTES: Final = 4
-"""Of one character in UTF-8."""
+"""The most bytes of a character in UTF-8."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class Wait:
     def __init__(self, metrics: Metrics, clock: Callable[[], float]) -> None:
         self.arrived = clock()
         self.started: float | None = None
-        """When the work began; None: not yet."""
+        """The time at which the work began; None: not yet."""
         self._metrics = metrics
         self._clock = clock
         self._waiting = False

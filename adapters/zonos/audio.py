@@ -22,7 +22,7 @@ class AudioThread:
     def __init__(self, codec: Codec, device: torch.device) -> None:
         self._codec = codec
         self._decoders: WeakKeyDictionary[Stream, PieceDecoder] = WeakKeyDictionary()
-        """Of the parts that are being decoded; for the thread alone. A stream that is evicted is not kept by it."""
+        """The decoders of the parts that are not complete, for the thread alone. It keeps no stream that is evicted."""
         self._executor = ThreadPoolExecutor(1, "zonos-audio", use_own_stream, (device,))
 
     def decode(self, stream: Stream, codes: Sequence[Sequence[int]], *, last: bool) -> None:

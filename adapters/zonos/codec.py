@@ -61,7 +61,7 @@ class PieceDecoder:
         self._codes: list[Sequence[int]] = []
         """The last frames that are decoded, as context, and those that are not yet."""
         self._done = 0
-        """How many of `_codes` are decoded."""
+        """The number of `_codes` that are decoded."""
 
     def decode(self, codes: Sequence[Sequence[int]], *, last: bool) -> NDArray[np.float32]:
         """Return the samples that are certain after some more `codes`; those of `CONTEXT` frames wait for the next.

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
 
 import torch
 
 from adapters.inflight.audio_sink import AudioSink, ResponseSink
-from adapters.inflight.cuda_streams import synchronize_stream, use_own_stream
-from adapters.inflight.scheduler import Load, Scheduler
-from adapters.inflight.sending import SendingThread
-from adapters.inflight.stepping import SteppingThread
-from adapters.triton.metrics import EngineCounts
+from adapters.inflight.engine import PreparingEngine
+from adapters.inflight.scheduler import Scheduler
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from adapters.zonos.audio import AudioThread
@@ -28,8 +23,10 @@ from adapters.zonos.stream import Stream
 from tritone.contract import SpeechDescription
 
 
-class ZonosEngine:
+class ZonosEngine(PreparingEngine[Stream]):
     """Synthesizes many requests at once. They join and leave between columns, and do not affect each other."""
+
+    _loop: ColumnLoop
 
     def __init__(
         self,
@@ -44,23 +41,10 @@ class ZonosEngine:
     ) -> None:
         self.description = description
         self._inputs = inputs
-        self._slots = settings.limits.slots
-        self._device = device
         self._clock = clock
-        self._scheduler: Scheduler[Stream] = Scheduler(settings.limits, 1 / FRAMES_PER_SECOND, clock)
+        scheduler: Scheduler[Stream] = Scheduler(settings.limits, 1 / FRAMES_PER_SECOND, clock)
         self._audio = AudioThread(codec, device)
-        self._loop = ColumnLoop(self._scheduler, stepper, self._audio, clock)
-        self._sender = SendingThread(self._scheduler.wake, "zonos-sender")
-        self._preparing = threading.Thread(target=self._prepare_all, name="zonos-preparing", daemon=True)
-        self._preparing.start()
-        self._stepping = SteppingThread(
-            self._scheduler,
-            self._loop,
-            device,
-            "zonos-stepping",
-            end_stream=lambda stream, error: stream.sink.fail(error),
-            before_exit=self._sender.close,
-        )
+        super().__init__(scheduler, ColumnLoop(scheduler, stepper, self._audio, clock), device, "zonos")
 
     def submit(self, request: SpeechRequest, stream: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this model cannot synthesize it, `Overloaded` when full."""
@@ -76,42 +60,10 @@ class ZonosEngine:
         self._scheduler.enqueue(stream)
         return stream
 
-    def counts(self) -> EngineCounts:
-        """Return the slots and the counts of the batches."""
-        return self._loop.counts()
-
-    def load(self) -> Load:
-        """Return the present load."""
-        return self._scheduler.load()
-
-    def close(self) -> None:
-        """Stop after the current step. Open requests fail, new ones are rejected."""
-        self._scheduler.close()
-        self._preparing.join()
-        self._stepping.join()
+    def _end_decoding(self) -> None:
         self._audio.close()
-        self._sender.close()
 
-    def _prepare_all(self) -> None:
-        """Prepare requests in the order in which they will get a slot, at most one for each slot ahead."""
-        use_own_stream(self._device)
-        with torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext():
-            while self._prepare_next():
-                pass
-
-    def _prepare_next(self) -> bool:
-        """Prepare one request; return False once the engine closes. On its own, so that no variable keeps a stream."""
-        stream = self._scheduler.wait_for_input(self._slots)
-        if stream is None:
-            return False
-        try:
-            with torch.inference_mode():
-                prepared = self._inputs.prepare(stream.request)
-            synchronize_stream(self._device)
-            stream.text_tokens = prepared.phonemes
-            stream.parts = deque(prepared.parts)
-            self._scheduler.wake()
-        except Exception as error:
-            if self._scheduler.remove(stream):
-                stream.sink.fail(error)
-        return True
+    def _prepare(self, stream: Stream) -> None:
+        prepared = self._inputs.prepare(stream.request)
+        stream.text_tokens = prepared.phonemes
+        stream.parts = deque(prepared.parts)

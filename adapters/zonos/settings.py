@@ -20,7 +20,7 @@ LONGEST_FRAMES: Final = 2580
 LONGEST_PHONEMES: Final = 460
 """The longest part of a text."""
 _POSITIONS: Final = 3072
-"""Of a row: phonemes, the other conditions (up to 20), frames, and the columns of the delay."""
+"""The positions of a row: phonemes, the other conditions (up to 20), frames, and the columns of the delay."""
 
 
 @dataclass(frozen=True)

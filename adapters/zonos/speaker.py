@@ -25,7 +25,7 @@ FILES: Final = "ResNet293_SimAM_ASP_base.pt", "ResNet293_SimAM_ASP_base_LDA-128.
 _RATE, _FFT, _WINDOW, _HOP, _BANDS = 16_000, 512, 400, 160, 80
 _STAGES: Final = 4
 _COUNTERS: Final = ".num_batches_tracked"
-"""Of batch norms; used in training alone."""
+"""The counters of batch norms, which only training uses."""
 _LEAST_POWER: Final = 1e-6
 _LEAST_VARIANCE: Final = 1e-5
 _SIMAM_LAMBDA: Final = 1e-4
@@ -52,7 +52,7 @@ class SpeakerEncoder:
         self._projection = last.take("weight", -1, width), last.take("bias", -1)
         last.check_all_taken()
         self.width = len(self._projection[1])
-        """Of the embedding."""
+        """The length of the embedding."""
         filters = librosa.filters.mel(sr=_RATE, n_fft=_FFT, n_mels=_BANDS, htk=True, norm=None)
         self._filters = torch.from_numpy(filters).to(device)
         self._window = torch.hann_window(_WINDOW, device=device)

@@ -11,7 +11,7 @@ from adapters.zonos.request import Part
 from adapters.zonos.settings import FRAMES_PER_SECOND
 
 _CHARS_PER_SECOND = 12
-"""Of text, as people usually speak."""
+"""The text of a second of speech, as people usually speak."""
 
 
 @dataclass(eq=False)
@@ -26,6 +26,7 @@ class Stream:
     reserved: int = 0
     parts: deque[Part] | None = None
     """The parts that are not complete, the current one first. None while the input is being prepared."""
+    is_prepared: bool = False
     text_tokens: int = 0
     slot: int = -1
     joined: float = 0.0
@@ -45,11 +46,6 @@ class Stream:
     def priority(self) -> int:
         """The same for all streams."""
         return 0
-
-    @property
-    def is_prepared(self) -> bool:
-        """True if the stream may get a slot."""
-        return self.parts is not None
 
     @property
     def is_closed(self) -> bool:

@@ -15,9 +15,8 @@ import torch
 from adapters.inflight.audio_collector import AudioCollector
 from adapters.inflight.audio_sink import AudioSink, ResponseSink
 from adapters.inflight.cuda_streams import is_usable, synchronize_stream, use_own_stream
+from adapters.inflight.engine import StreamEngine
 from adapters.inflight.scheduler import Limits, Load
-from adapters.inflight.sending import SendingThread
-from adapters.inflight.stepping import SteppingThread
 from adapters.qwen3_tts.inflight.codec.streaming import StreamingCodec
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
@@ -27,7 +26,6 @@ from adapters.qwen3_tts.inflight.scheduling.runaway import RunawayDetector
 from adapters.qwen3_tts.inflight.scheduling.scheduler import Scheduler
 from adapters.qwen3_tts.inflight.scheduling.stream import Stream
 from adapters.qwen3_tts.request import QwenRequest
-from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SpeechDescription
@@ -48,8 +46,11 @@ class Stats:
     """Batches of frames."""
 
 
-class InflightEngine:
+class InflightEngine(StreamEngine[Stream]):
     """Synthesizes many requests at once. Streams join and leave between frames, and do not affect each other."""
+
+    _scheduler: Scheduler
+    _loop: FrameLoop
 
     def __init__(
         self,
@@ -70,11 +71,10 @@ class InflightEngine:
         self.description: SpeechDescription = input_processor.description
         self._input_processor = input_processor
         self._runaway_frames = runaway_frames
-        self._device = device
         self._clock = clock
-        self._scheduler = Scheduler(limits, clock)
-        self._loop = FrameLoop(
-            self._scheduler,
+        scheduler = Scheduler(limits, clock)
+        loop = FrameLoop(
+            scheduler,
             stepper,
             codec,
             chunk_schedule,
@@ -82,19 +82,9 @@ class InflightEngine:
             pipeline_depth=_PIPELINE_DEPTH if device.type == "cuda" else 0,
             clock=clock,
         )
-        self._sender = SendingThread(self._scheduler.wake, "qwen3-tts-sender")
         self._preparing = ThreadPoolExecutor(1, "qwen3-tts-preparing", use_own_stream, (device,))
         self._encoding = ThreadPoolExecutor(1, "qwen3-tts-encoding", use_own_stream, (device,))
-        self._stepping = SteppingThread(
-            self._scheduler,
-            self._loop,
-            device,
-            "qwen3-tts-stepping",
-            end_stream=lambda stream, error: stream.sink.fail(error),
-            before_exit=self._sender.close,
-            is_usable=is_usable,
-            exit_process=exit_process,
-        )
+        super().__init__(scheduler, loop, device, "qwen3-tts", is_usable=is_usable, exit_process=exit_process)
 
     def submit(self, request: SpeechRequest, reply: ResponseStream) -> None:
         """Enqueue a request; raises `InvalidInput` if this checkpoint cannot synthesize it, `Overloaded` when full."""
@@ -110,28 +100,18 @@ class InflightEngine:
         self._hand_over(self._preparing, self._prepare_if_cached, stream)
 
     def self_test(self, request: SpeechRequest) -> None:
-        """Synthesize a request; raises the engine's error, or `RuntimeError` if the result has no audio."""
+        """Synthesize a request; raises the engine's error, or `RuntimeError` if the result is no audio."""
         collector = AudioCollector()
         self.synthesize(self._input_processor.check(request), collector)
-        collector.wait()
-        if not len(collector.samples()):
-            raise RuntimeError("self-test failed: the checkpoint gives no audio")
-
-    def counts(self) -> EngineCounts:
-        """Return the slots and the counts of the batches."""
-        return self._loop.counts()
+        collector.check_self_test()
 
     def stats(self) -> Stats:
         """Return the present load and the totals."""
-        return Stats(self._scheduler.load(), self._loop.frames, self._loop.batches)
+        return Stats(self.load(), self._loop.frames, self._loop.batches)
 
-    def close(self) -> None:
-        """Stop after the current frame. Open requests fail, new ones are rejected."""
-        self._scheduler.close()
+    def _end_preparing(self) -> None:
         for executor in (self._preparing, self._encoding):
             executor.shutdown(cancel_futures=True)
-        self._stepping.join()
-        self._sender.close()
 
     def _prepare_if_cached(self, stream: Stream) -> None:
         if not self._make_ready(stream, self._input_processor.prepare_if_cached):

@@ -42,7 +42,7 @@ class Language:
     """Sign or code of a currency -> its unit and the hundredth of it."""
     units: dict[str, Noun]
     rates: dict[str, str]
-    """What follows a slash after a unit or an amount, besides units: a day, a person."""
+    """The nouns that may follow a slash after a unit or an amount, besides units: a day, a person."""
     fractions: dict[int, Noun]
     number: str
     """Pattern of a number as the language writes it, without a sign; every repetition in it is bounded."""

@@ -33,4 +33,4 @@ class Scheduler(scheduler.Scheduler[Stream]):
         stream.limit = min(request.max_tokens, room)
         stream.limit_reason = request.limit_reason if request.max_tokens <= room else "length"
         stream.prepared = prepared
-        self.wake()
+        self.mark_prepared(stream)

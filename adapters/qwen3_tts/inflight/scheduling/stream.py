@@ -37,7 +37,8 @@ class Stream:
     reserved: int = 0
     """The largest number of frames that the stream may need."""
     prepared: PreparedInput | None = None
-    """None while the input is being prepared. The stream cannot get a slot before."""
+    """None while the input is being prepared."""
+    is_prepared: bool = False
     limit: int = 0
     """Limit of codec tokens. The last token is not synthesized."""
     limit_reason: LimitReason = "length"
@@ -70,11 +71,6 @@ class Stream:
     def priority(self) -> int:
         """All streams are equal."""
         return 0
-
-    @property
-    def is_prepared(self) -> bool:
-        """True if the stream may get a slot."""
-        return self.prepared is not None
 
     @property
     def is_closed(self) -> bool:
