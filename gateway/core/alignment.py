@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import numpy as np
 
 from gateway.audio.frames import Pcm, Samples
 from gateway.audio.renderer import Renderer
-from gateway.core.errors import ModelUnavailable, TooManyRequests
+from gateway.core.at_capacity import wait_for_room
 from gateway.core.services import Services
 from gateway.core.speech_options import SynthesisRequest
 from gateway.core.telemetry import WorkTelemetry
@@ -24,14 +23,12 @@ from tritone.contract import LISTEN_RATE, TranscriptionOptions
 from tritone.descriptions import TranscriptionDescription
 from tritone.errors import InvalidInput
 from tritone.languages import code_of
-from tritone.transcript import Word
+from tritone.transcript import Transcript, Word
 from tritone.windowing import Window
 from tritone.written_words import letters_of, written_words
 
 ALIGNED_CHARS: Final = 150
 """Characters of a part that is aligned as a whole: about 10 s of speech, and few enough tokens in any script."""
-_PAUSE: Final = 1.0
-"""Seconds before another try of a model at capacity, where it does not say how long."""
 _MARGIN: Final = 0.5
 """Seconds of a window that are left free."""
 
@@ -84,19 +81,15 @@ class Aligner:
             f"{self.telemetry.request_id}-words",
             settings.request_timeout,
         )
-        deadline = time.monotonic() + settings.first_audio_timeout
-        while True:
-            try:
-                await self.services.triton.wake(self.model, settings.first_audio_timeout)
-                with await self.services.admission.admit(self.model, self.telemetry.caller) as work:
-                    transcript = await client.transcribe(Window(0, audio), self.language, "")
-                    work.progress()
-                break
-            except (ModelUnavailable, TooManyRequests) as error:
-                pause = error.retry_after or _PAUSE
-                if time.monotonic() + pause > deadline:
-                    raise
-                await asyncio.sleep(pause)
+
+        async def transcribe() -> Transcript:
+            await self.services.triton.wake(self.model, settings.first_audio_timeout)
+            with await self.services.admission.admit(self.model, self.telemetry.caller) as work:
+                transcript = await client.transcribe(Window(0, audio), self.language, "")
+                work.progress()
+            return transcript
+
+        transcript = await wait_for_room(transcribe, time.monotonic() + settings.first_audio_timeout)
         heard = [word for segment in transcript.segments for word in segment.words]
         return [word.scaled(hurry) for word in words_in(text, heard)]
 

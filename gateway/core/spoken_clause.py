@@ -6,20 +6,16 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import Final
 
 import numpy as np
 
 from gateway.core.alignment import Aligner
-from gateway.core.errors import ModelUnavailable, TooManyRequests
+from gateway.core.at_capacity import wait_for_room
 from gateway.core.services import Services
 from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
 from gateway.core.telemetry import WorkTelemetry
 from tritone.contract import SPEECH_RATE
 from tritone.transcript import Word
-
-_PAUSE: Final = 1.0
-"""Seconds before another try of a clause that a model at capacity rejected, where it does not say how long."""
 
 
 class SpokenClause:
@@ -58,8 +54,10 @@ class SpokenClause:
         deadline = time.monotonic() + (self._services.settings.first_audio_timeout if self._patient else 0)
         end: Exception | None = None
         try:
-            while self.text and not await self._synthesized(telemetry, deadline):
-                pass
+            if self.text:
+                await wait_for_room(
+                    lambda: self._synthesize(telemetry), deadline, may_repeat=lambda: not self.begun.is_set()
+                )
         except Exception as error:
             end = error
         self._failed = end is not None
@@ -86,27 +84,18 @@ class SpokenClause:
         taken, self._words = self._words, []
         return taken
 
-    async def _synthesized(self, telemetry: WorkTelemetry, deadline: float) -> bool:
-        """Return False after a pause if the model was at capacity."""
-        try:
-            speech = await synthesize(self._services, self._request, telemetry)
-            async with aclosing(speech.encoded()) as pieces:
-                async for piece in pieces:
-                    self._words += speech.take_words()
-                    self._blocks.put_nowait(piece)
-                    self.begun.set()
-        except (ModelUnavailable, TooManyRequests) as error:
-            pause = error.retry_after or _PAUSE
-            if self.begun.is_set() or time.monotonic() + pause > deadline:
-                raise
-            await asyncio.sleep(pause)
-            return False
+    async def _synthesize(self, telemetry: WorkTelemetry) -> None:
+        speech = await synthesize(self._services, self._request, telemetry)
+        async with aclosing(speech.encoded()) as pieces:
+            async for piece in pieces:
+                self._words += speech.take_words()
+                self._blocks.put_nowait(piece)
+                self.begun.set()
         self._words += speech.take_words()
         self._speech = speech
         self.finish_reason = speech.finish_reason
         self.text_tokens, self.audio_frames = speech.text_tokens, speech.audio_frames
         self.engine_seconds = speech.engine_seconds
-        return True
 
     def silent_blocks(self) -> Iterator[bytes]:
         """Yield the samples of the silence before it, 16-bit at `SPEECH_RATE`; none if its speech has failed."""

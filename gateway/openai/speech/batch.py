@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gateway.audio.formats import MEDIA_TYPES
-from gateway.core.errors import ModelUnavailable, TooManyRequests
+from gateway.core.at_capacity import wait_for_room
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.written_speech import speak
@@ -28,8 +28,6 @@ from tritone.errors import InvalidInput
 MAX_ITEMS: Final = 32
 _AT_ONCE: Final = 8
 """Items in work or waiting to be sent, which bounds the audio in memory."""
-_PAUSE: Final = 0.5
-"""Least seconds before an item that the model had no place for is tried again."""
 
 
 class BatchBody(BaseModel):
@@ -107,19 +105,13 @@ async def _result(
 ) -> ItemResult:
     if isinstance(item, HttpError):
         return ItemResult(index=index, status="error", error=item.message)
-    while True:
-        try:
-            return await _speech(services, index, item, telemetry)
-        except (ModelUnavailable, TooManyRequests) as error:
-            # The batch waits for its own items, too: it takes as many places at once as it gets.
-            pause = max(_PAUSE, getattr(error, "retry_after", None) or 0.0)
-            if time.monotonic() + pause >= deadline:
-                return _failed(index, error)
-            await asyncio.sleep(pause)
-        except InvalidInput as error:
-            return _failed(index, InvalidInput(item.client_field_name(error.field), error.problem))
-        except Exception as error:
-            return _failed(index, error)
+    try:
+        # The batch waits for its own items, too: it takes as many places at once as it gets.
+        return await wait_for_room(lambda: _speech(services, index, item, telemetry), deadline)
+    except InvalidInput as error:
+        return _failed(index, InvalidInput(item.client_field_name(error.field), error.problem))
+    except Exception as error:
+        return _failed(index, error)
 
 
 async def _speech(services: Services, index: int, item: SpeechBody, telemetry: WorkTelemetry) -> ItemResult:
