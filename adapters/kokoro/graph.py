@@ -10,8 +10,8 @@ from typing import Final
 DURATIONS: Final = "/encoder/Clip_output_0"
 """The tensor of the frames that each token takes: float32 [1, tokens]."""
 
-# Field numbers of ONNX: ModelProto.graph, GraphProto.output, ValueInfoProto.name.
-_GRAPH, _OUTPUT, _NAME = 7, 12, 1
+# Field numbers of ONNX: ModelProto.graph, GraphProto.initializer and .output, ValueInfoProto.name.
+_GRAPH, _INITIALIZER, _OUTPUT, _NAME = 7, 5, 12, 1
 
 
 def with_durations(model: bytes) -> bytes | None:
@@ -25,6 +25,20 @@ def with_durations(model: bytes) -> bytes | None:
     return model + _message(_GRAPH, _message(_OUTPUT, _message(_NAME, name)))
 
 
+def constant_header(size: int) -> bytes:
+    """Return the bytes between a serialized model and a serialized constant of `size` bytes that is appended to it."""
+    constant = _header(_INITIALIZER, size)
+    return _header(_GRAPH, len(constant) + size) + constant
+
+
 def _message(number: int, content: bytes) -> bytes:
-    """Return a field of Protocol Buffers with bytes as its value, fewer than 128."""
-    return bytes([number << 3 | 2, len(content)]) + content
+    return _header(number, len(content)) + content
+
+
+def _header(number: int, size: int) -> bytes:
+    """Return the beginning of a field of Protocol Buffers with `size` bytes as its value."""
+    header = bytearray([number << 3 | 2])
+    while size >= 0x80:
+        header.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*header, size])

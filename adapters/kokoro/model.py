@@ -9,7 +9,7 @@ import triton_python_backend_utils as pb_utils
 from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
-from adapters.kokoro.settings import FAMILY, KOKORO_MAX_REQUESTS
+from adapters.kokoro.settings import FAMILY, KOKORO_GRAPH, KOKORO_MAX_REQUESTS
 from adapters.kokoro.voices import VoiceStyles
 from adapters.speech.engine import PartByPartEngine
 from adapters.speech.self_test import self_test
@@ -31,6 +31,7 @@ class TritonPythonModel(SpeechModel):
             instance.folder,
             threads=instance.threads,
             cuda_device=instance.device_index if instance.device == "cuda" else None,
+            is_fast=KOKORO_GRAPH.read() == "fast",
             warn=pb_utils.Logger.log_warn,
         )
         pipeline = KokoroPipeline(

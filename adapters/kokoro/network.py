@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from adapters.kokoro.graph import with_durations
+from adapters.kokoro.graph import DURATIONS, with_durations
+from adapters.kokoro.graph_cache import fast_graph
 
 MAX_TOKENS = 510
 """The most phonemes of one call; the network was trained on no more."""
@@ -27,9 +28,18 @@ class KokoroNetwork:
     """A loaded checkpoint; one call at a time."""
 
     def __init__(
-        self, folder: Path, *, threads: int, cuda_device: int | None = None, warn: Callable[[str], None] = print
+        self,
+        folder: Path,
+        *,
+        threads: int,
+        cuda_device: int | None = None,
+        is_fast: bool = True,
+        warn: Callable[[str], None] = print,
     ) -> None:
-        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` with the missing one's path."""
+        """Load `model.onnx` and `tokenizer.json`; raises `FileNotFoundError` with the missing one's path.
+
+        `is_fast`: compute on the CPU with the faster graph, which is built below MODEL_DIR/cache if it is not there.
+        """
         for path in (folder / "model.onnx", folder / "tokenizer.json"):
             if not path.is_file():
                 raise FileNotFoundError(f"{path} is missing; run scripts/fetch_models")
@@ -37,11 +47,17 @@ class KokoroNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        model = (folder / "model.onnx").read_bytes()
-        timed = with_durations(model)
-        self.has_durations = timed is not None
+        # Threads that wait for work in a loop take the cores from other processes, and end with them later.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        published = folder / "model.onnx"
+        cache = folder.parent / "cache" / "kokoro"
+        graph = fast_graph(published, cache, warn) if is_fast and cuda_device is None else None
+        if graph is None:
+            model = published.read_bytes()
+            graph = with_durations(model) or model
+        self._session = onnxruntime.InferenceSession(graph, options, providers=_providers(cuda_device, warn))
+        self.has_durations = any(output.name == DURATIONS for output in self._session.get_outputs())
         """Whether the checkpoint tells the durations of its phonemes."""
-        self._session = onnxruntime.InferenceSession(timed or model, options, providers=_providers(cuda_device, warn))
         self._tokens_input = next(i.name for i in self._session.get_inputs() if i.name not in ("style", "speed"))
 
     def tokens(self, phonemes: str) -> list[int]:

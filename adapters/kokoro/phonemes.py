@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
+from typing import Any
 
 import espeakng_loader
-from phonemizer.backend.espeak.wrapper import EspeakWrapper
 
 from adapters.speech.chinese_words import load_dictionary
 
@@ -41,6 +44,23 @@ _UNSTRESSED_I = re.compile(r"(?<!\S)(?=I[^\sˈˌ]*(?!\S))")
 drops them at the start of a sentence."""
 
 
+def _import_wrapper() -> Any:
+    """Import phonemizer's wrapper of espeak-ng, and nothing else of the package.
+
+    The package itself imports all its backends, with libraries for linked data: half the time of Kokoro's imports. They
+    are not installed.
+    """
+    for name in ("phonemizer", "phonemizer.backend", "phonemizer.backend.espeak"):
+        spec = find_spec(name)
+        if spec is None:
+            raise ModuleNotFoundError(f"no module named {name!r}", name=name)
+        sys.modules.setdefault(name, module_from_spec(spec))
+    return import_module("phonemizer.backend.espeak.wrapper").EspeakWrapper
+
+
+EspeakWrapper = _import_wrapper()
+
+
 class Phonemizer:
     """Convert text into phonemes, one call at a time, because espeak-ng keeps global state."""
 
@@ -48,7 +68,7 @@ class Phonemizer:
         """Load espeak-ng; nothing is downloaded or left on disk."""
         EspeakWrapper.set_library(espeakng_loader.get_library_path())
         EspeakWrapper.set_data_path(espeakng_loader.get_data_path())
-        self._espeak: dict[str, EspeakWrapper] = {}
+        self._espeak: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._loading = threading.Lock()
 

@@ -7,3 +7,4 @@ from tritone.families import Family
 
 FAMILY: Final = Family.load(Path(__file__).parent)
 KOKORO_MAX_REQUESTS: Final = FAMILY.integer("KOKORO_MAX_REQUESTS")
+KOKORO_GRAPH: Final = FAMILY.text("KOKORO_GRAPH")

@@ -1,0 +1,54 @@
+"""The file of the fast graph: built at the first load of a checkpoint, and kept beside the weights.
+
+It is built here and not when the weights are fetched, so that every way to get them leads to it: a download, a bundle,
+a volume, a checkpoint of the operator's own. The build takes two seconds of a core.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+VERSION: Final = "1"
+"""Change it with the graph that is built, so that earlier files are not used."""
+
+
+def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = print) -> Path | bytes | None:
+    """Return the fast graph of the model `published`: its file below `cache`, or its content if no file can be written.
+
+    The file's name has a hash of the model, and `VERSION`; it appears complete or not at all. Returns None, and
+    reports it, for another model than Kokoro's as published.
+    """
+    with published.open("rb") as model:
+        digest = hashlib.file_digest(model, "sha256").hexdigest()
+    file = cache / f"{digest[:32]}-{VERSION}.onnx"
+    if file.exists():
+        return file
+    from adapters.kokoro import fast_graph, graph_editor  # noqa: PLC0415 - they import onnx, which only a build needs
+
+    report(f"{published}: building the faster graph, once (some seconds, 190 MB in {cache})")
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as out:
+            fast_graph.build(published, out)
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+        return file
+    except graph_editor.UnknownGraphError as error:
+        report(f"{published} is used as it is: no faster graph is known for it ({error})")
+        return None
+    except OSError as error:
+        report(f"the faster graph is built at each load: {error}")
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+    content = io.BytesIO()
+    fast_graph.build(published, content)
+    return content.getvalue()

@@ -1,0 +1,108 @@
+"""A graph of ONNX, and the replacement of its nodes by others."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from adapters.kokoro.graph import constant_header
+
+Constant = NDArray[Any]
+
+
+class UnknownGraphError(ValueError):
+    """The graph is not Kokoro's as published; the message names the part that was not found."""
+
+
+class Graph:
+    """A model's nodes and constants, with their connections."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self._model = model
+        self.nodes = list(model.graph.node)
+        self._constants = {each.name: each for each in model.graph.initializer}
+        self._connect()
+
+    def _connect(self) -> None:
+        self.producer = {output: node for node in self.nodes for output in node.output}
+        self.consumers: dict[str, list[NodeProto]] = defaultdict(list)
+        for node in self.nodes:
+            for name in node.input:
+                self.consumers[name].append(node)
+
+    def is_constant(self, name: str) -> bool:
+        """Return whether a tensor is a constant of the model."""
+        return name in self._constants
+
+    def constant(self, name: str) -> Constant:
+        """Return a constant's values."""
+        return numpy_helper.to_array(self._constants[name])
+
+    def add_constant(self, name: str, values: Constant) -> str:
+        """Add a constant, unless there is one of this name, and return its name."""
+        if name not in self._constants:
+            self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+        return name
+
+    def inputs(self, node: NodeProto) -> tuple[str, Constant]:
+        """Return the computed input of a node with two inputs, and the values of its constant one."""
+        first, second = node.input
+        computed, constant = (second, first) if self.is_constant(first) else (first, second)
+        return computed, self.constant(constant)
+
+    def follow(self, node: NodeProto, *types: str) -> list[NodeProto]:
+        """Return the nodes of these types that follow a node, one after the other.
+
+        Raises `UnknownGraphError` where another follows.
+        """
+        found: list[NodeProto] = []
+        for type_ in types:
+            node = only([each for each in self.consumers[node.output[0]] if each.op_type == type_], type_, node)
+            found.append(node)
+        return found
+
+    def replace(self, replacements: dict[int, list[NodeProto]]) -> None:
+        """Put nodes in the place of others, which are given by their `id`, and drop those that no output needs."""
+        self.nodes = [new for node in self.nodes for new in replacements.get(id(node), [node])]
+        self._connect()
+        self.nodes = self._needed()
+        self._connect()
+        self._constants = {name: each for name, each in self._constants.items() if name in self.consumers}
+
+    def write(self, out: BinaryIO) -> None:
+        """Write the model, one constant after the other: all at once takes three times as much memory."""
+        graph = self._model.graph
+        del graph.node[:], graph.initializer[:], graph.value_info[:]
+        graph.node.extend(self.nodes)
+        out.write(self._model.SerializeToString(deterministic=True))
+        for each in self._constants.values():
+            content = each.SerializeToString(deterministic=True)
+            out.write(constant_header(len(content)))
+            out.write(content)
+
+    def _needed(self) -> list[NodeProto]:
+        """Return the nodes that the outputs need, each after those that it needs itself."""
+        ordered: list[NodeProto] = []
+        seen: set[int] = set()
+        waiting = [(self.producer[each.name], False) for each in reversed(self._model.graph.output)]
+        while waiting:
+            node, is_ready = waiting.pop()
+            if is_ready:
+                ordered.append(node)
+            elif id(node) not in seen:
+                seen.add(id(node))
+                waiting.append((node, True))
+                waiting.extend((self.producer[name], False) for name in node.input if name in self.producer)
+        return ordered
+
+
+def only(found: Sequence[NodeProto], type_: str, near: NodeProto) -> NodeProto:
+    """Return the one node that was found; raises `UnknownGraphError` for none, and for more."""
+    if len(found) != 1:
+        raise UnknownGraphError(f"{len(found)} nodes of type {type_} at {near.name}, not 1")
+    return found[0]

@@ -1,0 +1,144 @@
+# ruff: noqa: RUF001  (phonemes look like Latin letters)
+"""The faster graph: the same convolutions, the same speech, and its file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from adapters.kokoro import fast_graph, graph_cache
+from adapters.kokoro.graph import DURATIONS
+from adapters.kokoro.graph_editor import Graph, UnknownGraphError
+from adapters.kokoro.network import KokoroNetwork
+from adapters.kokoro.tiled_convolution import TILE, transforms, use_tiles
+from benchmarks.kokoro import log_mel_distance
+
+PHONEMES = "həlˈO wˈɜɹld."
+CHANNELS = 64
+
+
+def convolution(taps: int, dilation: int) -> onnx.ModelProto:
+    """Return a model of one convolution with random weights."""
+    random = np.random.default_rng(taps)
+    weights = random.standard_normal((CHANNELS, CHANNELS, taps)).astype(np.float32)
+    constants = [
+        numpy_helper.from_array(weights, "w"),
+        numpy_helper.from_array(random.random(CHANNELS, np.float32), "b"),
+    ]
+    pad = dilation * (taps - 1) // 2
+    node = helper.make_node("Conv", ["x", "w", "b"], ["y"], name="conv", dilations=[dilation], pads=[pad, pad])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, CHANNELS, None]) for name in "xy")
+    graph = helper.make_graph([node], "test", [x], [y], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def run(content: bytes, **inputs: NDArray[Any]) -> list[NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    return list(session.run(None, inputs))
+
+
+def decibels(signal: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the ratio of a signal's power to that of the difference."""
+    return float(10 * np.log10(np.sum(signal**2) / np.sum((signal - other) ** 2)))
+
+
+@pytest.mark.parametrize("taps", [3, 7, 11])
+def test_transforms_compute_a_convolution(taps: int) -> None:
+    random = np.random.default_rng(0)
+    w, x = random.standard_normal(taps), random.standard_normal(TILE + taps - 1)
+    read, kernel, write = transforms(taps)
+    expected = [w @ x[i : i + taps] for i in range(TILE)]
+    np.testing.assert_allclose(write.T @ ((kernel @ w) * (read @ x)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("length", [1, 8, 173])
+@pytest.mark.parametrize("dilation", [1, 3, 5])
+@pytest.mark.parametrize("taps", [3, 7, 11])
+def test_tiled_convolution_equals_the_direct_one(taps: int, dilation: int, length: int) -> None:
+    x = np.random.default_rng(length).standard_normal((1, CHANNELS, length)).astype(np.float32)
+    graph, out = Graph(convolution(taps, dilation)), io.BytesIO()
+    assert use_tiles(graph) == 1
+    graph.write(out)
+    (expected,), (tiled,) = (run(c, x=x) for c in (convolution(taps, dilation).SerializeToString(), out.getvalue()))
+    assert tiled.shape == expected.shape
+    assert decibels(expected, tiled) > 60
+
+
+@pytest.fixture(scope="module")
+def published(weights: Path) -> Path:
+    return weights / "kokoro-82m" / "model.onnx"
+
+
+def test_speech_is_that_of_the_published_graph(published: Path) -> None:
+    """The durations are equal; the samples differ by the rounding to eight bits, which the faster graph leaves out."""
+    networks = [KokoroNetwork(published.parent, threads=2, is_fast=is_fast) for is_fast in (False, True)]
+    tokens = networks[0].tokens(PHONEMES)
+    style = np.fromfile(published.parent / "voices" / "af_heart.bin", np.float32).reshape(-1, 1, 256)[len(tokens)]
+    (expected, durations), (samples, fast_durations) = (network.speak(tokens, style, 1.0) for network in networks)
+    np.testing.assert_array_equal(durations, fast_durations)
+    assert len(durations) == len(tokens) + 2
+    assert samples.shape == expected.shape
+    assert decibels(expected, samples) > 12
+    assert log_mel_distance(expected, samples) < 1.5
+
+
+def test_file_is_built_once_and_always_the_same(published: Path, tmp_path: Path) -> None:
+    report: list[str] = []
+    first = graph_cache.fast_graph(published, tmp_path / "cache", report.append)
+    assert isinstance(first, Path)
+    assert len(report) == 1
+    assert graph_cache.fast_graph(published, tmp_path / "cache", report.append) == first
+    assert len(report) == 1
+    assert list(first.parent.iterdir()) == [first]
+    other = graph_cache.fast_graph(published, published.parents[1] / "cache" / "kokoro")  # of another process
+    assert isinstance(other, Path)
+    assert other.name == first.name
+    assert other.read_bytes() == first.read_bytes()
+    assert [each.name for each in onnx.load(first).graph.output][1:] == [DURATIONS]
+
+
+def write_fast(_published: Path, out: BinaryIO) -> None:
+    out.write(b"fast")
+
+
+def find_nothing(_published: Path, _out: BinaryIO) -> None:
+    raise UnknownGraphError("0 convolutions")
+
+
+def test_folder_that_cannot_be_written_gives_the_graph_without_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_graph, "build", write_fast)
+    (tmp_path / "model.onnx").write_bytes(b"published")
+    report: list[str] = []
+    assert graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "model.onnx" / "cache", report.append) == b"fast"
+    assert "is built at each load" in report[-1]
+
+
+def test_unknown_graph_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_graph, "build", find_nothing)
+    (tmp_path / "model.onnx").write_bytes(b"published")
+    report: list[str] = []
+    assert graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "cache", report.append) is None
+    assert "is used as it is: no faster graph is known for it (0 convolutions)" in report[-1]
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [("y", "it has no durations"), (DURATIONS, "0 convolutions in eight bits in the generator, not 48")],
+)
+def test_another_model_than_kokoro_is_unknown(tmp_path: Path, output: str, reason: str) -> None:
+    other = convolution(3, 1)
+    other.graph.node[0].output[0] = other.graph.output[0].name = output
+    onnx.save(other, tmp_path / "model.onnx")
+    with pytest.raises(UnknownGraphError, match=reason):
+        fast_graph.build(tmp_path / "model.onnx", io.BytesIO())

@@ -1,0 +1,43 @@
+"""The figures of `scripts/bench kokoro`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from benchmarks.kokoro import Timing, compare, log_mel_distance
+from benchmarks.spoken_sentences import SENTENCES, VOICES
+
+
+def taking(*seconds: float) -> Callable[[], Timing]:
+    """Return a contestant that takes so many seconds for two of audio, one time after the other."""
+    runs = iter(seconds)
+
+    def measure() -> Timing:
+        whole = next(runs)
+        return Timing(first_audio_s=whole / 2, whole_s=whole, cpu_s=2 * whole, audio_s=2.0)
+
+    return measure
+
+
+def test_ratios_are_those_of_each_round() -> None:
+    figures = compare({"published": taking(9, 4, 8, 2), "ours": taking(9, 2, 2, 2)}, rounds=3)
+    assert figures["published"]["published_to_this"] == {"first_audio": 1, "real_time_factor": 1, "cpu": 1}
+    assert figures["ours"] == {
+        "first_audio_s": 1,
+        "real_time_factor": 1,
+        "cpu_s_per_s_of_audio": 2,
+        "published_to_this": {"first_audio": 2, "real_time_factor": 2, "cpu": 2},
+    }
+
+
+@pytest.mark.parametrize(("factor", "decibels"), [(1.0, 0.0), (10**0.1, 2.0)])
+def test_log_mel_distance_of_louder_samples_is_their_gain(factor: float, decibels: float) -> None:
+    samples = np.random.default_rng(0).standard_normal(24000).astype(np.float32)
+    assert log_mel_distance(samples, samples * np.float32(factor)) == pytest.approx(decibels, abs=1e-3)
+
+
+def test_every_language_has_ten_sentences_and_voices() -> None:
+    assert {language: len(texts) for language, texts in SENTENCES.items()} == dict.fromkeys(VOICES, 10)
