@@ -12,14 +12,13 @@ import asyncio
 import json
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.preparation import prepare
+from benchmarks import preparation
 from benchmarks.report import write
 from gateway.core.assistant import AssistantRequest, assist
 from gateway.core.language_model import Message
@@ -27,7 +26,7 @@ from gateway.core.services import Services, open_services
 from gateway.core.synthesize import SynthesisRequest, synthesize
 from gateway.core.telemetry import WorkTelemetry
 from gateway.settings import GatewaySettings
-from tests.e2e.server import NO_NETWORK, ROOT, serve
+from tests.e2e.server import NO_NETWORK, ROOT
 from tests.stand_ins.language_model import LanguageModelServer
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -111,11 +110,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", type=Path, default=RESULTS / "assistant.json")
     given = parser.parse_args()
-    prepare("kokoro-82m")
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "serve.log"
-        with serve(log, **NO_NETWORK, STT_MODELS="none", JOBS="false") as server:
-            figures = asyncio.run(measure(given.llm, server.grpc, given.runs))
+    with preparation.prepared_server("kokoro-82m", **NO_NETWORK, STT_MODELS="none", JOBS="false") as server:
+        figures = asyncio.run(measure(given.llm, server.grpc, given.runs))
     print(json.dumps(figures, indent=2))
     write(given.json, figures)
 

@@ -34,9 +34,9 @@ from adapters.triton.transcriber import WindowRequest
 from adapters.whisper import checkpoint
 from adapters.whisper.transcriber import WhisperTranscriber
 from adapters.whisper.window_state import WindowState
-from benchmarks.preparation import prepare
+from benchmarks.preparation import model_dir, prepare
 from benchmarks.report import write
-from benchmarks.stt import MODELS, PAUSE, RESULTS, librivox
+from benchmarks.stt import PAUSE, RESULTS, librivox
 from tests.e2e.server import serve
 from tests.e2e.test_human_speech import at, without_accents
 from tests.e2e.test_round_trip import FRENCH, MANDARIN, SPANISH
@@ -155,7 +155,7 @@ class Counted(WhisperTranscriber):
 
 def recordings() -> list[Clip]:
     """Return the test recordings: of LibriVox, of a studio, and prompts of a telephone."""
-    folder = MODELS / "test-recordings"
+    folder = model_dir() / "test-recordings"
     clips = [Clip("librivox", "en", clip.text, clip.samples) for clip in librivox()]
     for language, text in {
         "en": "Some call me nature, others call me mother nature.",
@@ -215,9 +215,9 @@ def joined(clips: Iterable[Clip]) -> list[Clip]:
 @cache
 def transcriber_of(model: str) -> Counted:
     """Return the transcriber of this process, on one thread."""
-    folder = MODELS / model
+    folder = model_dir() / model
     instance = Instance(model=model, device="cpu", device_index=0, folder=folder, threads=1, parameters={})
-    return Counted(checkpoint.load(instance, MODELS))
+    return Counted(checkpoint.load(instance, model_dir()))
 
 
 def hear(model: str, clip: Clip, *, short: bool) -> Heard:

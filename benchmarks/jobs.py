@@ -1,4 +1,4 @@
-"""`scripts/bench jobs [--jobs N] [--pause SECONDS] [--seed N] [--json FILE]`: jobs while parts are killed at random.
+"""`scripts/bench jobs [--jobs N] [--pause SECONDS] [--kills N] [--json FILE]`: jobs while parts are killed at random.
 
 A server with real models runs on a PostgreSQL of its own. While its jobs run, gateway, worker, Triton and the server of
 the database are killed with SIGKILL, one at a time. Afterwards every job must have ended once, with the right result:
@@ -136,8 +136,8 @@ def judge(client: httpx.Client, texts: dict[str, str]) -> dict[str, int]:
     return dict(found)
 
 
-def run(count: int, pause: float, seed: int) -> dict[str, Any]:
-    """Run the jobs, and kill a part every `pause` seconds, more or less, until all of them have ended."""
+def run(count: int, pause: float, most: int, seed: int) -> dict[str, Any]:
+    """Run the jobs, and kill a part every `pause` seconds, more or less, until all have ended or `most` were killed."""
     chance = random.Random(seed)
     callbacks = Callbacks()
     with contextlib.ExitStack() as stack:
@@ -159,7 +159,7 @@ def run(count: int, pause: float, seed: int) -> dict[str, Any]:
         creator = threading.Thread(target=lambda: texts.update(create(client, count, recordings, callback)))
         creator.start()
         kills: Counter[str] = Counter()
-        while creator.is_alive() or unfinished(client):
+        while (creator.is_alive() or unfinished(client)) and kills.total() < most:
             time.sleep(chance.uniform(0.5, 1.5) * pause)
             part = chance.choice(PARTS)
             kills[part] += kill(part, server, database)
@@ -205,11 +205,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--pause", type=float, default=15.0, help="seconds between two kills, on average")
+    parser.add_argument("--kills", type=int, default=1000, help="at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, default=RESULTS / "jobs.json")
     given = parser.parse_args()
     prepare("kokoro-82m", "whisper-base", "silero-vad")
-    figures = run(given.jobs, given.pause, given.seed)
+    figures = run(given.jobs, given.pause, given.kills, given.seed)
     print(json.dumps(figures, indent=2))
     write(given.json, figures)
 

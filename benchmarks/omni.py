@@ -48,7 +48,7 @@ WINDOWS = (1, 4, 8)
 POSITIONS = 512
 PENALTY = 1.1
 ROUNDS_SECONDS = 60
-"""Limit for the rounds; there is at least one."""
+"""After so many, no further round starts."""
 
 
 def requests(tokens: int) -> list[WindowRequest]:
@@ -141,8 +141,8 @@ def seconds_of(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def measure(folder: Path, tokens: int) -> dict[str, Any]:
-    """Return the figures of one checkpoint."""
+def measure(folder: Path, tokens: int, seconds: float) -> dict[str, Any]:
+    """Return the figures of one checkpoint; after `seconds` no further round starts, but there is one."""
     stock, engine, windows = Stock.load(folder), start_engine(folder), requests(tokens)
     try:
         alone = [stock.tokens_of([window])[0] for window in windows]
@@ -151,7 +151,7 @@ def measure(folder: Path, tokens: int) -> dict[str, Any]:
         batch_ratios: dict[int, list[float]] = {count: [] for count in WINDOWS}
         pace: list[float] = []
         rounds, began = 0, time.monotonic()
-        while not rounds or time.monotonic() - began < ROUNDS_SECONDS:
+        while not rounds or time.monotonic() - began < seconds:
             rounds += 1
             for count in WINDOWS:
                 some = windows[:count]
@@ -175,22 +175,22 @@ def measure(folder: Path, tokens: int) -> dict[str, Any]:
 def main() -> int:
     """Print the figures; return 1 if the tokens differ."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tiny checkpoint and short texts: only a check")
+    parser.add_argument("--quick", action="store_true", help="a tiny checkpoint, short texts, one round: only a check")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a computation (default: 1)")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     transformers.logging.set_verbosity_error()  # it warns of the vision, which is not there
-    shape, tokens = (TINY, 8) if arguments.quick else (THIN, 40)
+    size, shape, tokens, seconds = ("tiny", TINY, 8, 0) if arguments.quick else ("thin", THIN, 40, ROUNDS_SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         write_omni_checkpoint(Path(folder, "checkpoint"), shape)
         load_before = os.getloadavg()[0]
-        figures = measure(Path(folder, "checkpoint"), tokens)
+        figures = measure(Path(folder, "checkpoint"), tokens, seconds)
     print(figures)
     if arguments.json:
         write(
             arguments.json,
-            {"threads": arguments.threads, "dtype": "float32", "load": round(load_before, 1), "thin": figures},
+            {"threads": arguments.threads, "dtype": "float32", "load": round(load_before, 1), size: figures},
         )
     return 0 if figures["tokens_equal"] else 1
 

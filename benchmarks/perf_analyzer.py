@@ -20,6 +20,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 
+from benchmarks.preparation import prepare
 from supervisor.cache import cache_folder
 from tritone.catalogue import Catalogue
 from tritone.contract import INTERFACES, LISTEN_RATE
@@ -44,6 +45,7 @@ def main(arguments: list[str]) -> None:
     kind = next((each for each in MODELS if each == name), None)
     if kind is None:
         raise SystemExit(f"name an interface: {' | '.join(MODELS)}")
+    prepare(environments=("triton",))  # two of its libraries
     write_inputs()
     parameters = [*command(kind), *options]
     print("perf_analyzer", shlex.join(parameters), flush=True)

@@ -14,7 +14,6 @@ import io
 import json
 import os
 import statistics
-import tempfile
 import time
 import wave
 from dataclasses import dataclass
@@ -26,9 +25,9 @@ import numpy as np
 import websockets
 from openai import APIError, AsyncOpenAI
 
-from benchmarks.preparation import prepare
+from benchmarks import preparation
 from benchmarks.report import write
-from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
+from tests.e2e.server import NO_NETWORK, ROOT, Server
 from tests.e2e.words import plain
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -154,17 +153,17 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 
 async def measure(server: Server, voice: str, times: int, runs: int) -> dict[str, Any]:
     """Return the figures of both parts."""
-    client = AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=7200, max_retries=0)
-    await speak(client, "Warm.", voice)
-    live: dict[str, list[dict[str, float]]] = {"while_written": [], "when_written": []}
-    for _ in range(runs):
-        live["while_written"].append(await written(server, voice))
-        live["when_written"].append(await waited(client, voice))
-    print({kind: _median(each) for kind, each in live.items()}, flush=True)
-    text = "\n\n".join([STORY] * times)
-    audio, speech = await speak(client, text, voice)
-    print(speech, flush=True)
-    each = minutes(text, await hear(client, audio))
+    async with AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", timeout=7200, max_retries=0) as client:
+        await speak(client, "Warm.", voice)
+        live: dict[str, list[dict[str, float]]] = {"while_written": [], "when_written": []}
+        for _ in range(runs):
+            live["while_written"].append(await written(server, voice))
+            live["when_written"].append(await waited(client, voice))
+        print({kind: _median(each) for kind, each in live.items()}, flush=True)
+        text = "\n\n".join([STORY] * times)
+        audio, speech = await speak(client, text, voice)
+        print(speech, flush=True)
+        each = minutes(text, await hear(client, audio))
     return {
         "load": round(os.getloadavg()[1], 1),
         "runs": runs,
@@ -183,16 +182,14 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="of the second part")
     parser.add_argument("--json", type=Path, default=RESULTS / "prose.json")
     given = parser.parse_args()
-    prepare("kokoro-82m", "whisper-base", "silero-vad")
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "serve.log"
-        settings = {"TTS_MODES": "kokoro-82m", "STT_MODELS": "whisper-base", "JOBS": "false", "REQUEST_TIMEOUT": "7200"}
-        with serve(log, **NO_NETWORK, **settings) as server:
-            try:
-                figures = asyncio.run(measure(server, given.voice, given.times, given.runs))
-            except APIError:
-                print(log.read_text()[-4_000:])
-                raise
+    settings = {"TTS_MODES": "kokoro-82m", "STT_MODELS": "whisper-base", "JOBS": "false", "REQUEST_TIMEOUT": "7200"}
+    weights = "kokoro-82m", "whisper-base", "silero-vad"
+    with preparation.prepared_server(*weights, **NO_NETWORK, **settings) as server:
+        try:
+            figures = asyncio.run(measure(server, given.voice, given.times, given.runs))
+        except APIError:
+            print(server.log.read_text()[-4_000:])
+            raise
     print(json.dumps(figures, indent=2))
     write(given.json, figures)
 

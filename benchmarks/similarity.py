@@ -19,7 +19,6 @@ import argparse
 import base64
 import io
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -28,11 +27,11 @@ from typing import Any
 import numpy as np
 import openai
 
-from benchmarks.preparation import prepare
+from benchmarks import preparation
 from benchmarks.report import write
 from gateway.audio.decoding import AudioFile
 from gateway.core.speaker_encoder import SpeakerEmbedding, SpeakerEncoder
-from tests.e2e.server import ROOT, serve
+from tests.e2e.server import ROOT
 from tritone.contract import LISTEN_RATE
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,10 +48,10 @@ _LONGEST = 60
 def measure(
     client: openai.OpenAI, encoder: SpeakerEncoder, clones: Sequence[str], folder: Path | None, *, quick: bool
 ) -> dict[str, Any]:
-    """Return the figures of Kokoro's voices and of each clone model; `quick`: of every second voice."""
+    """Return the figures of Kokoro's voices and of each clone model; `quick`: of every seventh voice."""
     listed = client.get("/audio/voices", cast_to=dict[str, Any], options={"params": {"model": "kokoro-82m"}})
     names = [voice["id"] for voice in listed["voices"] if voice["id"][0] in "ab"]
-    names = names[::2] if quick else names
+    names = names[::7] if quick else names
     texts = SENTENCES[:2] if quick else SENTENCES
     spoken = {name: [_speak(client, "kokoro-82m", text, voice=name) for text in texts] for name in names}
     embedded = {name: [_embed(encoder, file) for file in files] for name, files in spoken.items()}
@@ -134,21 +133,19 @@ def _read(folder: Path) -> dict[str, tuple[bytes, str]]:
 def main() -> None:
     """Start a server, measure and write."""
     parser = argparse.ArgumentParser(prog="scripts/bench similarity")
-    parser.add_argument("--quick", action="store_true", help="every second voice, two sentences")
+    parser.add_argument("--quick", action="store_true", help="every seventh voice, two sentences")
     parser.add_argument("--clones", default="", help="clone models, separated by commas; their weights must be there")
     parser.add_argument("--references", type=Path, help="a folder of recordings and their words")
     parser.add_argument("--json", type=Path, default=RESULTS / "similarity.json")
     arguments = parser.parse_args()
     clones = [model for model in arguments.clones.split(",") if model]
-    prepare("kokoro-82m", "speaker-embedding")
     load = round(os.getloadavg()[0], 1)
     settings = {"TTS_MODES": ",".join(["kokoro-82m", *clones]), "STT_MODELS": "none"}
     with (
-        tempfile.TemporaryDirectory() as folder,
-        serve(Path(folder) / "serve.log", **settings) as server,
+        preparation.prepared_server("kokoro-82m", "speaker-embedding", **settings) as server,
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=600) as client,
     ):
-        encoder = SpeakerEncoder(Path(os.environ.get("MODEL_DIR") or ROOT / "models"))
+        encoder = SpeakerEncoder(preparation.model_dir())
         figures = measure(client, encoder, clones, arguments.references, quick=arguments.quick)
     write(arguments.json, {"load": load, **figures})
 

@@ -7,7 +7,6 @@ are not cached either. The ratio compares the two starts of one run, which a slo
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.preparation import prepare
+from benchmarks import preparation
 from benchmarks.report import write
 from tests.e2e.server import ROOT, serve_clone
 
@@ -24,20 +23,20 @@ WEIGHTS = ("kokoro-82m", "whisper-base", "silero-vad", "speaker-embedding")
 _BUILT = re.compile(r"environment (\S+): built in (\d+) s")
 
 
-def measure(tool: str, folder: Path) -> dict[str, Any]:
-    """Return the seconds of one start until `/ready` answers, and those of each environment."""
-    clone, cache = folder / "clone", folder / "cache"
+def measure(tool: str, folder: Path, cache: Path) -> dict[str, Any]:
+    """Return the seconds of one start until `/ready` answers, and those of each environment that `cache` lacks."""
+    clone = folder / "clone"
     copy_clone(clone)
     variables = {
         "TRITONE_INSTALLER": tool,
         "TRITONE_CACHE": str(cache),
         "PIP_CACHE_DIR": str(folder / "pip"),
-        "MODEL_DIR": os.environ.get("MODEL_DIR") or str(ROOT / "models"),
+        "MODEL_DIR": str(preparation.model_dir()),
         "TTS_MODES": "kokoro-82m",
         "STT_MODELS": "whisper-base",
         "DEVICE": "cpu",
     }
-    with serve_clone(clone, folder / "serve.log", **variables) as server:
+    with serve_clone(clone, folder / "serve.log", 3600, **variables) as server:
         built = {name: int(seconds) for name, seconds in _BUILT.findall(server.log.read_text())}
         return {"ready_s": round(server.started_after, 1), "environments_s": built}
 
@@ -57,11 +56,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench start")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "start.json")
     arguments = parser.parse_args()
-    prepare(*WEIGHTS)
+    preparation.prepare(*WEIGHTS)
     figures: dict[str, Any] = {}
     for tool in TOOLS:
         with tempfile.TemporaryDirectory(prefix="tritone-start-") as folder:
-            figures[tool] = measure(tool, Path(folder))
+            figures[tool] = measure(tool, Path(folder), Path(folder, "cache"))
         print(tool, figures[tool], flush=True)
     figures["pip_to_uv"] = round(figures["pip"]["ready_s"] / figures["uv"]["ready_s"], 2)
     print(f"with pip a start takes {figures['pip_to_uv']} times as long as with uv")

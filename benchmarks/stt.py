@@ -14,7 +14,6 @@ import asyncio
 import io
 import os
 import re
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -33,18 +32,16 @@ from numpy.typing import NDArray
 
 from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import BEAM_SIZE, TEMPERATURES
-from benchmarks.preparation import prepare
+from benchmarks import preparation
 from benchmarks.report import write
-from tests.e2e.server import ROOT, Server, descendants, serve
+from tests.e2e.server import ROOT, Server, descendants
 from tests.e2e.words import ENGLISH, word_error_rate
 from tests.unit.gateway.process import peak_mb
 from tritone.contract import LISTEN_RATE
 
-MODELS = Path(os.environ.get("MODEL_DIR") or ROOT / "models")
 RESULTS = ROOT / "benchmarks" / "results"
 VOICES = ("af_heart", "am_adam", "bf_emma")
 COMPUTE_TYPES = {"cpu": "int8", "cuda": "float16"}
-CLIENTS = (1, 4, 8, 16)
 PAUSE = np.zeros(LISTEN_RATE, np.float32)
 
 
@@ -72,14 +69,18 @@ class Amount:
 
     rounds: int
     requests: int
-    """Requests of each client in a round; four times as many if there is only one client."""
+    """Requests of each client in a round."""
+    single: int
+    """Times as many requests, if there is only one client."""
     idle: int
     """Short requests that are timed on the idle server."""
     long_seconds: int
+    clients: tuple[int, ...] = (1, 4, 8, 16)
+    """The number of clients in each row."""
 
 
-QUICK = Amount(rounds=1, requests=1, idle=10, long_seconds=360)
-FULL = Amount(rounds=3, requests=3, idle=40, long_seconds=3600)
+QUICK = Amount(rounds=1, requests=1, single=4, idle=10, long_seconds=360)
+FULL = Amount(rounds=3, requests=3, single=4, idle=40, long_seconds=3600)
 
 
 class Ours:
@@ -117,15 +118,15 @@ class Ours:
 class Plain:
     """faster-whisper in this process."""
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, Any], clients: int) -> None:
         self.model = WhisperModel(
-            str(MODELS / settings["model"]),
+            str(preparation.model_dir() / settings["model"]),
             device=settings["device"],
             compute_type=settings["compute_type"],
             cpu_threads=settings["threads"],
             num_workers=settings["workers"],
         )
-        self.pool = ThreadPoolExecutor(max(CLIENTS))
+        self.pool = ThreadPoolExecutor(clients)
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of this process so far."""
@@ -180,10 +181,10 @@ async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -
     for name, language in {"given": "en", "auto": None}.items():
         await ours.transcribe(clips[0].file, language)
         await plain.transcribe(clips[0].file, language)
-        served: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
-        baseline: dict[int, list[SideRun]] = {clients: [] for clients in CLIENTS}
-        for clients in list(CLIENTS) * amount.rounds:
-            requests = amount.requests * (4 if clients == 1 else 1)
+        served: dict[int, list[SideRun]] = {clients: [] for clients in amount.clients}
+        baseline: dict[int, list[SideRun]] = {clients: [] for clients in amount.clients}
+        for clients in list(amount.clients) * amount.rounds:
+            requests = amount.requests * (amount.single if clients == 1 else 1)
             before = ours.batches()
             served[clients].append(await run(ours, clips, language, clients, requests))
             windows, executions = np.subtract(ours.batches(), before)
@@ -194,13 +195,13 @@ async def compare(ours: Ours, plain: Plain, clips: list[Clip], amount: Amount) -
             print(f"{name}, {clients} clients: {row[0]:.2f} | {row[1]:.2f} x real time", flush=True)
         for figure in figures.values():
             figure[name] = {}
-        for clients in CLIENTS:
+        for clients in amount.clients:
             own, other = middle(served[clients]), middle(baseline[clients])
             best = max(other.speed, middle(baseline[1]).speed)
             figures["aggregate_ratio"][name][str(clients)] = round(own.speed / best, 3)
             figures["cpu_ratio"][name][str(clients)] = round(other.cpu / own.cpu, 3)
             figures["times_real_time"][name][str(clients)] = [round(own.speed, 2), round(other.speed, 2)]
-    return {**figures, "mean_batch_at_8": round(fmean(batches), 2)}
+    return {**figures, **({"mean_batch_at_8": round(fmean(batches), 2)} if batches else {})}
 
 
 def middle(runs: list[SideRun]) -> SideRun:
@@ -244,7 +245,7 @@ async def long_and_short(ours: Ours, clips: list[Clip], amount: Amount) -> dict[
 
 async def measure(server: Server, model: str, settings: dict[str, Any], amount: Amount) -> dict[str, Any]:
     """Return all figures."""
-    plain = Plain(settings)
+    plain = Plain(settings, max(amount.clients))
     async with httpx.AsyncClient(base_url=server.url, timeout=3600) as http:
         ours = Ours(server, http, model)
         clips = [*librivox(), *[await synthesize(http, text, voice) for text, voice in zip(ENGLISH, cycle(VOICES))]]
@@ -267,7 +268,7 @@ async def measure(server: Server, model: str, settings: dict[str, Any], amount: 
 
 def librivox() -> list[Clip]:
     """Return recordings that volunteers read for LibriVox."""
-    folder = MODELS / "test-recordings" / "librivox"
+    folder = preparation.model_dir() / "test-recordings" / "librivox"
     lines = re.findall(r"<s> (.*) </s> \((.*)\)", (folder / "transcription").read_text())
     return [Clip(text, decode_audio(str(folder / f"{name}.wav"), sampling_rate=LISTEN_RATE)) for text, name in lines]
 
@@ -287,14 +288,13 @@ def flac(samples: NDArray[np.float32]) -> bytes:
 
 
 def main() -> None:
-    """SideRun and write; `--quick` is one round, and a long file of six minutes instead of an hour."""
+    """Run and write; `--quick` is one round, and a long file of six minutes instead of an hour."""
     parser = argparse.ArgumentParser(prog="scripts/bench stt")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--long-seconds", type=int, help="length of the long file (default: 3600; with --quick 360)")
     parser.add_argument("--model", default="whisper-base")
     parser.add_argument("--json", type=Path, default=RESULTS / "stt.json")
     arguments = parser.parse_args()
-    prepare(arguments.model, "kokoro-82m", "silero-vad", "test-recordings")
     device = "cuda" if os.environ.get("DEVICE") != "cpu" and ctranslate2.get_cuda_device_count() else "cpu"
     settings: dict[str, Any] = {
         "model": arguments.model,
@@ -311,8 +311,13 @@ def main() -> None:
         "WHISPER_COMPUTE_TYPE": settings["compute_type"],
         "CPU_THREADS": str(settings["threads"]),
         "STT_MODELS": settings["model"],
+        # All clients have one address, and more of them than an ordinary server would let wait.
+        "CALLER_SHARE": "1",
+        "MAX_WAIT": "600",
+        "REQUEST_TIMEOUT": "7200",
     }
-    with tempfile.TemporaryDirectory() as folder, serve(Path(folder) / "serve.log", **variables) as server:
+    weights = arguments.model, "kokoro-82m", "silero-vad", "test-recordings"
+    with preparation.prepared_server(*weights, **variables) as server:
         amount = QUICK if arguments.quick else FULL
         amount = replace(amount, long_seconds=arguments.long_seconds or amount.long_seconds)
         figures = asyncio.run(measure(server, arguments.model, settings, amount))

@@ -135,7 +135,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how many servers are killed")
     parser.add_argument("--json", type=Path, default=RESULTS / "pools.json")
     given = parser.parse_args()
-    prepare("silero-vad", environments=("kokoro", "whisper"))
+    prepare("silero-vad")
     figures = asyncio.run(rehearse(given.rounds))
     write(given.json, {"load": round(os.getloadavg()[1], 1), **figures})
     equal = figures["equal_servers"]

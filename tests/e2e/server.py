@@ -97,8 +97,8 @@ def serve(log: Path, **settings: str) -> Iterator[Server]:
 
 
 @contextmanager
-def serve_clone(clone: Path, log: Path, /, **settings: str) -> Iterator[Server]:
-    """Start the server of a clone, wait until it is ready, and stop it at the end."""
+def serve_clone(clone: Path, log: Path, within: float = START_TIMEOUT, /, **settings: str) -> Iterator[Server]:
+    """Start the server of a clone, wait `within` seconds until it is ready, and stop it at the end."""
     http, triton_http, triton_grpc, triton_metrics = ports = free_ports(4)
     names = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
     own = {
@@ -119,7 +119,7 @@ def serve_clone(clone: Path, log: Path, /, **settings: str) -> Iterator[Server]:
         )
     server = Server(process, http, triton_http, triton_grpc, triton_metrics, log)
     try:
-        _wait_until_ready(server)
+        wait_until_ready(server, within)
         yield replace(server, started_after=time.monotonic() - started)
     finally:
         try:
@@ -140,8 +140,12 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _wait_until_ready(server: Server) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
+def wait_until_ready(server: Server, within: float = START_TIMEOUT) -> None:
+    """Wait until the gateway says that its models are ready.
+
+    Raises `RuntimeError` if the process ends before, and `TimeoutError` after `within` seconds.
+    """
+    deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
             server.process.wait(0.2)
@@ -154,4 +158,4 @@ def _wait_until_ready(server: Server) -> None:
                 return
         except httpx.TransportError:
             continue
-    raise TimeoutError(f"the server was not ready in {START_TIMEOUT} s:\n{server.log.read_text()}")
+    raise TimeoutError(f"the server was not ready in {within:g} s:\n{server.log.read_text()}")

@@ -45,7 +45,7 @@ def test_the_script_and_the_pages_name_every_benchmark() -> None:
 
 
 def test_a_benchmark_builds_and_fetches_what_it_needs(calls: Path) -> None:
-    preparation.prepare("whisper-base", "test-recordings", environments=("whisper",))
+    preparation.prepare("whisper-base", "test-recordings")
     build, fetch = [json.loads(line) for line in calls.read_text().splitlines()]
     assert build[:3] == ["-m", "supervisor.environments", "--build"]
     assert {"gateway", "triton", "whisper"} <= set(build)

@@ -1,0 +1,39 @@
+"""The benchmarks that start servers of their own, in their smallest size."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks import jobs, start
+from benchmarks.pools import __main__ as pools
+from supervisor.cache import cache_folder
+from tests import postgres
+from tests.e2e.server import NO_NETWORK
+
+
+def test_start_serves_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in NO_NETWORK.items():
+        monkeypatch.setenv(name, value)
+    figures = start.measure("uv", tmp_path, cache_folder())
+    assert figures["ready_s"] > 0
+    assert figures["environments_s"] == {}, "the cache has them"
+
+
+def test_jobs_survive_a_killed_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    if postgres.programs() is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(postgres.HOW_TO_INSTALL)
+    monkeypatch.setattr(jobs, "PARTS", ("worker",))
+    figures = jobs.run(1, 1.0, 1, 1)
+    assert figures["kills"] == {"worker": 1}
+    assert (figures["lost"], figures["results_right"], figures["called_back"]) == (0, 1, 1)
+
+
+def test_pools_lose_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "SPREAD", 20)
+    figures = asyncio.run(pools.two_pools(tmp_path))
+    assert figures["answered"]
+    assert not figures["lost"]
