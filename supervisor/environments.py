@@ -39,6 +39,7 @@ from supervisor.installer import Installer
 ROOT = Path(__file__).resolve().parents[1]
 MARKER = "complete"
 """A file in every complete environment; its modification time is the time of the last use."""
+_UNREACHABLE = re.compile(r"connection (broken|refused)|error sending request|dns error|network is unreachable", re.I)
 _BIG_DOWNLOAD = re.compile(r"\s*Downloading (\S+) \((\d{2,}\S* ?Mi?B|\S+ ?Gi?B)\)")
 
 
@@ -186,6 +187,8 @@ class Environment:
                 raise
         if step.returncode:
             hint = f"\n{installer.SETTING}=pip builds it with pip" if tool.uv else ""
+            if any(map(_UNREACHABLE.search, tail)):
+                hint = "\nthe package index cannot be reached: see the network, HTTPS_PROXY, and pip's configuration"
             raise BuildError(f"environment {self.name} could not be built:\n{''.join(tail).rstrip()}{hint}")
 
     def _relink(self) -> None:
@@ -195,7 +198,9 @@ class Environment:
             fresh.symlink_to(self.folder)
             fresh.replace(self.link)
         except OSError as error:
-            raise BuildError(f"environment {self.name} could not be linked into the clone: {error}") from None
+            raise BuildError(
+                f"environment {self.name} could not be linked into the clone: {error}: use a clone that you may write"
+            ) from None
 
 
 def clean_environment() -> dict[str, str]:

@@ -83,7 +83,9 @@ def fetch(
                 _drop_damaged(store, model_dir, chosen, progress)
             _Fetch(store, model_dir, progress).run(chosen)
     except OSError as error:
-        raise FetchError(f"the weights cannot be stored: {error}") from error
+        raise FetchError(
+            f"the weights cannot be stored: {error}: set MODEL_DIR and TRITONE_CACHE to folders that can be written"
+        ) from error
     for folder in (model_dir / id_ for id_ in ids if conversion.needed(model_dir / id_)):
         conversion.convert(folder, model_dir, progress)
 
@@ -104,6 +106,7 @@ class _Fetch:
         self._model_dir = model_dir
         self._progress = progress
         self._unreachable: set[str] = set()
+        self._skipped: list[str] = []
 
     def run(self, chosen: Sequence[Entry]) -> None:
         self._check_space(chosen)
@@ -114,7 +117,9 @@ class _Fetch:
             absent += self._place(entry)
         if absent:
             raise AbsentError(
-                "no source serves these files; put them here by hand, then run this again:\n" + "\n".join(absent)
+                "\n".join(["these files are missing:", *absent, "no source serves them:", *self._skipped])
+                + "\nput them there by hand, or unpack a bundle (scripts/fetch_models --bundle FILE, on a machine with "
+                "network), then run this again"
             )
 
     def _try(self, entry: Entry, source: Source) -> None:
@@ -128,6 +133,7 @@ class _Fetch:
             fetch_from(source, files, self._store, self._progress)
         except SourceError as error:
             self._progress.info(f"{source} skipped: {error}")
+            self._skipped.append(f"  {source}: {error}")
             if isinstance(error, SourceUnreachableError):
                 self._unreachable.add(source.endpoint)
 

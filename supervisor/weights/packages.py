@@ -27,6 +27,8 @@ from supervisor.weights.store import Store, WrongContentError
 _QUIET_S = 20.0
 """A download without new bytes for this long is ended."""
 _POLL_S = 0.2
+_ABOUT_ITS_LOG = "Log files were not written"
+"""A part of npm's last line, which says nothing of the fault."""
 
 
 def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress: Progress) -> None:
@@ -81,7 +83,8 @@ def run(
                 process.wait()
         if process.returncode:
             stderr.seek(0)
-            lines = [line for line in stderr.read().decode(errors="replace").splitlines() if line.strip()]
+            said = stderr.read().decode(errors="replace").splitlines()
+            lines = [line for line in said if line.strip() and _ABOUT_ITS_LOG not in line]
             raise SourceError(f"{what} failed" + (f": {lines[-1].strip()}" if lines else ""))
 
 

@@ -153,7 +153,8 @@ def _open(request: Request) -> HTTPResponse:
         case HTTPError():
             raise SourceError(f"HTTP status {answer.code}") from answer
         case OSError() | HTTPException():
-            raise _InterruptedError(str(getattr(answer, "reason", answer))) from answer
+            reason = getattr(answer, "reason", answer)
+            raise _InterruptedError(f"cannot be reached: {getattr(reason, 'strerror', None) or reason}") from answer
         case Exception():
             raise SourceError(f"{request.full_url}: {answer}") from answer
     return answer

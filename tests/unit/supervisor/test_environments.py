@@ -15,6 +15,7 @@ import pytest
 from supervisor import environments, requirements
 from supervisor.cache import BuildError
 from supervisor.environments import ROOT, Environment
+from tests.ports import free_ports
 
 SOURCES = (
     "__init__.py",
@@ -190,6 +191,24 @@ def test_a_failed_build_shows_the_output_of_the_installer_and_leaves_nothing(
     assert reason in " ".join(said.split()), "uv wraps its lines"
     assert ("TRITONE_INSTALLER=pip builds it with pip" in said) == (tool == "uv")
     assert clone.built == []
+
+
+@pytest.mark.parametrize("tool", ["uv", "pip"])
+def test_a_build_without_the_package_index_says_that_it_cannot_be_reached(tmp_path: Path, tool: str) -> None:
+    (port,) = free_ports(1)
+    index = {"PIP_INDEX_URL": f"http://127.0.0.1:{port}/simple", "PIP_NO_INDEX": "0", "UV_HTTP_RETRIES": "0"}
+    clone = Clone(tmp_path / "clone", tmp_path / "cache", "there-is-no-such-package\n")
+    status, said = clone.run("--build", "tiny", TRITONE_INSTALLER=tool, PIP_RETRIES="1", **index)
+    assert status == 1
+    assert "the package index cannot be reached" in said.splitlines()[-1]
+
+
+def test_a_clone_that_cannot_be_written_is_answered_with_what_is_needed(tmp_path: Path) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache")
+    (clone.root / "envs").touch()
+    status, said = clone.run("--build", "tiny", TRITONE_INSTALLER="pip")
+    assert status == 1
+    assert said.endswith(": use a clone that you may write\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

