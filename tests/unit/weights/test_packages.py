@@ -92,6 +92,7 @@ def test_a_debian_package_is_read_without_installing_it(
 ) -> None:
     tree = tmp_path / "tree"
     (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN").chmod(0o755)  # whatever the umask: dpkg-deb demands it
     (tree / "DEBIAN/control").write_text(
         "Package: weights\nVersion: 1\nArchitecture: all\nMaintainer: N <n@n.test>\nDescription: d\n"
     )
