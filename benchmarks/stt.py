@@ -1,9 +1,11 @@
 """`scripts/bench stt [--quick] [--long-seconds N] [--model ID] [--json FILE]`: a comparison with plain faster-whisper.
 
 Both sides transcribe the same recordings with the same checkpoint, compute type, beam, temperatures, voice activity
-detector, threads and workers. Ours is a server of its own, with as many HTTP clients as the row says. The baseline is
-one `WhisperModel` in this process, with as many threads; if one thread is faster, one thread counts. The sides run in
-turns, so that both have the same noise; `cpu_ratio` compares their CPU time, which a busy machine changes least. Before
+detector, threads and workers; on a CPU ours encodes clips whose language is given in a window of their length
+(`scripts/bench clips`), unless WHISPER_SHORT_CLIPS is off. Ours is a server of its own, with as many HTTP clients as
+the row says. The baseline is one `WhisperModel` in this process, with as many threads; if one thread is faster, one
+thread counts. The sides run in turns, so that both have the same noise; `cpu_ratio` compares their CPU time, which a
+busy machine changes least. Before
 that, one client sends a long file while another sends short ones.
 """
 
