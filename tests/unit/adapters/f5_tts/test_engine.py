@@ -28,7 +28,7 @@ from tests.unit.adapters.f5_tts.judge import Judge, recording
 from tritone.contract import SPEECH_RATE, SpeechOptions
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
 
-WAIT = 300
+WAIT = 600
 SETTINGS = EngineSettings(
     limits=Limits(slots=3, positions=1, queue=20, queue_seconds=WAIT),
     batch_frames=4096,

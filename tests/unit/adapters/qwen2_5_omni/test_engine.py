@@ -24,7 +24,7 @@ from tritone.contract import TranscriptionOptions
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
 from tritone.transcript import Transcript
 
-WAIT = 300
+WAIT = 600
 SETTINGS = EngineSettings(
     limits=Limits(slots=3, positions=300, queue=20, queue_seconds=WAIT),
     prefill_tokens=24,

@@ -28,7 +28,7 @@ from tools.tiny_models.zonos import MODEL
 from tritone.contract import SpeechOptions
 from tritone.errors import DeadlinePassed, InvalidInput, Overloaded
 
-WAIT = 300
+WAIT = 600
 SETTINGS = EngineSettings(Limits(slots=3, positions=3072, queue=20, queue_seconds=WAIT))
 VOICE = Reference.of(tone(200))
 
