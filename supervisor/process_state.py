@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,15 @@ class ProcessState:
     def is_dead(self) -> bool:
         """True even before the parent has collected the exit status."""
         return self.state in _DEAD
+
+
+def waiting_seconds(pid: int) -> float:
+    """Return the time for which the threads of a process were ready to run and had no CPU; 0 where Linux keeps none."""
+    seconds = 0.0
+    for thread in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            seconds += int(thread.read_text().split()[1]) / 1e9
+    return seconds
 
 
 def reason_of(exit_status: int) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from supervisor.process_state import ProcessState
+from supervisor.process_state import ProcessState, waiting_seconds
 
 _LOOK_SECONDS = 5.0
 _STOPPED_LOOKS = 2
@@ -20,7 +20,7 @@ _IDLE_LOOKS = 12
 _BUSY_LOOKS = 120
 """Ten minutes: as long as the longest request."""
 _LEAST_CPU = 0.01
-"""Share of a core; a blocked stub uses none. One that computes gets more even among a hundred busy processes."""
+"""Share of a core that a process uses or waits for; a blocked stub does neither."""
 
 
 async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *, may_be_busy: bool = False) -> str:
@@ -30,7 +30,7 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
     wait for as long as the process is silent. `pids` serve as one. A process that is being debugged is not judged.
 
     `may_be_busy` says that work in progress delays an answer: a process without an answer is then silent only if one
-    of `pids` uses no CPU either, or after ten minutes.
+    of `pids` uses no CPU and waits for none either, or after ten minutes.
     """
     progress = [_Progress(pid) for pid in pids]
     stopped = silent = 0
@@ -75,7 +75,7 @@ def _no_answer(looks: int) -> str:
 
 
 class _Progress:
-    """The CPU time of a process between two looks."""
+    """The CPU time of a process between two looks, with that which it waited for: others may take all CPUs."""
 
     def __init__(self, pid: int) -> None:
         self.state = ""
@@ -90,7 +90,7 @@ class _Progress:
         """Measure the time since the last look."""
         now = ProcessState.read(self._pid)
         self.state = now.state if now else "X"
-        used = now.cpu_seconds - self._cpu_seconds if now else 0.0
+        used = now.cpu_seconds + waiting_seconds(self._pid) - self._cpu_seconds if now else 0.0
         self._cpu_seconds += used
         # A process that waits for a device, for example for a page of its memory, cannot use the CPU.
         progressed = used >= _LEAST_CPU * _LOOK_SECONDS or self.state == "D"

@@ -35,6 +35,19 @@ class Process:
         return ProcessState(state, 1, self._cpu, 0)
 
 
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let the process wait for so many seconds for a CPU between two looks; without a call it never waits."""
+    waited = itertools.repeat(0.0)
+    monkeypatch.setattr(module, "waiting_seconds", lambda pid: next(waited))
+
+    def each_look(seconds: float) -> None:
+        nonlocal waited
+        waited = (seconds * look for look in itertools.count())  # type: ignore[assignment]
+
+    return each_look
+
+
 @pytest.fixture
 def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     return Process(monkeypatch)
@@ -84,6 +97,14 @@ async def test_a_stopped_process_is_noticed_at_the_second_look(
 async def test_a_model_without_an_answer_and_without_progress_is_silent(process: Process) -> None:
     process.looks = itertools.chain([("R", 0.06)] * 50, itertools.repeat(("S", 0.04)))
     assert await judged(process, may_be_busy=True) == ("no answer for 0.056 s", 56)
+
+
+async def test_a_model_that_gets_no_cpu_from_busy_neighbours_is_silent_after_ten_minutes(
+    process: Process, waits: Callable[[float], None]
+) -> None:
+    process.looks = itertools.repeat(("R", 0.0))
+    waits(0.06)
+    assert (await judged(process, may_be_busy=True))[1] == 120
 
 
 async def test_a_model_that_waits_for_its_memory_is_not_silent(process: Process) -> None:
