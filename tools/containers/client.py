@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from tools.containers.console import Failure
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
-_TIMEOUT = 120
+_TIMEOUT = 600
 _open = build_opener(ProxyHandler({})).open
 
 
