@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the rounds")
     parser.add_argument("--own", action="store_true", help="only the gateway's own time, without the real models")
     parser.add_argument("--before", type=Path, help="another clone, whose gateway's own time is measured beside")
-    parser.add_argument("--json", type=Path, default=RESULTS / "gateway.json")
+    parser.add_argument("--json", type=Path, help="by default gateway.json in the results; with --own gateway-own.json")
     parser.add_argument("--plot", type=Path, default=RESULTS / "gateway.png")
     given = parser.parse_args()
     prepare("kokoro-82m", "whisper-base", "silero-vad", "test-recordings")
@@ -70,7 +70,7 @@ def main() -> None:
             plot(times, given.plot)
     figures |= {"load_after": round(os.getloadavg()[0], 1), "minutes": round((time.monotonic() - began) / 60, 1)}
     print(json.dumps({name: value for name, value in figures.items() if name not in ("own_time", "cases")}))
-    write(given.json, figures)
+    write(given.json or RESULTS / ("gateway-own.json" if given.own else "gateway.json"), figures)
 
 
 if __name__ == "__main__":
