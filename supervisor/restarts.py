@@ -17,6 +17,8 @@ Run = Callable[[Callable[[], None]], Awaitable[NoReturn]]
 
 _STABLE_SECONDS = 60.0
 """A part that served for this long has not failed quickly."""
+_ABORT = "SIGABRT"
+"""Triton 2.51 can abort while it loads models, if a stub gets no CPU for a second."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before a restart, after one, two, ... quick failures in a row; the last pause is repeated."""
 
@@ -72,7 +74,8 @@ class Part:
             try:
                 await self._run(ready)
             except (StartError, ProcessDiedError) as error:
-                if not self._served.is_set():
+                aborted = isinstance(error, ProcessDiedError) and error.reason == _ABORT
+                if not (aborted or self._served.is_set()):
                     raise
                 if isinstance(error, ProcessDiedError):
                     reason, (_, *details) = error.reason, str(error).splitlines()
@@ -90,7 +93,8 @@ class Part:
 async def kept(name: str, run: Run, max_restarts: int) -> AsyncIterator[Part]:
     """Run a part, and start it again when it dies, at most `max_restarts` times without a minute of service.
 
-    On leaving, the part is stopped. An end before the part served for the first time is not followed by a restart.
+    On leaving, the part is stopped. An end before the part served for the first time is not followed by a restart,
+    because another start would end in the same way; an abort is.
     """
     part = Part(name, run, max_restarts)
     try:

@@ -62,7 +62,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Script:
-    """Runs that end with these errors, after they served; `StartError` ends a run before."""
+    """Runs that end with these errors, after they served; `StartError` and an abort end a run before."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = iter(errors)
@@ -71,7 +71,7 @@ class Script:
     async def __call__(self, ready: Callable[[], None]) -> NoReturn:
         self.runs += 1
         error = next(self.errors, None)
-        if not isinstance(error, StartError):
+        if not (isinstance(error, StartError) or getattr(error, "reason", "") == "SIGABRT"):
             ready()
         if error:
             raise error
@@ -102,6 +102,23 @@ async def test_a_part_that_never_served_is_not_started_again() -> None:
         with pytest.raises(StartError, match="weights are damaged"):
             await part.serving()
     assert script.runs == 1
+
+
+@pytest.mark.usefixtures("_no_pause")
+async def test_a_part_that_aborts_before_it_served_is_started_again() -> None:
+    script = Script(ProcessDiedError("triton was killed by SIGABRT\n  what(): lock_exception", "SIGABRT"))
+    async with kept("triton", script, 2) as part:
+        await part.serving()
+    assert script.runs == 2
+
+
+@pytest.mark.usefixtures("_no_pause")
+async def test_a_part_that_aborts_at_every_start_is_given_up() -> None:
+    script = Script(*[ProcessDiedError("triton was killed by SIGABRT\n  what()", "SIGABRT") for _ in range(4)])
+    async with kept("triton", script, 2) as part:
+        with pytest.raises(ProcessDiedError, match="triton died 3 times without a minute of service: SIGABRT, SIGABRT"):
+            await part.serving()
+    assert script.runs == 3
 
 
 async def test_a_part_without_restarts_ends_at_its_first_death() -> None:
