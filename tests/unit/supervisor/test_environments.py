@@ -85,7 +85,7 @@ class Clone:
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
         process = self.start(*arguments, **variables)
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=900)
         return process.returncode, said
 
     @property
@@ -108,7 +108,7 @@ def building(tmp_path_factory: pytest.TempPathFactory) -> Building:
     (half_built / "bin" / "python").symlink_to(sys.executable)
     (half_built / "left over").touch()
     builds = [clone.start("--build", "tiny") for _ in range(2)]
-    said = [build.communicate(timeout=300)[0] for build in builds]
+    said = [build.communicate(timeout=900)[0] for build in builds]
     return clone, [(build.returncode, text) for build, text in zip(builds, said, strict=True)]
 
 
@@ -220,7 +220,7 @@ def test_a_build_that_is_interrupted_leaves_nothing_and_prints_no_traceback(
     assert build.stdout
     assert build.stdout.readline() == "environment tiny: building\n"
     build.send_signal(number)
-    said, _ = build.communicate(timeout=300)
+    said, _ = build.communicate(timeout=900)
     assert (build.returncode, said) == (130, "")
     assert clone.built == []
 
