@@ -217,7 +217,8 @@ async def test_requests_beyond_max_requests_are_rejected_until_one_ends(
     kokoro.gates = [first, rest]
     async with serve(max_requests=1) as gateway:
         async with gateway.http.stream("POST", SPEECH, json=HELLO) as speaking:
-            await anext(speaking.aiter_bytes())
+            pieces = speaking.aiter_bytes()  # kept: its end would close the connection
+            await anext(pieces)
             refused = await gateway.http.post(SPEECH, json=HELLO)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
             assert refused.json()["error"]["type"] == "rate_limit_error"

@@ -498,7 +498,8 @@ async def test_a_client_that_disconnects_in_mid_stream_stops_the_model(
     first.set()
     kokoro.gates = [first, asyncio.Event()]
     async with gateway.http.stream("POST", SPEECH, json={**HELLO, "stream_format": stream_format}) as answer:
-        await anext(answer.aiter_bytes())
+        pieces = answer.aiter_bytes()  # kept: its end would close the connection
+        await anext(pieces)
     await asyncio.wait_for(triton.calls[-1].cancelled.wait(), 300)
 
 

@@ -90,7 +90,8 @@ async def test_a_client_that_leaves_frees_the_work_of_every_item(
     body = {"items": [{"input": f"Number {number}."} for number in range(3)], "model": "kokoro-82m"}
     async with asyncio.timeout(300):
         async with gateway.http.stream("POST", BATCH, json=body) as response:
-            await anext(response.aiter_bytes())
+            pieces = response.aiter_bytes()  # kept: its end would close the connection
+            await anext(pieces)
             while len(triton.calls) < 3:  # noqa: ASYNC110 - the stand-in has no event for it
                 await asyncio.sleep(0.01)
         for call in triton.calls:

@@ -151,7 +151,8 @@ async def test_client_that_leaves_and_a_model_that_fails_are_different_causes(
     first.set()
     kokoro.gates = [first, asyncio.Event()]
     async with gateway.http.stream("POST", SPEECH, json=BODY) as answer:
-        await anext(answer.aiter_bytes())
+        pieces = answer.aiter_bytes()  # kept: its end would close the connection
+        await anext(pieces)
     await grown.until("tritone_http_cancelled_total", 1, route=SPEECH, cause="client")
     kokoro.gates, kokoro.failure = [], Overloaded("lost")
     with pytest.raises(httpx.RemoteProtocolError):
