@@ -18,7 +18,7 @@ Run = Callable[[Callable[[], None]], Awaitable[NoReturn]]
 _STABLE_SECONDS = 60.0
 """A part that served for this long has not failed quickly."""
 _ABORT = "SIGABRT"
-"""Triton 2.51 can abort while it loads models, if a stub gets no CPU for a second."""
+"""Triton 2.51 can abort while it loads models; seen on overloaded machines only."""
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before a restart, after one, two, ... quick failures in a row; the last pause is repeated."""
 
