@@ -89,7 +89,9 @@ class Run:
                 self._learner.optimiser.zero_grad(set_to_none=True)
                 self._save()
                 raise
-        return self._choose()
+        chosen = self._choose()
+        self._group.end_training()  # its threads would abort a process that ends with them
+        return chosen
 
     def _goes_on(self) -> bool:
         """Judge what is due, and return whether there are steps left. The same on all processes."""
