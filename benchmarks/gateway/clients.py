@@ -99,7 +99,7 @@ class GrpcClient:
 
     def transcribe(self, samples: NDArray[np.float32]) -> float:
         """Return the seconds to the transcript of a window."""
-        parameters = TranscriptionOptions(language="en").to_parameters()
+        parameters = TranscriptionOptions(language="en", clip=True).to_parameters()  # as the gateway
         return self._first(TRANSCRIPTION_MODEL, {"audio": samples[None]}, parameters, "segment_text")
 
     def close(self) -> None:

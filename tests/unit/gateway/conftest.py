@@ -180,6 +180,7 @@ async def _serve(
     timing: Timing = TIMING,
     detectors: SpeechDetectors | None = None,
     limits: ConnectionLimits = LIMITS,
+    keep_alive: int = KEEP_ALIVE_SECONDS,
     **settings: Any,
 ) -> AsyncIterator[Gateway]:
     app = create_app(
@@ -195,7 +196,7 @@ async def _serve(
             log_config=None,
             access_log=False,
             lifespan="on",
-            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=keep_alive,
         )
     )
     listener = socket.create_server(("127.0.0.1", 0))

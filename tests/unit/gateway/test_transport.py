@@ -97,7 +97,7 @@ async def test_headers_that_come_slowly_are_a_408(serve: Serve) -> None:
 @pytest.mark.parametrize("sent", [b"", b"\r\n" * 10, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n\r\n"])
 async def test_a_connection_without_a_request_is_closed(serve: Serve, sent: bytes) -> None:
     async with (
-        serve(limits=ConnectionLimits(header_seconds=1)) as gateway,
+        serve(limits=ConnectionLimits(header_seconds=1), keep_alive=1) as gateway,
         connection(gateway.url) as (reader, writer),
     ):
         writer.write(sent)
