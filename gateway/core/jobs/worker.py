@@ -31,6 +31,8 @@ _CALLBACKS: Final = 64
 """Callbacks that wait for their next attempt at once."""
 _CLEAN: Final = 60.0
 """Seconds between two removals of expired jobs."""
+_LEAVE: Final = 10.0
+"""Seconds in which a worker that ends tells the database."""
 
 logger = logging.getLogger(__name__)
 
@@ -70,16 +72,23 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
     )
     logger.info("worker %s runs jobs", name)
     client = DBOSClient(system_database_url=url, serializer=SERIALIZER, application_name=APP)
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(remove_expired, client, files, settings.jobs_retention)
-        except Exception as error:
-            logger.warning("expired jobs could not be removed: %s", error)
-        try:
-            async with asyncio.timeout(_CLEAN):
-                await stop.wait()
-        except TimeoutError:
-            continue
-    await asyncio.to_thread(member.leave)
+    cleaning = asyncio.create_task(_clean(client, files, settings.jobs_retention))
+    await stop.wait()
+    cleaning.cancel()
+    try:
+        async with asyncio.timeout(_LEAVE):
+            await asyncio.to_thread(member.leave)
+    except Exception as error:  # a database that is away keeps no worker; the others find it dead later
+        logger.warning("worker %s could not say that it ends: %r", name, error)
     for job_id in running:
         files.forget_starts(job_id)  # they did not end this worker
+
+
+async def _clean(client: DBOSClient, files: JobFiles, retention: float) -> None:
+    """Remove expired jobs from time to time, until cancelled; a removal in progress goes on in its thread."""
+    while True:
+        try:
+            await asyncio.to_thread(remove_expired, client, files, retention)
+        except Exception as error:
+            logger.warning("expired jobs could not be removed: %s", error)
+        await asyncio.sleep(_CLEAN)

@@ -144,3 +144,17 @@ async def test_jobs_survive_the_death_of_the_database_server(
 
 def _texts(calls: list[Call]) -> list[str]:
     return [call.inputs["text"].item().decode() for call in calls]
+
+
+async def test_a_worker_stops_while_its_database_is_away(
+    triton: FakeTriton, kokoro: FakeSpeech, server: Postgres, tmp_path: Path
+) -> None:
+    with Postgres() as own:
+        settings = {**SETTINGS, "jobs_dir": str(tmp_path), "jobs_url": own.url("jobs")}
+        async with running_jobs(triton, **settings) as jobs, running_worker(triton, **settings) as worker:
+            await jobs.end(await jobs.speak())
+            own.kill()
+            worker.terminate()
+            async with asyncio.timeout(300):
+                assert await worker.wait() == 0
+            await asyncio.to_thread(own.start)
