@@ -49,6 +49,12 @@ class Answers:
         """Seconds of audio that were sent."""
         return self._ended_seconds + sum(response.seconds for response in self._running.values())
 
+    @property
+    def due(self) -> bool:
+        """Whether it is the assistant's turn: it owes an answer, makes one, or the client may still play the last."""
+        waiting = bool(self._active or self._untranscribed or self._owed)
+        return waiting or (self._latest is not None and self._latest.playing)
+
     def create(self, changes: ResponseChanges) -> None:
         """Begin a response. Raises `InvalidInput` and `BadRequest`."""
         options = ResponseOptions.of(self.config, changes)
@@ -79,10 +85,11 @@ class Answers:
         self._speaking = True
         if not interrupts or not self._latest:
             return
-        if self._latest is self._active:
-            self._latest.interrupt("turn_detected")
+        latest, self._latest = self._latest, None  # its client stops the playback
+        if latest is self._active:
+            latest.interrupt("turn_detected")
         else:
-            self._latest.forget_unheard()
+            latest.forget_unheard()
 
     def user_stopped(self) -> None:
         """Wait for the text of a turn that is over."""

@@ -29,6 +29,11 @@ class Pacer:
         """The most seconds that can have been played by now."""
         return 0.0 if self._began is None else min(self._clock() - self._began, self._sent)
 
+    @property
+    def playing(self) -> bool:
+        """Whether audio that was sent may still be played."""
+        return self._began is not None and self._clock() - self._began < self._sent
+
     async def send(self, seconds: float) -> None:
         """Wait until the next piece may be sent; it has so many seconds."""
         if self._began is None:

@@ -78,6 +78,11 @@ class Response:
         """The words that the client can have played by now."""
         return self._spoken.heard(self._pacer.played * 1000)
 
+    @property
+    def playing(self) -> bool:
+        """Whether the client may still play its audio."""
+        return self._pacer.playing
+
     def forget_unheard(self) -> None:
         """Keep of a response that is over the words that the client can have played by now."""
         for item in self._output.items:

@@ -78,6 +78,7 @@ class ConversationSession:
             partial_interval=services.timing.partial_interval,
             threads=services.workers.live,
             speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
+            answer_due=lambda: self._answers.due,
         )
 
     @property

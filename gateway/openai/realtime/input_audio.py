@@ -56,6 +56,7 @@ class InputAudio:
         partial_interval: float,
         threads: Executor,
         speakers: LiveSpeakers,
+        answer_due: Callable[[], bool] = lambda: False,
     ) -> None:
         """`client_of` returns the client for such settings, with log probabilities or not, and raises `ModelNotFound`.
 
@@ -63,6 +64,7 @@ class InputAudio:
         `logprobs`: whether texts come with the log probabilities of their tokens.
         `partial_interval`: seconds between two transcriptions of a turn that grows, at the least.
         `threads`: those that decode the client's audio and find the turns in it.
+        `answer_due`: whether the silence is the user's who listens, or waits for an answer; called in these threads.
         """
         self._settings = settings
         self._logprobs = logprobs
@@ -73,7 +75,7 @@ class InputAudio:
         self._partial_interval = partial_interval
         self._threads = threads
         self._speakers = speakers
-        self._detector = TurnDetector(new_detector())
+        self._detector = TurnDetector(new_detector(), answer_due)
         self._detector.detection = settings.detection
         self._decoder = LiveDecoder(settings.format.type)
         self._item: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,8 +57,10 @@ Change = TurnStarted | TurnEnded | TimedOut
 class TurnDetector:
     """The audio buffer of a session, in which turns are detected."""
 
-    def __init__(self, detect: SpeechDetector) -> None:
+    def __init__(self, detect: SpeechDetector, answer_due: Callable[[], bool] = lambda: False) -> None:
+        """`answer_due`: whether it is the other side's turn; silence during it is not idle."""
         self._detect = detect
+        self._answer_due = answer_due
         self._partial = np.empty(0, np.float32)
         self._frames: list[Samples] = []
         self._probability: list[float] = []
@@ -67,7 +69,7 @@ class TurnDetector:
         self._silent = 0
         """Frames of silence at the end of the open turn."""
         self._idle = 0
-        """Frames since the last turn or timeout."""
+        """Frames since the last turn, answer or timeout."""
         self._wait_ms: int | None = None
         self.pauses = 0
         """Pauses so far: silences in a turn that are long enough for a look at its text."""
@@ -179,7 +181,7 @@ class TurnDetector:
 
     def _stay_idle(self, timeout_ms: int | None, padding: int) -> Iterator[TimedOut]:
         """Keep the silence that a turn may need before its speech, and all of it where it may become an item."""
-        self._idle += 1
+        self._idle = 0 if timeout_ms and self._answer_due() else self._idle + 1
         if timeout_ms and self._idle >= _frames(timeout_ms):
             start_ms, samples = self._start_ms, self.samples
             self._drop(len(self._frames))

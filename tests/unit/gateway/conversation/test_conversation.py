@@ -323,6 +323,33 @@ async def test_an_answer_goes_on_if_turns_do_not_interrupt_it(
     assert sorted(contents) == sorted(["part 3", ANSWER, "part 4"])
 
 
+async def test_the_time_for_a_silence_begins_when_the_answer_was_played(
+    gateway: Gateway, kokoro: FakeSpeech, language_model: LanguageModelServer
+) -> None:
+    kokoro.gates = [asyncio.Event()]
+    async with talk(gateway) as client:
+        await client.update(audio={"input": {"turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000}}})
+        await client.say(3)
+        await client.until("response.created")
+        await send(client.sdk, pcm((12, None)))
+        await client.sdk.session.update(session={"type": "realtime"})
+        events = await client.until("session.updated")
+        assert not of(events, "input_audio_buffer.timeout_triggered")
+        kokoro.gates[0].set()
+        await client.until("response.done")
+
+        async def stay_silent() -> None:
+            while True:
+                await send(client.sdk, pcm((1, None)))
+                await asyncio.sleep(0.05)
+
+        silence = asyncio.create_task(stay_silent())
+        await client.until("input_audio_buffer.timeout_triggered")
+        silence.cancel()
+        assert (await client.last("response.done")).response.status == "completed"
+    assert len(language_model.requests) == 2
+
+
 async def test_the_configuration_has_the_fields_that_strict_clients_know(gateway: Gateway) -> None:
     async with talk(gateway) as client:
         transcription = {"model": "whisper-1", "language": "en"}

@@ -62,5 +62,7 @@ async def test_audio_is_sent_at_most_some_seconds_ahead_of_its_playback() -> Non
         await pacer.send(1.0)
     assert sum(waits) == pytest.approx(14 - AHEAD_SECONDS)
     assert pacer.played == pytest.approx(14 - AHEAD_SECONDS)
+    assert pacer.playing
     now += 100
     assert pacer.played == 15
+    assert not pacer.playing

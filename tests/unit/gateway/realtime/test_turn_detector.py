@@ -125,6 +125,18 @@ def test_a_long_silence_times_out_again_and_again() -> None:
     assert len(first.samples) == (first.end_ms - first.start_ms) * LISTEN_RATE // 1000
 
 
+def test_silence_of_a_listener_is_not_idle() -> None:
+    listens = True
+    detector = TurnDetector(probabilities, lambda: listens)
+    detector.detection = TurnDetection(idle_timeout_ms=5000)
+    assert not list(detector.feed(audio_of((7, 0.0))))
+    listens = False
+    assert not list(detector.feed(audio_of((4.9, 0.0))))
+    (timed_out,) = detector.feed(audio_of((0.2, 0.0)))
+    assert isinstance(timed_out, TimedOut)
+    assert timed_out.start_ms == pytest.approx(7000, abs=64)
+
+
 def test_speech_before_a_timeout_is_a_turn_with_the_usual_padding() -> None:
     detector = TurnDetector(probabilities)
     detector.detection = TurnDetection(idle_timeout_ms=5000)
