@@ -37,6 +37,8 @@ def remove_expired(client: DBOSClient, files: JobFiles, retention: float) -> Non
     client.delete_workflows([row.workflow_id for row in expired])
     # The files of a request that died before its job was enqueued.
     old = files.older_than(retention)
+    if not old:
+        return  # without ids DBOS lists every workflow
     known = {row.workflow_id for row in client.list_workflows(workflow_ids=old, load_input=False, load_output=False)}
     for job_id in set(old) - known:
         files.remove(job_id)

@@ -63,9 +63,10 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float, before_pau
         try:
             return await work()
         except _AWAY as error:
-            if time.monotonic() >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 raise JobGivenUp(JobError(f"{error.message} (tried for {seconds:g} s)")) from error
-            least = getattr(error, "retry_after", None) or 0
+            least = min(getattr(error, "retry_after", None) or 0, left)
             last: ServiceError = error
         except _FAULT as error:
             faults += 1

@@ -56,7 +56,8 @@ async def run_speech(context: JobContext) -> Outcome:
         model = spoken["model"] or model
         seconds += spoken["seconds"]
         done += len(clause.text)
-        await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4)))
+        # A text may be nothing but pauses.
+        await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4) if chars else None))
     assert request.audio_format
     join = partial(_join, context, request.audio_format, request.sample_rate, len(clauses))
     await context.ledger.step("result", partial(context.patiently, join))

@@ -31,8 +31,8 @@ _CALLBACKS: Final = 64
 """Callbacks that wait for their next attempt at once."""
 _CLEAN: Final = 60.0
 """Seconds between two removals of expired jobs."""
-_LEAVE: Final = 10.0
-"""Seconds in which a worker that ends tells the database."""
+LEAVE: Final = 3.0
+"""Seconds in which a worker that ends tells the database; its supervisor kills it after `IDLE_GRACE`."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
     await stop.wait()
     cleaning.cancel()
     try:
-        async with asyncio.timeout(_LEAVE):
+        async with asyncio.timeout(LEAVE):
             await asyncio.to_thread(member.leave)
     except Exception as error:  # a database that is away keeps no worker; the others find it dead later
         logger.warning("worker %s could not say that it ends: %r", name, error)

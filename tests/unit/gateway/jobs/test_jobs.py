@@ -74,6 +74,14 @@ async def test_a_long_text_is_spoken_in_parts_and_joined(jobs: Jobs, triton: Fak
     assert seconds == sum(len(chunk) for chunk in kokoro.chunks) / kokoro.rate * 2
 
 
+async def test_a_job_may_hold_nothing_but_pauses(jobs: Jobs) -> None:
+    job_id = await jobs.speak("... [pause 250ms]")
+    job = await jobs.end(job_id)
+    assert (job["status"], job["error"]) == ("completed", None)
+    with wave.open(io.BytesIO((await jobs.result(job_id)).content)) as audio:
+        assert audio.getnframes() / audio.getframerate() == 0.25
+
+
 async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, kokoro: FakeSpeech) -> None:
     text = "One. [pause 1.5s] [voice:af_bella] Two. [pause 250ms]"
     job_id = await jobs.speak(text, allow_voice_tags=True)

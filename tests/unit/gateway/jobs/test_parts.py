@@ -11,17 +11,21 @@ from unittest import mock
 import numpy as np
 import openai
 import pytest
+from dbos import DBOSClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.diarization import SpeakerSegment
-from gateway.core.errors import InternalError, ModelUnavailable, StorageFull
+from gateway.core.errors import InternalError, LanguageModelBusy, LanguageModelRefused, ModelUnavailable, StorageFull
 from gateway.core.jobs.callbacks import signed_headers
 from gateway.core.jobs.files import JobFiles, new_id
+from gateway.core.jobs.janitor import remove_expired
 from gateway.core.jobs.ledger import JobFailed
 from gateway.core.jobs.patience import patiently
 from gateway.core.jobs.transcripts import result_from_json, result_to_json
+from gateway.core.jobs.worker import LEAVE
 from gateway.core.transcription_result import TranscriptionResult
+from supervisor.processes import IDLE_GRACE
 from tests.unit.gateway.jobs.conftest import SECRET
 from tritone.errors import InvalidInput
 from tritone.text_parts import split_text
@@ -90,6 +94,17 @@ def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cleaning_without_old_folders_does_not_list_every_job(tmp_path: Path) -> None:
+    client = mock.create_autospec(DBOSClient, instance=True)
+    client.list_workflows.return_value = []
+    remove_expired(client, JobFiles(tmp_path), 60)
+    assert all(call.kwargs.get("limit") for call in client.list_workflows.call_args_list)
+
+
+def test_a_worker_tells_the_database_that_it_ends_before_its_supervisor_kills_it() -> None:
+    assert LEAVE < IDLE_GRACE
+
+
 def test_later_ids_are_greater() -> None:
     with mock.patch("time.time_ns", side_effect=[1_000_000_000, 2_000_000_000]):
         assert new_id() < new_id()
@@ -114,6 +129,22 @@ async def test_work_is_repeated_until_its_model_and_the_disk_are_there() -> None
     with mock.patch("asyncio.sleep", _no_sleep):
         assert await patiently(work, 60, lambda: waits.append(1)) == "done"
     assert len(waits) == 3
+
+
+async def test_a_long_retry_after_does_not_prolong_the_patience() -> None:
+    errors = iter([LanguageModelBusy("busy", 86_400), LanguageModelRefused("no")])
+    pauses: list[float] = []
+
+    async def work() -> None:
+        raise next(errors)
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with mock.patch("asyncio.sleep", sleep), pytest.raises(JobFailed):
+        await patiently(work, 60, lambda: None)
+    (pause,) = pauses
+    assert pause <= 60
 
 
 @pytest.mark.parametrize(
