@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from tritone.vad_network import faster
 from tritone.windowing import FRAME, Samples
 
 _FILE: Final = Path("silero-vad", "silero_vad_16k_sequence.onnx")
@@ -36,7 +37,8 @@ def load(model_dir: Path) -> Any:
     options = onnxruntime.SessionOptions()
     # The network is small: requests run in parallel, its operations do not.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model_dir / _FILE, options, providers=["CPUExecutionProvider"])
+    network = faster((model_dir / _FILE).read_bytes())
+    return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
 
 class Vad:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
+from gateway.audio.decoding import AudioFile
 from tests.unit.gateway.recordings import RATE, tone
 from tritone.vad import MissingWeightsError, Vad, load
 from tritone.windowing import FRAME, Samples
@@ -16,6 +18,13 @@ from tritone.windowing import FRAME, Samples
 @pytest.fixture(scope="module")
 def session(weights: Path) -> Any:
     return load(weights)
+
+
+@pytest.fixture(scope="module")
+def published(weights: Path) -> Any:
+    """The network as its file has it."""
+    file = weights / "silero-vad" / "silero_vad_16k_sequence.onnx"
+    return onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 
 
 def vowels(seconds: float) -> Samples:
@@ -42,6 +51,24 @@ def test_voice_has_a_high_probability_and_silence_noise_and_tones_a_low_one(sess
     assert probability[31:62].max() > 0.8
     assert probability[:28].max() < 0.1
     assert probability[-15:].max() < 0.35
+
+
+def readings(weights: Path) -> Samples:
+    """Return half a minute of speech by several readers."""
+    parts = []
+    for path in sorted((weights / "test-recordings" / "librivox").glob("*.wav"))[:6]:
+        with path.open("rb") as file:
+            parts += list(AudioFile(file, RATE, 60, "file").clean_blocks())
+    return np.concatenate(parts)
+
+
+def test_probabilities_are_those_of_the_published_network(weights: Path, session: Any, published: Any) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * RATE).astype(np.float32)
+    quiet, silence = 0.001 * vowels(5), np.zeros(5 * RATE, np.float32)
+    frames = framed(np.concatenate([readings(weights), silence, noise, quiet, np.sign(noise)]))
+    ours, theirs = Vad(session), Vad(published)
+    for some in np.array_split(frames, 7):
+        np.testing.assert_allclose(ours(some), theirs(some), rtol=0, atol=1e-5)
 
 
 def test_detector_gives_the_same_for_frames_one_by_one(session: Any) -> None:
