@@ -15,6 +15,7 @@ import os
 import random
 import re
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -200,8 +201,8 @@ def speak(server: Server, text: str) -> bytes:
     return httpx.post(f"{server.url}/v1/audio/speech", json=body, timeout=300).raise_for_status().content
 
 
-def main() -> None:
-    """Run, and write the figures."""
+def main() -> int:
+    """Run, and write the figures; return 1 if a job was lost, failed or is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=100)
     parser.add_argument("--pause", type=float, default=15.0, help="seconds between two kills, on average")
@@ -213,7 +214,8 @@ def main() -> None:
     figures = run(given.jobs, given.pause, given.kills, given.seed)
     print(json.dumps(figures, indent=2))
     write(given.json, figures)
+    return 1 if figures["lost"] or figures["failed"] or figures["results_right"] < given.jobs else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

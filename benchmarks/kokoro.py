@@ -37,10 +37,12 @@ from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline
 from adapters.kokoro.voices import VoiceStyles
 from adapters.speech.joins import prepare_join
+from adapters.triton.samples import to_int16
 from adapters.triton.speech_request import SpeechRequest
 from benchmarks.preparation import prepare
 from benchmarks.report import write
 from benchmarks.spoken_sentences import SENTENCES, VOICES
+from gateway.core.alignment import for_listening
 from tests.e2e.server import ROOT
 from tests.e2e.words import word_error_rate
 from tritone.contract import SPEECH_RATE
@@ -225,9 +227,7 @@ def hear(pipelines: dict[str, KokoroPipeline], model: Path, count: int, audio: P
 
 
 def _transcript(whisper: WhisperModel, samples: Samples, language: str) -> str:
-    length = len(samples) * 2 // 3
-    heard = np.interp(np.arange(length) * 1.5, np.arange(len(samples)), samples).astype(np.float32)
-    segments, _ = whisper.transcribe(heard, language=language)
+    segments, _ = whisper.transcribe(for_listening(to_int16(samples), SPEECH_RATE, 1.0), language=language)
     return " ".join(segment.text.strip() for segment in segments)
 
 
@@ -236,7 +236,7 @@ def _write_opus(path: Path, samples: Samples) -> None:
     with av.open(str(path), "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=SPEECH_RATE, layout="mono")
         stream.bit_rate = 40_000
-        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(to_int16(samples)[None], format="s16", layout="mono")
         frame.sample_rate = SPEECH_RATE
         for packet in (*stream.encode(frame), *stream.encode(None)):
             container.mux(packet)

@@ -129,9 +129,13 @@ async def written(server: Server, voice: str) -> dict[str, float]:
         writing = asyncio.create_task(write_words())
         first, sent_then = 0.0, 0
         async for message in socket:
-            if isinstance(message, bytes) and not first:
-                first, sent_then = time.monotonic() - began, sent
+            if isinstance(message, bytes):
+                if not first:
+                    first, sent_then = time.monotonic() - began, sent
+            elif (event := json.loads(message))["type"] == "error":
+                raise RuntimeError(event["message"])
         await writing
+        assert first, "no audio came"
         return {
             "first_audio": first,
             "written_at_first_audio": sent_then / len(words),

@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -91,8 +92,8 @@ async def run(kills: int, jobs: int, seed: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Run, and write the figures."""
+def main() -> int:
+    """Run, and write the figures; return 1 if a message was lost, or has a wrong result."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=200)
@@ -102,7 +103,8 @@ def main() -> None:
     figures = asyncio.run(run(given.kills, given.jobs, given.seed))
     print(json.dumps(figures, indent=2))
     write(given.json, figures)
+    return 1 if figures["lost"] or figures["problems"] else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

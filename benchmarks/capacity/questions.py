@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.capacity.pool import Policy, Scaling, simulate
 from benchmarks.capacity.speeds import Speeds
-from benchmarks.capacity.traffic import day, steady
+from benchmarks.capacity.traffic import Request, day, steady
 
 Row = dict[str, Any]
 SEED = 7
@@ -22,8 +22,12 @@ def _ms(seconds: float) -> float:
 def gpus_for(speeds: Speeds, rates: Sequence[float], limit: float, seconds: float) -> list[Row]:
     """Return for each rate a second the fewest servers whose 95th percentile of the first audio is at most `limit`.
 
-    `limit` is in seconds, and `seconds` is how long the load lasts.
+    `limit` is in seconds, and `seconds` is how long the load lasts. Raises `ValueError` if a request that has a server
+    of its own takes longer than `limit`: no number of servers is enough then.
     """
+    alone = simulate([Request(0.0, 75)], speeds, 1).first_audio(1.0)
+    if alone > limit:
+        raise ValueError(f"a request alone has its first audio after {_ms(alone)} ms, and the limit is {_ms(limit)} ms")
     rows: list[Row] = []
     servers = 1
     for rate in rates:

@@ -54,7 +54,10 @@ async def soak(
         finally:
             for client in clients:
                 client.cancel()
-            await asyncio.gather(*clients, return_exceptions=True)
+            ended = await asyncio.gather(*clients, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error  # a client that stopped counts nothing more
         counts = traffic.counts
         return {
             "seconds": seconds,

@@ -112,7 +112,8 @@ class Traffic:
         body = {**_SPEECH, "input": " ".join(SENTENCES)}
         async with self._http.stream("POST", "/v1/audio/speech", json=body) as answer:
             await _checked(answer)
-            await anext(answer.aiter_raw())
+            if await anext(answer.aiter_raw(), None) is None:
+                self.counts.wrong.append(f"{body['input']!r}: an empty answer")
 
     async def _slow(self) -> None:
         async with self._http.stream("POST", "/v1/audio/speech", json={**_SPEECH, "input": SENTENCES[2]}) as answer:

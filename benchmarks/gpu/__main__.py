@@ -71,7 +71,7 @@ class GpuRun:
         """The time after which the current step counts as hanging."""
 
     def all(self, left: list[Task]) -> None:
-        """GpuRun the tasks, in their order."""
+        """Run the tasks, in their order."""
         while left:
             if time.time() + 5 > self._until:
                 for part, size in left:
@@ -149,7 +149,7 @@ class GpuRun:
 
 
 def main() -> None:
-    """GpuRun and write the results."""
+    """Run, and write the results."""
     parser = argparse.ArgumentParser(prog="scripts/bench gpu", description=__doc__)
     parser.add_argument("--minutes", type=float, default=9, help="after which it stops, with what it has")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "gpu.json")

@@ -27,7 +27,7 @@ class Step:
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """BenchOptions of the benchmark."""
+    """The options of the benchmark."""
 
     device: str
     """In torch's notation."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -107,11 +107,10 @@ async def gateway(folder: Path, tritons: Sequence[Triton]) -> AsyncIterator[str]
     try:
         async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(START_SECONDS):
             while True:
-                try:
+                with suppress(httpx.TransportError):
                     if (await http.get(f"http://127.0.0.1:{port}/ready")).status_code == httpx.codes.OK:
                         break
-                except httpx.TransportError:
-                    await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()

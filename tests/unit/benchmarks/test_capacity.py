@@ -110,3 +110,9 @@ def test_policies_are_compared_at_the_same_load() -> None:
     (row,) = policies(SHARED, 3, (0.5,), 300)
     assert row["least silent"]["p95_ms"] <= row["round robin"]["p95_ms"]
     assert len(steady(row["requests_per_second"], 300, 7)) > 10
+
+
+def test_a_limit_that_no_number_of_servers_can_keep_is_an_error() -> None:
+    slow = replace(SHARED, prefill_seconds=0.2)
+    with pytest.raises(ValueError, match=r"a request alone has its first audio after 220\.0 ms"):
+        gpus_for(slow, (1,), 0.1, 60.0)
