@@ -32,6 +32,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from gateway.core.errors import (
+    ContextExceeded,
     DeadlineExceeded,
     InternalError,
     JobConflict,
@@ -292,7 +293,13 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
         case OSError() if error.errno in _NO_ROOM:
             logger.error("a file of a request could not be stored: %s", error.strerror)
             answer = InsufficientStorage()
-        case LanguageModelMissing() | LanguageModelFailed() | LanguageModelBusy() | LanguageModelRefused():
+        case (
+            LanguageModelMissing()
+            | LanguageModelFailed()
+            | LanguageModelBusy()
+            | LanguageModelRefused()
+            | ContextExceeded()
+        ):
             answer = _language_model_error(error)
         case (
             JobNotFound()
@@ -314,7 +321,7 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
 
 
 def _language_model_error(
-    error: LanguageModelMissing | LanguageModelFailed | LanguageModelBusy | LanguageModelRefused,
+    error: LanguageModelMissing | LanguageModelFailed | LanguageModelBusy | LanguageModelRefused | ContextExceeded,
 ) -> HttpError:
     match error:
         case LanguageModelMissing():
@@ -326,6 +333,8 @@ def _language_model_error(
             return Unavailable(error.message, retry_after=error.retry_after)
         case LanguageModelRefused():
             return BadRequest(error.message, code="content_filter")
+        case ContextExceeded():
+            return BadRequest(error.message, code="context_length_exceeded")
 
 
 def _stored_error(error: ServiceError) -> HttpError:

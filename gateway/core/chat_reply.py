@@ -22,6 +22,10 @@ class ChatRequest:
     """In the form of `/chat/completions`."""
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may call several tools; None: as the server likes."""
+    reasoning_effort: str | None = None
+    """How much the model thinks before it answers; None: as the server likes."""
     max_tokens: int | None = None
     """At most LLM_MAX_TOKENS, which None stands for."""
     usage: bool = False

@@ -15,6 +15,7 @@ ServiceError
 |-- LanguageModelFailed         the language model is out of reach, or answered with an error
 |-- LanguageModelBusy           the language model accepts no more requests at present; try again later
 |-- LanguageModelRefused        the language model, or its filter, does not answer this prompt
+|-- ContextExceeded             the text is longer than the language model's context
 |-- JobNotFound                 there is no such job of this client
 |-- JobConflict                 the job's state, or an earlier request, does not allow it
 |-- JobsUnavailable             the store of the jobs is out of reach; try again later
@@ -121,6 +122,10 @@ class LanguageModelBusy(ServiceError):
 
 class LanguageModelRefused(ServiceError):
     """The language model refused to answer, or a filter ended its answer."""
+
+
+class ContextExceeded(ServiceError):
+    """The messages and the answer's tokens do not fit the language model's context."""
 
 
 class JobNotFound(ServiceError):

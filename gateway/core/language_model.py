@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import httpx2
 
 from gateway.core.chat_reply import ChatRequest, Reply
 from gateway.core.errors import (
+    ContextExceeded,
     DeadlineExceeded,
     LanguageModelBusy,
     LanguageModelFailed,
@@ -32,6 +34,12 @@ _EVENT: Final = "data:"
 _END: Final = "[DONE]"
 _WRONG_KEY: Final = (401, 403)
 _BUSY: Final = (429, 503)
+_CONTEXT: Final = re.compile(
+    r"context_length_exceeded|exceed_context_size|context (length|size|window)|prompt is too long"
+    r"|reduce the length|max_new_tokens`? must be <=",
+    re.IGNORECASE,
+)
+"""How servers say that the messages do not fit: OpenAI, vLLM, SGLang, llama.cpp, Groq, TGI and others."""
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +105,8 @@ class LanguageModel:
     async def chat(self, request: ChatRequest, reply: Reply) -> AsyncGenerator[str]:
         """Yield the text that continues a conversation, as the model writes it; the rest of the answer is in `reply`.
 
-        Raises `LanguageModelMissing`, `LanguageModelFailed`, `LanguageModelBusy`, `LanguageModelRefused` and
-        `DeadlineExceeded`.
+        Raises `LanguageModelMissing`, `LanguageModelFailed`, `LanguageModelBusy`, `LanguageModelRefused`,
+        `ContextExceeded`, before any text, and `DeadlineExceeded`.
         """
         self.check()
         try:
@@ -125,6 +133,10 @@ class LanguageModel:
             body["tools"] = list(request.tools)
             if request.tool_choice is not None:
                 body["tool_choice"] = request.tool_choice
+            if request.parallel_tool_calls is not None:
+                body["parallel_tool_calls"] = request.parallel_tool_calls
+        if request.reasoning_effort is not None:
+            body["reasoning_effort"] = request.reasoning_effort
         if request.usage:
             body["stream_options"] = {"include_usage": True}
         return body
@@ -169,6 +181,8 @@ class LanguageModel:
             raise LanguageModelBusy(f"{status}: it has too much to do; try again", retry_after, detail=text)
         if "content_filter" in text:  # Azure's error of this code has status 400
             raise LanguageModelRefused("the language model's content filter refused the prompt", detail=text)
+        if answer.status_code not in _WRONG_KEY and _CONTEXT.search(text):
+            raise ContextExceeded("the text is longer than the language model's context", detail=text)
         if answer.status_code in _WRONG_KEY:
             status += ": it does not accept this server's key (LLM_API_KEY)"
         raise LanguageModelFailed(status, detail=text)

@@ -34,6 +34,8 @@ class LanguageModelServer:
     problem: str = "the secret reason"
     """The message of an error."""
     retry_after: str = ""
+    most_messages: int | None = None
+    """The size of its context."""
     breaks_off: bool = False
     """Whether an answer ends without its last event."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,6 +75,9 @@ class LanguageModelServer:
     async def _answer(self, request: Request) -> Response:
         self.requests.append(await request.json())
         self.keys.append(request.headers.get("authorization", ""))
+        if self.most_messages is not None and len(self.requests[-1]["messages"]) > self.most_messages:
+            problem = "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."
+            return JSONResponse({"error": {"message": problem, "type": "BadRequestError", "code": 400}}, 400)
         if self.status != 200:
             headers = {"retry-after": self.retry_after} if self.retry_after else None
             return JSONResponse({"error": {"message": self.problem}}, self.status, headers)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from gateway.core.errors import (
+    ContextExceeded,
     DeadlineExceeded,
     InternalError,
     JobConflict,
@@ -77,7 +78,7 @@ async def patiently(work: Callable[[], Awaitable[T]], seconds: float, before_pau
             raise JobFailed(JobError(error.problem, error.field)) from error
         except ModelNotFound as error:
             raise JobFailed(JobError(error.message, "model")) from error
-        except (JobConflict, VoiceNotFound, LanguageModelRefused, LanguageModelMissing) as error:
+        except (JobConflict, VoiceNotFound, LanguageModelRefused, LanguageModelMissing, ContextExceeded) as error:
             raise JobFailed(JobError(error.message)) from error
         pause = max(least, _PAUSES[min(tries, len(_PAUSES) - 1)])
         tries += 1

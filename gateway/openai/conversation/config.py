@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from gateway.openai.conversation.truncation import Truncation
 from gateway.openai.realtime.changes import changed
 from gateway.openai.realtime.protocol import ClientWarning
 from gateway.openai.realtime.session_config import (
@@ -33,15 +34,12 @@ _MOST_CHARS: Final = 100_000
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "audio.input.noise_reduction",  # models transcribe noisy speech better than cleaned speech
-        "parallel_tool_calls",
         "prompt",
-        "reasoning",
         "tracing",
-        "truncation",
     }
 )
 """OpenAI's fields that have no effect here."""
-_RESPONSE_WITHOUT_EFFECT: Final = frozenset({"parallel_tool_calls", "prompt", "reasoning"})
+_RESPONSE_WITHOUT_EFFECT: Final = frozenset({"prompt"})
 
 Modality = Literal["text", "audio"]
 Modalities = Annotated[list[Modality], Field(min_length=1, max_length=1)]
@@ -132,6 +130,12 @@ ToolChoice = Literal["none", "auto", "required"] | NamedTool
 Tools = Annotated[list[FunctionTool], Field(max_length=_MOST_TOOLS)]
 
 
+class Reasoning(Settings):
+    """How much the language model thinks before it answers, which takes time."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
 class ConversationConfig(RealtimeConfig):
     """The configuration of a conversation."""
 
@@ -145,6 +149,9 @@ class ConversationConfig(RealtimeConfig):
     tools: Tools = Field(default=[])
     tool_choice: ToolChoice = "auto"
     max_output_tokens: MaxTokens = "inf"
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
+    truncation: Truncation = "auto"
     audio: ConversationAudio = ConversationAudio()
 
     @classmethod
@@ -188,6 +195,8 @@ class ResponseChanges(Settings):
     tools: Tools | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: Reasoning | None = None
     conversation: Literal["auto", "none"] = "auto"
     input: list[dict[str, Any]] | None = None
     metadata: dict[str, str] | None = Field(default=None, max_length=16)
@@ -220,6 +229,9 @@ class ResponseOptions:
     tools: tuple[FunctionTool, ...]
     tool_choice: ToolChoice
     max_output_tokens: int | Literal["inf"]
+    parallel_tool_calls: bool | None
+    reasoning: Reasoning | None
+    truncation: Truncation
     in_conversation: bool = True
     """Whether its items become part of the conversation."""
     input: tuple[Mapping[str, Any], ...] | None = None
@@ -240,6 +252,9 @@ class ResponseOptions:
             tuple(config.tools if changes.tools is None else changes.tools),
             changes.tool_choice or config.tool_choice,
             changes.max_output_tokens or config.max_output_tokens,
+            config.parallel_tool_calls if changes.parallel_tool_calls is None else changes.parallel_tool_calls,
+            changes.reasoning or config.reasoning,
+            config.truncation,
             changes.conversation == "auto",
             None if changes.input is None else tuple(changes.input),
             changes.metadata,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,13 +11,23 @@ from typing import Any, Final
 from gateway.errors import BadRequest, HttpError
 from gateway.openai.conversation.items import FunctionCall, FunctionCallOutput, Item, Message
 from gateway.openai.conversation.spoken import SpokenText, shorter
+from gateway.openai.conversation.truncation import AUTO_RATIO, RetentionRatio, Truncation
 from gateway.openai.realtime.protocol import new_id
 from tritone.errors import InvalidInput
+
+logger = logging.getLogger(__name__)
 
 MOST_ITEMS: Final = 2000
 MOST_CHARS: Final = 4 * 2**20
 """Limits of one conversation; a language model reads less."""
 _ROOT: Final = "root"
+_TOKENS_PER_BYTE: Final = 0.25
+"""Of UTF-8, in most languages; until a model has counted its own."""
+_AROUND_BYTES: Final = 24
+_IMAGE_BYTES: Final = 4000
+"""About as many tokens as these bytes have, a message takes beside its text, and an image."""
+_MOST_KEPT: Final = 0.9
+"""The part of the messages that is kept, at most, where they were too long."""
 
 
 @dataclass
@@ -30,6 +41,8 @@ class Entry:
     """Set when its text is known."""
     error: HttpError | None = None
     """Why its text will not be known."""
+    forgotten: bool = False
+    """Whether the language model does not see it any more."""
 
 
 class History:
@@ -38,6 +51,7 @@ class History:
     def __init__(self) -> None:
         self.id = new_id("conv")
         self._entries: list[Entry] = []
+        self._tokens_per_byte = _TOKENS_PER_BYTE
 
     @property
     def last(self) -> str | None:
@@ -99,12 +113,36 @@ class History:
         item.content[0].transcript = heard
         return heard
 
+    @property
+    def size(self) -> int:
+        """The bytes of the text that the language model sees."""
+        return sum(_bytes(entry.item) for entry in self._seen())
+
+    def learn(self, size: int, tokens: int) -> None:
+        """Learn the size of a token: the language model counted so many in a request with so many bytes."""
+        self._tokens_per_byte = tokens / size
+
+    def limit(self, truncation: Truncation) -> None:
+        """Forget the oldest items if all are longer than `truncation` allows, by an estimate of their tokens."""
+        if not isinstance(truncation, RetentionRatio) or truncation.most_tokens is None:
+            return
+        most_bytes = truncation.most_tokens / self._tokens_per_byte
+        if self.size > most_bytes:
+            self._forget(truncation.retention_ratio * most_bytes)
+
+    def shorten(self, truncation: Truncation) -> bool:
+        """Forget the oldest items, as they are too long for the language model; return whether there were any."""
+        if truncation == "disabled":
+            return False
+        ratio = truncation.retention_ratio if isinstance(truncation, RetentionRatio) else AUTO_RATIO
+        return self._forget(min(ratio, _MOST_KEPT) * self.size)
+
     def messages(self, entries: Sequence[Entry] | None = None) -> list[dict[str, Any]]:
         """Return the conversation, or `entries`, in the form of `/chat/completions`.
 
         Calls without a result are left out: language models accept none.
         """
-        items = [entry.item for entry in (self._entries if entries is None else entries)]
+        items = [entry.item for entry in (self._seen() if entries is None else entries)]
         outputs = {item.call_id: item.output for item in items if isinstance(item, FunctionCallOutput)}
         messages: list[dict[str, Any]] = []
         calls: list[FunctionCall] = []
@@ -133,6 +171,30 @@ class History:
     def _calls(self) -> set[str]:
         return {entry.item.call_id for entry in self._entries if isinstance(entry.item, FunctionCall)}
 
+    def _seen(self) -> list[Entry]:
+        return [entry for entry in self._entries if not entry.forgotten]
+
+    def _forget(self, most_bytes: float) -> bool:
+        """Forget the oldest items until the others have so many bytes; return whether any was forgotten.
+
+        The last message of the user, and what follows it, is never forgotten; the first one that is left is the user's,
+        as some language models demand.
+        """
+        seen = self._seen()
+        size = sum(_bytes(entry.item) for entry in seen)
+        of_user = [getattr(entry.item, "role", "") == "user" for entry in seen]
+        last = max((index for index, said in enumerate(of_user) if said), default=-1)
+        forgotten = 0
+        for entry, said in zip(seen[:last], of_user, strict=False):
+            if forgotten and said and size <= most_bytes:
+                break
+            entry.forgotten = True
+            size -= _bytes(entry.item)
+            forgotten += 1
+        if forgotten:
+            logger.info("%s: the language model does not see the oldest %d items any more", self.id, forgotten)
+        return forgotten > 0
+
     def _chars(self) -> int:
         return sum(_chars(entry.item) for entry in self._entries)
 
@@ -145,6 +207,18 @@ def _chars(item: Item) -> int:
             return len(item.arguments)
         case FunctionCallOutput():
             return len(item.output)
+
+
+def _bytes(item: Item) -> int:
+    """Return the size of an item for the language model: its text, and what stands around it."""
+    match item:
+        case Message():
+            images = sum(part.image_url is not None for part in item.content)
+            return _AROUND_BYTES + images * _IMAGE_BYTES + sum(len(part.written.encode()) for part in item.content)
+        case FunctionCall():
+            return _AROUND_BYTES + len((item.name + item.arguments).encode())
+        case FunctionCallOutput():
+            return _AROUND_BYTES + len(item.output.encode())
 
 
 def _call_messages(calls: Iterable[FunctionCall], outputs: dict[str, str]) -> list[dict[str, Any]]:

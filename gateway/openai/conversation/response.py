@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final, Literal
 
 from gateway.core.chat_reply import ChatRequest, Reply
-from gateway.core.errors import LanguageModelRefused
+from gateway.core.errors import ContextExceeded, LanguageModelRefused
 from gateway.core.services import Services
 from gateway.core.spoken_clause import SpokenClause
 from gateway.core.synthesize import SynthesisRequest
@@ -129,13 +130,7 @@ class Response:
         options = self.options
         if self._entries is None:
             await self._history.wait_complete()
-        messages = self._history.messages(self._entries)
-        if options.instructions:
-            messages = [{"role": "system", "content": options.instructions}, *messages]
-        tools = tuple(tool.for_chat() for tool in options.tools)
-        most = None if options.max_output_tokens == "inf" else options.max_output_tokens
-        request = ChatRequest(messages, tools, options.chat_choice(), most, usage=True)
-        texts = self._services.language_model.chat(request, self._reply)
+        texts = self._texts()
         if options.modality == "audio":
             await self._speak(texts)
         else:
@@ -146,6 +141,41 @@ class Response:
         await self._end_message("completed" if self._reply.finish_reason != "length" else "incomplete")
         for call in self._reply.tool_calls:
             await self._output.add_call(call)
+
+    async def _texts(self) -> AsyncGenerator[str]:
+        """Yield what the language model writes; it does not see more of the conversation than fits its context."""
+        history, truncation = self._history, self.options.truncation
+        if self._entries is None:
+            history.limit(truncation)
+        while True:
+            request = self._request()
+            size = history.size + len((self.options.instructions + json.dumps(request.tools)).encode())
+            try:
+                async with aclosing(self._services.language_model.chat(request, self._reply)) as texts:
+                    async for text in texts:
+                        yield text
+            except ContextExceeded:
+                if self._entries is None and history.shorten(truncation):
+                    continue
+                raise
+            if self._entries is None and self._reply.input_tokens:
+                history.learn(size, self._reply.input_tokens)
+            return
+
+    def _request(self) -> ChatRequest:
+        options = self.options
+        messages = self._history.messages(self._entries)
+        if options.instructions:
+            messages = [{"role": "system", "content": options.instructions}, *messages]
+        return ChatRequest(
+            messages,
+            tuple(tool.for_chat() for tool in options.tools),
+            options.chat_choice(),
+            options.parallel_tool_calls,
+            options.reasoning.effort if options.reasoning else None,
+            None if options.max_output_tokens == "inf" else options.max_output_tokens,
+            usage=True,
+        )
 
     async def _speak(self, texts: AsyncGenerator[str]) -> None:
         request, telemetry = speech_request(self.options), self._telemetry.part(self.id)

@@ -36,19 +36,35 @@ def changed(
         try:
             return type(settings).model_validate(merged), _limited(warnings, name)
         except ValidationError as error:
-            unknown = _unknown_fields(error, name)
+            unknown = _unknown_fields(error, merged, name)
             merged = _without(merged, unknown)
             warnings += [warned("unknown_field", _dotted(name, path), "there is no such field") for path in unknown]
 
 
-def _unknown_fields(error: ValidationError, name: str) -> list[Path]:
-    """Return the paths of unknown fields. Raises `InvalidInput` for another error."""
+def _unknown_fields(error: ValidationError, given: Mapping[str, Any], name: str) -> list[Path]:
+    """Return the paths of unknown fields in `given`. Raises `InvalidInput` for another error."""
     unknown = []
     for problem in error.errors(include_url=False, include_input=False):
+        path = _without_tags(problem["loc"], given, missing=problem["type"] == "missing")
         if problem["type"] != "extra_forbidden":
-            raise InvalidInput(_dotted(name, problem["loc"]), problem["msg"].removeprefix("Value error, "))
-        unknown.append(problem["loc"])
+            raise InvalidInput(_dotted(name, path), problem["msg"].removeprefix("Value error, "))
+        unknown.append(path)
     return unknown
+
+
+def _without_tags(location: Path, given: Any, *, missing: bool) -> Path:
+    """Return the path of a value without the names of a union's members, which are no keys of the client's.
+
+    `missing`: the last key is of a field that is not there.
+    """
+    path: list[int | str] = []
+    for key in location:
+        try:
+            given = given[key]
+        except (LookupError, TypeError):
+            continue
+        path.append(key)
+    return (*path, location[-1]) if missing else tuple(path)
 
 
 def _split(

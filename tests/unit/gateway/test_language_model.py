@@ -9,6 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from gateway.core.errors import (
+    ContextExceeded,
     DeadlineExceeded,
     LanguageModelBusy,
     LanguageModelFailed,
@@ -116,6 +117,24 @@ async def test_a_prompt_that_a_filter_rejects_is_refused(server: LanguageModelSe
     server.status, server.problem = 400, "content_filter: violence"
     async with language_model(server.url) as model:
         with pytest.raises(LanguageModelRefused, match="filter refused the prompt"):
+            await model.complete(QUESTION)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+        "the request exceeds the available context size, try increasing it",
+        "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+        "Your input exceeds the limit of this model (context_length_exceeded).",
+        "Please reduce the length of the messages or completion.",
+        "`inputs` tokens + `max_new_tokens` must be <= 4096.",
+    ],
+)
+async def test_too_long_a_text_is_told_apart(server: LanguageModelServer, problem: str) -> None:
+    server.status, server.problem = 400, problem
+    async with language_model(server.url) as model:
+        with pytest.raises(ContextExceeded, match="longer than the language model's context"):
             await model.complete(QUESTION)
 
 

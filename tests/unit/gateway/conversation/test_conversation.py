@@ -379,6 +379,8 @@ async def test_the_answer_comes_in_the_encoding_of_telephones(
         ({"audio": {"output": {"voice": "nobody"}}}, "session.audio.output.voice"),
         ({"audio": {"output": {"speed": 9}}}, "session.audio.output.speed"),
         ({"output_modalities": ["audio", "text"]}, "session.output_modalities"),
+        ({"tool_choice": "sometimes"}, "session.tool_choice"),
+        ({"max_output_tokens": 0}, "session.max_output_tokens"),
         ({"tools": [{"type": "mcp", "server_label": "x"}]}, "session.tools.0.type"),
     ],
 )
