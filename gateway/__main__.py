@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import resource
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -28,7 +30,9 @@ _MOST_FILES: Final = 65_536
 
 
 def main() -> None:
-    """Serve. A wrong setting is reported in one line, with exit status 2."""
+    """Serve. Exit status 0 after a signal to stop; a wrong setting is reported in one line, with exit status 2."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn drains, and then sends the signal again
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         settings = GatewaySettings()
         _check_upload_dir(settings.upload_dir)
@@ -66,6 +70,8 @@ def main() -> None:
         sockets = listen(settings.api_host, (settings.api_port, *settings.surface_ports.values()))
     except UnusableSettingError as error:
         _reject(str(error))
+    ports, tritons = ", ".join(str(each.getsockname()[1]) for each in sockets), ", ".join(settings.triton_grpc_url)
+    logging.getLogger("gateway").info("listening on %s, port %s; Triton: %s", settings.api_host, ports, tritons)
     server = uvicorn.Server(config)
     server.run(sockets)
     if not server.started:

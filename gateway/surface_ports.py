@@ -47,5 +47,6 @@ def listen(host: str, ports: Iterable[int]) -> list[socket.socket]:
         try:
             sockets.append(socket.create_server((host, port), family=family, backlog=2048))
         except OSError as error:
-            raise UnusableSettingError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
+            problem = f"API_HOST, API_PORT, SURFACE_PORTS: {host}:{port} cannot be listened on: {error.strerror}"
+            raise UnusableSettingError(problem) from error
     return sockets

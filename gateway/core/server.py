@@ -87,7 +87,8 @@ class Server:
             request_serializer=service_pb2.ModelInferRequest.SerializeToString,
             response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
         )
-        self._problem = ""
+        self._problems: set[str] = set()
+        """Those of the polls since the last document; each is logged once."""
         self._news = asyncio.Event()
         """Set at the next change of `document` or `connected`, and then replaced."""
 
@@ -198,9 +199,10 @@ class Server:
         return document
 
     def _update(self, document: ServedDocument) -> None:
-        if not self.connected or self._problem:
+        if not self.connected or self._problems:
             logger.info("triton %s serves: %s", self.address, ", ".join(model.id for model in document.models) or "-")
-        self.connected, self.document, self._problem = True, document, ""
+        self.connected, self.document = True, document
+        self._problems.clear()
         self._watch.update(document)
         self._tell()
 
@@ -210,9 +212,11 @@ class Server:
 
     def _log_problem(self, error: Exception) -> None:
         problem = f"{error} ({error.detail})" if isinstance(error, ServiceError) else repr(error)
-        if problem != self._problem:
+        if isinstance(error, ServerUnreachable):
+            problem = f"it is out of reach; check that it runs, and TRITON_GRPC_URL ({error.detail})"
+        if problem not in self._problems:
+            self._problems.add(problem)
             logger.warning("no document from triton %s: %s", self.address, problem)
-        self._problem = problem
 
 
 async def _responses(call: Any, model: str) -> AsyncGenerator[Tensors]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from gateway.settings import GatewaySettings
 if TYPE_CHECKING:
     from gateway.core.jobs.files import JobFiles
     from gateway.core.jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,9 @@ async def open_services(
     workers = Workers()
     await triton.start()
     try:
-        if not detectors.missing:
+        if problem := detectors.missing:
+            logger.info("no transcription without the speech detector: %s", problem)
+        else:
             await detectors.load()
         admission = Admission(
             min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share

@@ -107,7 +107,20 @@ async def test_sigterm_lets_the_open_request_finish(
     # Neither the probes nor uvicorn's own lines.
     assert [line["path"] for line in lines if line["logger"] == "gateway.telemetry"] == ["/v1/audio/speech"]
     assert {line["logger"].partition(".")[0] for line in lines} == {"gateway"}
-    await asyncio.wait_for(running.wait(), 300)
+    assert await asyncio.wait_for(running.wait(), 300) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_stop_ends_the_gateway_with_status_0(
+    process: tuple[asyncio.subprocess.Process, str], number: signal.Signals
+) -> None:
+    running, url = process
+    running.send_signal(number)
+    assert running.stderr
+    first, *lines = (await asyncio.wait_for(running.stderr.read(), 300)).decode().splitlines()
+    assert json.loads(first)["message"].startswith(f"listening on 127.0.0.1, port {url.rpartition(':')[2]}; Triton: ")
+    assert {json.loads(line)["level"] for line in lines} == {"info"}
+    assert await asyncio.wait_for(running.wait(), 300) == 0
 
 
 async def test_a_refused_websocket_is_no_error_in_the_log(process: tuple[asyncio.subprocess.Process, str]) -> None:

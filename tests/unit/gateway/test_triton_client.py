@@ -185,6 +185,31 @@ async def test_cancelling_the_task_cancels_the_call_in_triton(
     await asyncio.wait_for(triton.calls[0].cancelled.wait(), 300)
 
 
+class Unreachable(FakeTriton):
+    """Polls fail in two ways by turns, as for a name with two addresses; `polled` is set after six."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.polls = 0
+        self.polled = asyncio.Event()
+
+    async def _poll(self, *_parameters: Any, **_more: Any) -> bytes:
+        self.polls += 1
+        if self.polls > 6:
+            self.polled.set()
+        raise Status(StatusCode.UNAVAILABLE, f"address {self.polls % 2} refused")
+
+
+async def test_each_problem_of_an_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with Unreachable() as triton, connected(triton):
+        await asyncio.wait_for(triton.polled.wait(), 300)
+    problems = [
+        f"it is out of reach; check that it runs, and TRITON_GRPC_URL (UNAVAILABLE: address {n} refused)"
+        for n in (1, 0)
+    ]
+    assert caplog.messages == [f"no document from triton {triton.address}: {problem}" for problem in problems]
+
+
 CALLS, WORKERS = 20_000, 8
 STALLED = 300
 """Seconds without a turn of the event loop after which it counts as stopped; a turn takes milliseconds."""
