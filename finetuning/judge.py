@@ -18,6 +18,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,7 +71,8 @@ class WorkerJudge:
         if self._process is not None:
             assert self._process.stdin
             self._process.kill()
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):  # a request that did not reach it is flushed once more
+                self._process.stdin.close()
             self._process.wait()
             os.close(self._answers)
             self._process = None

@@ -1,4 +1,4 @@
 """The steps of a fine-tuning, one module a step: `python -m finetuning.steps.NAME PROJECT`.
 
-Each runs in an environment of its own (`finetuning.command.STEPS`), and can be stopped and run again.
+Each runs in an environment of its own (`finetuning.command.ENVIRONMENTS`), and can be stopped and run again.
 """

@@ -32,6 +32,17 @@ def test_judge_transcribes_and_knows_a_speaker_again(weights: Path) -> None:
         assert judge.character_errors("a", "a") == (0, 1)  # in a new process
 
 
+def test_a_judge_that_died_is_reported_and_replaced(tmp_path: Path) -> None:
+    with WorkerJudge(tmp_path, "whisper-base") as judge:
+        assert judge.character_errors("a", "a") == (0, 1)
+        assert judge._process
+        judge._process.kill()
+        judge._process.wait()
+        with pytest.raises(FineTuningError, match="cannot be judged"):
+            judge.character_errors("a", "b")
+        assert judge.character_errors("a", "b") == (1, 1)
+
+
 def test_judge_without_weights_says_what_is_missing(tmp_path: Path) -> None:
     with WorkerJudge(tmp_path, "whisper-base") as judge:
         with pytest.raises(FineTuningError, match=r"cannot be judged: .*whisper-base"):
