@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ class Run:
         state = out / STATE
         self._step = load_state(state, self._learner) if state.exists() else 0
         self._history = [scores for scores in read_history(out) if scores.step <= self._step]
+        if self._group.is_main_process:
+            _drop_steps_after(self._step, out / PROGRESS)
         end = self._start.talker_config["codec_eos_token_id"]
         self._stepper = Stepper(plan, self._learner, end, self._group)
         self._evaluation = Evaluation(
@@ -247,3 +250,16 @@ class _Speed:
 
 def _ignore(_event: Event) -> None:
     """Report nothing."""
+
+
+def _drop_steps_after(step: int, path: Path) -> None:
+    """Keep the lines of the first `step` steps: the others are run again, and a killed run may have cut the last."""
+    kept: list[str] = []
+    with suppress(FileNotFoundError, ValueError):
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if json.loads(line)["step"] > step:
+                break
+            kept.append(line)
+    if path.exists():
+        with appearing(path) as fresh:
+            fresh.write_text("".join(kept), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -99,6 +100,22 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
     (planned,) = resumed.of(Planned)
     assert planned.step == len(events.of(Progress))
     assert_equal_runs(tmp_path / "run", whole)
+
+
+def test_steps_of_a_killed_run_that_are_run_again_are_listed_once(
+    plan: TrainingPlan, dataset: Dataset, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, dataset, run, Events(lambda event: isinstance(event, Progress) and event.step == 2))
+    listed = (run / "progress.jsonl").read_text()
+    last = listed.splitlines()[-1]
+    # SIGKILL after a step that is not in the saved state, while the line of the next was written.
+    (run / "progress.jsonl").write_text(listed + last.replace('"step": 2', '"step": 3') + "\n" + last[:20])
+    events = Events()
+    train(plan, dataset, run, events)
+    steps = [json.loads(line)["step"] for line in (run / "progress.jsonl").read_text().splitlines()]
+    assert steps == list(range(1, events.of(Planned)[0].steps + 1))
 
 
 def test_signal_within_a_step_waits_for_its_end(
