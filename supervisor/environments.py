@@ -147,10 +147,11 @@ class Environment:
         started = time.monotonic()
         shutil.rmtree(self.folder, ignore_errors=True)
         tool = installer.choose(self.root)
+        compiled = requirements.is_compiled(self.files)
         try:
             self._run(lock, tool, tool.create(self.folder))
             for file in self.files:
-                self._run(lock, tool, tool.install(self.python, file))
+                self._run(lock, tool, tool.install(self.python, file, compiled=compiled))
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise

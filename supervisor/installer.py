@@ -24,6 +24,7 @@ SETTING = "TRITONE_INSTALLER"
 VENV_PACKAGE = "python{}.{}-venv".format(*sys.version_info)
 """The package of Debian and Ubuntu with what Python needs to install pip."""
 
+_COMPILE = "UV_COMPILE_BYTECODE"
 _FOREIGN = {"UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_PREFIX"}
 """Variables that would lead uv to another environment than the one that is built."""
 
@@ -42,12 +43,18 @@ class Installer:
             raise BuildError(f"this Python cannot create venvs with pip: install {VENV_PACKAGE}")
         return [sys.executable, "-m", "venv", folder]
 
-    def install(self, python: Path, file: Path) -> list[str | Path]:
-        """Return the command that installs a requirements file into the environment of `python`."""
+    def install(self, python: Path, file: Path, *, compiled: bool = False) -> list[str | Path]:
+        """Return the command that installs a requirements file into the environment of `python`.
+
+        `compiled`: write all bytecode now, as UV_COMPILE_BYTECODE in the environment asks for too.
+        """
         options = requirements.pip_options(file)
+        compiled = compiled or pip_settings.is_yes(os.environ.get(_COMPILE, ""))
         if self.uv:
             options += pip_settings.uv_options(pip_settings.read(os.environ))
+            options += ["--compile-bytecode"] * compiled
             return [self.uv, "pip", "install", "--python", python, *options, "-r", file]
+        options += ["--no-compile"] * (not compiled)
         return [python, "-m", "pip", "install", "--no-input", *options, "-r", file]
 
     def variables(self, environ: Mapping[str, str]) -> dict[str, str]:
@@ -57,7 +64,6 @@ class Installer:
             return {**environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off", "PIP_USE_PEP517": "1"}
         defaults = {
             "UV_CACHE_DIR": str(cache_folder() / "uv-cache"),  # on the disk of the environments: files are hard links
-            "UV_COMPILE_BYTECODE": "1",
             "UV_INDEX_STRATEGY": "unsafe-best-match",  # pip's
             "UV_NO_PROGRESS": "1",
             "UV_PYTHON_DOWNLOADS": "never",

@@ -120,7 +120,12 @@ def uv_options(settings: Mapping[str, str]) -> list[str]:
 
 
 def _is_on(settings: Mapping[str, str], name: str) -> bool:
-    return settings.get(name, "").lower() in _YES
+    return is_yes(settings.get(name, ""))
+
+
+def is_yes(value: str) -> bool:
+    """Return whether a setting has a value that pip reads as true."""
+    return value.lower() in _YES
 
 
 def _certificates(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:

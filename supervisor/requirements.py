@@ -1,7 +1,8 @@
 """The requirements files of the environments: their places, their pins, and the `# tritone:` comments in them.
 
-`# tritone: needs N GB of disk` replaces `DISK_NEEDED`; `# tritone: optional` leaves an environment out of `all`. Like
-supervisor.environments, this module needs only the standard library.
+`# tritone: needs N GB of disk` replaces `DISK_NEEDED`; `# tritone: optional` leaves an environment out of `all`;
+`# tritone: compiled` has all bytecode written at the build, for programs that import most of it or treat a compiler's
+warning as an error. Like supervisor.environments, this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _SHARED = "constraints"
 _NAME_END = re.compile(r"[^A-Za-z0-9._-]")
 _DISK = re.compile(r"^# tritone: needs (\d+) GB of disk$", re.MULTILINE)
 _OPTIONAL = re.compile(r"^# tritone: optional$", re.MULTILINE)
+_COMPILED = re.compile(r"^# tritone: compiled$", re.MULTILINE)
 
 
 def find(root: Path, name: str) -> tuple[Path, Path]:
@@ -88,6 +90,14 @@ def disk_needed(files: Sequence[Path]) -> int:
     """Return the bytes that must be free before an environment of these files is built."""
     declared = [_DISK.search(file.read_text(encoding="utf-8")) for file in files]
     return max((int(match[1]) << 30 for match in declared if match), default=DISK_NEEDED)
+
+
+def is_compiled(files: Sequence[Path]) -> bool:
+    """Return whether all bytecode of an environment of these files is written at the build.
+
+    Else Python writes that of a module at its first import: a start imports a third of the modules.
+    """
+    return any(_COMPILED.search(file.read_text(encoding="utf-8")) for file in files)
 
 
 def pip_options(file: Path) -> list[str]:

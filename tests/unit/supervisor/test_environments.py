@@ -256,13 +256,20 @@ def test_a_package_without_dependencies_is_part_of_the_environments_identity(
 
 
 @pytest.mark.parametrize("tool", ["uv", "pip"])
-def test_a_no_deps_package_is_built_and_compiled_without_its_dependencies(tmp_path: Path, tool: str) -> None:
-    clone = Clone(tmp_path / "clone", tmp_path / "cache")
+@pytest.mark.parametrize(
+    ("comment", "variables", "compiled"),
+    [("", {}, False), ("# tritone: compiled\n", {}, True), ("", {"UV_COMPILE_BYTECODE": "1"}, True)],
+    ids=["plain", "compiled", "variable"],
+)
+def test_a_no_deps_package_is_built_without_its_dependencies_and_compiled_where_asked(
+    tmp_path: Path, tool: str, comment: str, variables: dict[str, str], *, compiled: bool
+) -> None:
+    clone = Clone(tmp_path / "clone", tmp_path / "cache", f"{comment}# nothing\n-c constraints.txt\n")
     (clone.root / "requirements" / "no-deps").mkdir()
     (clone.root / "requirements" / "no-deps" / "tiny.txt").write_text(f"{package(tmp_path, REQUIRES)}\n")
-    assert clone.run("--build", "tiny", TRITONE_INSTALLER=tool)[0] == 0
-    compiled = "import pathlib, tiny_package; print(pathlib.Path(tiny_package.__cached__).exists())"
-    assert clone.run("tiny", "-B", "-c", compiled) == (0, "True\n")
+    assert clone.run("--build", "tiny", TRITONE_INSTALLER=tool, **variables)[0] == 0
+    written = "import pathlib, tiny_package; print(pathlib.Path(tiny_package.__cached__).exists())"
+    assert clone.run("tiny", "-B", "-c", written) == (0, f"{compiled}\n")
 
 
 def test_pip_builds_where_uv_cannot_be_fetched_and_says_so(tmp_path: Path) -> None:
