@@ -15,7 +15,7 @@ from gateway.audio.frames import Pcm, Samples
 from gateway.audio.renderer import Renderer
 from gateway.core.at_capacity import wait_for_room
 from gateway.core.services import Services
-from gateway.core.speech_options import SynthesisRequest
+from gateway.core.synthesize import SpeechStream, SynthesisRequest
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.window_client import WindowClient
 from gateway.core.workers import run_in
@@ -92,6 +92,21 @@ class Aligner:
         transcript = await wait_for_room(transcribe, time.monotonic() + settings.first_audio_timeout)
         heard = [word for segment in transcript.segments for word in segment.words]
         return [word.scaled(hurry) for word in words_in(text, heard)]
+
+
+async def find_words(
+    services: Services, speech: SpeechStream, request: SynthesisRequest, telemetry: WorkTelemetry
+) -> list[Word]:
+    """Return the words of a speech that was read to its end and whose model does not report their times; else none.
+
+    The times are seconds of its audio. Raises as `Aligner`.
+    """
+    recording = speech.recording
+    if recording is None or not recording.blocks:
+        return []
+    aligner = Aligner.of(services, speech.model, request, telemetry)
+    words = await aligner(request.text, np.concatenate(recording.blocks), recording.rate)
+    return [word.scaled(1 / recording.tempo) for word in words]
 
 
 def words_in(text: str, aligned: Sequence[Word]) -> list[Word]:

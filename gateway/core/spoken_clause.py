@@ -7,9 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 
-import numpy as np
-
-from gateway.core.alignment import Aligner
+from gateway.core.alignment import find_words
 from gateway.core.at_capacity import wait_for_room
 from gateway.core.services import Services
 from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
@@ -65,19 +63,12 @@ class SpokenClause:
         self.begun.set()
         try:
             if self._speech and end is None:
-                await self._align(self._speech, telemetry)
+                # The times of the words, if the model did not report them, while the next clause is synthesized.
+                self._words += await find_words(self._services, self._speech, self._request, telemetry)
         except Exception as error:
             self.failure = error
         self._speech = None
         self.timed.set()
-
-    async def _align(self, speech: SpeechStream, telemetry: WorkTelemetry) -> None:
-        """Find the times of the words if the model did not report them, while the next clause is synthesized."""
-        recording = speech.recording
-        if recording and recording.blocks:
-            aligner = Aligner.of(self._services, speech.model, self._request, telemetry)
-            words = await aligner(self.text, np.concatenate(recording.blocks), recording.rate)
-            self._words += [word.scaled(1 / recording.tempo) for word in words]
 
     def take_words(self) -> list[Word]:
         """Return the words whose times have become known since the last call, in seconds of this clause's audio."""

@@ -57,6 +57,20 @@ def test_a_spoken_text_is_transcribed_although_its_worker_is_killed(http: httpx.
     assert "-->" in http.get(f"/jobs/{heard}/result", params={"response_format": "srt"}).text
 
 
+def test_a_spoken_text_has_the_times_of_its_words_and_subtitles(http: httpx.Client) -> None:
+    text = " ".join(ENGLISH[:2])
+    spoken = create(http, json={"model": "tts-1", "input": text, "timestamp_granularities": ["word", "segment"]})
+    job = end(http, spoken)
+    assert job["status"] == "completed", job
+    times = http.get(f"/jobs/{spoken}/result", params={"response_format": "verbose_json"}).raise_for_status().json()
+    assert " ".join(word["word"] for word in times["words"]) == text
+    edges = [edge for word in times["words"] for edge in (word["start"], word["end"])]
+    assert edges == sorted(edges)
+    assert 0 < edges[0] < edges[-1] < times["duration"] == job["progress"]["seconds"]
+    subtitles = http.get(f"/jobs/{spoken}/result", params={"response_format": "srt"}).raise_for_status()
+    assert subtitles.text.count("-->") >= 2
+
+
 def test_a_cancelled_job_ends_at_once_and_its_worker_goes_on(http: httpx.Client) -> None:
     long = create(http, json={"model": "tts-1", "input": " ".join(ENGLISH) * 20, "voice": "alloy"})
     until(http, long, lambda job: job["status"] != "queued")

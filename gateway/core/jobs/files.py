@@ -17,6 +17,8 @@ from typing import BinaryIO, Final
 from gateway.core.errors import InternalError, StorageFull
 
 RESULT: Final = "result"
+WORDS: Final = "words"
+"""The words of a speech with their times, as JSON."""
 _STARTS: Final = "starts"
 _PIECE: Final = 1 << 20
 _ID: Final = re.compile(r"job_[0-9a-f]{32}")

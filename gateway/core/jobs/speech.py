@@ -14,17 +14,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from gateway.audio.encoder import encode_file
+from gateway.audio.encoder import decoder_delay, encode_file
 from gateway.audio.formats import AudioFormat
 from gateway.audio.frames import Samples
+from gateway.core.alignment import ALIGNED_CHARS, find_words
 from gateway.core.jobs.context import JobContext
-from gateway.core.jobs.files import RESULT
+from gateway.core.jobs.files import RESULT, WORDS
 from gateway.core.jobs.job import Outcome, Progress
 from gateway.core.synthesize import SynthesisRequest, synthesize
-from gateway.core.tagged_text import Clause, clause_from_json, clause_to_json, passages
+from gateway.core.tagged_text import Clause, TaggedCutter, clause_from_json, clause_to_json, passages
 from gateway.core.telemetry import WorkTelemetry
 from tritone.contract import SPEECH_RATE
 from tritone.text_parts import PART_CHARS, split_text
+from tritone.transcript import Word
 
 _IN_FILE: Final = ("text", "ref_audio")
 """The fields of the request that may be long; they are in the job's upload."""
@@ -49,17 +51,18 @@ async def run_speech(context: JobContext) -> Outcome:
     # Recorded, because a later version may split in other places.
     clauses = [_clause(each) for each in await context.ledger.step("split", partial(_split, context, request))]
     chars, done, seconds, model = sum(len(clause.text) for clause in clauses), 0, 0.0, ""
+    words: list[Word] = []
     for number, clause in enumerate(clauses):
         telemetry = context.telemetry(continues=done > 0)
         work = partial(_synthesize, context, request, clause, number, telemetry)
         spoken = await context.ledger.step("part", partial(context.patiently, work))
         model = spoken["model"] or model
+        words += [Word(**word).shifted(seconds) for word in spoken.get("words", ())]
         seconds += spoken["seconds"]
         done += len(clause.text)
         # A text may be nothing but pauses.
         await context.ledger.report(Progress(round(seconds, 3), round(done / chars, 4) if chars else None))
-    assert request.audio_format
-    join = partial(_join, context, request.audio_format, request.sample_rate, len(clauses))
+    join = partial(_join, context, request, len(clauses), words)
     await context.ledger.step("result", partial(context.patiently, join))
     for number in range(len(clauses)):
         context.files.discard(context.job_id, _part_name(number))
@@ -72,7 +75,15 @@ async def _split(context: JobContext, request: SynthesisRequest) -> Sequence[dic
 
 
 def _clauses(request: SynthesisRequest, most: int) -> Iterator[Clause]:
-    """Yield the parts of the text; without tags as long as possible, their Markdown left to the model."""
+    """Yield the parts of the text; without tags as long as possible, their Markdown left to the model.
+
+    Sentences without Markdown where their words need times: a model that finds these sees a sentence at once.
+    """
+    if request.word_times:
+        cutter = TaggedCutter(min(most, ALIGNED_CHARS), "sentence", request.tags)
+        yield from cutter.add(request.text)
+        yield from cutter.finish()
+        return
     for clause in passages(request.text, request.tags):
         parts = list(split_text(clause.text, most)) or [""]
         for part, silence in zip(parts, chain([clause.silence], repeat(0.0)), strict=False):
@@ -99,12 +110,23 @@ async def _synthesize(
         async with aclosing(speech.encoded()) as pieces:
             async for piece in pieces:
                 file.write(piece)
-    return {"model": speech.model, "seconds": speech.audio_seconds + silence / SPEECH_RATE}
+    before = silence / SPEECH_RATE
+    words = speech.take_words() + await find_words(context.services, speech, request, telemetry)
+    return {
+        "model": speech.model,
+        "seconds": speech.audio_seconds + before,
+        "words": [asdict(word.shifted(before)) for word in words],
+    }
 
 
-async def _join(context: JobContext, audio_format: AudioFormat, sample_rate: int | None, parts: int) -> bool:
+async def _join(context: JobContext, request: SynthesisRequest, parts: int, words: Sequence[Word]) -> bool:
+    assert request.audio_format
     paths = [_path(context, _part_name(number)) for number in range(parts)]
-    await asyncio.to_thread(_encode, context, audio_format, sample_rate, paths)
+    if request.word_times:
+        delay = decoder_delay(request.audio_format, SPEECH_RATE, whole=True, sample_rate=request.sample_rate)
+        timed = json.dumps([asdict(word.shifted(delay)) for word in words], ensure_ascii=False)
+        context.files.write(context.job_id, WORDS, [timed.encode()])
+    await asyncio.to_thread(_encode, context, request.audio_format, request.sample_rate, paths)
     return True
 
 

@@ -12,21 +12,24 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gateway.core.alignment import Aligner
 from gateway.core.errors import JobConflict, JobNotFound, ModelUnavailable, StorageFull
 from gateway.core.jobs import speech, transcription
 from gateway.core.jobs.callbacks import check_callback, check_url
-from gateway.core.jobs.files import RESULT, JobFiles, is_id, new_id, pieces_of
+from gateway.core.jobs.files import RESULT, WORDS, JobFiles, is_id, new_id, pieces_of
 from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.store import JobStore
 from gateway.core.jobs.transcripts import result_from_json
 from gateway.core.metrics import JOBS_CREATED
 from gateway.core.services import Services
-from gateway.core.speech_options import ResolvedOptions, SynthesisRequest
+from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, tells_word_times
 from gateway.core.tagged_text import check_voices, spoken_parts
+from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions, TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.voices.speaking import choose_voice
 from tritone.errors import InvalidInput
+from tritone.transcript import Word
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
         chosen = await choose_voice(services, request)
         name = name or chosen.model.id
         ignored = ResolvedOptions.of(chosen.request, chosen.model).ignored
+        if request.word_times and not tells_word_times(chosen.model):
+            Aligner.of(services, chosen.model.id, request, WorkTelemetry("", owner=order.owner))
         await check_voices(services, request, parts)
     except ModelUnavailable:
         pass  # it was never loaded yet
@@ -143,6 +148,18 @@ def result_file(services: Services, job: Job) -> Path:
         state = {"queued": "is not finished", "running": "is not finished"}.get(job.status, f"has {job.status}")
         raise JobConflict(f"the job {state}, so that it has no result")
     return _files(services).path(job.id, RESULT)
+
+
+async def spoken_words(services: Services, job: Job) -> list[Word] | None:
+    """Return the words of a speech job with their times in its audio; None: it was created without them.
+
+    Raises `JobConflict` if it is not completed.
+    """
+    result_file(services, job)
+    if not job.spec.request.get("word_times"):
+        return None
+    text = await asyncio.to_thread(_files(services).path(job.id, WORDS).read_bytes)
+    return [Word(**word) for word in json.loads(text)]
 
 
 async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, order: JobOrder) -> Job:

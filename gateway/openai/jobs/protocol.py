@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from gateway.core.jobs.job import Job, JobKind, JobStatus
 from gateway.errors import ErrorDetail
 from gateway.openai.field_names import FIELD_NAMES
+from gateway.openai.speech.protocol import SpeechTimes
 
 
 class JobProgress(BaseModel):
@@ -63,6 +64,12 @@ class JobObject(BaseModel):
             progress=JobProgress(seconds=job.progress.seconds, fraction=job.progress.fraction),
             error=_error(job),
         )
+
+
+class JobTimes(SpeechTimes):
+    """The times of a speech job, in seconds from the start of its audio."""
+
+    duration: float
 
 
 class JobList(BaseModel):

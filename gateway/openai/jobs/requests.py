@@ -46,13 +46,7 @@ class SpeechJobBody(SpeechBody):
     callback_url: Address = Field("", description=_CALLBACK)
 
     @property
-    def wants_times(self) -> bool:
-        """Always False: a job's result is an audio file, which has no place for times."""
-        return False
-
-    @property
     def fields_without_effect(self) -> list[str]:
         """The names of the sent fields that a job does not have."""
-        fields = {"stream", "stream_format", "timestamp_granularities", "subtitle_format"}
-        streaming = fields & self.model_fields_set
+        streaming = {"stream", "stream_format"} & self.model_fields_set
         return sorted({*self.unknown_fields, *streaming})

@@ -92,7 +92,7 @@ async def get_result(
     response_format: Annotated[str | None, Query(description="None: that of the job.")] = None,
     granularities: Annotated[list[Granularity] | None, Query(alias="timestamp_granularities[]")] = None,
 ) -> Response:
-    """Return the text of a completed job in any format, or its audio."""
+    """Return the text of a completed job in any format; or its audio, or the times of its words."""
     return await result_response(services, client, job_id, response_format, granularities)
 
 

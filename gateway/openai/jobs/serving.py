@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from fastapi import Depends, Response
 from fastapi.responses import FileResponse
@@ -14,13 +14,19 @@ from gateway.core.jobs.job import Job
 from gateway.core.jobs.use_cases import CreatedJob, JobOrder
 from gateway.core.services import Services
 from gateway.errors import NotFound
-from gateway.openai.jobs.protocol import JobList, JobObject, view_of
+from gateway.openai.jobs.protocol import JobList, JobObject, JobTimes, view_of
 from gateway.openai.jobs.requests import SpeechJobBody, TranscriptionJobForm
 from gateway.openai.response_headers import ignored_header, model_headers
+from gateway.openai.speech.protocol import SpeechTimes
+from gateway.openai.speech.timestamps import Timestamps
 from gateway.openai.transcription.requests import Granularity, ResponseFormat
+from gateway.openai.transcription.responses import MEDIA_TYPES as TRANSCRIPT_TYPES
 from gateway.openai.transcription.responses import whole_response
 from gateway.request_context import GatewayServices
 from tritone.errors import InvalidInput
+
+TimesFormat = Literal["verbose_json", "srt", "vtt"]
+"""The forms of the times of a speech job."""
 
 
 async def _job_services(services: GatewayServices) -> Services:
@@ -60,7 +66,8 @@ async def created_speech(
 ) -> JobObject:
     """Enqueue the synthesis of the body's text."""
     audio_format = body.response_format or services.settings.default_response_format
-    order = JobOrder(client, body.callback_url, idempotency_key, {"response_format": audio_format})
+    view = {"response_format": audio_format, "granularities": body.timestamp_granularities or ["word", "segment"]}
+    order = JobOrder(client, body.callback_url, idempotency_key, view)
     try:
         created = await use_cases.create_speech(services, body.request(), order)
     except InvalidInput as error:
@@ -91,6 +98,9 @@ async def result_response(
     """Return the result of a job in `response_format`; None: in that of the job."""
     job = await use_cases.get_job(services, client, job_id)
     if job.spec.kind == "speech":
+        forms: tuple[TimesFormat, ...] = get_args(TimesFormat)
+        if times_format := next((each for each in forms if each == response_format), None):
+            return await _times(services, job, times_format, granularities)
         return _audio(services, job, response_format)
     known: tuple[ResponseFormat, ...] = get_args(ResponseFormat)
     name = response_format or view_of(job)["response_format"]
@@ -111,10 +121,30 @@ async def result_response(
 def _audio(services: Services, job: Job, response_format: str | None) -> Response:
     made = view_of(job)["response_format"]
     if response_format not in (None, made):
-        raise InvalidInput("response_format", f"the job was created with {made}, and has no other format")
+        others = ", ".join(get_args(TimesFormat))
+        problem = f"the job was created with {made}; choose from: {made}, and for its times {others}"
+        raise InvalidInput("response_format", problem)
     return FileResponse(
         use_cases.result_file(services, job), media_type=MEDIA_TYPES[made], headers=model_headers(job.model, ())
     )
+
+
+async def _times(
+    services: Services, job: Job, wanted: TimesFormat, granularities: Sequence[Granularity] | None
+) -> Response:
+    """Return the times of a speech job's words and sentences, as JSON or as subtitles."""
+    words = await use_cases.spoken_words(services, job)
+    if words is None:
+        problem = "the job was created without timestamp_granularities or subtitle_format, and has no times"
+        raise InvalidInput("response_format", problem)
+    subtitle_format = None if wanted == "verbose_json" else wanted
+    timestamps = Timestamps(granularities or view_of(job)["granularities"], subtitle_format)
+    times = timestamps.add(words, last=True) or SpeechTimes()
+    if subtitle_format:
+        content = await timestamps.subtitles() or ""
+    else:
+        content = JobTimes(duration=job.progress.seconds, **dict(times)).model_dump_json(exclude_none=True)
+    return Response(content, media_type=TRANSCRIPT_TYPES[wanted], headers=model_headers(job.model, ()))
 
 
 def _announced(services: Services, created: CreatedJob, ignored: Sequence[str], response: Response) -> JobObject:

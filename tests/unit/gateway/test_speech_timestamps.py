@@ -16,7 +16,6 @@ import pytest
 import srt
 import webvtt
 
-from gateway.openai.jobs.requests import SpeechJobBody
 from tests.fake_triton import Call, FakeTriton, Status, Tensors
 from tests.unit.gateway.conftest import DESCRIPTION, FakeSpeech, Gateway, Serve, tone
 from tests.unit.gateway.test_speech import HELLO, SPEECH, error_of, sse
@@ -282,12 +281,6 @@ async def test_items_of_a_batch_have_their_own_times(gateway: Gateway) -> None:
     assert not {"segments", "subtitles"} & timed.keys()
     assert " ".join(cue.content for cue in srt.parse(subtitled["subtitles"])) == TEXT
     assert "words" not in subtitled
-
-
-async def test_job_names_times_among_the_fields_without_effect() -> None:
-    body = SpeechJobBody.model_validate({"input": TEXT, "timestamp_granularities": ["word"]})
-    assert body.fields_without_effect == ["timestamp_granularities"]
-    assert not body.request().word_times
 
 
 async def test_part_of_written_speech_has_times_from_the_start_of_its_audio(

@@ -15,6 +15,7 @@ from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import QWEN, FakeSpeech
 from tests.unit.gateway.jobs.conftest import Jobs, calls_of
 from tests.unit.gateway.recordings import part_of
+from tests.unit.gateway.test_speech_timestamps import FakeAligner
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tests.unit.gateway.voices.conftest import recording
 
@@ -93,6 +94,41 @@ async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, ko
     response = await jobs.post(json={"model": "kokoro-82m", "input": "[voice:x] Hi.", "allow_voice_tags": True})
     assert response.status_code == 400
     assert "the voice tag at character 1" in response.json()["error"]["message"]
+
+
+async def test_a_job_has_the_times_of_its_words_in_every_form(jobs: Jobs, triton: FakeTriton) -> None:
+    triton.handlers["whisper-base"] = aligner = FakeAligner()
+    text = "Good *morning*. [pause 500ms] It costs five."
+    job_id = await jobs.speak(text, timestamp_granularities=["word"])
+    job = await jobs.end(job_id)
+    assert (job["status"], job["error"]) == ("completed", None)
+    assert [call.parameters["known_text"] for call in aligner.calls] == ["Good morning.", "It costs five."]
+    times = (await jobs.result(job_id, response_format="verbose_json")).json()
+    assert times["duration"] == job["progress"]["seconds"] == 2 * 1.2 + 0.5
+    words = [(word["word"], word["start"], word["end"]) for word in times["words"]]
+    assert words[:2] == [("Good", 0.05, 0.15), ("morning.", 0.15, 0.25)]
+    assert words[2:] == [("It", 1.75, 1.85), ("costs", 1.85, 1.95), ("five.", 1.95, 2.05)]
+    assert "segments" not in times
+    query = {"response_format": "verbose_json", "timestamp_granularities[]": "segment"}
+    segments = (await jobs.result(job_id, **query)).json()["segments"]
+    assert [(s["text"], s["start"], s["end"]) for s in segments] == [
+        ("Good morning.", 0.05, 0.25),
+        ("It costs five.", 1.75, 2.05),
+    ]
+    subtitles = await jobs.result(job_id, response_format="srt")
+    assert subtitles.text.startswith("1\n00:00:00,050 --> ")
+    assert (await jobs.result(job_id, response_format="vtt")).text.startswith("WEBVTT")
+    assert (await jobs.result(job_id)).headers["content-type"] == "audio/wav"
+
+
+async def test_a_job_without_times_says_how_to_get_them(jobs: Jobs) -> None:
+    job_id = await jobs.speak("Hi.")
+    await jobs.end(job_id)
+    for wanted, problem in [("srt", "created without timestamp_granularities"), ("mp3", "choose from: wav, and")]:
+        response = await jobs.result(job_id, response_format=wanted)
+        error = response.json()["error"]
+        assert (response.status_code, error["param"]) == (400, "response_format")
+        assert problem in error["message"]
 
 
 async def test_a_job_counts_as_the_usage_of_its_key(jobs: Jobs, whisper: FakeWhisper) -> None:
