@@ -30,7 +30,7 @@ _RELEASE: Final = 10 ** (-1 / 20)
 
 def levels(frames: Frames) -> Levels:
     """Return the RMS of each frame."""
-    rms: Levels = np.sqrt(np.mean(np.square(frames, dtype=np.float64), axis=1)).astype(np.float32)
+    rms: Levels = np.sqrt(np.einsum("ij,ij->i", frames, frames) / np.float32(frames.shape[1]))
     return rms
 
 
@@ -75,4 +75,5 @@ class SlowGain:
     def raised(self, frames: Frames, seconds: float) -> Frames:
         """Return the next `frames`, which last `seconds`, raised to `AUDIBLE` if they and those before are quiet."""
         self._loudest = max(self._loudest * _RELEASE**seconds, float(levels(frames).max(initial=0.0)))
-        return frames * np.float32(gain_to_audible(self._loudest))
+        gain = gain_to_audible(self._loudest)
+        return frames * np.float32(gain) if gain > 1 else frames

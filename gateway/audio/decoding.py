@@ -17,6 +17,8 @@ from gateway.audio.file_parts import FilePart, parts_from, starts
 from gateway.audio.frames import Pcm
 from gateway.audio.limiter import Limiter
 from gateway.audio.mixdown import Mixdown
+from gateway.audio.resampler import Resampler
+from gateway.audio.wav import plain_frames
 from gateway.core.errors import PayloadTooLarge
 from tritone.errors import InvalidInput
 
@@ -81,7 +83,8 @@ class AudioFile:
         limiter = Limiter(self._rate)
         with closing(self.blocks()) as blocks:
             for block in blocks:
-                yield limiter.write(np.nan_to_num(block, posinf=1.0, neginf=-1.0))
+                finite = np.isfinite(block).all()
+                yield limiter.write(block if finite else np.nan_to_num(block, posinf=1.0, neginf=-1.0))
         yield limiter.finish()
 
     def blocks(self) -> Generator[Pcm]:
@@ -134,22 +137,25 @@ class AudioFile:
 
     def _frames_of(self, part: FilePart) -> Iterator[av.AudioFrame]:
         """Yield the frames of one container."""
+        for frame in plain_frames(part, _RATES) or self._demuxed(part):
+            if frame.sample_rate not in _RATES or frame.samples > _FRAME_SECONDS * frame.sample_rate:
+                raise self._undecodable()
+            self._decoded += frame.samples * frame.layout.nb_channels * frame.format.bytes
+            if self._decoded > self._max_seconds * _BYTES_PER_SECOND:
+                raise self._too_long()
+            self._on_frame(frame)
+            yield frame
+
+    def _demuxed(self, part: FilePart) -> Iterator[av.AudioFrame]:
+        """Yield the frames of a container that FFmpeg reads."""
+        part.seek(0)
         with _opened(part) as container:
             if not container.streams.audio:
                 raise InvalidInput(self._field, "it holds no audio track")
             for packet in container.demux(container.streams.audio[0]):
-                try:
-                    frames = packet.decode()
-                except av.FFmpegError:
-                    continue  # one damaged packet does not make the rest unusable
-                for frame in frames:
-                    if frame.sample_rate not in _RATES or frame.samples > _FRAME_SECONDS * frame.sample_rate:
-                        raise self._undecodable()
-                    self._decoded += frame.samples * frame.layout.nb_channels * frame.format.bytes
-                    if self._decoded > self._max_seconds * _BYTES_PER_SECOND:
-                        raise self._too_long()
-                    self._on_frame(frame)
-                    yield frame
+                # One damaged packet does not make the rest unusable.
+                with suppress(av.FFmpegError):
+                    yield from packet.decode()
 
     def _undecodable(self) -> InvalidInput:
         problem = "it could not be decoded as audio; send flac, mp3, mp4, m4a, ogg, opus, wav or webm"
@@ -185,7 +191,7 @@ class _Channels:
     def __init__(self, first: av.AudioFrame, rate: int) -> None:
         self._count = first.layout.nb_channels
         # Packed: PyAV reads only seven channels of a planar frame.
-        self._resampler = av.AudioResampler("flt", first.layout, rate, rate)
+        self._resampler = Resampler(first, "flt", rate)
         self._mixdown = Mixdown(self._count, rate) if self._count > 1 else None
 
     def write(self, frame: av.AudioFrame) -> Iterator[Pcm]:
