@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -53,6 +54,8 @@ Ports = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, Be
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 ENV_FILE: Final = ".env"
+WEBHOOK_PREFIX: Final = "whsec_"
+"""Begins a secret for callbacks whose rest is base64, as the Standard Webhooks have it."""
 
 
 class GatewaySettings(BaseSettings):
@@ -340,6 +343,18 @@ class GatewaySettings(BaseSettings):
         "`http://localhost:4318`. Empty: no traces are sent.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
+
+    @field_validator("jobs_callback_secret")
+    @classmethod
+    def _check_callback_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and (text := secret.get_secret_value()).startswith(WEBHOOK_PREFIX):
+            try:
+                key = base64.b64decode(text.removeprefix(WEBHOOK_PREFIX))
+            except ValueError:
+                key = b""
+            if not key:
+                raise ValueError(f"a secret that begins with {WEBHOOK_PREFIX} goes on in base64")
+        return secret
 
     @field_validator("api_key_names")
     @classmethod

@@ -14,14 +14,12 @@ from typing import Final
 
 from gateway.audio.download import post
 from gateway.core.jobs.job import JobStatus
-from gateway.settings import GatewaySettings
+from gateway.settings import WEBHOOK_PREFIX, GatewaySettings
 from tritone.errors import InvalidInput
 
 FIELD: Final = "callback_url"
 PAUSES: Final = (5.0, 30.0, 120.0, 600.0, 3600.0, 4 * 3600.0)
 """Seconds between the attempts to deliver a callback."""
-
-_PREFIX: Final = "whsec_"
 
 
 def check_callback(url: str, settings: GatewaySettings) -> None:
@@ -59,7 +57,9 @@ async def deliver(job_id: str, status: JobStatus, url: str, settings: GatewaySet
 
 def signed_headers(event_id: str, body: bytes, secret: str, timestamp: int) -> dict[str, str]:
     """Return the headers of a callback; a secret with the prefix `whsec_` is base64, any other is taken as it is."""
-    key = base64.b64decode(secret.removeprefix(_PREFIX)) if secret.startswith(_PREFIX) else secret.encode()
+    key = (
+        base64.b64decode(secret.removeprefix(WEBHOOK_PREFIX)) if secret.startswith(WEBHOOK_PREFIX) else secret.encode()
+    )
     signed = f"{event_id}.{timestamp}.".encode() + body
     signature = base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
     return {

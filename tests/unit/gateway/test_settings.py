@@ -42,6 +42,8 @@ def test_every_setting_has_a_description() -> None:
         ("EXTRA_SURFACES", "no.such.package"),
         ("EXTRA_SURFACES", "no/such/folder"),
         ("LOG_LEVEL", "loud"),
+        ("JOBS_CALLBACK_SECRET", "whsec_"),
+        ("JOBS_CALLBACK_SECRET", "whsec_a"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_status_2(
