@@ -1,7 +1,11 @@
-"""`python -m gateway`: serve until SIGTERM or Ctrl-C, then let open requests finish."""
+"""`python -m gateway`: serve until SIGTERM or Ctrl-C, then let open requests finish.
+
+With `--hold` it prepares all that needs no Triton, and listens when its standard input has ended.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import logging
 import os
@@ -18,7 +22,7 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.openai.realtime.protocol import MESSAGE_BYTES
 from gateway.settings import GatewaySettings
-from gateway.surface_ports import listen
+from gateway.surface_ports import bind
 from gateway.telemetry import configure_logging
 from gateway.tracing import configure_tracing
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
@@ -27,6 +31,7 @@ from tritone.settings import UnusableSettingError
 _M_MMAP_THRESHOLD: Final = -3
 """The parameter's number in malloc.h."""
 _MOST_FILES: Final = 65_536
+_HOLD: Final = "--hold"
 
 
 def main() -> None:
@@ -36,7 +41,7 @@ def main() -> None:
     try:
         settings = GatewaySettings()
         _check_upload_dir(settings.upload_dir)
-        app = create_app(settings)
+        app = create_app(settings, servers_up=_input_ended if _HOLD in sys.argv[1:] else None)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         _reject(f"{str(first['loc'][0]).upper()}: {first['msg']}")
@@ -67,15 +72,26 @@ def main() -> None:
         timeout_graceful_shutdown=settings.drain_timeout,
     )
     try:
-        sockets = listen(settings.api_host, (settings.api_port, *settings.surface_ports.values()))
+        sockets = bind(settings.api_host, (settings.api_port, *settings.surface_ports.values()))
     except UnusableSettingError as error:
         _reject(str(error))
     ports, tritons = ", ".join(str(each.getsockname()[1]) for each in sockets), ", ".join(settings.triton_grpc_url)
-    logging.getLogger("gateway").info("listening on %s, port %s; Triton: %s", settings.api_host, ports, tritons)
+    logging.getLogger("gateway").info("starting on %s, port %s; Triton: %s", settings.api_host, ports, tritons)
     server = uvicorn.Server(config)
     server.run(sockets)
     if not server.started:
         sys.exit(3)
+
+
+async def _input_ended() -> None:
+    """Wait for the end of standard input. SIGTERM, which would wait for the end of the start, ends the process."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    at_sigterm = signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    loop.add_reader(sys.stdin, ended.set)
+    await ended.wait()
+    loop.remove_reader(sys.stdin)
+    signal.signal(signal.SIGTERM, at_sigterm)
 
 
 def _allow_connections() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -34,11 +34,16 @@ from tritone import VERSION
 
 
 def create_app(
-    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
+    settings: GatewaySettings,
+    *,
+    timing: Timing = DEFAULT_TIMING,
+    detectors: SpeechDetectors | None = None,
+    servers_up: Callable[[], Awaitable[None]] | None = None,
 ) -> FastAPI:
     """Return the gateway in front of the Triton servers of `settings`; its lifespan opens and closes the connections.
 
-    Raises `UnusableSettingError` for EXTRA_SURFACES and SURFACE_PORTS.
+    `servers_up` is awaited in the lifespan before the connection to Triton. Raises `UnusableSettingError` for
+    EXTRA_SURFACES and SURFACE_PORTS.
     """
     surfaces = load_surfaces(settings.extra_surfaces)
     table = SurfaceTable(surfaces)
@@ -47,7 +52,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, timing=timing, detectors=detectors) as services:
+        async with open_services(settings, timing=timing, detectors=detectors, servers_up=servers_up) as services:
             app.state.services = services
             yield
 

@@ -39,13 +39,20 @@ def prefixes_by_port(ports: Mapping[str, int], surfaces: Iterable[Surface]) -> d
     return {port: known[name] for name, port in ports.items()}
 
 
-def listen(host: str, ports: Iterable[int]) -> list[socket.socket]:
-    """Return a listening socket for each port. Raises `UnusableSettingError` for a port that is not free."""
+def bind(host: str, ports: Iterable[int]) -> list[socket.socket]:
+    """Return a socket for each port. Raises `UnusableSettingError` for a port that is not free.
+
+    A connection is refused until the server listens.
+    """
     sockets = []
     for port in ports:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if bound.family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sockets.append(bound)
         try:
-            sockets.append(socket.create_server((host, port), family=family, backlog=2048))
+            bound.bind((host, port))
         except OSError as error:
             problem = f"API_HOST, API_PORT, SURFACE_PORTS: {host}:{port} cannot be listened on: {error.strerror}"
             raise UnusableSettingError(problem) from error

@@ -21,7 +21,7 @@ from supervisor.plan import Plan
 from supervisor.private_files import public_files
 from supervisor.processes import IDLE_GRACE, Process, ProcessDiedError
 from supervisor.repository import lay_out
-from supervisor.restarts import together
+from supervisor.restarts import Part, together
 from supervisor.run_folder import SHARED_MEMORY, record_port, release_shared_memory, shared_memory_prefix
 from supervisor.served_document import DocumentWriter
 from supervisor.settings import reachable
@@ -93,10 +93,11 @@ def _check_privacy(folder: Path) -> None:
 
 
 class GatewayPart:
-    """The gateway."""
+    """The gateway. It first starts beside Triton, and opens its port when Triton serves."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, triton: Part) -> None:
         self._plan = plan
+        self._triton = triton
         self._address = f"http://{reachable(plan.settings.api_host)}:{plan.settings.api_port}"
         self._path = "/ready"
         """The path that a start waits for; at later starts Triton may be down, so only the process is awaited."""
@@ -104,11 +105,14 @@ class GatewayPart:
     async def run(self, ready: Callable[[], None]) -> NoReturn:
         """Start the gateway, and call `ready`. Raises `StartError`, or `ProcessDiedError` when it ends."""
         settings = self._plan.settings
-        command, variables = self._plan.gateway, self._plan.variables()
+        hold = not self._triton.has_served
+        command = [*self._plan.gateway, *["--hold"] * hold]
         async with (
             httpx2.AsyncClient(base_url=self._address, trust_env=False, timeout=None) as client,
-            Process.running("gateway", command, variables, grace=IDLE_GRACE) as gateway,
+            Process.running("gateway", command, self._plan.variables(), grace=IDLE_GRACE, hold=hold) as gateway,
         ):
+            await gateway.during(self._triton.serving())
+            gateway.release()
             async with start_deadline(settings.start_timeout), logged("starting the gateway"):
                 await gateway.during(until(partial(_succeeds, client, self._path)))
             gateway.grace = settings.drain_timeout + IDLE_GRACE

@@ -7,7 +7,7 @@ import contextlib
 import ctypes
 import os
 import signal
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -80,11 +80,13 @@ class Process:
         log: Log | None = None,
         last_signal: signal.Signals = signal.SIGKILL,
         is_idle: Callable[[int], bool] | None = None,
+        hold: bool = False,
     ) -> AsyncIterator[Process]:
         """Start `command` in the clone; on leaving, end it and every process that it started.
 
-        Its output goes to `log`, or to the supervisor's output. `is_idle`, called with its pid after SIGTERM, returns
-        True if it has no more work: it is killed soon then, even if it waits for something.
+        Its input is empty; with `hold`, it ends at the call of `release`. Its output goes to `log`, or to the
+        supervisor's output. `is_idle`, called with its pid after SIGTERM, returns True if it has no more work: it is
+        killed soon then, even if it waits for something.
         """
         parent = os.getpid()
 
@@ -99,7 +101,7 @@ class Process:
                 *command,
                 env=env,
                 cwd=ROOT,
-                stdin=DEVNULL,
+                stdin=PIPE if hold else DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -120,6 +122,11 @@ class Process:
     def has_ended(self) -> bool:
         """True once its exit status is known."""
         return self._child.returncode is not None
+
+    def release(self) -> None:
+        """End the input of a process that is held."""
+        if self._child.stdin:
+            self._child.stdin.close()
 
     async def wait(self) -> int:
         """Wait until it ends, and return its exit status, negative for a signal."""

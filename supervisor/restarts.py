@@ -57,6 +57,11 @@ class Part:
         self.task: asyncio.Task[NoReturn] = asyncio.create_task(self._keep())
         """Ends with `StartError` or `ProcessDiedError` if the part cannot be started (again)."""
 
+    @property
+    def has_served(self) -> bool:
+        """True once it has served for the first time."""
+        return self._served.is_set()
+
     async def serving(self) -> None:
         """Wait until it serves for the first time. Raises the error of a start that failed."""
         await before(self._served.wait(), self.task)

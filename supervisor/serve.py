@@ -1,4 +1,4 @@
-"""A run: Triton with its models, the gateway and the worker are started in this order, and stopped in the reverse."""
+"""A run: Triton with its models, the gateway and the worker serve in this order, and are stopped in the reverse."""
 
 from __future__ import annotations
 
@@ -38,10 +38,9 @@ async def serve(plan: Plan) -> None:
             triton = await stack.enter_async_context(kept("triton", run, settings.max_restarts))
             # After the gateway, which still sends the windows of open requests, and before Triton.
             stack.push_async_callback(_announce_stop, document)
-            await triton.serving()
             parts = [triton]
             if settings.gateway:
-                run = GatewayPart(plan).run
+                run = GatewayPart(plan, triton).run
                 gateway = await stack.enter_async_context(kept("gateway", run, settings.max_restarts))
                 await before(gateway.serving(), triton.task)
                 parts.append(gateway)
@@ -53,6 +52,7 @@ async def serve(plan: Plan) -> None:
                     grace = settings.drain_timeout + IDLE_GRACE  # it ends the messages in work
                     run = WorkerPart("queue worker", plan.queue_worker, plan, grace=grace).run
                     await stack.enter_async_context(kept("queue worker", run, sys.maxsize))
+            await triton.serving()
         console.info(banner(plan, time.monotonic() - started, keyed=bool(plan.variables().get("API_KEYS"))))
         stack.callback(console.info, "stopping")
         await before(asyncio.Event().wait(), *(part.task for part in parts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -78,14 +78,20 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: GatewaySettings, *, timing: Timing = DEFAULT_TIMING, detectors: SpeechDetectors | None = None
+    settings: GatewaySettings,
+    *,
+    timing: Timing = DEFAULT_TIMING,
+    detectors: SpeechDetectors | None = None,
+    servers_up: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Services]:
-    """Connect to the servers of `settings`, and close the connections at the end of the block."""
+    """Connect to the servers of `settings`, and close the connections at the end of the block.
+
+    `servers_up` is awaited before the connection to Triton, when all else is open.
+    """
     triton = TritonClient(settings.triton_grpc_url, unload_grace=timing.unload_grace)
     detectors = detectors or SpeechDetectors(settings.model_dir)
     language_model = LanguageModel(settings.language_model_options())
     workers = Workers()
-    await triton.start()
     try:
         if problem := detectors.missing:
             logger.info("no transcription without the speech detector: %s", problem)
@@ -101,6 +107,9 @@ async def open_services(
             _jobs(settings) as jobs,
             open_delivery(settings) as delivery,
         ):
+            if servers_up:
+                await servers_up()
+            await triton.start()
             yield Services(
                 settings,
                 triton,

@@ -20,23 +20,32 @@ ROOT = Path(__file__).resolve().parents[3]
 @asynccontextmanager
 async def running(triton: str, folder: Path, **settings: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """Run a gateway in front of the Triton at that address; yield it with its URL once it is ready."""
+    async with started(triton, folder, **settings) as (process, url):
+        await until(True, process, url, "/ready")
+        yield process, url
+
+
+@asynccontextmanager
+async def started(
+    triton: str, folder: Path, *options: str, **settings: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Run a gateway with these options; yield it with its URL at once."""
     (port,) = free_ports(1)
     variables = {"PYTHONPATH": str(ROOT), "API_PORT": str(port), "TRITON_GRPC_URL": triton, **settings}
-    started = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "gateway"),
+        *("-m", "gateway", *options),
         cwd=folder,
         env={**os.environ, **variables},
+        stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    url = f"http://127.0.0.1:{port}"
     try:
-        await until(True, started, url, "/ready")
-        yield started, url
+        yield process, f"http://127.0.0.1:{port}"
     finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 async def until(success: bool, process: asyncio.subprocess.Process, url: str, path: str = "/health") -> None:

@@ -15,7 +15,7 @@ import websockets
 
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech
-from tests.unit.gateway.process import running, until
+from tests.unit.gateway.process import running, started, until
 
 
 async def without_transcription(triton: FakeTriton) -> None:
@@ -118,7 +118,7 @@ async def test_a_signal_to_stop_ends_the_gateway_with_status_0(
     running.send_signal(number)
     assert running.stderr
     first, *lines = (await asyncio.wait_for(running.stderr.read(), 300)).decode().splitlines()
-    assert json.loads(first)["message"].startswith(f"listening on 127.0.0.1, port {url.rpartition(':')[2]}; Triton: ")
+    assert json.loads(first)["message"].startswith(f"starting on 127.0.0.1, port {url.rpartition(':')[2]}; Triton: ")
     assert {json.loads(line)["level"] for line in lines} == {"info"}
     assert await asyncio.wait_for(running.wait(), 300) == 0
 
@@ -142,3 +142,28 @@ async def test_a_gateway_may_hold_more_connections_than_the_shells_limit_of_file
     soft, _ = resource.prlimit(running.pid, resource.RLIMIT_NOFILE)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert soft == (65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536))
+
+
+async def test_a_held_gateway_refuses_connections_until_its_input_ends(triton: FakeTriton, tmp_path: Path) -> None:
+    await without_transcription(triton)
+    async with started(triton.address, tmp_path, "--hold") as (process, url):
+        assert process.stderr
+        assert process.stdin
+        assert b"starting on 127.0.0.1" in await asyncio.wait_for(process.stderr.readline(), 300)
+        async with httpx.AsyncClient(base_url=url) as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get("/health", timeout=300)
+        process.stdin.close()
+        await until(True, process, url, "/ready")
+
+
+async def test_a_signal_to_stop_ends_a_held_gateway(triton: FakeTriton, tmp_path: Path) -> None:
+    async with started(triton.address, tmp_path, "--hold") as (process, _):
+        assert process.stderr
+        assert b"starting on 127.0.0.1" in await asyncio.wait_for(process.stderr.readline(), 300)
+        ended = asyncio.create_task(process.wait())
+        async with asyncio.timeout(300):
+            while not ended.done():  # the first signal may come just before the wait
+                process.send_signal(signal.SIGTERM)
+                await asyncio.wait((ended,), timeout=0.5)
+        assert await ended in {0, -signal.SIGTERM}  # the latter if another signal came during its exit

@@ -146,6 +146,8 @@ def gateway() -> None:
             pass
 
     begin("gateway")
+    if "--hold" in sys.argv:
+        sys.stdin.read()
     ThreadingHTTPServer(("127.0.0.1", int(os.environ["API_PORT"])), Handler).serve_forever()
 
 
