@@ -44,4 +44,6 @@ class TritonPythonModel(SpeechModel):
         )
         self_test_once(instance, instance.folder, lambda: self_test(pipeline))
         threading.Thread(target=lambda: phonemizer.mandarin, name="mandarin").start()
-        return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read())
+        # Some operators run on one thread: another piece takes the cores that they leave.
+        at_once = 2 if instance.device == "cpu" and instance.threads > 1 else 1
+        return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read(), at_once=at_once)

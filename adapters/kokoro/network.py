@@ -25,7 +25,7 @@ _BOUNDARY = 0
 
 
 class KokoroNetwork:
-    """A loaded checkpoint; one call at a time."""
+    """A loaded checkpoint. Threads may call it at the same time, and share its own threads."""
 
     def __init__(
         self,

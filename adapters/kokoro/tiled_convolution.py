@@ -18,6 +18,8 @@ TILE: Final = 8
 
 _TAPS: Final = (3, 7, 11)
 _LEAST_CHANNELS: Final = 64
+_END: Final = 2**62
+"""The end of an axis, for a slice."""
 
 
 def use_tiles(graph: Graph) -> int:
@@ -49,32 +51,27 @@ def _tiled(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
     """Yield the nodes in place of a convolution [1, C, L] -> [1, D, L] of K taps, dilation d and padding d (K - 1) / 2.
 
     Tile t reads the samples 8 t + d j, j < K + 7, and writes the samples 8 t + d i, i < 8. Since d is odd, each sample
-    is written exactly once. The two transforms are convolutions with a stride of 8 and the same dilation.
+    is written exactly once: i gives its place in a block of eight, (d i) % 8, and the block is t + d i // 8.
     """
     x, (y,), name = node.input[0], node.output, node.name
     weights = graph.constant(node.input[1]).astype(np.float64)
-    bias = graph.constant(node.input[2]).astype(np.float64)
     out_channels, channels, taps = weights.shape
     dilation, pad = _geometry(node)
     points = TILE + taps - 1
     read, kernel, write = transforms(taps)
     before = dilation * (TILE - 1) // TILE  # tiles that begin before the first sample and write into the range
-    products = np.einsum("pk,ock->poc", kernel, weights).reshape(points * out_channels, channels, 1)
-    # A bias of the products that `write` turns into the bias of every sample of a tile.
-    spread = np.linalg.lstsq(write.T, np.ones(TILE), rcond=None)[0]
+    rows = [place * pow(dilation, -1, TILE) % TILE for place in range(TILE)]  # the i of each place in a block
     constants = {
         f"fast/read_{taps}": read.reshape(points, 1, 1, points),
-        f"fast/write_{taps}": write.reshape(points, 1, 1, TILE),
-        f"{name}/products": products,
-        f"{name}/products_bias": (spread[:, None] * bias).reshape(-1),
+        f"fast/write_{taps}_{dilation % TILE}": write.T[rows],
+        f"{name}/products": np.einsum("pk,ock->poc", kernel, weights),
     }
-    read_, write_, products_, bias_ = (graph.add_constant(k, v.astype(np.float32)) for k, v in constants.items())
+    read_, write_, products = (graph.add_constant(k, v.astype(np.float32)) for k, v in constants.items())
 
-    def shape(*sizes: int) -> str:
-        return graph.add_constant("fast/" + "x".join(map(str, sizes)), np.array(sizes, np.int64))
+    def ints(*values: int) -> str:
+        return graph.add_constant("fast/" + "x".join(map(str, values)), np.array(values, np.int64))
 
-    start, axis = shape(before * TILE), shape(2)
-    yield helper.make_node("Reshape", [x, shape(1, 1, channels, -1)], [f"{name}/x"])
+    yield helper.make_node("Reshape", [x, ints(1, 1, channels, -1)], [f"{name}/x"])
     yield helper.make_node(
         "Conv",
         [f"{name}/x", read_],
@@ -85,29 +82,36 @@ def _tiled(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
         dilations=[1, dilation],
         pads=[0, pad + before * TILE, 0, dilation * (points - 1) - pad],
     )
-    yield helper.make_node("Reshape", [f"{name}/tiles", shape(1, points * channels, -1)], [f"{name}/flat_tiles"])
-    yield helper.make_node(
-        "Conv",
-        [f"{name}/flat_tiles", products_, bias_],
-        [f"{name}/flat_sums"],
-        name=f"{name}/multiply",
-        group=points,
-        kernel_shape=[1],
-    )
-    yield helper.make_node("Reshape", [f"{name}/flat_sums", shape(1, points, out_channels, -1)], [f"{name}/sums"])
-    yield helper.make_node(
-        "ConvTranspose",
-        [f"{name}/sums", write_],
-        [f"{name}/samples"],
-        name=f"{name}/write",
-        kernel_shape=[1, TILE],
-        strides=[1, TILE],
-        dilations=[1, dilation],
-    )
-    yield helper.make_node("Reshape", [f"{name}/samples", shape(1, out_channels, -1)], [f"{name}/flat_samples"])
+    yield helper.make_node("Reshape", [f"{name}/tiles", ints(points, channels, -1)], [f"{name}/factors"])
+    yield helper.make_node("MatMul", [products, f"{name}/factors"], [f"{name}/sums"], name=f"{name}/multiply")
+    yield helper.make_node("Reshape", [f"{name}/sums", ints(points, -1)], [f"{name}/flat_sums"])
+    yield helper.make_node("MatMul", [write_, f"{name}/flat_sums"], [f"{name}/flat_samples"], name=f"{name}/write")
+    yield helper.make_node("Reshape", [f"{name}/flat_samples", ints(TILE, out_channels, -1)], [f"{name}/samples"])
+    blocks = f"{name}/samples"
+    if before:
+        for place, row in enumerate(rows):
+            late = dilation * row // TILE
+            starts, ends = ints(place, before - late), ints(place + 1, -late if late else _END)
+            inputs = [blocks, starts, ends, ints(0, 2)]
+            yield helper.make_node("Slice", inputs, [f"{name}/place_{place}"], name=f"{name}/place_{place}")
+        blocks = f"{name}/blocks"
+        places = [f"{name}/place_{place}" for place in range(TILE)]
+        yield helper.make_node("Concat", places, [blocks], name=blocks, axis=0)
+    yield helper.make_node("Transpose", [blocks], [f"{name}/transposed"], name=f"{name}/order", perm=[1, 2, 0])
+    yield helper.make_node("Reshape", [f"{name}/transposed", ints(1, out_channels, -1)], [f"{name}/padded"])
     yield helper.make_node("Shape", [x], [f"{name}/length"], start=2, end=3)
-    yield helper.make_node("Add", [f"{name}/length", start], [f"{name}/end"])
-    yield helper.make_node("Slice", [f"{name}/flat_samples", start, f"{name}/end", axis], [y], name=f"{name}/slice")
+    bias = None if _is_normalized(graph, y) else node.input[2]
+    cut = f"{name}/cut" if bias else y
+    yield helper.make_node("Slice", [f"{name}/padded", ints(0), f"{name}/length", ints(2)], [cut], name=f"{name}/slice")
+    if bias:
+        offset = graph.add_constant(f"{name}/offset", graph.constant(bias).reshape(1, -1, 1))
+        yield helper.make_node("Add", [cut, offset], [y], name=f"{name}/add")
+
+
+def _is_normalized(graph: Graph, name: str) -> bool:
+    """Return whether only instance normalizations use a tensor: what is added to a channel has no effect on them."""
+    users = graph.consumers[name]
+    return bool(users) and all(node.op_type == "InstanceNormalization" and node.input[0] == name for node in users)
 
 
 def transforms(taps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

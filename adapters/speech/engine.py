@@ -29,20 +29,43 @@ class _OpenRequest(Generic[P]):
 
     stream: ResponseStream
     pieces: deque[P]
+    """Those that are not begun."""
     text_tokens: int
+    begun: int = 0
+    sent: int = 0
+    spoken: dict[int, tuple[P, SpokenPiece]] = field(default_factory=dict)
+    """Pieces that wait for an earlier one to be sent, by their number."""
+    slowest: float = 0.0
+    """The longest time that a piece took, in seconds."""
     frames: int = 0
     playback: PlaybackClock = field(default_factory=PlaybackClock)
 
+    def may_begin(self, now: float) -> bool:
+        """Return whether the next piece may begin now.
+
+        While an earlier one is computed, which another would slow down, the listener must have twice the audio that
+        this takes: none has before the first audio.
+        """
+        is_idle = self.begun == self.sent
+        return bool(self.pieces) and (is_idle or self.playback.buffered_seconds(now) > 2 * self.slowest)
+
 
 class PartByPartEngine(Generic[P]):
-    """Synthesize one piece at a time, on a thread of its own.
+    """Synthesize pieces, on threads of its own, and send those of a request in order.
 
-    Requests without audio come first, in order of arrival. Then comes the request with the least audio left to play.
+    Requests without audio come first, in order of arrival. Then comes the request with the least audio left to play. A
+    request has more than one piece in progress only where no other waits.
     """
 
     def __init__(
-        self, pipeline: SpeechPipeline[P], *, max_requests: int, clock: Callable[[], float] = time.monotonic
+        self,
+        pipeline: SpeechPipeline[P],
+        *,
+        max_requests: int,
+        at_once: int = 1,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`at_once`: pieces that are synthesized at the same time, each on a thread."""
         self.description: SpeechDescription = pipeline.description
         self._pipeline = pipeline
         self._max_requests = max_requests
@@ -51,8 +74,10 @@ class PartByPartEngine(Generic[P]):
         self._closing = False
         self._pieces = 0
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="speech", daemon=True)
-        self._thread.start()
+        """Held for every use of the requests and their streams."""
+        self._threads = [threading.Thread(target=self._run, name=f"speech-{n}", daemon=True) for n in range(at_once)]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, request: SpeechRequest, stream: ResponseStream) -> None:
         """Accept a request; raises `InvalidInput` where its text has no words, `Overloaded` at capacity."""
@@ -63,63 +88,83 @@ class PartByPartEngine(Generic[P]):
             self._changed.notify()
 
     def counts(self) -> EngineCounts:
-        """Return one slot: pieces of different requests take turns, each alone."""
-        return EngineCounts(1, self._pieces, self._pieces)
+        """Return as many slots as threads: each piece is computed alone. It takes no lock: ends of streams call it."""
+        return EngineCounts(len(self._threads), self._pieces, self._pieces)
 
     def close(self) -> None:
-        """Accept no more requests; open ones fail after the piece in progress."""
+        """Accept no more requests; open ones fail after the pieces in progress."""
         with self._changed:
             self._closing = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while self._wait_for_work():
-            for request in self._snapshot():
-                if request.stream.is_cancelled():
-                    self._fail(request, client_left())
-            now = self._clock()
-            if waiting := self._snapshot():
-                self._step(min(waiting, key=lambda request: request.playback.buffered_seconds(now)))
-        for request in self._snapshot():
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        for request in list(self._open):
             self._fail(request, shutting_down())
 
-    def _wait_for_work(self) -> bool:
-        """Return True once a request is open, False once the engine closes."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._open or self._closing)
-            return not self._closing
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._next() is not None)
+                if self._closing:
+                    return
+                self._end_cancelled()
+                if (request := self._next()) is None:
+                    continue
+                number, piece = request.begun, request.pieces.popleft()
+                request.begun += 1
+            self._speak(request, number, piece)
 
-    def _snapshot(self) -> list[_OpenRequest[P]]:
-        with self._changed:
-            return list(self._open)
+    def _next(self) -> _OpenRequest[P] | None:
+        """Return the request whose next piece should begin, None if none may."""
+        now = self._clock()
+        return min(
+            (request for request in self._open if request.may_begin(now)),
+            key=lambda request: (request.begun - request.sent, request.playback.buffered_seconds(now)),
+            default=None,
+        )
 
-    def _step(self, request: _OpenRequest[P]) -> None:
-        """Synthesize and send the next piece of a request."""
+    def _end_cancelled(self) -> None:
+        for request in list(self._open):
+            if request.stream.is_cancelled():
+                self._fail(request, client_left())
+
+    def _speak(self, request: _OpenRequest[P], number: int, piece: P) -> None:
+        """Synthesize a piece, and send what may be sent then."""
         try:
-            request.stream.start()
-            piece = request.pieces.popleft()
+            with self._changed:
+                request.stream.start()
+            begun = self._clock()
             spoken = self._pipeline.speak(piece)
-            self._pieces += 1
+            with self._changed:
+                self._pieces += 1
+                request.slowest = max(request.slowest, self._clock() - begun)
+                request.spoken[number] = piece, spoken
+                self._send(request)
+                self._changed.notify_all()
+        except Exception as error:
+            self._fail(request, error)
+
+    def _send(self, request: _OpenRequest[P]) -> None:
+        """Send the pieces whose turn it is, and end the request after its last."""
+        while request in self._open and request.sent in request.spoken:
+            piece, spoken = request.spoken.pop(request.sent)
+            request.sent += 1
             request.frames += len(spoken.samples) // self._pipeline.frame_samples
             audio = prepare_join(spoken.samples, piece.end, piece.speed)
             if len(audio):
                 request.stream.audio(to_int16(audio), words=_words_sent(spoken))
                 request.playback.sent(len(audio) / SPEECH_RATE, self._clock())
-            if not request.pieces:
-                self._remove(request)
+            if request.sent == request.begun and not request.pieces:
+                self._open.remove(request)
                 request.stream.finish("stop", text_tokens=request.text_tokens, audio_frames=request.frames)
-        except Exception as error:
-            self._fail(request, error)
 
     def _fail(self, request: _OpenRequest[P], error: Exception) -> None:
-        self._remove(request)
-        request.stream.fail(error)
-
-    def _remove(self, request: _OpenRequest[P]) -> None:
+        """End a request with an error, unless it has ended."""
         with self._changed:
             if request in self._open:
                 self._open.remove(request)
+                request.stream.fail(error)
+                self._changed.notify_all()
 
 
 def _words_sent(spoken: SpokenPiece) -> tuple[Word, ...]:

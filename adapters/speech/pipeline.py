@@ -41,7 +41,10 @@ P = TypeVar("P", bound=SpeechPiece)
 
 
 class SpeechPipeline(ABC, Generic[P]):
-    """Base of a family's pipeline. `pieces` and `synthesize` may run in different threads at once."""
+    """Base of a family's pipeline. `pieces` and `speak` may run in different threads at once.
+
+    So may `speak` itself, if the engine computes more than one piece at once.
+    """
 
     description: SpeechDescription
     frame_samples: ClassVar[int] = 1

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -255,3 +257,100 @@ def test_closing_engine_fails_open_requests_and_rejects_new_ones(pipeline, clock
     assert "shutting down" in str(rejection)
     assert pipeline.begun == ["one"]
     assert [client.code() for client in clients] == [pb_utils.TritonError.UNAVAILABLE] * len(clients)
+
+
+class NamedPipeline(HeldPipeline):
+    """Synthesize each piece only when the test allows it by its word; its samples tell the word's last digit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._named: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+
+    def synthesize(self, piece: Word) -> NDArray[np.float32]:
+        self.begun.append(piece.word)
+        self._has_begun.release()
+        assert self._named[piece.word].wait(PATIENCE)
+        if piece.word == "broken":
+            raise ValueError("broken")
+        return SECOND * int(piece.word[-1]) / 10
+
+    def allow_words(self, *words: str) -> None:
+        for word in words:
+            self._named[word].set()
+
+
+@pytest.fixture
+def named() -> NamedPipeline:
+    return NamedPipeline()
+
+
+@pytest.fixture
+def pair(named: NamedPipeline, clock: ManualClock) -> Iterator[PartByPartEngine[Word]]:
+    """Return an engine that computes two pieces at once."""
+    engine = PartByPartEngine(named, max_requests=3, at_once=2, clock=clock)
+    yield engine
+    engine.close()
+
+
+def test_pieces_that_are_computed_at_once_are_sent_in_order(pair, named) -> None:
+    client = Client().submit(pair, "a1 a2 a3")
+    named.allow_words("a1", "a3")
+    for _ in range(3):  # a3 begins beside a2, which is held
+        named.wait_until_begun()
+    deadline = time.monotonic() + PATIENCE
+    while pair.counts().items < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(client.sender.sent) == 1
+    named.allow_words("a2")
+    assert client.outputs()["audio_frames"] == [3 * FRAMES]
+    audio = [sent.output_tensors()[0].as_numpy() for sent in client.sender.sent[:-1]]
+    assert [round(10 * samples.max() / 32767) for samples in audio] == [1, 2, 3]
+
+
+def test_first_piece_of_a_request_has_no_other_of_it_beside_it(pair, named) -> None:
+    first = Client().submit(pair, "a1 a2")
+    named.wait_until_begun()
+    second = Client().submit(pair, "b1")
+    named.wait_until_begun()
+    named.allow_words("a1", "a2", "b1")
+    first.last()
+    second.last()
+    assert named.begun == ["a1", "b1", "a2"]
+
+
+def test_listener_with_little_audio_gets_one_piece_at_a_time(pair, named, clock) -> None:
+    slow = Client().submit(pair, "a1 a2 a3")
+    named.wait_until_begun()
+    clock.now += 0.6  # a1 takes 0.6 s for a second of audio
+    named.allow_words("a1")
+    named.wait_until_begun()
+    other = Client().submit(pair, "b1")
+    named.wait_until_begun()
+    named.allow_words("a2", "a3", "b1")
+    slow.last()
+    other.last()
+    assert named.begun == ["a1", "a2", "b1", "a3"]
+
+
+def test_failure_of_a_piece_ends_its_request_once(pair, named) -> None:
+    client = Client().submit(pair, "a1 broken a3 a4")
+    named.allow_words("a1", "broken")
+    assert client.code() == pb_utils.TritonError.INTERNAL
+    named.allow_words("a3")
+    whole = Client().submit(pair, "b1")
+    named.allow_words("b1")
+    assert whole.outputs()["finish_reason"] == [b"stop"]
+    assert client.sender.finals == 1
+    assert "a4" not in named.begun
+
+
+def test_client_that_leaves_ends_its_request_before_the_next_piece(pair, named) -> None:
+    client = Client().submit(pair, "a1 a2 a3 a4 a5")
+    named.allow_words("a1", "a2")
+    for _ in range(4):
+        named.wait_until_begun()
+    client.sender.cancelled = True
+    named.allow_words("a3", "a4")
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert client.sender.finals == 1
+    assert sorted(named.begun) == ["a1", "a2", "a3", "a4"]
