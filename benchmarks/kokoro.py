@@ -1,9 +1,10 @@
 """`scripts/bench kokoro [--rounds N] [--sentences N] [--no-package] [--json FILE]`: Kokoro's faster graph.
 
-Three synthesize the same texts in turn, in one run: the published graph with onnxruntime's own settings, ours as the
-model loads it, and the package kokoro-onnx, in an environment of its own, with the published graph. CPU seconds are
-those of the process; they depend on the machine's load less than the time does. Then whisper-base transcribes sentences
-in five languages that both graphs read, and the distance of their log-mel spectra is computed.
+Three synthesize the same text in turn, in one run: the published graph with onnxruntime's own settings and one piece of
+the text after the other, ours as the model loads and runs it, and the package kokoro-onnx, in an environment of its
+own, with the published graph. CPU seconds are those of the process; they depend on the machine's load less than the
+time does. Then whisper-base transcribes sentences in five languages that both graphs read, and the distance of their
+log-mel spectra is computed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,12 +33,17 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "stand_ins"))  # modules that exist only inside Triton
 
+import triton_python_backend_utils as pb_utils
+
 from adapters.kokoro.graph import with_durations
-from adapters.kokoro.network import KokoroNetwork
+from adapters.kokoro.network import KokoroNetwork, pieces_at_once
 from adapters.kokoro.phonemes import Phonemizer
-from adapters.kokoro.pipeline import KokoroPipeline
+from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
 from adapters.kokoro.voices import VoiceStyles
+from adapters.speech.engine import PartByPartEngine
 from adapters.speech.joins import prepare_join
+from adapters.triton.metrics import Metrics
+from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import to_int16
 from adapters.triton.speech_request import SpeechRequest
 from benchmarks.preparation import prepare
@@ -52,6 +59,8 @@ PACKAGE: Final = "kokoro-onnx==0.6.1"
 TEXT: Final = "Good morning. The train to the airport leaves at nine from the north platform."
 VOICE: Final = "af_heart"
 
+_PATIENCE: Final = 600
+"""Seconds within which the text must be synthesized."""
 _BANDS, _WINDOW, _STEP = 80, 1024, 256
 _HEARD: Final = 2
 """Sentences of each language that are kept for listening."""
@@ -107,16 +116,39 @@ def _log_mel(samples: Samples) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(np.maximum(power @ filters.T, 1e-5)))
 
 
-def time_speech(pipeline: KokoroPipeline) -> Timing:
-    """Synthesize the text as the model does, and return the timing."""
+class Listener:
+    """The client of one request: when its first and its last response came, and how much audio they had."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.has_failed = False
+        self.first = self.last = 0.0
+        self.samples = 0
+
+    def send(self, response: pb_utils.InferenceResponse, flags: int = 0) -> None:
+        """Note the time and the audio of a response."""
+        self.last = time.perf_counter()
+        self.first = self.first or self.last
+        self.has_failed = response.has_error()
+        self.samples += sum(len(each.as_numpy()) for each in response.output_tensors() if each.name() == "audio")
+        if flags == pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL:
+            self.ended.set()
+
+    def is_cancelled(self) -> bool:
+        """Return that the client has not left."""
+        return False
+
+
+def time_speech(engine: PartByPartEngine[PhonemePiece], metrics: Metrics) -> Timing:
+    """Synthesize the text as the model does, and return the timing; raises `RuntimeError` where it fails."""
+    listener = Listener()
     started, cpu = time.perf_counter(), time.process_time()
     request = SpeechRequest(text=TEXT, voice=VOICE, language="en", speed=1.0)
-    first, count = 0.0, 0
-    for piece in pipeline.pieces(request):
-        count += len(prepare_join(pipeline.synthesize(piece), piece.end, piece.speed))
-        first = first or time.perf_counter() - started
-    whole = time.perf_counter() - started
-    return Timing(first, whole, time.process_time() - cpu, count / SPEECH_RATE)
+    engine.submit(request, ResponseStream(listener, metrics))
+    if not listener.ended.wait(_PATIENCE) or listener.has_failed:
+        raise RuntimeError("the text was not synthesized")
+    first, whole = listener.first - started, listener.last - started
+    return Timing(first, whole, time.process_time() - cpu, listener.samples / SPEECH_RATE)
 
 
 # Run by the Python of the package's environment: a line with a text in, one with a timing out.
@@ -260,9 +292,11 @@ def main() -> None:
         "ours": KokoroNetwork(checkpoint, threads=len(os.sched_getaffinity(0))),
     }
     pipelines = {name: KokoroPipeline(styles, phonemizer, each, options=()) for name, each in networks.items()}
-    contestants: dict[str, Callable[[], Timing]] = {
-        name: partial(time_speech, each) for name, each in pipelines.items()
-    }
+    contestants: dict[str, Callable[[], Timing]] = {}
+    for name, pipeline in pipelines.items():
+        at_once = pieces_at_once("cpu", len(os.sched_getaffinity(0))) if name == "ours" else 1
+        engine = PartByPartEngine(pipeline, max_requests=1, at_once=at_once)
+        contestants[name] = partial(time_speech, engine, Metrics(name, "speech"))
     with tempfile.TemporaryDirectory() as folder:
         if arguments.no_package:
             figures = compare(contestants, arguments.rounds)

@@ -4,7 +4,7 @@ The generator does nine tenths of the work, in 48 convolutions. The published gr
 the operators of their activations one after the other. Here they are float32, and:
 
 - a convolution of K taps is computed eight samples at a time, from K + 7 products for each pair of channels instead of
-  8 K, as two small convolutions around a grouped one (`tiled_convolution`);
+  8 K, as products of matrices (`tiled_convolution`);
 - an adaptive instance normalization is one operator instead of nine;
 - the activation x + sin(a x)^2 / a (Snake) becomes u + sin(u)^2 with u = a x: `a` goes into the normalization before
   it, and 1 / a into the weights of the convolution after it.

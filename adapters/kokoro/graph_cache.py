@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Change it with the graph that is built, so that earlier files are not used."""
 
 
@@ -40,6 +40,9 @@ def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = pri
             out.flush()
             os.fsync(out.fileno())
         beside.replace(file)
+        for other in set(cache.glob(f"{digest[:32]}-*.onnx")) - {file}:
+            with contextlib.suppress(OSError):
+                other.unlink()  # of another version
         return file
     except graph_editor.UnknownGraphError as error:
         report(f"{published} is used as it is: no faster graph is known for it ({error})")

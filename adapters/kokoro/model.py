@@ -6,7 +6,7 @@ import threading
 
 import triton_python_backend_utils as pb_utils
 
-from adapters.kokoro.network import KokoroNetwork
+from adapters.kokoro.network import KokoroNetwork, pieces_at_once
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
 from adapters.kokoro.settings import FAMILY, KOKORO_GRAPH, KOKORO_MAX_REQUESTS
@@ -44,6 +44,8 @@ class TritonPythonModel(SpeechModel):
         )
         self_test_once(instance, instance.folder, lambda: self_test(pipeline))
         threading.Thread(target=lambda: phonemizer.mandarin, name="mandarin").start()
-        # Some operators run on one thread: another piece takes the cores that they leave.
-        at_once = 2 if instance.device == "cpu" and instance.threads > 1 else 1
-        return PartByPartEngine(pipeline, max_requests=KOKORO_MAX_REQUESTS.read(), at_once=at_once)
+        return PartByPartEngine(
+            pipeline,
+            max_requests=KOKORO_MAX_REQUESTS.read(),
+            at_once=pieces_at_once(instance.device, instance.threads),
+        )

@@ -51,7 +51,7 @@ def _tiled(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
     """Yield the nodes in place of a convolution [1, C, L] -> [1, D, L] of K taps, dilation d and padding d (K - 1) / 2.
 
     Tile t reads the samples 8 t + d j, j < K + 7, and writes the samples 8 t + d i, i < 8. Since d is odd, each sample
-    is written exactly once: i gives its place in a block of eight, (d i) % 8, and the block is t + d i // 8.
+    is written exactly once: at the place (d i) % 8 of the block t + d i // 8.
     """
     x, (y,), name = node.input[0], node.output, node.name
     weights = graph.constant(node.input[1]).astype(np.float64)

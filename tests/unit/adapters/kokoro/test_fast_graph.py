@@ -109,6 +109,18 @@ def write_fast(_published: Path, out: BinaryIO) -> None:
     out.write(b"fast")
 
 
+def test_file_of_another_version_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_graph, "build", write_fast)
+    (tmp_path / "model.onnx").write_bytes(b"published")
+    monkeypatch.setattr(graph_cache, "VERSION", "older")
+    older = graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "cache")
+    monkeypatch.undo()
+    monkeypatch.setattr(fast_graph, "build", write_fast)
+    newer = graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "cache")
+    assert newer != older
+    assert list((tmp_path / "cache").iterdir()) == [newer]
+
+
 def find_nothing(_published: Path, _out: BinaryIO) -> None:
     raise UnknownGraphError("0 convolutions")
 
