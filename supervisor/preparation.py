@@ -58,8 +58,15 @@ async def _fetch_or_replace(plan: Plan) -> Plan:
 
 
 async def _fetch_all(plan: Plan) -> None:
-    await _fetch_weights(plan)
-    await _fetch_extras(plan)
+    wanted, missing = _missing(plan)
+    extras = weights.extras(plan.models)
+    if missing and extras:
+        await _step(plan, "weights", "supervisor.weights", *wanted, "--extras", *extras)
+        if weights.missing(plan.settings.model_dir, extras):
+            console.info(_served_without(extras))
+    else:
+        await _fetch_weights(plan)
+        await _fetch_extras(plan)
 
 
 async def build(plan: Plan) -> None:
@@ -90,7 +97,11 @@ async def _fetch_extras(plan: Plan) -> None:
         try:
             await _step(plan, "weights", "supervisor.weights", "--optional", *extras)
         except StartError:
-            console.info(f"{', '.join(extras)} cannot be fetched: served without it")
+            console.info(_served_without(extras))
+
+
+def _served_without(extras: list[str]) -> str:
+    return f"{', '.join(extras)} cannot be fetched: served without it"
 
 
 async def _step(plan: Plan, name: str, module: str, *arguments: str) -> None:

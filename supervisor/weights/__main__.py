@@ -47,7 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             conversion.convert(options.convert, model_dir, progress)
         else:
             ids = [_folder(id_) for id_ in options.ids] or _chosen(settings)
-            fetch(model_dir, ids, progress=progress, verify=options.verify)
+            fetch(
+                model_dir,
+                [*ids, *options.extras],
+                progress=progress,
+                verify=options.verify,
+                optional=options.extras,
+            )
             if options.bundle:
                 bundle.write(options.bundle, model_dir, ids, _requirements(ids), progress)
             done = f"{', '.join(ids)}: complete in {model_dir}"
@@ -81,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--verify", action="store_true", help="check the content of every file and replace damaged ones"
     )
     parser.add_argument("--optional", action="store_true", help="do not list files that no source serves")
+    parser.add_argument(
+        "--extras", nargs="+", default=[], metavar="ID", help="further weights, whose files may be missing in the end"
+    )
     parser.add_argument(
         "--convert", type=Path, metavar="FOLDER", help="convert a checkpoint to the format that its family loads"
     )

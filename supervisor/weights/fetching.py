@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from supervisor.cache import cache_folder
@@ -19,6 +21,9 @@ from tritone.families import Model
 
 _VAD = "silero-vad"  # splits long audio, for every transcription model
 _SPEAKERS = "speaker-embedding"  # distinguishes speakers; 27 MB that only `diarized_json` needs
+
+_END_S = 2.0
+"""Seconds for a thread to end its download."""
 
 
 def wanted(models: Iterable[Model], catalogue: Catalogue, environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -66,11 +71,13 @@ def fetch(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     verify: bool = False,
+    optional: Collection[str] = (),
 ) -> None:
     """Complete the files of `ids` in MODEL_DIR; with `verify`, replace those with damaged content.
 
     A checkpoint of the operator's own that needs a conversion is converted. `cache_dir` replaces the user's cache
-    folder. Raises `FetchError` if no source serves a file, or the disk is full; files that have arrived by then stay.
+    folder. Raises `FetchError` if no source serves a file of `ids` that are not `optional`, or the disk is full; files
+    that have arrived by then stay.
     """
     if not verify and not missing(model_dir, ids):
         return
@@ -81,7 +88,7 @@ def fetch(
         with store.lock(lambda: progress.info("waiting for another fetch to end")):
             if verify:
                 _drop_damaged(store, model_dir, chosen, progress)
-            _Fetch(store, model_dir, progress).run(chosen)
+            _Fetch(store, model_dir, progress).run(chosen, optional)
     except OSError as error:
         raise FetchError(
             f"the weights cannot be stored: {error}: set MODEL_DIR and TRITONE_CACHE to folders that can be written"
@@ -108,30 +115,63 @@ class _Fetch:
         self._unreachable: set[str] = set()
         self._skipped: list[str] = []
 
-    def run(self, chosen: Sequence[Entry]) -> None:
+    def run(self, chosen: Sequence[Entry], optional: Collection[str]) -> None:
+        """Complete all entries side by side. Raises `AbsentError` for files of those that are not `optional`."""
         self._check_space(chosen)
-        absent: list[str] = []
-        for entry in chosen:
-            for source in entry.sources:
-                self._try(entry, source)
-            absent += self._place(entry)
-        if absent:
+        absent = self._complete_all(chosen)
+        missing = [line for entry in chosen if entry.id not in optional for line in absent[entry.id]]
+        if missing:
             raise AbsentError(
-                "\n".join(["these files are missing:", *absent, "no source serves them:", *self._skipped])
+                "\n".join(["these files are missing:", *missing, "no source serves them:", *self._skipped])
                 + "\nput them there by hand, or unpack a bundle (scripts/fetch_models --bundle FILE, on a machine with "
                 "network), then run this again"
             )
 
+    def _complete_all(self, chosen: Sequence[Entry]) -> dict[str, list[str]]:
+        """Complete each entry in a thread of its own; return the lines of its absent files by the entry's id.
+
+        At an error or a signal the downloads are ended; a connection that waits for bytes is left to the process's end.
+        """
+        results: queue.SimpleQueue[tuple[str, list[str] | BaseException]] = queue.SimpleQueue()
+
+        def complete(entry: Entry) -> None:
+            try:
+                for source in entry.sources:
+                    self._try(entry, source)
+                results.put((entry.id, self._place(entry)))
+            except BaseException as error:  # raised in the thread that waits
+                results.put((entry.id, error))
+
+        threads = [threading.Thread(target=complete, args=(entry,), daemon=True) for entry in chosen]
+        absent: dict[str, list[str]] = {}
+        try:
+            for thread in threads:
+                thread.start()
+            while len(absent) < len(threads):
+                id_, result = results.get()
+                if isinstance(result, BaseException):
+                    raise result
+                absent[id_] = result
+        except BaseException:
+            self._store.ending.set()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(_END_S)
+            raise
+        return absent
+
     def _try(self, entry: Entry, source: Source) -> None:
         """Fetch the files that are still missing from one source; a failure is one line of output."""
         files = {name: source.locations[name] for name in self._missing(entry) if name in source.locations}
-        if not files or source.endpoint in self._unreachable:
+        if not files or source.endpoint in self._unreachable or self._store.ending.is_set():
             return
         self._progress.info(f"{entry.id}: {len(files)} of {len(entry.files)} files from {source}")
         fetch_from = web.fetch if source.kind in (Kind.HUB, Kind.URL) else packages.fetch
         try:
             fetch_from(source, files, self._store, self._progress)
         except SourceError as error:
+            if self._store.ending.is_set():
+                return
             self._progress.info(f"{source} skipped: {error}")
             self._skipped.append(f"  {source}: {error}")
             if isinstance(error, SourceUnreachableError):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import zipfile
 import zlib
@@ -39,7 +40,8 @@ def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress
     with store.scratch() as folder:
         for name in source.names:
             command = _command(source.kind, name)
-            run(command, folder, what=f"{source.kind} {name}", progress=progress, total=source.download)
+            what = f"{source.kind} {name}"
+            run(command, folder, what=what, progress=progress, total=source.download, ending=store.ending)
         parts = _unpack(folder, {part for location in wanted.values() for part in location.parts})
         for name, location in wanted.items():
             try:
@@ -58,11 +60,12 @@ def run(
     progress: Progress,
     total: int = 0,
     quiet_s: float = _QUIET_S,
+    ending: threading.Event | None = None,
 ) -> None:
     """Run a download that writes only to `folder`, temporary files too, and report its progress.
 
-    Raises `SourceError`, with the command's last line, if it fails, and `SourceUnreachableError` if no bytes
-    arrive for `quiet_s` seconds.
+    Raises `SourceError`, with the command's last line, if it fails, or once `ending` is set, and
+    `SourceUnreachableError` if no bytes arrive for `quiet_s` seconds.
     """
     environment = os.environ | {"TMPDIR": str(folder), "npm_config_cache": str(folder / ".npm")}
     with tempfile.TemporaryFile() as stderr:
@@ -76,7 +79,8 @@ def run(
             start_new_session=True,
         )
         try:
-            _watch(process, folder, quiet_s, what, partial(progress.bytes, what, total=total))
+            report = partial(progress.bytes, what, total=total)
+            _watch(process, folder, quiet_s, what, report, ending=ending or threading.Event())
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -89,13 +93,21 @@ def run(
 
 
 def _watch(
-    process: subprocess.Popen[bytes], folder: Path, quiet_s: float, what: str, report: Callable[[int], None]
+    process: subprocess.Popen[bytes],
+    folder: Path,
+    quiet_s: float,
+    what: str,
+    report: Callable[[int], None],
+    *,
+    ending: threading.Event,
 ) -> None:
     seen, since = 0, time.monotonic()
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_POLL_S)
             return
+        if ending.is_set():
+            raise SourceError("ended")
         if (size := _bytes_in(folder)) != seen:
             seen, since = size, time.monotonic()
             report(size)

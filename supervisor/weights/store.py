@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,8 @@ class Store:
 
     def __init__(self, cache_dir: Path) -> None:
         self.root = cache_dir / "weights"
+        self.ending = threading.Event()
+        """Set when the downloads are to end."""
 
     @contextmanager
     def lock(self, waiting: Callable[[], None]) -> Iterator[None]:

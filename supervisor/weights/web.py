@@ -78,9 +78,15 @@ def fetch(source: Source, wanted: Mapping[str, Location], store: Store, progress
         (path,) = location.parts
         request = Request(f"{base_url(source)}/{quote(path)}", headers=headers)  # noqa: S310 - http, checked
         try:
-            _download(request, location.blob, store, partial(progress.bytes, name))
+            _download(request, location.blob, store, partial(_report, store, progress, name))
         except (WrongContentError, _NotServedError) as error:
             progress.info(f"{source}: {name} skipped: {error}")
+
+
+def _report(store: Store, progress: Progress, name: str, done: int, total: int) -> None:
+    if store.ending.is_set():
+        raise SourceError("ended")
+    progress.bytes(name, done, total)
 
 
 def _download(request: Request, blob: Blob, store: Store, report: Callable[[int, int], None]) -> None:

@@ -6,15 +6,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from supervisor.weights import FetchError, Progress, fetch, missing
+from supervisor.weights import FetchError, Progress, fetch, manifest, missing
 from supervisor.weights.manifest import Entry
-from tests.unit.weights.conftest import CONTENT, HUB_PATH, HUB_SOURCE, Hub
+from tests.unit.weights.conftest import CONTENT, HUB_PATH, HUB_SOURCE, Hub, write_manifest
 
 _COMMAND = """
 import sys
@@ -45,6 +47,42 @@ def test_a_second_clone_fetches_nothing_and_shares_the_bytes(
     fetch(tmp_path / "two", ["tiny"], cache_dir=cache)
     assert hub.requests == []
     assert (tmp_path / "one/tiny/model.bin").samefile(tmp_path / "two/tiny/model.bin")
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest of `tiny` and `other`, an entry like it."""
+    other = b"?" + CONTENT
+    first = write_manifest(tmp_path / "tiny.toml", HUB_SOURCE, {"model.bin": CONTENT}).read_text()
+    second = write_manifest(tmp_path / "other.toml", HUB_SOURCE, {"model.bin": other}).read_text()
+    both = tmp_path / "both.toml"
+    both.write_text(f"{first}\n{second.replace('tiny', 'other')}")
+    entries = manifest.read(both)
+    monkeypatch.setattr(manifest, "load", lambda: entries)
+
+
+@pytest.mark.usefixtures("two")
+def test_entries_are_fetched_side_by_side(tmp_path: Path, cache: Path, hub: Hub) -> None:
+    hub.files = {HUB_PATH: CONTENT, HUB_PATH.replace("tiny", "other"): b"?" + CONTENT}
+    hub.hold_after = 10
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(fetch, tmp_path, ["tiny", "other"], cache_dir=cache)
+        deadline = time.monotonic() + 300
+        while len(hub.requests) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        hub.held.set()
+        fetched.result(300)
+    assert missing(tmp_path, ["tiny", "other"]) == []
+
+
+@pytest.mark.usefixtures("two")
+def test_an_optional_entry_may_be_missing(tmp_path: Path, cache: Path, hub: Hub) -> None:
+    hub.files = {HUB_PATH: CONTENT}
+    fetch(tmp_path, ["tiny", "other"], cache_dir=cache, optional=["other"])
+    assert missing(tmp_path, ["tiny", "other"]) == [tmp_path / "other" / "model.bin"]
+    with pytest.raises(FetchError, match=r"other/model\.bin"):
+        fetch(tmp_path, ["tiny", "other"], cache_dir=cache, optional=["tiny"])
 
 
 def test_a_file_is_copied_if_it_cannot_be_linked(
