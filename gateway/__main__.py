@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -78,6 +79,9 @@ def main() -> None:
     ports, tritons = ", ".join(str(each.getsockname()[1]) for each in sockets), ", ".join(settings.triton_grpc_url)
     logging.getLogger("gateway").info("starting on %s, port %s; Triton: %s", settings.api_host, ports, tritons)
     server = uvicorn.Server(config)
+    # What was made so far stays. A collection that looked through it all would hold up the requests for 60 ms.
+    gc.collect()
+    gc.freeze()
     server.run(sockets)
     if not server.started:
         sys.exit(3)

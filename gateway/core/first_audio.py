@@ -13,6 +13,8 @@ from gateway.core.metrics import FIRST_AUDIBLE, FIRST_PACKET, FIRST_PLAYABLE
 
 _AUDIBLE: Final = 104
 """The least level of a sound, of int16 samples: -50 dB of full scale."""
+_BLOCK: Final = 2048
+"""Samples that are looked at in one go: speech begins early in a piece of many thousand."""
 
 
 class FirstAudio:
@@ -39,14 +41,11 @@ class FirstAudio:
         if not self._received:
             self._received = True
             FIRST_PACKET.labels(self._model).observe(now - self._began)
-        loud = (samples >= _AUDIBLE) | (samples <= -_AUDIBLE)
-        first = int(np.argmax(loud))
-        if loud[first]:
+        first = _first_loud(samples)
+        self._silence += first / rate
+        if first < len(samples):
             self._sound = now
-            self._silence += first / rate
             self._hear()
-        else:
-            self._silence += len(samples) / rate
 
     def send(self) -> None:
         """Note bytes that are ready to be sent."""
@@ -61,3 +60,14 @@ class FirstAudio:
         self._heard = True
         heard = max(self._playable + self._silence, self._sound)
         FIRST_AUDIBLE.labels(self._model).observe(heard - self._began)
+
+
+def _first_loud(samples: Samples) -> int:
+    """Return the position of the first sample that is heard; the end if there is none."""
+    for start in range(0, len(samples), _BLOCK):
+        block = samples[start : start + _BLOCK]
+        loud = (block >= _AUDIBLE) | (block <= -_AUDIBLE)
+        first = int(np.argmax(loud))
+        if loud[first]:
+            return start + first
+    return len(samples)

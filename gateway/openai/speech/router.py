@@ -20,7 +20,7 @@ from gateway.openai.speech.protocol import (
     TimedSpeech,
 )
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
-from gateway.request_context import GatewayServices, Telemetry, until_disconnect
+from gateway.request_context import GatewayServices, Telemetry, record_of, services_of, until_disconnect
 from gateway.streaming import StreamedResponse
 
 router = APIRouter(tags=["speech"], route_class=JsonRoute)
@@ -46,10 +46,10 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 @router.post("/v1/audio/speech", response_class=StreamingResponse, responses=_RESPONSES)
-async def create_speech(
-    request: Request, body: SpeechBody, services: GatewayServices, telemetry: Telemetry
-) -> StreamedResponse:
+async def create_speech(request: Request, body: SpeechBody) -> StreamedResponse:
     """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
+    # Not as parameters: FastAPI needs longer to find them than for the body.
+    services, telemetry = await services_of(request), await record_of(request)
     return await until_disconnect(request, respond(services, body, telemetry))
 
 

@@ -13,7 +13,7 @@ from gateway.openai.transcription.protocol import TranscriptionDiarized, Transcr
 from gateway.openai.transcription.requests import TranscriptionForm, TranslationForm
 from gateway.openai.transcription.responses import MEDIA_TYPES
 from gateway.openai.transcription.serving import respond
-from gateway.request_context import GatewayServices, Telemetry
+from gateway.request_context import record_of, services_of
 
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -32,22 +32,12 @@ router = APIRouter(prefix="/v1/audio", tags=["transcription"], route_class=FormR
 
 
 @router.post("/transcriptions", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
-async def create_transcription(
-    request: Request,
-    form: Annotated[TranscriptionForm, Form(media_type=FORM)],
-    services: GatewayServices,
-    telemetry: Telemetry,
-) -> Response:
+async def create_transcription(request: Request, form: Annotated[TranscriptionForm, Form(media_type=FORM)]) -> Response:
     """Transcribe `file` in the language that is spoken. A client that disconnects stops the model."""
-    return await respond(services, request, form, telemetry, await request.form())
+    return await respond(await services_of(request), request, form, await record_of(request), await request.form())
 
 
 @router.post("/translations", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
-async def create_translation(
-    request: Request,
-    form: Annotated[TranslationForm, Form(media_type=FORM)],
-    services: GatewayServices,
-    telemetry: Telemetry,
-) -> Response:
+async def create_translation(request: Request, form: Annotated[TranslationForm, Form(media_type=FORM)]) -> Response:
     """Translate the speech in `file`, in any language, into English. A client that disconnects stops the model."""
-    return await respond(services, request, form, telemetry, await request.form())
+    return await respond(await services_of(request), request, form, await record_of(request), await request.form())
