@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 # another program at once, and needs no handlers.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
-# The suite runs in two processes, and its networks are tiny: more threads wait for each other most of the time.
+# The suite runs in several processes, and its networks are tiny: more threads wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The time of an example depends on the machine, not on the code.
@@ -46,5 +46,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if "weights" in fixtures:
             item.add_marker("weights")
-        shared = next((name for name in SHARED_SERVERS if name in fixtures), None)
+        shared = next((name for name in SHARED_SERVERS if folder == "e2e" and name in fixtures), None)
         item.add_marker(pytest.mark.xdist_group(shared or str(item.path.relative_to(TESTS))))

@@ -94,7 +94,7 @@ StartWorker = Callable[..., AbstractAsyncContextManager[asyncio.subprocess.Proce
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[postgres.Postgres]:
+def database() -> Iterator[postgres.Postgres]:
     """A PostgreSQL server for all tests."""
     if postgres.programs() is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(postgres.HOW_TO_INSTALL)
@@ -108,7 +108,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
     def settings(name: str) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp(f"{name}-{request.param}")
-        url = request.getfixturevalue("server").url(name) if request.param == "postgres" else ""
+        url = request.getfixturevalue("database").url(name) if request.param == "postgres" else ""
         return {"jobs_dir": str(folder), "jobs_url": url, "voices_dir": str(folder / "voices")}
 
     return settings

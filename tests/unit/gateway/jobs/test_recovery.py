@@ -126,7 +126,7 @@ async def test_owners_take_turns(triton: FakeTriton, kokoro: FakeSpeech, store: 
 
 
 async def test_jobs_survive_the_death_of_the_database_server(
-    triton: FakeTriton, whisper: FakeWhisper, server: Postgres, tmp_path: Any
+    triton: FakeTriton, whisper: FakeWhisper, database: Postgres, tmp_path: Any
 ) -> None:
     with Postgres() as own:
         settings = {**SETTINGS, "jobs_dir": str(tmp_path), "jobs_url": own.url("jobs")}
@@ -147,7 +147,7 @@ def _texts(calls: list[Call]) -> list[str]:
 
 
 async def test_a_worker_stops_while_its_database_is_away(
-    triton: FakeTriton, kokoro: FakeSpeech, server: Postgres, tmp_path: Path
+    triton: FakeTriton, kokoro: FakeSpeech, database: Postgres, tmp_path: Path
 ) -> None:
     with Postgres() as own:
         settings = {**SETTINGS, "jobs_dir": str(tmp_path), "jobs_url": own.url("jobs")}
