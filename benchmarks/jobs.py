@@ -39,6 +39,8 @@ RESULTS = ROOT / "benchmarks" / "results"
 PARTS = ("gateway", "worker", "triton", "database")
 UNFINISHED = ("queued", "running")
 AT_ONCE = 4
+CALLBACKS = {"JOBS_CALLBACK_SECRET": "secret", "JOBS_HOSTS": "127.0.0.1"}
+"""Settings of a server whose jobs call back on this machine."""
 DEADLINE = 900.0
 """Seconds after the last kill, in which the jobs must end."""
 
@@ -85,9 +87,11 @@ def patiently(client: httpx.Client, method: str, path: str, **request: Any) -> h
         time.sleep(0.5)
 
 
-def kill(part: str, server: Server, database: Postgres) -> bool:
+def kill(part: str, server: Server, database: Postgres | None) -> bool:
     """Kill a part; return whether it was there."""
     if part == "database":
+        if database is None:
+            return False
         database.kill()
         time.sleep(1.0)
         database.start()
@@ -138,22 +142,26 @@ def judge(client: httpx.Client, texts: dict[str, str]) -> dict[str, int]:
 
 
 def run(count: int, pause: float, most: int, seed: int) -> dict[str, Any]:
+    """Measure a server with a database of its own."""
+    with tempfile.TemporaryDirectory() as folder, Postgres() as database:
+        settings = {
+            "JOBS_URL": database.url("jobs"),
+            "JOBS_AT_ONCE": str(AT_ONCE),
+            "MAX_RESTARTS": "1000",
+        }
+        with serve(Path(folder) / "serve.log", **NO_NETWORK, **CALLBACKS, **settings) as server:
+            return measure(server, database, count=count, pause=pause, most=most, seed=seed)
+
+
+def measure(
+    server: Server, database: Postgres | None, *, count: int, pause: float, most: int, seed: int
+) -> dict[str, Any]:
     """Run the jobs, and kill a part every `pause` seconds, more or less, until all have ended or `most` were killed."""
     chance = random.Random(seed)
     callbacks = Callbacks()
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        database = stack.enter_context(Postgres())
         callback = stack.enter_context(callbacks.serving())
-        settings = {
-            "JOBS_URL": database.url("jobs"),
-            "JOBS_AT_ONCE": str(AT_ONCE),
-            "JOBS_CALLBACK_SECRET": "secret",
-            "JOBS_HOSTS": "127.0.0.1",
-            "MAX_RESTARTS": "1000",
-        }
-        server = stack.enter_context(serve(folder / "serve.log", **NO_NETWORK, **settings))
-        recordings = [speak(server, text) for text in ENGLISH[:3]]
+        recordings = [speak(server, text) for text in ENGLISH[: min(count, 3)]]
         client = stack.enter_context(httpx.Client(base_url=f"{server.url}/v1/audio", timeout=60))
         began = time.monotonic()
         texts: dict[str, str] = {}
@@ -173,7 +181,7 @@ def run(count: int, pause: float, most: int, seed: int) -> dict[str, Any]:
             time.sleep(1)
         seconds = time.monotonic() - began
         states = judge(client, texts)
-        ends = Counter(re.findall(r"job (job_\w+): completed", (folder / "serve.log").read_text()))
+        ends = Counter(re.findall(r"job (job_\w+): completed", server.log.read_text()))
     return {
         "jobs": count,
         "kills": dict(kills),
