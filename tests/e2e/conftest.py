@@ -7,6 +7,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from benchmarks.jobs import CALLBACKS
 from tests.conftest import MODEL_DIR
 from tests.e2e.server import NO_NETWORK, ROOT, Server, serve
 from tests.e2e.words import ENGLISH
@@ -24,7 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     It starts without network: scripts/test has built and fetched everything.
     """
     folder = tmp_path_factory.mktemp("serve")
-    jobs = {"JOBS": "true", "JOBS_DIR": str(folder / "jobs")}
+    jobs = {"JOBS": "true", "JOBS_DIR": str(folder / "jobs"), **CALLBACKS}
     with (
         language_model_thread() as llm_url,
         serve(folder / "serve.log", **NO_NETWORK, **SLOW, **jobs, LLM_URL=llm_url, CPU_THREADS="1") as running,
@@ -72,6 +73,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         EXTRA_MODELS=f"minsu={folder / 'models' / 'Qwen3-TTS-12Hz-0.6B-CustomVoice'}",
         STT_MODELS="whisper-base",
         CPU_THREADS="1",
+        JOBS="false",
         CALLER_SHARE="1",  # the tests fill the models' own queues, all from one address
         **SLOW,
     ) as server:
@@ -96,6 +98,7 @@ def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         OMNI_MAX_NEW_TOKENS="24",
         OMNI_SLOTS="3",
         F5_NFE_STEP="4",
+        JOBS="false",
         CPU_THREADS="1",
     ) as server:
         yield server

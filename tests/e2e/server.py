@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ TOYS = {
     "TTS_MODES": "sine",
     "STT_MODELS": "counter",
     "DEVICE": "cpu",
+    "JOBS": "false",
 }
 """Settings of a server with the two toy models, which have no weights, and start sooner than others."""
 
@@ -138,6 +140,29 @@ def descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def shared_memory(processes: list[psutil.Process]) -> set[Path]:
+    """Return the shared memory regions of the processes."""
+    maps = [entry.path for process in processes for entry in process.memory_maps()]
+    return {Path(path) for path in maps if path.startswith("/dev/shm/")}
+
+
+def assert_stop_leaves_nothing(server: Server, signal_number: int, *, group: bool = False) -> None:
+    """Stop a server; fail if it leaves a process, shared memory or an open port."""
+    # Triton does not reap a model's process that was killed.
+    children = [each for each in descendants(server.process.pid) if each.status() != psutil.STATUS_ZOMBIE]
+    assert len(children) >= 3, "Triton, stubs and the gateway"
+    regions = shared_memory(children)
+    assert regions, "the stubs share memory with the server"
+    assert server.stop(signal_number, group=group) == 0, server.log.read_text()
+    _, alive = psutil.wait_procs(children, timeout=STOP_TIMEOUT)
+    assert alive == []
+    assert [region for region in regions if region.exists()] == []
+    for port in server.ports:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
 
 
 def wait_until_ready(server: Server, within: float = START_TIMEOUT) -> None:

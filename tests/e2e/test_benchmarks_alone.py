@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
-from benchmarks import jobs, start
+from benchmarks import start
 from benchmarks.pools import __main__ as pools
 from supervisor.cache import cache_folder
-from tests import postgres
 from tests.e2e.server import NO_NETWORK
 
 
@@ -21,15 +19,6 @@ def test_start_serves_from_a_fresh_clone(tmp_path: Path, monkeypatch: pytest.Mon
     figures = start.measure("uv", tmp_path, cache_folder())
     assert figures["ready_s"] > 0
     assert figures["environments_s"] == {}, "the cache has them"
-
-
-def test_jobs_survive_a_killed_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    if postgres.programs() is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(postgres.HOW_TO_INSTALL)
-    monkeypatch.setattr(jobs, "PARTS", ("worker",))
-    figures = jobs.run(1, 1.0, 1, 1)
-    assert figures["kills"] == {"worker": 1}
-    assert (figures["lost"], figures["results_right"], figures["called_back"]) == (0, 1, 1)
 
 
 def test_pools_lose_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import signal
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,13 @@ import pytest
 import websockets.sync.client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from tests.e2e.server import NO_NETWORK, PATIENCE, TOYS, Server, descendants, serve
+from tests.e2e.server import NO_NETWORK, PATIENCE, TOYS, Server, assert_stop_leaves_nothing, descendants, serve
 
 SOON = {"IDLE_TIMEOUT": "sine=2,counter=3"}
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def idling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(tmp_path_factory.mktemp("idle") / "serve.log", **NO_NETWORK, **TOYS, **SOON) as server:
         yield server
 
@@ -55,55 +56,60 @@ def recording() -> bytes:
     return file.getvalue()
 
 
-def test_idle_models_are_unloaded_and_concurrent_requests_load_one_once(server: Server) -> None:
-    server.wait_until(lambda: sleeps(server, "sine"))
-    assert httpx.get(f"{server.url}/ready", timeout=300).status_code == 200
-    assert "sine" in httpx.get(f"{server.url}/v1/models", timeout=300).text
-    loads = server.log.read_text().splitlines().count("loading sine")
+def test_idle_models_are_unloaded_and_concurrent_requests_load_one_once(idling: Server) -> None:
+    idling.wait_until(lambda: sleeps(idling, "sine"))
+    assert httpx.get(f"{idling.url}/ready", timeout=300).status_code == 200
+    assert "sine" in httpx.get(f"{idling.url}/v1/models", timeout=300).text
+    loads = idling.log.read_text().splitlines().count("loading sine")
     with ThreadPoolExecutor(4) as threads:
-        answers = list(threads.map(lambda _: say(server), range(4)))
+        answers = list(threads.map(lambda _: say(idling), range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert server.log.read_text().splitlines().count("loading sine") == loads + 1
-    assert "died" not in server.log.read_text()
-    server.wait_until(lambda: sleeps(server, "sine"))
-    assert say(server).status_code == 200
+    assert idling.log.read_text().splitlines().count("loading sine") == loads + 1
+    assert "died" not in idling.log.read_text()
+    idling.wait_until(lambda: sleeps(idling, "sine"))
+    assert say(idling).status_code == 200
 
 
-def test_an_open_session_keeps_its_model_loaded_and_wakes_it(server: Server) -> None:
-    server.wait_until(lambda: sleeps(server, "counter"))
-    address = server.url.replace("http", "ws")
+def test_an_open_session_keeps_its_model_loaded_and_wakes_it(idling: Server) -> None:
+    idling.wait_until(lambda: sleeps(idling, "counter"))
+    address = idling.url.replace("http", "ws")
     with websockets.sync.client.connect(f"{address}/v1/realtime?model=counter", open_timeout=PATIENCE) as session:
-        server.wait_until(lambda: states(server)["counter"] == "ready")
+        idling.wait_until(lambda: states(idling)["counter"] == "ready")
         # While the other model comes and goes twice, this one stays.
-        (stub,) = stubs(server, "counter")
+        (stub,) = stubs(idling, "counter")
         for _ in range(2):
-            assert say(server).status_code == 200
-            server.wait_until(lambda: sleeps(server, "sine"))
-        assert stubs(server, "counter") == [stub]
+            assert say(idling).status_code == 200
+            idling.wait_until(lambda: sleeps(idling, "sine"))
+        assert stubs(idling, "counter") == [stub]
         session.send(json.dumps({"type": "session.update", "session": {"audio": {"input": {"turn_detection": None}}}}))
         audio = base64.b64encode(bytes(48_000)).decode()
         session.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
         session.send('{"type": "input_audio_buffer.commit"}')
         while not json.loads(session.recv(PATIENCE))["type"].endswith("transcription.completed"):
             pass
-    server.wait_until(lambda: sleeps(server, "counter"))
+    idling.wait_until(lambda: sleeps(idling, "counter"))
 
 
-def test_a_recording_for_the_long_model_wakes_its_transcription_model(server: Server) -> None:
-    server.wait_until(lambda: sleeps(server, "counter"))
-    loads = server.log.read_text().splitlines().count("loading counter")
+def test_a_recording_for_the_long_model_wakes_its_transcription_model(idling: Server) -> None:
+    idling.wait_until(lambda: sleeps(idling, "counter"))
+    loads = idling.log.read_text().splitlines().count("loading counter")
     request = service_pb2.ModelInferRequest(model_name="transcription-long")
     request.inputs.add(name="audio", datatype="FP32", shape=[16_000])
     request.raw_input_contents.append(bytes(64_000))
-    with grpc.insecure_channel(server.grpc, [("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(idling.grpc, [("grpc.enable_http_proxy", 0)]) as channel:
         stub: Any = service_pb2_grpc.GRPCInferenceServiceStub(channel)
         errors = [answer.error_message for answer in stub.ModelStreamInfer(iter([request]), timeout=PATIENCE)]
     assert not any(errors)
-    assert server.log.read_text().splitlines().count("loading counter") == loads + 1
+    assert idling.log.read_text().splitlines().count("loading counter") == loads + 1
     answer = httpx.post(
-        f"{server.url}/v1/audio/transcriptions",
+        f"{idling.url}/v1/audio/transcriptions",
         data={"model": "counter"},
         files={"file": ("a.wav", recording())},
         timeout=PATIENCE,
     )
     assert answer.status_code == 200
+
+
+def test_sigterm_to_the_group_of_a_server_with_an_unloaded_model_leaves_nothing(idling: Server) -> None:
+    idling.wait_until(lambda: sleeps(idling, "sine"))
+    assert_stop_leaves_nothing(idling, signal.SIGTERM, group=True)

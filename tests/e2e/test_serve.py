@@ -6,23 +6,31 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import openai
-import psutil
 import pytest
 
-from tests.e2e.server import NO_NETWORK, ROOT, TOYS, Server, descendants, serve
+from tests.e2e.server import NO_NETWORK, ROOT, TOYS, Server, assert_stop_leaves_nothing, descendants, serve
 from tests.ports import free_ports
 
 TRANSCRIPTION_ONLY = {"TTS_MODES": "none"}
 
 
-def shared_memory(processes: list[psutil.Process]) -> set[Path]:
-    """Return the shared memory regions of the processes."""
-    maps = [entry.path for process in processes for entry in process.memory_maps()]
-    return {Path(path) for path in maps if path.startswith("/dev/shm/")}
+@pytest.fixture(scope="module")
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with Kokoro alone."""
+    with serve(tmp_path_factory.mktemp("speaking") / "log", STT_MODELS="none", DRAIN_TIMEOUT="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the toy models."""
+    with serve(tmp_path_factory.mktemp("toys") / "log", **TOYS, DRAIN_TIMEOUT="5") as server:
+        yield server
 
 
 def test_server_starts_again_without_network(server: Server) -> None:
@@ -32,43 +40,49 @@ def test_server_starts_again_without_network(server: Server) -> None:
     assert server.log.read_text().count("curl") >= 2
 
 
-def test_death_of_a_models_process_ends_its_streams_and_the_model_is_loaded_again(tmp_path: Path) -> None:
+def test_death_of_a_models_process_ends_its_streams_and_the_model_is_loaded_again(speaking: Server) -> None:
     story = {"model": "tts-1", "voice": "alloy", "input": "A long story. " * 200, "response_format": "pcm"}
-    with serve(tmp_path / "log", STT_MODELS="none", DRAIN_TIMEOUT="1") as server:
-        (stub,) = [one for one in descendants(server.process.pid) if "/kokoro-82m/1/" in " ".join(one.cmdline())]
-        with httpx.stream("POST", f"{server.url}/v1/audio/speech", json=story, timeout=300) as response:
-            pieces = response.iter_bytes()
-            next(pieces)
-            stub.kill()
-            with pytest.raises(httpx.RemoteProtocolError):
-                list(pieces)
-        with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=60) as client:
-            assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
-        assert "the process of kokoro-82m died (SIGKILL), loading the model again now" in server.log.read_text()
-        assert server.stop() == 0
+    (stub,) = [one for one in descendants(speaking.process.pid) if "/kokoro-82m/1/" in " ".join(one.cmdline())]
+    with httpx.stream("POST", f"{speaking.url}/v1/audio/speech", json=story, timeout=300) as response:
+        pieces = response.iter_bytes()
+        next(pieces)
+        stub.kill()
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(pieces)
+    with openai.OpenAI(base_url=f"{speaking.url}/v1", api_key="unused", max_retries=60) as client:
+        assert client.audio.speech.create(model="tts-1", voice="alloy", input="Hello again.").content
+    assert "the process of kokoro-82m died (SIGKILL), loading the model again now" in speaking.log.read_text()
 
 
-@pytest.mark.parametrize(
-    ("signal_number", "group", "models"),
-    [(signal.SIGTERM, False, TRANSCRIPTION_ONLY), (signal.SIGTERM, True, TOYS), (signal.SIGINT, True, TOYS)],
-    ids=["SIGTERM", "SIGTERM to the group", "Ctrl-C"],
-)
-def test_stop_leaves_no_process_no_shared_memory_and_no_open_port(
-    tmp_path: Path, signal_number: int, group: bool, models: dict[str, str]
-) -> None:
-    with serve(tmp_path / "log", **models) as server:
-        children = descendants(server.process.pid)
-        assert len(children) >= 3, "Triton, stubs and the gateway"
-        regions = shared_memory(children)
-        assert regions, "the stubs share memory with the server"
-        assert server.stop(signal_number, group=group) == 0, server.log.read_text()
-    _, alive = psutil.wait_procs(children, timeout=300)
-    assert alive == []
-    assert [region for region in regions if region.exists()] == []
-    for port in server.ports:
-        with socket.socket() as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", port))
+def test_sigterm_to_a_server_leaves_nothing(speaking: Server) -> None:
+    assert_stop_leaves_nothing(speaking, signal.SIGTERM)
+
+
+def test_a_dead_or_stopped_gateway_is_started_again_and_triton_is_kept(toys: Server) -> None:
+    toys.wait_until(lambda: "serving at" in toys.log.read_text())  # before that, a death ends the start
+    for times, number in enumerate((signal.SIGKILL, signal.SIGSTOP), 1):
+        before = {child.pid: child for child in descendants(toys.process.pid)}
+        (gateway,) = [child for child in before.values() if child.cmdline()[-2:] == ["-m", "gateway"]]
+        os.kill(gateway.pid, number)
+        toys.wait_until(lambda: toys.log.read_text().count("gateway serves again") == times)  # noqa: B023
+        assert not gateway.is_running()
+        toys.wait_until(lambda: _is_ready(toys))
+        after = {child.pid for child in descendants(toys.process.pid)}
+        assert before.keys() - {gateway.pid} <= after, "Triton and its models went on"
+    log = toys.log.read_text()
+    assert "gateway died (SIGKILL)" in log
+    assert "gateway died (stopped by a signal, killed)" in log
+
+
+def test_ctrl_c_at_a_server_leaves_nothing(toys: Server) -> None:
+    assert_stop_leaves_nothing(toys, signal.SIGINT, group=True)
+
+
+def _is_ready(server: Server) -> bool:
+    try:
+        return httpx.get(f"{server.url}/ready", timeout=30).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def start_and_fail(**settings: str) -> str:

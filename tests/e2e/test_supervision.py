@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 import numpy as np
 import psutil
 import pytest
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import serialize_byte_tensor
 
-from tests.e2e.server import NO_NETWORK, PATIENCE, ROOT, TOYS, Server, descendants, serve
+from tests.e2e.server import NO_NETWORK, PATIENCE, ROOT, TOYS, descendants
 from tests.ports import free_ports
 from tritone.served import MODEL, ServedDocument, ServedModel
 
@@ -136,7 +135,7 @@ def supervise(folder: Path) -> Iterator[Supervised]:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
+def supervised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
     with supervise(tmp_path_factory.mktemp("supervised")) as server:
         yield server
 
@@ -145,52 +144,54 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervised]:
     ("number", "reason"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "stopped by a signal, killed")]
 )
 def test_a_model_whose_process_dies_or_stops_is_loaded_again(
-    server: Supervised, number: signal.Signals, reason: str
+    supervised: Supervised, number: signal.Signals, reason: str
 ) -> None:
-    triton, loads = server.triton.pid, server.loads("sine")
-    (stub,) = server.stubs("sine")
+    triton, loads = supervised.triton.pid, supervised.loads("sine")
+    (stub,) = supervised.stubs("sine")
     region = Path("/dev/shm", stub.cmdline()[2])
     assert region.exists()
     stub.send_signal(number)
-    server.wait_until(lambda: server.loads("sine") == loads + 1)
-    assert f"the process of sine died ({reason})" in server.log.read_text()
-    model = server.model("sine")
+    supervised.wait_until(lambda: supervised.loads("sine") == loads + 1)
+    assert f"the process of sine died ({reason})" in supervised.log.read_text()
+    model = supervised.model("sine")
     assert model
     assert model.lost_loads == loads
-    assert server.serves()
-    assert server.triton.pid == triton
-    server.wait_until(lambda: not region.exists())
+    assert supervised.serves()
+    assert supervised.triton.pid == triton
+    supervised.wait_until(lambda: not region.exists())
 
 
-def test_a_transcription_model_whose_process_dies_is_loaded_again_beside_another(server: Supervised) -> None:
-    before = {id_: server.loads(id_) for id_ in ("sine", "counter")}
+def test_a_transcription_model_whose_process_dies_is_loaded_again_beside_another(supervised: Supervised) -> None:
+    before = {id_: supervised.loads(id_) for id_ in ("sine", "counter")}
     for id_ in before:
-        server.stubs(id_)[0].kill()
-    server.wait_until(lambda: {id_: server.loads(id_) for id_ in before} == {id_: n + 1 for id_, n in before.items()})
+        supervised.stubs(id_)[0].kill()
+    supervised.wait_until(
+        lambda: {id_: supervised.loads(id_) for id_ in before} == {id_: n + 1 for id_, n in before.items()}
+    )
 
 
-def test_the_model_of_the_document_is_loaded_again(server: Supervised) -> None:
-    (stub,) = server.stubs(MODEL)
+def test_the_model_of_the_document_is_loaded_again(supervised: Supervised) -> None:
+    (stub,) = supervised.stubs(MODEL)
     stub.kill()
-    server.wait_until(lambda: server.document is not None)
-    assert server.stubs(MODEL) != [stub]
+    supervised.wait_until(lambda: supervised.document is not None)
+    assert supervised.stubs(MODEL) != [stub]
 
 
 @pytest.mark.parametrize(
     ("number", "reason"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "stopped by a signal, killed")]
 )
 def test_a_triton_that_dies_or_stops_is_started_again_with_its_models(
-    server: Supervised, number: signal.Signals, reason: str
+    supervised: Supervised, number: signal.Signals, reason: str
 ) -> None:
-    old, loads = server.triton, server.loads("sine")
+    old, loads = supervised.triton, supervised.loads("sine")
     stubs = [child.pid for child in old.children()]
     old.send_signal(number)
-    server.wait_until(lambda: server.loads("sine") == loads + 1)
-    assert f"triton died ({reason}), restarting in " in server.log.read_text()
-    assert server.triton.pid != old.pid
+    supervised.wait_until(lambda: supervised.loads("sine") == loads + 1)
+    assert f"triton died ({reason}), restarting in " in supervised.log.read_text()
+    assert supervised.triton.pid != old.pid
     assert not [pid for pid in stubs if psutil.pid_exists(pid)]
-    server.wait_until(lambda: (document := server.document) and document.state == "serving")
-    assert server.serves()
+    supervised.wait_until(lambda: (document := supervised.document) and document.state == "serving")
+    assert supervised.serves()
 
 
 def test_a_server_serves_and_stops_after_its_model_died_with_open_streams(tmp_path: Path) -> None:
@@ -207,28 +208,3 @@ def test_a_server_serves_and_stops_after_its_model_died_with_open_streams(tmp_pa
     prefix = Path(folder.partition("=")[2]).parent.name
     assert not list(Path("/dev/shm").glob(f"{prefix}*"))
     assert json.loads((Path(folder.partition("=")[2]).parent / "served.json").read_text())["state"] == "stopping"
-
-
-def test_a_dead_or_stopped_gateway_is_started_again_and_triton_is_kept(tmp_path: Path) -> None:
-    with serve(tmp_path / "log", **TOYS, DRAIN_TIMEOUT="5") as server:
-        server.wait_until(lambda: "serving at" in server.log.read_text())  # before that, a death ends the start
-        for times, number in enumerate((signal.SIGKILL, signal.SIGSTOP), 1):
-            before = {child.pid: child for child in descendants(server.process.pid)}
-            (gateway,) = [child for child in before.values() if child.cmdline()[-2:] == ["-m", "gateway"]]
-            os.kill(gateway.pid, number)
-            server.wait_until(lambda: server.log.read_text().count("gateway serves again") == times)  # noqa: B023
-            assert not gateway.is_running()
-            server.wait_until(lambda: _is_ready(server))
-            after = {child.pid for child in descendants(server.process.pid)}
-            assert before.keys() - {gateway.pid} <= after, "Triton and its models went on"
-        log = server.log.read_text()
-        assert "gateway died (SIGKILL)" in log
-        assert "gateway died (stopped by a signal, killed)" in log
-        assert server.stop() == 0, log
-
-
-def _is_ready(server: Server) -> bool:
-    try:
-        return httpx.get(f"{server.url}/ready", timeout=30).status_code == 200
-    except httpx.TransportError:
-        return False
