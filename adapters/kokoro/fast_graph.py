@@ -31,8 +31,10 @@ GENERATOR: Final = "/decoder/decoder/generator/"
 """The beginning of the names of the generator's nodes."""
 
 
-def build(published: Path, out: BinaryIO) -> None:
+def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location: str = "") -> None:
     """Write the fast graph, with the durations as an output, of the model in a file.
+
+    `data` and `location`: as for `Graph.write`.
 
     Raises `UnknownGraphError`, before it writes, for another model than Kokoro's in eight bits.
     """
@@ -45,7 +47,7 @@ def build(published: Path, out: BinaryIO) -> None:
     _expect(48, _join_normalizations(graph), "instance normalizations")
     _expect(48, _fold_snake(graph), "Snake activations")
     _expect(48, use_tiles(graph), "convolutions")
-    graph.write(out)
+    graph.write(out, data, location)
 
 
 def _use_float_weights(graph: Graph) -> int:

@@ -10,37 +10,34 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Change it with the graph that is built, so that earlier files are not used."""
 
 
 def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = print) -> Path | bytes | None:
     """Return the fast graph of the model `published`: its file below `cache`, or its content if no file can be written.
 
-    The file's name has a hash of the model, and `VERSION`; it appears complete or not at all. Returns None, and
-    reports it, for another model than Kokoro's as published.
+    The file's name has a hash of the model, and `VERSION`; a file of data beside it has the constants. Both appear
+    complete or not at all, the data first. Returns None, and reports it, for another model than Kokoro's as published.
     """
     with published.open("rb") as model:
-        digest = hashlib.file_digest(model, "sha256").hexdigest()
-    file = cache / f"{digest[:32]}-{VERSION}.onnx"
-    if file.exists():
+        digest = hashlib.file_digest(model, "sha256").hexdigest()[:32]
+    file = cache / f"{digest}-{VERSION}.onnx"
+    data = file.with_suffix(".data")
+    if file.exists() and data.exists():
         return file
     from adapters.kokoro import fast_graph, graph_editor  # noqa: PLC0415 - they import onnx, which only a build needs
 
     report(f"{published}: building the faster graph, once (some seconds, 190 MB in {cache})")
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as out:
-            fast_graph.build(published, out)
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-        for other in set(cache.glob(f"{digest[:32]}-*.onnx")) - {file}:
+        with _complete(file) as out, _complete(data) as values:
+            fast_graph.build(published, out, values, data.name)
+        for other in set(cache.glob(f"{digest}-*")) - {file, data}:
             with contextlib.suppress(OSError):
                 other.unlink()  # of another version
         return file
@@ -49,9 +46,21 @@ def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = pri
         return None
     except OSError as error:
         report(f"the faster graph is built at each load: {error}")
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
     content = io.BytesIO()
     fast_graph.build(published, content)
     return content.getvalue()
+
+
+@contextlib.contextmanager
+def _complete(file: Path) -> Iterator[BinaryIO]:
+    """Open a file that gets its name once it is written whole."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        beside.replace(file)
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, numpy_helper
 
 from adapters.kokoro.graph import constant_header
 
 Constant = NDArray[Any]
+
+_LARGE: Final = 1024
+"""Bytes of a constant that is written apart."""
+_ALIGNMENT: Final = 64
+"""Bytes to whose multiples such constants are aligned, for vector instructions."""
 
 
 class UnknownGraphError(ValueError):
@@ -74,13 +79,18 @@ class Graph:
         self._connect()
         self._constants = {name: each for name, each in self._constants.items() if name in self.consumers}
 
-    def write(self, out: BinaryIO) -> None:
-        """Write the model, one constant after the other: all at once takes three times as much memory."""
+    def write(self, out: BinaryIO, data: BinaryIO | None = None, location: str = "") -> None:
+        """Write the model, one constant after the other: all at once takes three times as much memory.
+
+        `data`: a file for the values of the large constants, which will lie beside the model's and be called
+        `location`. onnxruntime maps it, and does not copy it.
+        """
         graph = self._model.graph
         del graph.node[:], graph.initializer[:], graph.value_info[:]
         graph.node.extend(self.nodes)
         out.write(self._model.SerializeToString(deterministic=True))
-        for each in self._constants.values():
+        for constant in self._constants.values():
+            each = constant if data is None else _apart(constant, data, location)
             content = each.SerializeToString(deterministic=True)
             out.write(constant_header(len(content)))
             out.write(content)
@@ -99,6 +109,19 @@ class Graph:
                 waiting.append((node, True))
                 waiting.extend((self.producer[name], False) for name in node.input if name in self.producer)
         return ordered
+
+
+def _apart(constant: TensorProto, data: BinaryIO, location: str) -> TensorProto:
+    """Append the values of a large constant to `data`, and return the constant without them."""
+    if len(constant.raw_data) < _LARGE:
+        return constant
+    data.write(bytes(-data.tell() % _ALIGNMENT))
+    place = {"location": location, "offset": data.tell(), "length": len(constant.raw_data)}
+    data.write(constant.raw_data)
+    apart = TensorProto(name=constant.name, data_type=constant.data_type, dims=constant.dims)
+    apart.data_location = TensorProto.EXTERNAL
+    apart.external_data.extend(StringStringEntryProto(key=key, value=str(value)) for key, value in place.items())
+    return apart
 
 
 def only(found: Sequence[NodeProto], type_: str, near: NodeProto) -> NodeProto:

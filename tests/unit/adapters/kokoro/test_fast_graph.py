@@ -72,6 +72,17 @@ def test_tiled_convolution_equals_the_direct_one(taps: int, dilation: int, lengt
     assert decibels(expected, tiled) > 60
 
 
+def test_constants_in_a_file_beside_the_model_give_the_same_results(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).standard_normal((1, CHANNELS, 40)).astype(np.float32)
+    graph, out = Graph(convolution(3, 1)), io.BytesIO()
+    graph.write(out)
+    with (tmp_path / "model.onnx").open("wb") as model, (tmp_path / "values").open("wb") as values:
+        Graph(convolution(3, 1)).write(model, values, "values")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(None, {"x": x})[0], run(out.getvalue(), x=x)[0])
+    assert (tmp_path / "values").stat().st_size == 4 * 3 * CHANNELS**2  # the bias is small: it is in the model
+
+
 @pytest.fixture(scope="module")
 def published(weights: Path) -> Path:
     return weights / "kokoro-82m" / "model.onnx"
@@ -97,16 +108,22 @@ def test_file_is_built_once_and_always_the_same(published: Path, tmp_path: Path)
     assert len(report) == 1
     assert graph_cache.fast_graph(published, tmp_path / "cache", report.append) == first
     assert len(report) == 1
-    assert list(first.parent.iterdir()) == [first]
+    assert set(first.parent.iterdir()) == {first, first.with_suffix(".data")}
     other = graph_cache.fast_graph(published, published.parents[1] / "cache" / "kokoro")  # of another process
     assert isinstance(other, Path)
     assert other.name == first.name
     assert other.read_bytes() == first.read_bytes()
-    assert [each.name for each in onnx.load(first).graph.output][1:] == [DURATIONS]
+    assert other.with_suffix(".data").read_bytes() == first.with_suffix(".data").read_bytes()
+    assert [each.name for each in onnx.load(first, load_external_data=False).graph.output][1:] == [DURATIONS]
+    first.with_suffix(".data").unlink()
+    assert graph_cache.fast_graph(published, tmp_path / "cache", report.append) == first
+    assert first.with_suffix(".data").exists()
 
 
-def write_fast(_published: Path, out: BinaryIO) -> None:
+def write_fast(_published: Path, out: BinaryIO, data: BinaryIO | None = None, _location: str = "") -> None:
     out.write(b"fast")
+    if data:
+        data.write(b"constants")
 
 
 def test_file_of_another_version_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,11 +134,12 @@ def test_file_of_another_version_is_removed(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.undo()
     monkeypatch.setattr(fast_graph, "build", write_fast)
     newer = graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "cache")
+    assert isinstance(newer, Path)
     assert newer != older
-    assert list((tmp_path / "cache").iterdir()) == [newer]
+    assert set((tmp_path / "cache").iterdir()) == {newer, newer.with_suffix(".data")}
 
 
-def find_nothing(_published: Path, _out: BinaryIO) -> None:
+def find_nothing(*_: object) -> None:
     raise UnknownGraphError("0 convolutions")
 
 
