@@ -80,17 +80,30 @@ class Server:
         self.idle.set()
         self._watch = ModelWatch(unload_grace)
         self._on_disconnect = on_disconnect
-        self._channel = grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        self._connect()
+        self._problems: set[str] = set()
+        """Those of the polls since the last document; each is logged once."""
+        self._news = asyncio.Event()
+        """Set at the next change of `document` or `connected`, and then replaced."""
+
+    def _connect(self) -> None:
+        self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         # A call has one request. Said in this way, its metadata, its request and its end are one message to the server.
         self._infer = self._channel.unary_stream(
             _MODEL_STREAM_INFER,
             request_serializer=service_pb2.ModelInferRequest.SerializeToString,
             response_deserializer=service_pb2.ModelStreamInferResponse.FromString,
         )
-        self._problems: set[str] = set()
-        """Those of the polls since the last document; each is logged once."""
-        self._news = asyncio.Event()
-        """Set at the next change of `document` or `connected`, and then replaced."""
+
+    async def _reconnect(self) -> None:
+        """Replace a connection that failed, if no call is open: a new one looks the server's name up again.
+
+        gRPC pauses for up to two minutes between look-ups that fail, as they do while a container is restarted.
+        """
+        if self.idle.is_set():
+            failed = self._channel
+            self._connect()
+            await failed.close(_WANT_TIMEOUT)
 
     @property
     def load(self) -> tuple[int, int]:
@@ -146,6 +159,7 @@ class Server:
                 self._tell()
                 self._log_problem(error)
                 self._on_disconnect()
+                await self._reconnect()
             except (ServiceError, InvalidInput, ValueError, LookupError, TypeError) as error:
                 self._log_problem(error)
             else:

@@ -19,9 +19,10 @@ DEADLINE = 300
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """A DNS server with one address for every name."""
+    """A DNS server with one address for every name, or with none; `unknown` counts the look-ups without an answer."""
 
     address = "127.0.0.1"
+    unknown = 0
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
@@ -30,9 +31,11 @@ class NameServer(asyncio.DatagramProtocol):
         question = data[12 : data.index(b"\0", 12) + 5]
         (kind,) = struct.unpack_from(">H", question, len(question) - 4)
         answer = b""
-        if kind == 1:  # an IPv4 address
+        self.unknown += kind == 1 and not self.address
+        if kind == 1 and self.address:  # an IPv4 address
             answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 0, 4) + socket.inet_aton(self.address)
-        header = data[:2] + struct.pack(">HHHHH", 0x8180, 1, bool(answer), 0, 0)
+        status = 0x8180 if self.address else 0x8183  # no such name
+        header = data[:2] + struct.pack(">HHHHH", status, 1, bool(answer), 0, 0)
         self._transport.sendto(header + question + answer, client)
 
 
@@ -80,6 +83,21 @@ async def test_a_server_that_comes_back_with_another_address_is_found() -> None:
             async with FakeTriton({"m": answers}, host="127.0.0.3", port=port_of(old)):
                 await until_served(client)
                 await client.infer("m", {}, {}, request_id="", timeout=DEADLINE)
+        finally:
+            await client.close()
+
+
+async def test_a_name_that_is_long_unknown_is_looked_up_at_each_poll() -> None:
+    async with name_server() as (names, dns_port), FakeTriton({"m": answers}) as triton:
+        names.address = ""
+        client = TritonClient([f"dns://127.0.0.1:{dns_port}/triton.test:{port_of(triton)}"])
+        await client.start()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while names.unknown < 20:  # noqa: ASYNC110 - gRPC by itself takes half an hour
+                    await asyncio.sleep(0.01)
+            names.address = "127.0.0.1"
+            await until_served(client)
         finally:
             await client.close()
 
