@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from typing import NoReturn
 
 from prometheus_client import start_http_server
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from gateway.core.services import open_services
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
 from gateway.telemetry import configure_logging
+from tritone.settings import UnusableSettingError
 
 
 async def work(settings: GatewaySettings, detectors: SpeechDetectors | None = None) -> None:
@@ -34,14 +36,20 @@ def main() -> None:
     """Work. A wrong setting is reported in one line, with exit status 2."""
     try:
         settings = GatewaySettings()
+        configure_logging(settings.log_level)
+        if settings.jobs_metrics_port:
+            start_http_server(settings.jobs_metrics_port, addr=settings.api_host)
+        asyncio.run(work(settings))
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        print(f"jobs: wrong setting {str(first['loc'][0]).upper()}: {first['msg']}", file=sys.stderr)
-        sys.exit(2)
-    configure_logging(settings.log_level)
-    if settings.jobs_metrics_port:
-        start_http_server(settings.jobs_metrics_port, addr=settings.api_host)
-    asyncio.run(work(settings))
+        _reject(f"{str(first['loc'][0]).upper()}: {first['msg']}")
+    except UnusableSettingError as error:
+        _reject(str(error))
+
+
+def _reject(problem: str) -> NoReturn:
+    print(f"jobs: wrong setting {problem}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -230,6 +230,10 @@ def main(arguments: Sequence[str]) -> int:
         environment.ensure()
     except BuildError as error:
         return _fail(str(error))
+    except PermissionError as error:
+        return _fail(
+            f"{error}: set TRITONE_CACHE to a folder, or mount a volume there, that user {os.geteuid()} can write"
+        )
     except KeyboardInterrupt:
         return 130
     if not building:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,9 @@ class MissingWeightsError(Exception):
 def missing(model_dir: Path) -> str:
     """Return the problem with the network's file below `model_dir`, and how to fetch it; empty if it exists."""
     path = model_dir / _FILE
-    return "" if path.exists() else f"{path} is missing; fetch it with: scripts/fetch_models silero-vad"
+    if os.access(path, os.R_OK):
+        return ""
+    return f"{path} is missing; fetch it with: scripts/fetch_models silero-vad, and let user {os.geteuid()} read it"
 
 
 def load(model_dir: Path) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -35,9 +36,10 @@ class SpeakerEncoder:
     @property
     def missing(self) -> str:
         """The problem with the network's file, and the command that fetches it; empty if it can be used."""
-        if self._session is not None or self._path.exists():
+        if self._session is not None or os.access(self._path, os.R_OK):
             return ""
-        return f"{FILE} is missing in MODEL_DIR; fetch it with: scripts/fetch_models {FILE.parent}"
+        fetch = f"fetch it with: scripts/fetch_models {FILE.parent}, and let user {os.geteuid()} read it"
+        return f"{FILE} is missing in MODEL_DIR; {fetch}"
 
     def encode(self, samples: Samples) -> SpeakerEmbedding:
         """Return the embedding of `samples` [n], which are at `LISTEN_RATE` and no shorter than `SHORTEST`."""

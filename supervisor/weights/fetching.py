@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import shutil
+import tempfile
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -85,13 +86,16 @@ def fetch(
     store = Store(cache_dir or cache_folder())
     chosen = [entry for entry in entries(ids) if not _is_custom(model_dir, entry)]
     try:
+        with tempfile.TemporaryFile(dir=_existing(model_dir)):
+            pass  # a folder that cannot be written is reported before anything is downloaded
         with store.lock(lambda: progress.info("waiting for another fetch to end")):
             if verify:
                 _drop_damaged(store, model_dir, chosen, progress)
             _Fetch(store, model_dir, progress).run(chosen, optional)
     except OSError as error:
         raise FetchError(
-            f"the weights cannot be stored: {error}: set MODEL_DIR and TRITONE_CACHE to folders that can be written"
+            f"the weights cannot be stored: {error}: set MODEL_DIR and TRITONE_CACHE to folders, or mount volumes "
+            f"there, that user {os.geteuid()} can write"
         ) from error
     for folder in (model_dir / id_ for id_ in ids if conversion.needed(model_dir / id_)):
         conversion.convert(folder, model_dir, progress)

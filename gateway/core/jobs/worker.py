@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sqlite3
 import uuid
 from typing import Final
 
@@ -24,6 +26,7 @@ from gateway.core.jobs.fleet import FleetMember
 from gateway.core.jobs.janitor import remove_expired
 from gateway.core.jobs.workflows import register_workflows
 from gateway.core.services import Services
+from tritone.settings import UnusableSettingError
 
 _POLL: Final = 0.5
 """Seconds between two looks for a new job."""
@@ -40,15 +43,20 @@ logger = logging.getLogger(__name__)
 async def run_worker(services: Services, stop: asyncio.Event) -> None:
     """Run jobs until `stop` is set. Unfinished ones are left to another worker, or the next one.
 
-    The process must end then: DBOS threads may still be at work.
+    The process must end then: DBOS threads may still be at work. Raises `UnusableSettingError` for a folder of the jobs
+    that cannot be written.
     """
     settings = services.settings
     url = database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir)
     files = JobFiles(settings.jobs_dir)
-    files.root.mkdir(parents=True, exist_ok=True)
     name = f"worker-{uuid.uuid4().hex}"
     configure_dbos_logging()
-    await asyncio.to_thread(prepare_database, url)
+    try:
+        files.root.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(prepare_database, url)
+    except (OSError, sqlite3.OperationalError) as error:
+        problem = f"JOBS_DIR: user {os.geteuid()} cannot write {files.root}: {error}"
+        raise UnusableSettingError(problem) from error
     member = FleetMember(url, name)
     await asyncio.to_thread(member.start)
     running = register_workflows(services, files)

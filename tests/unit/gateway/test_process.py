@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import websockets
 
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech
-from tests.unit.gateway.process import running, started, until
+from tests.unit.gateway.process import ROOT, running, started, until
 
 
 async def without_transcription(triton: FakeTriton) -> None:
@@ -167,3 +169,17 @@ async def test_a_signal_to_stop_ends_a_held_gateway(triton: FakeTriton, tmp_path
                 process.send_signal(signal.SIGTERM)
                 await asyncio.wait((ended,), timeout=0.5)
         assert await ended in {0, -signal.SIGTERM}  # the latter if another signal came during its exit
+
+
+async def test_a_worker_names_the_folder_that_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.jobs"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TRITON_GRPC_URL": "127.0.0.1:1", "JOBS_DIR": "file/jobs"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 300)
+    assert process.returncode == 2
+    last = said.decode().splitlines()[-1]
+    assert last.startswith(f"jobs: wrong setting JOBS_DIR: user {os.geteuid()} cannot write file/jobs: ")

@@ -187,6 +187,7 @@ def test_a_folder_that_cannot_be_written_is_answered_with_the_setting(
     (tmp_path / "file").touch()
     with pytest.raises(FetchError, match="set MODEL_DIR"):
         fetch(tmp_path / "file" / "models", ["tiny"], cache_dir=cache)
+    assert hub.requests == []
 
 
 @pytest.mark.parametrize(("options", "listed"), [([], True), (["--optional"], False)])
