@@ -21,7 +21,7 @@ from tritone.windowing import Samples, Window
 _PAUSE: Final = 0.5
 """Seconds between two words in which the speaker may have changed."""
 _SENTENCE_END: Final = re.compile(r"[.?!。？！…][\"'”’»)\]]*$")
-_CLEAR: Final = 1.5
+CLEAR: Final = 1.5
 """Seconds of speech from which a new speaker can be recognized."""
 ALIKE: Final = 0.42
 """The least cosine between two pieces of one speaker: the value at which as many pairs of one speaker fall below it as
@@ -70,7 +70,7 @@ class Speakers:
     def assign(self, window: WindowTranscript) -> WindowTranscript:
         """Return `window` with the speakers of its segments; sentences of one speaker are joined again."""
         pieces = [segment for segment in window.segments if isinstance(segment, SpeakerSegment)]
-        for group in _clusters([p.embedding for p in pieces if p.embedding is not None and p.seconds >= _CLEAR]):
+        for group in _clusters([p.embedding for p in pieces if p.embedding is not None and p.seconds >= CLEAR]):
             total = np.sum(group, axis=0)
             name = self._nearest(total, ALIKE) or next(self._letters)
             self._sums[name] = self._sums.get(name, 0) + total
