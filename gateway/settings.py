@@ -340,7 +340,7 @@ class GatewaySettings(BaseSettings):
     otel_exporter_otlp_endpoint: str = Field(
         default="",
         description="Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as "
-        "`http://localhost:4318`. Empty: no traces are sent.",
+        "`http://localhost:4318`. Triton sends its own there too. Empty: no traces are sent.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
 

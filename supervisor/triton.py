@@ -17,6 +17,9 @@ from supervisor.settings import Settings
 from tritone.contract import PING_SECONDS
 
 _RESTRICTED = "model-repository,shared-memory,logging,trace"
+_COLLECTOR = "OTEL_EXPORTER_OTLP_ENDPOINT"
+_SELDOM = 2**31 - 1
+"""One in so many requests without a `traceparent` is traced, such as the gateway's own."""
 _ALARM = re.compile(r"[EW]\d{4} ")
 _HARMLESS = re.compile(r"CudaDriverHelper has not been initialized|Failed to create instance|failed to load")
 """Lines that are harmless, or repeat an error that the control API returns."""
@@ -82,6 +85,7 @@ def command(plan: Plan, home: Home, repository: Path, secret: str, shared_memory
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         # When this timeout ends, 2.51 aborts and hangs: the supervisor kills it before that.
         f"--exit-timeout-secs={settings.drain_timeout + 3600}",
+        *_traces(plan.variables().get(_COLLECTOR, "")),
         *([] if gpu else ["--model-config-name=cpu", "--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]),
     ]
 
@@ -94,6 +98,20 @@ def _http(settings: Settings, secret: str) -> list[str]:
         f"--http-address={address}",
         f"--http-port={settings.triton_http_port}",
         f"--http-restricted-api={_RESTRICTED}:{KEY}={secret}",
+    ]
+
+
+def _traces(collector: str) -> list[str]:
+    """Send the spans of each request that comes with a `traceparent` to the collector at this address; empty: none."""
+    if not collector:
+        return []
+    mode = "--trace-config=opentelemetry"
+    return [
+        "--trace-config=mode=opentelemetry",
+        "--trace-config=level=TIMESTAMPS",
+        f"--trace-config=rate={_SELDOM}",
+        f"{mode},url={collector.rstrip('/')}/v1/traces",
+        f"{mode},resource=service.name=tritone-triton",
     ]
 
 

@@ -23,8 +23,11 @@ def trace_id() -> str:
 
 
 def outgoing_headers() -> list[tuple[str, str]]:
-    """Return the current trace as W3C headers for a request to another server; none without a trace."""
-    if not trace.get_current_span().get_span_context().is_valid:
+    """Return the current trace as W3C headers for a request to Triton; none without a trace that is sampled.
+
+    Triton 2.51 exports the spans of every request that has them, sampled or not.
+    """
+    if not trace.get_current_span().get_span_context().trace_flags.sampled:
         return []
     headers: dict[str, str] = {}
     propagate.inject(headers)

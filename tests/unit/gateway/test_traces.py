@@ -12,11 +12,14 @@ import httpx
 import numpy as np
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
+from gateway.core.tracing import outgoing_headers
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import FakeSpeech
 from tests.unit.gateway.process import running
 
+UNSAMPLED, SAMPLED = TraceFlags(0), TraceFlags(TraceFlags.SAMPLED)
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CLIENT_SPAN = "b7ad6b7169203331"
 PARENT = {"traceparent": f"00-{TRACE}-{CLIENT_SPAN}-01"}
@@ -119,3 +122,11 @@ async def test_without_a_collector_the_log_has_the_trace_of_the_client(speech: F
     first, second = [line for line in log if line["message"] == "request" and line["path"] == "/v1/audio/speech"]
     assert first["trace_id"] == TRACE
     assert "trace_id" not in second
+
+
+@pytest.mark.parametrize(("flags", "names"), [(UNSAMPLED, []), (SAMPLED, ["traceparent"])])
+def test_triton_gets_only_traces_that_are_sampled(flags: TraceFlags, names: list[str]) -> None:
+    context = SpanContext(int(TRACE, 16), int(CLIENT_SPAN, 16), is_remote=True, trace_flags=flags)
+    with use_span(NonRecordingSpan(context)):
+        assert [name for name, _ in outgoing_headers()] == names
+    assert outgoing_headers() == []

@@ -54,6 +54,15 @@ def test_the_http_frontend_of_a_mended_server_listens_where_the_settings_say(
     assert "--http-port=18000" in options
 
 
+def test_traces_go_to_the_collector_of_the_gateway(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    assert not [option for option in command(settings()) if "trace-config" in option]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318/")
+    assert "--trace-config=opentelemetry,url=http://collector:4318/v1/traces" in command(settings())
+
+
 def test_every_secret_is_different() -> None:
     assert triton.new_secret() != triton.new_secret()
 
