@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from supervisor import model_config
+from supervisor.environments import Environment
 from supervisor.plan import Plan
 from tritone.families import Model
 
@@ -42,6 +43,9 @@ def remove_model(folder: Path, model: Model) -> None:
 
 def configured(config: str, model: Model, plan: Plan, document: Path) -> str:
     """Return a model's config.pbtxt for this run: its name, its paths, its instances and its parameters."""
+    # The folder behind the link: another start in this clone may point the link at another Python's.
+    environment = str(Environment(model.environment).folder)
+    config = config.replace(f"{model_config.CLONE}/envs/{model.environment}", environment)
     config = _NAME.sub(f'name: "{model.id}"', config).replace(model_config.CLONE, str(plan.repository.parent))
     if count := plan.settings.model_instances.get(model.id):
         config = _COUNT.sub(f"count: {count}", config)

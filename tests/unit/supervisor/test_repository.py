@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.environments import Environment
+from supervisor.model_config import CLONE
 from supervisor.plan import REPOSITORY, Plan
 from supervisor.repository import lay_out
 from supervisor.settings import Settings
@@ -35,7 +37,7 @@ def test_each_loaded_model_has_its_code_and_its_configurations(
     assert (model / "1" / "model.py").resolve() == REPOSITORY / "whisper-base" / "1" / "model.py"
     own = (REPOSITORY / "whisper-base" / "config.pbtxt").read_text()
     written = (model / "config.pbtxt").read_text()
-    assert written == own.replace("$$TRITON_MODEL_DIRECTORY/../..", str(REPOSITORY.parent))
+    assert written == own.replace(f"{CLONE}/envs/whisper", str(Environment("whisper").folder))
     assert "KIND_CPU" in (model / "configs" / "cpu.pbtxt").read_text()
 
 
@@ -69,6 +71,16 @@ def test_an_extra_model_has_the_configuration_of_its_template_with_its_name_and_
     assert (folder / "1").resolve() == REPOSITORY / "qwen3-tts-0.6b" / "1"
 
 
+def test_a_link_that_moves_to_another_python_does_not_change_a_run(
+    settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    link = Environment("whisper").link
+    if link.is_dir() and not link.is_symlink():
+        pytest.skip("an image has the environment itself there")
+    model = lay_out(tmp_path, plan(settings())) / "whisper-base"
+    assert str(link) not in (model / "config.pbtxt").read_text()
+
+
 def test_a_model_of_an_extra_family_is_generated_and_imports_its_adapter(
     settings: Callable[..., Settings], tmp_path: Path, extra_family: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,7 +89,7 @@ def test_a_model_of_an_extra_family_is_generated_and_imports_its_adapter(
     chosen = Plan(settings(), catalogue, "cpu", [catalogue.models["bark-small"]])
     folder = lay_out(tmp_path, chosen) / "bark-small"
     for config in ("config.pbtxt", "configs/cpu.pbtxt"):
-        assert f'"{REPOSITORY.parent}/envs/bark"' in (folder / config).read_text()
+        assert f'"{Environment("bark").folder}"' in (folder / config).read_text()
     code = f"import runpy, json; model = runpy.run_path({str(folder / '1' / 'model.py')!r})['TritonPythonModel']; "
     code += "import tritone.contract; print(json.dumps([model.name, tritone.contract.__file__]))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
