@@ -101,9 +101,9 @@ def parse(text: str, tags: Collection[Tag] = TAGS) -> list[str | Pause | VoiceTa
     return [part for part in parts if part != ""]
 
 
-def escape(text: str) -> str:
-    """Return a text that is spoken as `text`, whatever is in it."""
-    return _pattern(TAGS).sub(r"\\\g<0>", text)
+def escape(text: str, tags: Collection[Tag] = TAGS) -> str:
+    """Return a text that is spoken as `text`, whatever is in it, where `tags` are found."""
+    return _pattern(tags).sub(r"\\\g<0>", text)
 
 
 def _pattern(tags: Collection[Tag]) -> re.Pattern[str]:

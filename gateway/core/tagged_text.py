@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from gateway.core import ssml
 from gateway.core.errors import VoiceNotFound
 from gateway.core.services import Services
 from gateway.core.speech_options import SynthesisRequest
@@ -115,6 +116,13 @@ async def clauses_of(texts: AsyncGenerator[str], cutter: TaggedCutter) -> AsyncG
                 yield clause
     for clause in cutter.finish():
         yield clause
+
+
+def without_ssml(request: SynthesisRequest) -> SynthesisRequest:
+    """Return the request with its SSML as a text with tags. Raises `InvalidInput`."""
+    if not request.tags or not ssml.is_ssml(request.text):
+        return request
+    return replace(request, text=ssml.tagged(request.text, request.tags, request.voice))
 
 
 def spoken_parts(request: SynthesisRequest) -> list[str | Pause | VoiceTag]:

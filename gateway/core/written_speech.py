@@ -19,7 +19,7 @@ from gateway.core.speech_options import expected_seconds
 from gateway.core.spoken_clause import SpokenClause
 from gateway.core.spoken_text import Split
 from gateway.core.synthesize import SpeechStream, SynthesisRequest, synthesize
-from gateway.core.tagged_text import TaggedCutter, check_voice, check_voices, clauses_of, spoken_parts
+from gateway.core.tagged_text import TaggedCutter, check_voice, check_voices, clauses_of, spoken_parts, without_ssml
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.workers import run_in
 from tritone.contract import SPEECH_RATE
@@ -229,14 +229,15 @@ async def speak_while_written(
 async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTelemetry) -> AnySpeech:
     """Prepare the speech of a text of up to MAX_LONG_INPUT_CHARS.
 
-    One over MAX_INPUT_CHARS, or with tags of the request's `tags`, is spoken part by part, and one whose words need an
-    aligner sentence by sentence. Raises as `synthesize`, and `InvalidInput` for a bad tag.
+    One over MAX_INPUT_CHARS, or with tags of the request's `tags` or their SSML, is spoken part by part, and one whose
+    words need an aligner sentence by sentence. Raises as `synthesize`, and `InvalidInput` for a bad tag.
     """
     length, most = len(request.text), services.settings.max_long_input_chars
     if length > most:
         raise InvalidInput("text", f"{length} characters; at most {most} are allowed")
+    request = without_ssml(request)
     parts = spoken_parts(request)
-    is_short = length <= services.settings.max_input_chars
+    is_short = len(request.text) <= services.settings.max_input_chars
     if is_short and all(isinstance(part, str) for part in parts):
         stream = await synthesize(services, replace(request, text="".join(map(str, parts))), telemetry)
         if not stream.recording:

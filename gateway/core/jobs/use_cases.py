@@ -23,7 +23,7 @@ from gateway.core.jobs.transcripts import result_from_json
 from gateway.core.metrics import JOBS_CREATED
 from gateway.core.services import Services
 from gateway.core.speech_options import ResolvedOptions, SynthesisRequest, tells_word_times
-from gateway.core.tagged_text import check_voices, spoken_parts
+from gateway.core.tagged_text import check_voices, spoken_parts, without_ssml
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import SupportedOptions, TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
@@ -87,7 +87,7 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
     if len(request.text) > settings.jobs_max_input_chars:
         problem = f"{len(request.text)} characters; at most {settings.jobs_max_input_chars} are allowed"
         raise InvalidInput("text", problem)
-    request = replace(request, owner=order.owner)
+    request = replace(without_ssml(request), owner=order.owner)
     parts = spoken_parts(request)
     ignored: tuple[str, ...] = ()
     name = request.model or ""

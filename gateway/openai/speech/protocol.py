@@ -45,7 +45,8 @@ class OpenAISpeechBody(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     input: Text = Field(
-        description="The text to synthesize, at most MAX_LONG_INPUT_CHARS characters. `[pause 500ms]` is silence."
+        description="The text to synthesize, at most MAX_LONG_INPUT_CHARS characters. `[pause 500ms]` is silence. "
+        "A text that begins with `<speak>` is SSML."
     )
     model: Text | None = Field(
         None,

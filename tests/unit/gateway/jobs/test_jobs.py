@@ -96,6 +96,13 @@ async def test_a_job_speaks_pauses_and_voices(jobs: Jobs, triton: FakeTriton, ko
     assert "the voice tag at character 1" in response.json()["error"]["message"]
 
 
+async def test_a_job_speaks_ssml(jobs: Jobs, triton: FakeTriton) -> None:
+    job_id = await jobs.speak("<speak>One.<break time='1s'/>Two.</speak>")
+    assert (await jobs.end(job_id))["status"] == "completed"
+    assert [call.inputs["text"].item().decode() for call in calls_of(job_id, triton)] == ["One.", "Two."]
+    assert (await jobs.post(json={"model": "kokoro-82m", "input": "<speak>One"})).status_code == 400
+
+
 async def test_a_job_has_the_times_of_its_words_in_every_form(jobs: Jobs, triton: FakeTriton) -> None:
     triton.handlers["whisper-base"] = aligner = FakeAligner()
     text = "Good *morning*. [pause 500ms] It costs five."
