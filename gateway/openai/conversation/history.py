@@ -38,7 +38,7 @@ class Entry:
     spoken: SpokenText | None = None
     """The audio of a message that was spoken here."""
     complete: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when its text is known."""
+    """Set when its text is known, or not wanted any more."""
     error: HttpError | None = None
     """Why its text will not be known."""
     forgotten: bool = False
@@ -94,7 +94,7 @@ class History:
 
     def delete(self, id_: Any) -> None:
         """Remove an item. Raises `InvalidInput` if there is none of this id."""
-        del self._entries[self._position(id_, "item_id")]
+        self._entries.pop(self._position(id_, "item_id")).complete.set()
 
     def truncate(self, id_: Any, content_index: Any, audio_end_ms: Any) -> str:
         """Keep of a spoken message what its user heard, and return it. Raises `InvalidInput`."""
@@ -157,7 +157,7 @@ class History:
 
     async def wait_complete(self) -> None:
         """Wait until the text of each item is known. Raises the error of the last item."""
-        for entry in self._entries:
+        while entry := next((each for each in self._entries if not each.complete.is_set()), None):
             await entry.complete.wait()
         if self._entries and (error := self._entries[-1].error):
             raise error

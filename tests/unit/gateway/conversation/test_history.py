@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -39,6 +40,32 @@ def test_items_are_inserted_where_the_client_wants() -> None:
     assert [each["content"] for each in made.messages()] == ["first", "one", "between", "two"]
     made.delete("c")
     assert (made.last, made.before("b")) == ("b", "a")
+
+
+async def test_nobody_waits_for_the_text_of_a_deleted_item() -> None:
+    made = history({"type": "message", "role": "user", "id": "a", "content": [{"type": "input_audio", "audio": ""}]})
+    waiting = asyncio.create_task(made.wait_complete())
+    await asyncio.sleep(0)
+    made.delete("a")
+    async with asyncio.timeout(120):
+        await waiting
+
+
+async def test_an_item_is_waited_for_though_one_before_it_is_deleted() -> None:
+    made = history()
+    entries = [Entry(item_of(message("", id_), "item")) for id_ in "abc"]
+    for entry in entries:
+        made.insert(entry)
+    waiting = asyncio.create_task(made.wait_complete())
+    entries[0].complete.set()
+    await asyncio.sleep(0)
+    made.delete("a")
+    entries[1].complete.set()
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    entries[2].complete.set()
+    async with asyncio.timeout(120):
+        await waiting
 
 
 def test_a_call_without_an_output_is_not_shown_to_the_language_model() -> None:
