@@ -74,16 +74,17 @@ def test_probabilities_are_those_of_the_published_network(weights: Path, session
 def test_detector_gives_the_same_for_frames_one_by_one(session: Any) -> None:
     frames = framed(vowels(1))
     together, one_by_one = Vad(session), Vad(session)
-    np.testing.assert_array_equal(together(frames), np.concatenate([one_by_one(frame[None]) for frame in frames]))
+    singly = np.concatenate([one_by_one(frame[None]) for frame in frames])
+    # On some processors a product with one row is rounded otherwise than one with many.
+    np.testing.assert_allclose(together(frames), singly, rtol=0, atol=1e-5)
 
 
 def test_detectors_of_one_network_do_not_affect_each_other(session: Any) -> None:
     frames = framed(vowels(1))
-    alone = Vad(session)(frames)
-    one, other = Vad(session), Vad(session)
-    for frame, expected in zip(frames, alone, strict=True):
+    alone, one, other = Vad(session), Vad(session), Vad(session)
+    for frame in frames:
         other(framed(np.ones(FRAME, np.float32)))
-        assert one(frame[None]).item() == expected
+        assert one(frame[None]).item() == alone(frame[None]).item()
 
 
 def test_missing_network_is_reported_with_the_command_that_fetches_it(tmp_path: Path) -> None:
