@@ -344,6 +344,13 @@ class GatewaySettings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
 
+    @field_validator("voices_url")
+    @classmethod
+    def _check_bucket(cls, url: str) -> str:
+        if url and "://" not in url:
+            raise ValueError("it is no address of a bucket, such as s3://bucket/voices; VOICES_DIR names a folder")
+        return url
+
     @field_validator("jobs_callback_secret")
     @classmethod
     def _check_callback_secret(cls, secret: SecretStr | None) -> SecretStr | None:

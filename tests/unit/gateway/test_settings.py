@@ -44,6 +44,7 @@ def test_every_setting_has_a_description() -> None:
         ("LOG_LEVEL", "loud"),
         ("JOBS_CALLBACK_SECRET", "whsec_"),
         ("JOBS_CALLBACK_SECRET", "whsec_a"),
+        ("VOICES_URL", "/var/voices"),
     ],
 )
 def test_a_wrong_setting_is_one_line_and_status_2(
