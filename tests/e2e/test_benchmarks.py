@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from benchmarks import assistant, jobs, preparation, prose, realtime, stt
+from benchmarks import assistant, jobs, preparation, prose, realtime, similarity, stt
 from tests.conftest import MODEL_DIR
 from tests.e2e.server import ROOT, STOP_TIMEOUT, Server, wait_until_ready
 from tests.e2e.words import ENGLISH
@@ -102,7 +102,8 @@ def test_words(bench: Bench) -> None:
     assert bench("words", "--quick")["start_seconds"]["median"] < 0.5
 
 
-def test_similarity(bench: Bench) -> None:
+def test_similarity(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(similarity, "SENTENCES", ("Good morning to you all.", "How are you today, my friend?"))
     figures = bench("similarity", "--quick")
     assert figures["kokoro"]["any"]["same"] > figures["kokoro"]["any"]["other"]
 
@@ -126,7 +127,8 @@ def test_jobs(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (figures["lost"], figures["results_right"], figures["called_back"]) == (0, 1, 1)
 
 
-async def test_realtime(server: Server, tmp_path: Path) -> None:
+async def test_realtime(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(realtime, "LANGUAGES", {"language_given": "en"})  # the warm turn gives none
     async with realtime.TimedLanguageModel(words=list(realtime.ANSWER), pace=0.01).serving() as model:
         with gateway(server, tmp_path / "gateway.log", LLM_URL=model.url) as own:
             figures = await realtime.measure(own.url, model, 1)
