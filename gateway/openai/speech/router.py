@@ -11,6 +11,7 @@ from gateway.audio.formats import MEDIA_TYPES
 from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.batch import BatchBody, BatchResult, results
+from gateway.openai.speech.captioned import CaptionedAudio, CaptionedBody, respond_captioned
 from gateway.openai.speech.protocol import (
     AudioDelta,
     AudioDone,
@@ -57,3 +58,11 @@ async def create_speech(request: Request, body: SpeechBody) -> StreamedResponse:
 async def create_speech_batch(body: BatchBody, services: GatewayServices, telemetry: Telemetry) -> StreamedResponse:
     """Synthesize up to 32 texts. The results have the order of the items; a bad item fails alone."""
     return StreamedResponse(results(services, body, telemetry), "application/json")
+
+
+@router.post("/dev/captioned_speech", response_class=StreamingResponse, responses={200: {"model": CaptionedAudio}})
+async def create_captioned_speech(
+    request: Request, body: CaptionedBody, services: GatewayServices, telemetry: Telemetry
+) -> StreamedResponse:
+    """Synthesize `input` with the times of its words, as Kokoro-FastAPI does: an object in each line, or only one."""
+    return await until_disconnect(request, respond_captioned(services, body, telemetry))
