@@ -116,7 +116,8 @@ class Answers:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _answer(self) -> None:
-        if self._owed and not self._speaking and not self._untranscribed and not self._active:
+        waits = self._speaking or self._untranscribed or self._active or len(self._running) >= _MOST_AT_ONCE
+        if self._owed and not waits:
             self.create(ResponseChanges())
 
     def _begin(self, response: Response) -> None:
@@ -132,7 +133,7 @@ class Answers:
         self._ended_seconds += response.seconds
         if response is self._active:
             self._active = None
-            self._answer()
+        self._answer()
 
     def _entry(self, given: object) -> Entry:
         if isinstance(given, dict) and given.get("type") == "item_reference":
