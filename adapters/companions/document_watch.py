@@ -132,7 +132,10 @@ class DocumentWatch:
                 due = [waiter for waiter in self._waiting if closing or self._due(waiter, document)]
                 self._waiting = [waiter for waiter in self._waiting if waiter not in due]
             for waiter in due:
-                waiter.respond(document)
+                try:
+                    waiter.respond(document)
+                except Exception as error:  # the thread is the other waiters' too
+                    pb_utils.Logger.log_error(f"a request for the served models was not answered: {error!r}")
 
     def _due(self, waiter: Waiter, document: ServedDocument) -> bool:
         return (

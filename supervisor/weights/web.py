@@ -35,13 +35,14 @@ class _InterruptedError(Exception):
 
 
 class _Redirects(HTTPRedirectHandler):
-    """Follow redirects, and send the token only to the original host."""
+    """Follow redirects, and send the token only to the original host, and not from https to http."""
 
     def redirect_request(  # noqa: PLR0917 - urllib's signature
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
         new = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if new is not None and urlsplit(newurl).netloc != urlsplit(req.full_url).netloc:
+        before, after = urlsplit(req.full_url), urlsplit(newurl)
+        if new is not None and (after.netloc != before.netloc or (before.scheme, after.scheme) == ("https", "http")):
             new.remove_header("Authorization")
         return new
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import socket
 from collections.abc import Callable
+from http.client import HTTPMessage
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 
@@ -145,6 +147,22 @@ def test_the_token_is_sent_only_to_the_hub_and_never_logged(
     assert [headers.get("Authorization") for _, headers in hub.requests] == ["Bearer hf_secret"]
     assert [headers.get("Authorization") for _, headers in other_host.requests] == [None]
     assert "hf_secret" not in said.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("to", "sent"),
+    [
+        ("https://hub.test/other", True),
+        ("http://hub.test/other", False),
+        ("https://hub.test:8443/other", False),
+        ("https://cdn.test/other", False),
+    ],
+)
+def test_a_redirect_takes_the_token_to_the_same_host_by_https_alone(to: str, sent: bool) -> None:
+    request = Request("https://hub.test/file", headers={"Authorization": "Bearer hf_secret"})
+    followed = web._Redirects().redirect_request(request, io.BytesIO(), 302, "Found", HTTPMessage(), to)
+    assert followed is not None
+    assert followed.has_header("Authorization") == sent
 
 
 def test_an_invalid_endpoint_is_skipped_by_name(

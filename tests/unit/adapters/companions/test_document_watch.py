@@ -95,6 +95,22 @@ def test_cancelled_request_is_answered_before_its_wait(watch: DocumentWatch) -> 
     assert response.wait() == DOCUMENT
 
 
+def test_a_request_that_cannot_be_answered_does_not_keep_others_waiting(watch: DocumentWatch, path: Path) -> None:
+    def broken(_document: ServedDocument) -> None:
+        raise RuntimeError("the client has gone")
+
+    response = Response()
+    watch.add(3, 20, broken)
+    watch.add(3, 20, response)
+    changed = replace(DOCUMENT, version=4)
+    write(path, changed)
+    assert response.wait() == changed
+    later = Response()
+    watch.add(4, 20, later)
+    write(path, replace(DOCUMENT, version=5))
+    assert later.wait().version == 5
+
+
 def test_stopping_server_answers_every_request_at_once(watch: DocumentWatch, path: Path) -> None:
     waiting, late = Response(), Response()
     watch.add(3, 20, waiting)
