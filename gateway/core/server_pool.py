@@ -53,6 +53,8 @@ class ServerPool:
         self._disconnected = asyncio.Event()
         self._looked_up = asyncio.Event()
         """Set after the first look-up of the names, and if there are none."""
+        self._unresolved = ""
+        """The error of the last look-up, which is logged once."""
         self._servers: dict[str, Server] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,8 +103,11 @@ class ServerPool:
         try:
             found = [address for name in names for address in await self._resolve(name)]
         except OSError as error:
-            logger.warning("cannot resolve %s: %s", ", ".join(names), error)
+            if str(error) != self._unresolved:
+                logger.warning("cannot resolve TRITON_GRPC_URL (%s): %s", ", ".join(names), error)
+            self._unresolved = str(error)
             return
+        self._unresolved = ""
         wanted = dict.fromkeys((*(each for each in self._addresses if not each.startswith(_DNS)), *found))
         for address in [address for address in self._servers if address not in wanted]:
             self._keep(self._retire(address))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -55,7 +56,12 @@ class _Load:
         try:
             audio = speak(url, f"This is request number {turn}.")
         except URLError as error:
-            return "refused" if isinstance(error.reason, ConnectionRefusedError) else f"{url}: {error}"
+            # While a container is replaced, its published port leads for a moment to an address that no host has.
+            refused = isinstance(error.reason, OSError) and error.reason.errno in (
+                errno.ECONNREFUSED,
+                errno.EHOSTUNREACH,
+            )
+            return "refused" if refused else f"{url}: {error}"
         except (OSError, HTTPException) as error:
             return f"{url}: {error!r}"
         return "" if audio else f"{url}: an empty answer"

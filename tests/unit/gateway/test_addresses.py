@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gateway.core.triton_client import TritonClient
 from tests.fake_triton import Call, FakeTriton
@@ -100,6 +101,26 @@ async def test_a_name_that_is_long_unknown_is_looked_up_at_each_poll() -> None:
             await until_served(client)
         finally:
             await client.close()
+
+
+async def test_a_name_that_cannot_be_resolved_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    looked_up = []
+
+    async def resolve(name: str) -> list[str]:
+        looked_up.append(name)
+        if len(looked_up) <= 3:
+            raise OSError("Name or service not known")
+        return [triton.address]
+
+    async with FakeTriton({"m": answers}) as triton:
+        client = TritonClient(["dns:///triton.test:8001"], resolve=resolve)
+        await client.start()
+        try:
+            await until_served(client)
+        finally:
+            await client.close()
+    problem = "cannot resolve TRITON_GRPC_URL (triton.test:8001): Name or service not known"
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [problem]
 
 
 async def test_servers_are_added_and_removed_as_their_name_says() -> None:
