@@ -73,9 +73,9 @@ ROUNDS_SECONDS = 90
 """Limit for the rounds of one size. Comparing codes and counting operations comes on top."""
 
 
-def requests(frames: int) -> list[SpeechRequest]:
-    """Return as many requests as there are streams, with `frames` frames on average."""
-    lengths = [round(frames * (0.5 + i % 4 / 3)) for i in range(max(STREAMS))]
+def requests(frames: int, count: int) -> list[SpeechRequest]:
+    """Return `count` requests with `frames` frames on average, if `count` is a multiple of four."""
+    lengths = [round(frames * (0.5 + i % 4 / 3)) for i in range(count)]
     return [
         SpeechRequest(
             text=TEXT.format(i),
@@ -161,9 +161,8 @@ class EngineBench:
         engine.close()
 
     @contextmanager
-    def inflight(self, positions: int) -> Iterator[InflightEngine]:
+    def inflight(self, slots: int, positions: int) -> Iterator[InflightEngine]:
         """Run the in-flight engine."""
-        slots = max(STREAMS)
         engine = InflightEngine(
             InputProcessor(self.checkpoint, self.weights, None),
             RecordingStepper(self.codes, weights=self.weights, slots=slots, positions=positions),
@@ -204,11 +203,12 @@ def seconds(clients: Sequence[Client]) -> float:
     return max(client.last for client in clients) - clients[0].submitted
 
 
-def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
-    """Return all figures of one checkpoint, measured on both engines in turn."""
-    requested = requests(frames)
+def measure(bench: EngineBench, frames: int, rounds: int, streams: Sequence[int]) -> dict[str, Any]:
+    """Return all figures of one checkpoint, measured on both engines in turn with each number of `streams`."""
+    slots, positions = max(streams), 2 * frames + 128
+    requested = requests(frames, slots)
     counts = [request.options.max_new_tokens - 1 for request in requested if request.options.max_new_tokens]
-    with bench.stock(1) as alone, bench.stock(max(STREAMS)) as batched, bench.inflight(2 * frames + 128) as inflight:
+    with bench.stock(1) as alone, bench.stock(slots) as batched, bench.inflight(slots, positions) as inflight:
         synthesize(batched, requested[:2])
         synthesize(inflight, requested[:2])
         hashes = {
@@ -227,7 +227,7 @@ def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
             stock_seconds = [seconds([client]) for client in clients]
             stock_rate = sum(counts[i] for i in picked) / sum(stock_seconds)
             ttfa["stock"] += [client.first - client.submitted for client in clients]
-            for n in STREAMS:
+            for n in streams:
                 clients = synthesize(inflight, requested[:n])
                 speedup[n].append(sum(counts[:n]) / seconds(clients) / stock_rate)
                 if n == 1:
@@ -241,8 +241,8 @@ def measure(bench: EngineBench, frames: int, rounds: int) -> dict[str, Any]:
     return {
         "frames": counts,
         "rounds": len(ttfa["engine"]),
-        "speedup": {str(n): round(median(speedup[n]), 2) for n in STREAMS},
-        "static_batch_speedup": {str(n): round(median(static[n]), 2) for n in STREAMS},
+        "speedup": {str(n): round(median(speedup[n]), 2) for n in streams},
+        "static_batch_speedup": {str(n): round(median(static[n]), 2) for n in streams},
         "ops_per_frame": ops_per_frame(bench),
         "ttfa_ms": {name: round(1e3 * median(times), 1) for name, times in ttfa.items()},
         "cancel_ms": cancel_ms,
@@ -285,7 +285,7 @@ def ops_per_frame(bench: EngineBench) -> dict[str, int]:
 
     model = bench.runner._model
     model.stopper = None
-    tokenizer, (request, *_) = model.model.speech_tokenizer, requests(40)
+    tokenizer, (request, *_) = model.model.speech_tokenizer, requests(40, 1)
     decode, tokenizer.decode = tokenizer.decode, lambda encoded: ([np.zeros(1, np.float32)] * len(encoded), 24_000)
 
     def stock(frames: int) -> None:
@@ -312,21 +312,23 @@ def ops_per_frame(bench: EngineBench) -> dict[str, int]:
 def main() -> None:
     """Run and write the results."""
     parser = argparse.ArgumentParser(prog="scripts/bench engine")
-    parser.add_argument("--quick", action="store_true", help="one round of short requests, `tiny` alone")
+    parser.add_argument("--quick", action="store_true", help="one round of four short requests, `tiny` alone")
     parser.add_argument("--threads", type=int, default=1, help="of torch; the matrices are too small for more")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "engine.json")
     arguments = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.set_num_threads(arguments.threads)
-    frames, rounds, sizes = (8, 1, ("tiny",)) if arguments.quick else (40, 3, ("thin", "tiny"))
+    frames, rounds, streams, sizes = (
+        (8, 1, (1, 4), ("tiny",)) if arguments.quick else (40, 3, STREAMS, ("thin", "tiny"))
+    )
     runtime = Runtime.choose(Hardware("cpu", None, flash_attention=False), {})
     conditions = {"threads": arguments.threads, "dtype": runtime.dtype, "profile": PROFILE}
     figures: dict[str, Any] = {}
     for size in sizes:
-        print(f"{size}: {rounds} rounds of {max(STREAMS)} utterances")
+        print(f"{size}: {rounds} rounds of {max(streams)} utterances")
         with tempfile.TemporaryDirectory() as folder:
             write_checkpoint(Path(folder), "custom_voice", SHAPES[size]["0.6B"])
-            figures[size] = measure(EngineBench(Checkpoint.read(Path(folder)), runtime), frames, rounds)
+            figures[size] = measure(EngineBench(Checkpoint.read(Path(folder)), runtime), frames, rounds, streams)
         print({name: value for name, value in figures[size].items() if name not in ("frames", "codes_sha256")})
     write(arguments.json, {**conditions, **figures})
     if not all(figures[size]["codes_equal"] for size in sizes):
