@@ -126,6 +126,18 @@ def test_gateways_know_every_pool(rendered: dict[str, list[Manifest]]) -> None:
     assert len(services) == 3
 
 
+def test_workers_run_where_the_gateways_run() -> None:
+    gateway = {"priorityClassName": "high", "nodeSelector": {"pool": "web"}, "tolerations": [{"key": "web"}]}
+    values = values_of(next(example for example in EXAMPLES if example.stem == "pools"))
+    (manifests,) = render(
+        {**values, "gateway": gateway, "jobs": {"enabled": True, "databaseSecret": "db"}, "queues": {"enabled": True}}
+    )
+    assert not isinstance(manifests, str), manifests
+    for component in ("gateway", "worker", "queue-worker"):
+        spec = named(manifests, "Deployment", f"speech-tritone-{component}")["spec"]["template"]["spec"]
+        assert {name: spec[name] for name in gateway} == gateway
+
+
 def test_only_gateways_reach_grpc_and_only_prometheus_the_metrics(rendered: dict[str, list[Manifest]]) -> None:
     policy = named(rendered["one-gpu"], "NetworkPolicy", "speech-tritone-triton")["spec"]
     callers, prometheus = policy["ingress"]

@@ -217,6 +217,21 @@ initContainers:
 {{- end -}}
 {{- end -}}
 
+{{- /* Where pods of the gateway's image run. */ -}}
+{{- define "tritone.gatewayPlacement" -}}
+{{- with .Values.gateway.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.gateway.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+tolerations:
+  {{- toYaml (ternary (concat .Values.gateway.tolerations .Values.poolDefaults.tolerations) .Values.gateway.tolerations (eq (include "tritone.oneNode" .) "true")) | nindent 2 }}
+affinity:
+  {{- include "tritone.gatewayAffinity" . | nindent 2 }}
+{{- end }}
+
 {{- /* A Deployment of the gateway's image that serves nobody: .root, .component, .command, .replicas, .resources. */ -}}
 {{- define "tritone.worker" -}}
 {{- $component := .component }}
@@ -261,10 +276,7 @@ spec:
       imagePullSecrets:
         {{- toYaml . | nindent 8 }}
       {{- end }}
-      tolerations:
-        {{- toYaml (ternary (concat .Values.gateway.tolerations .Values.poolDefaults.tolerations) .Values.gateway.tolerations (eq (include "tritone.oneNode" .) "true")) | nindent 8 }}
-      affinity:
-        {{- include "tritone.gatewayAffinity" . | nindent 8 }}
+      {{- include "tritone.gatewayPlacement" . | nindent 6 }}
       securityContext:
         {{- toYaml .Values.podSecurityContext | nindent 8 }}
       {{- include "tritone.gatewayInit" . | nindent 6 }}
