@@ -31,7 +31,7 @@ def test_an_engine_is_compared_with_its_package(name: str, figure: str, tmp_path
 
 def test_clones_are_compared_with_built_in_voices(tmp_path: Path) -> None:
     figures = bench("clones", tmp_path / "figures.json", "--quick")
-    assert {"recordings of 3 s", "recordings of 10 s"} <= set(figures)
+    assert "recordings of 3 s" in figures
 
 
 def test_capacity_is_simulated(tmp_path: Path) -> None:
