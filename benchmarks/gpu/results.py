@@ -38,10 +38,16 @@ class Results:
         self.write()
 
     def finish(self, seconds: float) -> None:
-        """Finish a run of `seconds`: add the ratio of each frame's time to the time of reading its bytes."""
+        """Finish a run of `seconds`: add the ratio of each frame's time to the time of reading its bytes.
+
+        A run that did not check what it measured, for lack of time or by its options, is not `valid`, but None.
+        """
         self.content["run"]["seconds"] = round(seconds)
+        sizes = self.content.get("sizes", {})
+        is_checked = bool(sizes) and all(figures.get("correctness") for figures in sizes.values())
+        self.content["valid"] = is_checked or None if self.content["valid"] else False
         rate = self.content.get("conditions", {}).get("copy_bytes_per_second")
-        for figures in self.content.get("sizes", {}).values():
+        for figures in sizes.values():
             for frame in figures.get("frames", {}).values():
                 if rate and "bytes" in frame:
                     frame["floor_ms"] = round(1e3 * frame["bytes"] / rate, 4)

@@ -74,6 +74,18 @@ def test_wrong_result_makes_the_run_invalid(options: BenchOptions, monkeypatch: 
     assert not run(options, ["wrong", "second"], monkeypatch=monkeypatch)["valid"]
 
 
+@pytest.mark.parametrize(("figures", "valid"), [(None, None), ({"right": True}, True), ({"right": False}, False)])
+def test_run_is_valid_only_if_its_results_were_checked(
+    options: BenchOptions, figures: dict[str, bool] | None, valid: bool | None
+) -> None:
+    results = Results(options.out, {})
+    results.add("frames", "1.7B", "1", {"frame_ms": 2.5})
+    if figures:
+        results.add("correctness", "1.7B", "tokens", figures)
+    results.finish(1.0)
+    assert json.loads(options.out.read_text())["valid"] is valid
+
+
 def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: BenchOptions) -> None:
     results = Results(options.out, {})
     results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
