@@ -74,7 +74,13 @@ class Project:
                 f"there is no project in {folder}: begin with scripts/finetune {folder.name} RECORDINGS"
             ) from None
         known = {field.name for field in fields(Options)}
-        return cls(folder, Options(**{k: v for k, v in json.loads(text).items() if k in known}), model_dir)
+        try:
+            options = Options(**{k: v for k, v in json.loads(text).items() if k in known})
+        except (ValueError, AttributeError) as error:
+            raise FineTuningError(
+                f"{folder / OPTIONS} is damaged ({error}): remove it, and begin with all options again"
+            ) from error
+        return cls(folder, options, model_dir)
 
     @classmethod
     def begin(cls, folder: Path, model_dir: Path, given: Mapping[str, Any]) -> Project:

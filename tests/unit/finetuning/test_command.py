@@ -108,6 +108,13 @@ def test_name_of_another_model_of_the_server_is_rejected_before_the_work(
         run("serve", "minsu", port=gateway.server.server_address[1])
 
 
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_damaged_options_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "options.json").write_text(content)
+    with pytest.raises(FineTuningError, match=r"options\.json is damaged .*: remove it, and begin with all options"):
+        Project.open(tmp_path, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
