@@ -28,7 +28,7 @@ def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = pri
         digest = hashlib.file_digest(model, "sha256").hexdigest()[:32]
     file = cache / f"{digest}-{VERSION}.onnx"
     data = file.with_suffix(".data")
-    if file.exists() and data.exists():
+    if os.access(file, os.R_OK) and os.access(data, os.R_OK):  # another user may have written them
         return file
     from adapters.kokoro import fast_graph, graph_editor  # noqa: PLC0415 - they import onnx, which only a build needs
 
