@@ -1,12 +1,15 @@
-"""`scripts/bench start [--json FILE]`: the time of a first start, with environments built by uv and by pip.
+"""`scripts/bench start [--installers uv pip] [--before CLONE] [--json FILE]`: the time until `/ready` answers.
 
-Each start runs in a clone and with a cache of its own, both empty; only the weights are there before. pip's downloads
-are not cached either. The ratio compares the two starts of one run, which a slow machine or network changes least.
+A first start has nothing: the clone, the home and the cache are new, so that Python's packages and the weights are
+fetched. A second start in the same clone follows, which has everything. Each installer is measured, and with `--before`
+another clone's first and second start with uv. The ratios compare starts of one run, which a slow machine or network
+changes least.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -14,56 +17,74 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import preparation
 from benchmarks.report import write
 from tests.e2e.server import ROOT, serve_clone
 
-TOOLS = ("uv", "pip")
-WEIGHTS = ("kokoro-82m", "whisper-base", "silero-vad", "speaker-embedding")
+INSTALLERS = ("uv", "pip")
 _BUILT = re.compile(r"environment (\S+): built in (\d+) s")
+_LOADED = re.compile(r"loading (\S+): done in ([\d.]+) s")
+_WITHIN = 3600
 
 
-def measure(tool: str, folder: Path, cache: Path) -> dict[str, Any]:
-    """Return the seconds of one start until `/ready` answers, and those of each environment that `cache` lacks."""
-    clone = folder / "clone"
-    copy_clone(clone)
+def measure(installer: str, source: Path, folder: Path) -> dict[str, Any]:
+    """Return the seconds of a first start of a copy of the clone `source`, of its steps, and of a second start."""
+    clone, home = folder / "clone", folder / "home"
+    copy_clone(source, clone)
+    home.mkdir()
     variables = {
-        "TRITONE_INSTALLER": tool,
-        "TRITONE_CACHE": str(cache),
-        "PIP_CACHE_DIR": str(folder / "pip"),
-        "MODEL_DIR": str(preparation.model_dir()),
+        "HOME": str(home),
+        "TRITONE_INSTALLER": installer,
+        "TRITONE_CACHE": str(home / "cache"),
+        "PIP_CACHE_DIR": str(home / "pip"),
+        "MODEL_DIR": str(clone / "models"),
         "TTS_MODES": "kokoro-82m",
         "STT_MODELS": "whisper-base",
         "DEVICE": "cpu",
     }
-    with serve_clone(clone, folder / "serve.log", 3600, **variables) as server:
-        built = {name: int(seconds) for name, seconds in _BUILT.findall(server.log.read_text())}
-        return {"ready_s": round(server.started_after, 1), "environments_s": built}
+    with serve_clone(clone, folder / "first.log", _WITHIN, **variables) as first:
+        log = first.log.read_text()
+    with serve_clone(clone, folder / "second.log", _WITHIN, **variables) as second:
+        return {
+            "first_s": round(first.started_after, 1),
+            "second_s": round(second.started_after, 1),
+            "environments_s": {name: int(seconds) for name, seconds in _BUILT.findall(log)},
+            "first_loads_s": {name: float(seconds) for name, seconds in _LOADED.findall(log)},
+            "second_loads_s": {name: float(seconds) for name, seconds in _LOADED.findall(second.log.read_text())},
+        }
 
 
-def copy_clone(target: Path) -> None:
-    """Copy the files of this clone that git knows, without environments and weights."""
+def copy_clone(source: Path, target: Path) -> None:
+    """Copy the files of a clone that git knows, without environments and weights."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    names = subprocess.run(listing, cwd=source, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in filter(None, names):
-        if (ROOT / name).is_file():
+        if (source / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, target / name)
+            shutil.copy(source / name, target / name)
 
 
 def main() -> None:
-    """Start twice, print and write the figures."""
+    """Start each, print and write the figures."""
     parser = argparse.ArgumentParser(prog="scripts/bench start")
+    parser.add_argument("--installers", nargs="+", choices=INSTALLERS, default=INSTALLERS, help="by default both")
+    parser.add_argument("--before", type=Path, help="another clone, whose starts with uv are measured beside")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "start.json")
     arguments = parser.parse_args()
-    preparation.prepare(*WEIGHTS)
-    figures: dict[str, Any] = {}
-    for tool in TOOLS:
+    figures: dict[str, Any] = {"load": round(os.getloadavg()[0], 1)}
+    starts = [(installer, installer, ROOT) for installer in arguments.installers]
+    if arguments.before:
+        starts.insert(1, ("before", "uv", arguments.before.resolve()))
+    for name, installer, source in starts:
         with tempfile.TemporaryDirectory(prefix="tritone-start-") as folder:
-            figures[tool] = measure(tool, Path(folder), Path(folder, "cache"))
-        print(tool, figures[tool], flush=True)
-    figures["pip_to_uv"] = round(figures["pip"]["ready_s"] / figures["uv"]["ready_s"], 2)
-    print(f"with pip a start takes {figures['pip_to_uv']} times as long as with uv")
+            figures[name] = measure(installer, source, Path(folder))
+        print(name, figures[name], flush=True)
+    base = figures[starts[0][0]]
+    for name, *_ in starts[1:]:
+        ratios = {start: round(figures[name][f"{start}_s"] / base[f"{start}_s"], 2) for start in ("first", "second")}
+        figures[f"{name}_to_{starts[0][0]}"] = ratios
+        print(
+            f"{name} takes {ratios['first']} times as long as {starts[0][0]}; a second start {ratios['second']} times"
+        )
     write(arguments.json, figures)
 
 
