@@ -22,12 +22,17 @@ def model_dir() -> Path:
     return Path(os.environ.get("MODEL_DIR") or ROOT / "models")
 
 
+def end_on_sigterm() -> None:
+    """From here on SIGTERM ends the benchmark as Ctrl-C does, and its servers with it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def prepare(*weights: str, environments: Sequence[str] = SERVER) -> None:
     """Fetch the weights and build the environments that are missing. Raises `SystemExit` if one cannot be had.
 
-    From here on SIGTERM ends the benchmark as Ctrl-C does, and its servers with it.
+    From here on SIGTERM ends the benchmark, as `end_on_sigterm` says.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_on_sigterm()
     command = [sys.executable, "-m", "supervisor.environments"]
     steps = [["--build", *environments]]
     if weights:

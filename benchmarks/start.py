@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.preparation import end_on_sigterm
 from benchmarks.report import write
 from tests.e2e.server import ROOT, serve_clone
 
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--before", type=Path, help="another clone, whose starts with uv are measured beside")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "start.json")
     arguments = parser.parse_args()
+    end_on_sigterm()
     figures: dict[str, Any] = {"load": round(os.getloadavg()[0], 1)}
     starts = [(installer, installer, ROOT) for installer in arguments.installers]
     if arguments.before:
