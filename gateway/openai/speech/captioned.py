@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from typing import Any, Final
@@ -13,12 +14,16 @@ from gateway.audio.formats import MEDIA_TYPES
 from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.written_speech import AnySpeech
+from gateway.errors import http_error
+from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.protocol import SpeechBody
 from gateway.openai.speech.serving import begin
-from gateway.speech_json import JSON, json_response
+from gateway.speech_json import json_response
 from gateway.streaming import StreamedResponse
 from tritone.transcript import Word
 
+LINES: Final = "application/x-ndjson"
+"""JSON objects, one in each line."""
 _OF_THE_OTHER_ROUTE: Final = ("stream_format", "subtitle_format", "timestamp_granularities")
 
 
@@ -71,7 +76,7 @@ async def respond_captioned(services: Services, body: CaptionedBody, telemetry: 
     stream, headers = await begin(services, body, telemetry)
     media_type = MEDIA_TYPES[stream.audio_format]
     if not stream.whole:
-        response = StreamedResponse(_lines(stream, media_type, timed=body.wants_times), JSON, headers)
+        response = StreamedResponse(_lines(stream, media_type, timed=body.wants_times), LINES, headers)
         await response.begin()
         return response
 
@@ -83,12 +88,19 @@ async def respond_captioned(services: Services, body: CaptionedBody, telemetry: 
 
 
 async def _lines(stream: AnySpeech, media_type: str, *, timed: bool) -> AsyncGenerator[bytes]:
-    """Yield an object in each line; the last may have words alone."""
-    async with aclosing(stream.encoded()) as pieces:
-        async for piece in pieces:
-            yield _line(piece, media_type, stream.take_words(), timed=timed)
-    if words := stream.take_words():
-        yield _line(b"", media_type, words, timed=timed)
+    """Yield an object in each line; the last may have words alone, or be an error."""
+    begun = False
+    try:
+        async with aclosing(stream.encoded()) as pieces:
+            async for piece in pieces:
+                yield _line(piece, media_type, stream.take_words(), timed=timed)
+                begun = True
+        if words := stream.take_words():
+            yield _line(b"", media_type, words, timed=timed)
+    except Exception as error:
+        if not begun:
+            raise
+        yield json.dumps(http_error(error, FIELD_NAMES).body()).encode() + b"\n"
 
 
 def _line(piece: bytes, media_type: str, words: Iterable[Word], *, timed: bool) -> bytes:

@@ -11,7 +11,7 @@ from gateway.audio.formats import MEDIA_TYPES
 from gateway.json_route import JsonRoute
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.batch import BatchBody, BatchResult, results
-from gateway.openai.speech.captioned import CaptionedAudio, CaptionedBody, respond_captioned
+from gateway.openai.speech.captioned import LINES, CaptionedAudio, CaptionedBody, respond_captioned
 from gateway.openai.speech.protocol import (
     AudioDelta,
     AudioDone,
@@ -46,6 +46,11 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
+_CAPTIONED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": CaptionedAudio, "content": {LINES: {"schema": {"type": "string"}}}}
+}
+
+
 @router.post("/v1/audio/speech", response_class=StreamingResponse, responses=_RESPONSES)
 async def create_speech(request: Request, body: SpeechBody) -> StreamedResponse:
     """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
@@ -60,7 +65,7 @@ async def create_speech_batch(body: BatchBody, services: GatewayServices, teleme
     return StreamedResponse(results(services, body, telemetry), "application/json")
 
 
-@router.post("/dev/captioned_speech", response_class=StreamingResponse, responses={200: {"model": CaptionedAudio}})
+@router.post("/dev/captioned_speech", response_class=StreamingResponse, responses=_CAPTIONED)
 async def create_captioned_speech(
     request: Request, body: CaptionedBody, services: GatewayServices, telemetry: Telemetry
 ) -> StreamedResponse:

@@ -336,3 +336,10 @@ async def test_captioned_speech_may_leave_the_times_out(gateway: Gateway, triton
 async def test_captioned_speech_of_an_aligned_model_ends_with_its_words(gateway: Gateway, aligner: FakeAligner) -> None:
     parts = [json.loads(line) for line in (await captioned(gateway)).text.splitlines()]
     assert [word["word"] for part in parts for word in part["timestamps"]] == TEXT.split()
+
+
+async def test_captioned_speech_ends_with_the_error_of_its_times(gateway: Gateway, aligner: FakeAligner) -> None:
+    aligner.failure = Status(grpc.StatusCode.INTERNAL, "the aligner is broken")
+    parts = [json.loads(line) for line in (await captioned(gateway)).text.splitlines()]
+    assert all(part["audio"] for part in parts[:-1])
+    assert parts[-1]["error"]["type"] == "server_error"
