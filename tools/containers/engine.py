@@ -15,6 +15,9 @@ from tools.containers.console import Failure, info, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
+_PROJECT = "tritone"
+"""The name in compose.yaml, with which its containers' names begin."""
+
 _PODMAN = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
@@ -81,9 +84,9 @@ class Engine:
         return dict(found)
 
     def containers(self, service: str) -> list[str]:
-        """Return the names of the containers of a service, stopped ones too, in order."""
+        """Return the names of the composition's containers of a service, stopped ones too, in order."""
         names = self.run("ps", "--all", "--format", "{{.Names}}").split()
-        return sorted(name for name in names if f"_{service}_" in f"_{name.replace('-', '_')}_")
+        return sorted(name for name in names if name.replace("-", "_").startswith(f"{_PROJECT}_{service}_"))
 
     def inside(self, container: str, *command: str) -> str:
         """Run a command in a container, and return its output. Raises `Failure`."""

@@ -94,10 +94,13 @@ def _import(engine: Engine, system: Path, dockerfile: str) -> None:
         if imported.exists() and imported.read_text() == engine.inspect(full)["Id"]:
             return  # another import would be another image, and no layer on top of it could be reused
     info(f"importing the stand-in of {name}")
-    archive = subprocess.Popen(["tar", "-C", system, "-c", "."], stdout=subprocess.PIPE)
     command = [engine.name, "import", *(["-q"] if engine.name == "podman" else []), "-", full]
-    done = subprocess.run(command, stdin=archive.stdout, env=engine.environment, stdout=subprocess.DEVNULL, check=False)
-    if archive.wait() or done.returncode:
+    with subprocess.Popen(["tar", "-C", system, "-c", "."], stdout=subprocess.PIPE) as archive:
+        importing = subprocess.Popen(command, stdin=archive.stdout, env=engine.environment, stdout=subprocess.DEVNULL)
+        assert archive.stdout is not None
+        archive.stdout.close()  # so that tar ends if the import does
+        status = importing.wait()
+    if archive.returncode or status:
         raise Failure(f"{name} could not be imported")
     imported.write_text(engine.inspect(full)["Id"])
 
