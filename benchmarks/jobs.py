@@ -100,7 +100,7 @@ def kill(part: str, server: Server, database: Postgres | None) -> bool:
     for child in descendants(server.process.pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             words = [Path(word).name for word in child.cmdline()]
-            if words[-2:] == names[part] or words[:1] == names[part]:
+            if words[1:3] == names[part] or words[:1] == names[part]:
                 child.send_signal(signal.SIGKILL)
                 return True
     return False

@@ -27,8 +27,11 @@ _LOADED = re.compile(r"loading (\S+): done in ([\d.]+) s")
 _WITHIN = 3600
 
 
-def measure(installer: str, source: Path, folder: Path) -> dict[str, Any]:
-    """Return the seconds of a first start of a copy of the clone `source`, of its steps, and of a second start."""
+def measure(installer: str, source: Path, folder: Path, **settings: str) -> dict[str, Any]:
+    """Return the seconds of a first start of a copy of the clone `source`, of its steps, and of a second start.
+
+    `settings` replace those of a start that has nothing.
+    """
     clone, home = folder / "clone", folder / "home"
     copy_clone(source, clone)
     home.mkdir()
@@ -41,6 +44,7 @@ def measure(installer: str, source: Path, folder: Path) -> dict[str, Any]:
         "TTS_MODES": "kokoro-82m",
         "STT_MODELS": "whisper-base",
         "DEVICE": "cpu",
+        **settings,
     }
     with serve_clone(clone, folder / "first.log", _WITHIN, **variables) as first:
         log = first.log.read_text()

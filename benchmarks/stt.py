@@ -113,7 +113,7 @@ class Ours:
 
     def peak_mb(self) -> float:
         """Return the peak memory of the gateway's process."""
-        [gateway] = [each for each in descendants(self.server.process.pid) if each.cmdline()[1:] == ["-m", "gateway"]]
+        [gateway] = [each for each in descendants(self.server.process.pid) if each.cmdline()[1:3] == ["-m", "gateway"]]
         return peak_mb(gateway.pid)
 
 

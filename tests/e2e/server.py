@@ -135,11 +135,22 @@ def serve_clone(clone: Path, log: Path, within: float = START_TIMEOUT, /, **sett
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Return the children of a process, their children, and so on."""
+    """Return the children of a process, their children, and so on, without those that have ended.
+
+    Triton does not reap a model's process that was killed.
+    """
     try:
-        return psutil.Process(pid).children(recursive=True)
+        children = psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+    return list(filter(_is_alive, children))
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def shared_memory(processes: list[psutil.Process]) -> set[Path]:
@@ -150,8 +161,7 @@ def shared_memory(processes: list[psutil.Process]) -> set[Path]:
 
 def assert_stop_leaves_nothing(server: Server, signal_number: int, *, group: bool = False) -> None:
     """Stop a server; fail if it leaves a process, shared memory or an open port."""
-    # Triton does not reap a model's process that was killed.
-    children = [each for each in descendants(server.process.pid) if each.status() != psutil.STATUS_ZOMBIE]
+    children = descendants(server.process.pid)
     assert len(children) >= 3, "Triton, stubs and the gateway"
     regions = shared_memory(children)
     assert regions, "the stubs share memory with the server"
