@@ -6,8 +6,9 @@ the operators of their activations one after the other. Here they are float32, a
 - a convolution of K taps is computed eight samples at a time, from K + 7 products for each pair of channels instead of
   8 K, as products of matrices (`tiled_convolution`);
 - an adaptive instance normalization is one operator instead of nine;
-- the activation x + sin(a x)^2 / a (Snake) becomes u + sin(u)^2 with u = a x: `a` goes into the normalization before
-  it, and 1 / a into the weights of the convolution after it.
+- the activation x + sin(a x)^2 / a (Snake) becomes v + sin(pi v)^2 / pi with v = a x / pi: a / pi goes into the
+  normalization before it, and pi / a into the weights of the convolution after it. The sine, which onnxruntime computes
+  on one thread, is a polynomial.
 
 All operators are standard. Everything before the generator stays as published, with the durations and the pitch: its
 results are those of the published graph, to the bit. So does the Fourier transform of the source: as a convolution it
@@ -16,6 +17,7 @@ would give exact zeros, whose sign the graph takes for a phase.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -29,6 +31,8 @@ from adapters.kokoro.tiled_convolution import use_tiles
 
 GENERATOR: Final = "/decoder/decoder/generator/"
 """The beginning of the names of the generator's nodes."""
+_SNAKE_A: Final = 2.45968029
+_SNAKE_B: Final = -0.76131880
 
 
 def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location: str = "") -> None:
@@ -131,24 +135,42 @@ def _fold_snake(graph: Graph) -> int:
         if norm.op_type != "InstanceNormalization" or len(graph.consumers[added.output[0]]) != 1:
             raise UnknownGraphError(f"no normalization before {sine.name}, or more than one convolution after it")
         inverse = graph.inputs(scaled)[1].reshape(1, -1, 1).astype(np.float64)
-        factor = graph.add_constant(f"{sine.name}/alpha", alpha.reshape(-1).astype(np.float32))
-        weights = (graph.constant(convolution.input[1]) * inverse).astype(np.float32)
+        periods = alpha.reshape(-1).astype(np.float64) / np.pi
+        factor = graph.add_constant(f"{sine.name}/periods", periods.astype(np.float32))
+        weights = (graph.constant(convolution.input[1]) * inverse * np.pi).astype(np.float32)
         convolution.input[1] = graph.add_constant(f"{convolution.name}/snake_weights", weights)
-        u, sin, square = (f"{sine.name}/{part}" for part in ("u", "sin", "square"))
+        v = f"{sine.name}/v"
         x, scale, bias = norm.input
         epsilon = helper.get_node_attr_value(norm, "epsilon")
         replacements[id(norm)] = [
-            helper.make_node("Mul", [scale, factor], [f"{u}_scale"]),
-            helper.make_node("Mul", [bias, factor], [f"{u}_bias"]),
-            helper.make_node("InstanceNormalization", [x, f"{u}_scale", f"{u}_bias"], [u], name=u, epsilon=epsilon),
+            helper.make_node("Mul", [scale, factor], [f"{v}_scale"]),
+            helper.make_node("Mul", [bias, factor], [f"{v}_bias"]),
+            helper.make_node("InstanceNormalization", [x, f"{v}_scale", f"{v}_bias"], [v], name=v, epsilon=epsilon),
         ]
-        replacements[id(added)] = [
-            helper.make_node("Sin", [u], [sin], name=sin),
-            helper.make_node("Mul", [sin, sin], [square], name=square),
-            helper.make_node("Add", [u, square], [added.output[0]], name=added.name),
-        ]
+        replacements[id(added)] = list(snake(graph, v, added))
     graph.replace(replacements)
     return len(replacements) // 2
+
+
+def snake(graph: Graph, v: str, added: NodeProto) -> Iterator[NodeProto]:
+    """Yield the nodes for v + sin(pi v)^2 / pi in place of `added`.
+
+    The sine's square has the period 1, so f = v - round(v) is enough. With p = f^2 (1 + b f^2), sin(pi f / 2)^2 is
+    a p, and sin(pi f)^2 is 4 a p (1 - a p), which errs by 4e-4 at most.
+    """
+    scale = graph.add_constant("fast/snake", np.array(4 * _SNAKE_A / np.pi, np.float32))
+    names = ("period", "f", "square", "inner", "p", "outer", "product", "sine")
+    period, f, square, inner, p, outer, product, sine = (f"{v}/{name}" for name in names)
+    yield helper.make_node("Round", [v], [period], name=period)
+    yield helper.make_node("Sub", [v, period], [f], name=f)
+    yield helper.make_node("Mul", [f, f], [square], name=square)
+    # Between 0 and 1, a "hard sigmoid" is a product and a sum in one.
+    yield helper.make_node("HardSigmoid", [square], [inner], name=inner, alpha=_SNAKE_B, beta=1.0)
+    yield helper.make_node("Mul", [square, inner], [p], name=p)
+    yield helper.make_node("HardSigmoid", [p], [outer], name=outer, alpha=-_SNAKE_A, beta=1.0)
+    yield helper.make_node("Mul", [p, outer], [product], name=product)
+    yield helper.make_node("Mul", [product, scale], [sine], name=sine)
+    yield helper.make_node("Add", [v, sine], [added.output[0]], name=added.name)
 
 
 def _other(node: NodeProto, name: str) -> str:

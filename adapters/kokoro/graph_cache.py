@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Change it with the graph that is built, so that earlier files are not used."""
 
 

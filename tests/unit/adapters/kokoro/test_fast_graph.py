@@ -83,6 +83,19 @@ def test_constants_in_a_file_beside_the_model_give_the_same_results(tmp_path: Pa
     assert (tmp_path / "values").stat().st_size == 4 * 3 * CHANNELS**2  # the bias is small: it is in the model
 
 
+def test_snake_errs_by_4e_4_at_most() -> None:
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in "xy")
+    added = helper.make_node("Add", ["x", "x"], ["y"], name="added")
+    model = helper.make_graph([added], "test", [x], [y])
+    graph = Graph(helper.make_model(model, opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
+    graph.replace({id(graph.nodes[0]): list(fast_graph.snake(graph, "x", graph.nodes[0]))})
+    out = io.BytesIO()
+    graph.write(out)
+    v = np.linspace(-20, 20, 100_001, dtype=np.float32)
+    expected = v + np.sin(np.pi * v.astype(np.float64)) ** 2 / np.pi
+    assert np.abs(run(out.getvalue(), x=v)[0] - expected).max() * np.pi < 4e-4
+
+
 @pytest.fixture(scope="module")
 def published(weights: Path) -> Path:
     return weights / "kokoro-82m" / "model.onnx"
