@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from typing import Any, Final
 
@@ -80,14 +80,15 @@ class InputAudio:
         self._decoder = LiveDecoder(settings.format.type)
         self._item: str | None = None
         self._turn: TurnTranscriber | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._following: asyncio.Task[Any] | None = None
         self._committed_turn = CommittedTurn(new_detector())
         """The speech since the last commit, in a session without turn detection."""
         self._growing: DetectedTurn | None = None
         self._changing = asyncio.Lock()
         """Held while turns begin or end."""
-        self._ending: set[asyncio.Task[None]] = set()
-        self._finishing: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        """All tasks that are not done."""
+        self._finishing: set[asyncio.Task[Any]] = set()
         self._last_commit: tuple[str, str | None] | None = None
         """The last turn's item, and the item before it."""
         self.seconds = 0.0
@@ -158,9 +159,7 @@ class InputAudio:
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
-        if self._turn:
-            self._turn.discard()
-        tasks = [task for task in (self._following, *self._ending, *self._finishing) if task]
+        tasks = [*self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -198,9 +197,7 @@ class InputAudio:
                     await self._end(ended, detected=True)
 
         # Another task: the turn's end cancels the one that follows it, which is this.
-        task = asyncio.create_task(end())
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        self._begin(end())
 
     async def _time_out(self, idle: TimedOut) -> None:
         """Make an item of a silence that has lasted too long."""
@@ -220,7 +217,7 @@ class InputAudio:
         self._item = item_id
         self._turn = self._new_turn(item_id)
         if self._turn:
-            self._following = asyncio.create_task(self._follow(self._turn, growing, self._settings.partial_text))
+            self._following = self._begin(self._follow(self._turn, growing, self._settings.partial_text))
 
     async def _end(self, ended: TurnEnded, *, detected: bool) -> None:
         """Make an item of a turn that is over, and transcribe it."""
@@ -239,13 +236,9 @@ class InputAudio:
     async def _begin_finishing(
         self, turn: TurnTranscriber, samples: Samples, detect: SpeechDetector | None, spoken: int | None = None
     ) -> None:
-        try:
-            while len(self._finishing) >= TURNS:
-                await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            turn.discard()
-            raise
-        task = asyncio.create_task(self._finish(turn, samples, detect, spoken))
+        while len(self._finishing) >= TURNS:
+            await asyncio.wait(self._finishing, return_when=asyncio.FIRST_COMPLETED)
+        task = self._begin(self._finish(turn, samples, detect, spoken))
         self._finishing.add(task)
         task.add_done_callback(self._finishing.discard)
 
@@ -259,7 +252,15 @@ class InputAudio:
             return None
         client = self._client_of(settings, self._logprobs)
         pace = pace_of(settings.delay, self._partial_interval)
-        return TurnTranscriber(item_id, client, self._send, pace, self._speakers if settings.with_speakers else None)
+        speakers = self._speakers if settings.with_speakers else None
+        return TurnTranscriber(item_id, client, self._send, pace, speakers, begin=self._begin)
+
+    def _begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start a task that ends with the session at the latest."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _forget(self) -> None:
         """Stop the transcription of the open turn, if there is one; what follows belongs to another."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -23,6 +23,7 @@ from tritone.transcript import Segment, Transcript
 from tritone.windowing import MAX_SAMPLES, Samples, SpeechDetector, Window
 
 Send = Callable[[Event], Awaitable[None]]
+Begin = Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]
 
 _PARTIAL_SHARE: Final = 1.0
 """The pause after a partial transcription is at least so many times its duration, so that a model under load gets fewer
@@ -83,8 +84,13 @@ class TurnTranscriber:
         send: Send,
         pace: Pace,
         speakers: LiveSpeakers | None,
+        *,
+        begin: Begin,
     ) -> None:
-        """`pace`: when text is sent while the turn grows; `speakers`: the session's, if they are wanted."""
+        """`pace`: when text is sent while the turn grows; `speakers`: the session's, if they are wanted.
+
+        `begin` starts a task of the session, which cancels it at its end wherever the turn is then.
+        """
         self.item_id = item_id
         self._client = client
         options = replace(client.options, word_timestamps=False, logprobs=False, draft=True)
@@ -93,6 +99,7 @@ class TurnTranscriber:
         self._send = send
         self._pace = pace
         self._speakers = speakers
+        self._begin = begin
         self._sent = ""
         self._before = ""
         """The text of the pieces that have ended inside the turn."""
@@ -177,7 +184,7 @@ class TurnTranscriber:
         self.discard()
         options = self._client.options
         call = self._client.transcribe(Window(0, samples, whole=True), options.language, options.prompt)
-        self._ahead = _Ahead(len(samples), asyncio.create_task(call))
+        self._ahead = _Ahead(len(samples), self._begin(call))
         return await asyncio.shield(self._ahead.transcript)
 
     async def _transcript_of(self, samples: Samples) -> Transcript:

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from gateway.core.live_speakers import LiveSpeakers
+from gateway.core.window_client import WindowClient
+from gateway.openai.realtime.input_audio import InputAudio
+from gateway.openai.realtime.items import TranscriptionItems
+from gateway.openai.realtime.protocol import Event
+from gateway.openai.realtime.session_config import AudioInput, TranscriptionSettings
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
+from tests.unit.gateway.loudness import LoudnessDetectors
 from tests.unit.gateway.realtime.test_realtime import TRANSCRIPTION, pcm, send, session, until, updated
 from tests.unit.gateway.transcription.conftest import segment
+from tritone.contract import TranscriptionOptions
 from tritone.errors import Overloaded
 from tritone.transcript import Transcript
+
+if TYPE_CHECKING:
+    from gateway.core.speaker_encoder import SpeakerEncoder
+    from gateway.core.triton_client import TritonClient
 
 DEADLINE = 120
 PATIENT = {"type": "server_vad", "silence_duration_ms": 2000}
@@ -147,3 +162,50 @@ async def test_drafts_after_a_sure_one_have_its_language_and_the_final_text_dete
         await until(connection, SAID)
     first, later, *_, final = (call.parameters.get("language", "auto") for call in listener.calls)
     assert (first, later, final) == ("auto", second, "auto")
+
+
+class HeldCalls:
+    """Stands for the gateway's gRPC client; its calls are answered by nobody, and note their cancellation."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def stream(self, *_: object, **__: object) -> AsyncGenerator[Any]:
+        self.begun.set()
+        try:
+            await asyncio.Future()
+        finally:
+            self.ended.set()
+        yield {}
+
+
+async def test_client_that_leaves_while_its_turn_ends_has_what_the_pause_began_cancelled() -> None:
+    calls, ending = HeldCalls(), asyncio.Event()
+
+    async def send_nothing_of_the_end(sent: Event) -> None:
+        if sent["type"] == "input_audio_buffer.speech_stopped":
+            ending.set()
+            await asyncio.Future()  # the client's connection takes no more
+
+    client = WindowClient(cast("TritonClient", calls), "whisper-base", TranscriptionOptions(), (), "request", 300.0)
+    with ThreadPoolExecutor(1) as threads:
+        audio = InputAudio(
+            AudioInput(transcription=TranscriptionSettings(model="whisper-base")),
+            send_nothing_of_the_end,
+            TranscriptionItems(send_nothing_of_the_end),
+            lambda *_: client,
+            LoudnessDetectors().new,
+            logprobs=False,
+            partial_interval=1.0,
+            threads=threads,
+            speakers=LiveSpeakers(cast("SpeakerEncoder", None), threads),
+        )
+        async with asyncio.timeout(DEADLINE):
+            await audio.append(base64.b64encode(pcm((1, 1), (0.4, None))).decode())
+            await calls.begun.wait()
+            appending = asyncio.create_task(audio.append(base64.b64encode(pcm((1, None))).decode()))
+            await ending.wait()
+            appending.cancel()
+            await audio.close()
+            await calls.ended.wait()
