@@ -18,7 +18,9 @@ from tritone.transcript import Segment, Transcript
 
 SENTENCE, RATE = soundfile.read(ROOT / "adapters" / "whisper" / "known_sentence.ogg", dtype="float32")
 SHORT_MINUTES, LONG_MINUTES = 2, 10
-MOST_MB, MOST_GROWTH_MB = 200, 15
+MOST_MB = 37
+"""Beyond the idle gateway, whose memory depends on the Python, and on whether the bytecode was there."""
+MOST_GROWTH_MB = 15
 MODELS = str(Path(os.environ.get("MODEL_DIR") or ROOT / "models").resolve())
 
 
@@ -58,6 +60,7 @@ async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a
         running(triton.address, tmp_path, MODEL_DIR=MODELS) as started,
     ):
         process, url = started
+        idle = peak_mb(process.pid)
         short = [delta async for delta in deltas(url, recording(SHORT_MINUTES))]
         before, called = peak_mb(process.pid), len(triton.calls)
         peaks, called_first = [], 0
@@ -68,5 +71,5 @@ async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a
     assert len(peaks) > 4 * len(short)
     assert peaks == sorted(peaks)
     assert called_first < len(peaks) // 2  # the first text is sent before later audio is decoded
-    assert after < MOST_MB
+    assert after - idle < MOST_MB
     assert after - before < MOST_GROWTH_MB
