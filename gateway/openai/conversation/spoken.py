@@ -13,8 +13,8 @@ _EAST_ASIA: Final = "\u2e80"
 
 
 @dataclass
-class SpokenClause:
-    """A clause, and the length of its audio so far."""
+class SentClause:
+    """A clause, and the length of its audio that was sent so far."""
 
     text: str
     samples: int = 0
@@ -32,12 +32,12 @@ class SpokenText:
     """Clauses that were spoken one after the other."""
 
     def __init__(self) -> None:
-        self._clauses: list[SpokenClause] = []
+        self._clauses: list[SentClause] = []
 
     def begin(self, text: str) -> str:
         """Add a clause; return what it adds to the text."""
         joint = _joint(self._clauses[-1].text, text) if self._clauses else ""
-        self._clauses.append(SpokenClause(text))
+        self._clauses.append(SentClause(text))
         return joint + text
 
     def add(self, samples: int) -> None:
