@@ -43,6 +43,7 @@ class Answers:
         self._untranscribed = 0
         """Turns that are over and have no text yet."""
         self._ended_seconds = 0.0
+        self._closed = False
 
     @property
     def seconds(self) -> float:
@@ -108,8 +109,8 @@ class Answers:
         self._answer()
 
     async def close(self) -> None:
-        """Cancel all responses."""
-        self._owed = False
+        """Cancel all responses, and begin no more: a turn may get its text meanwhile."""
+        self._closed = True
         tasks = list(self._running)
         for task in tasks:
             task.cancel()
@@ -117,7 +118,7 @@ class Answers:
 
     def _answer(self) -> None:
         waits = self._speaking or self._untranscribed or self._active or len(self._running) >= _MOST_AT_ONCE
-        if self._owed and not waits:
+        if self._owed and not waits and not self._closed:
             self.create(ResponseChanges())
 
     def _begin(self, response: Response) -> None:

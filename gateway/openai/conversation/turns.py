@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.errors import BadGateway
+from gateway.errors import BadGateway, BadRequest
 from gateway.openai.conversation.answers import Answers
 from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import Message, Part
@@ -35,7 +35,11 @@ class Turns:
     async def add(self, item_id: str, samples: Samples) -> None:
         """Make an item of a turn. Raises `BadRequest` if the conversation is full."""
         item = Message(id=item_id, role="user", content=[Part(type="input_audio")])
-        await self.insert(Entry(item))
+        try:
+            await self.insert(Entry(item))
+        except BadRequest:
+            self._end(item_id, answer=False)  # it is not transcribed
+            raise
 
     async def insert(self, entry: Entry, previous_item_id: str | None = None) -> None:
         """Insert an item, and tell the client. Raises as `History.insert`."""
@@ -65,12 +69,15 @@ class Turns:
         elif type_ in (f"{_TRANSCRIPTION}completed", f"{_TRANSCRIPTION}failed"):
             self._complete(given)
             item_id = given["item_id"]
-            if item_id in self._detected:
-                said = given.get("transcript") != "" or item_id in self._silences
-                self._detected.discard(item_id)
-                self._silences.discard(item_id)
-                answer = detection is not None and detection.create_response and said
-                self._answers.turn_transcribed(answer=answer)
+            said = given.get("transcript") != "" or item_id in self._silences
+            self._end(item_id, answer=detection is not None and detection.create_response and said)
+
+    def _end(self, item_id: str, *, answer: bool) -> None:
+        """Wait no longer for the text of a turn, if it was detected."""
+        self._silences.discard(item_id)
+        if item_id in self._detected:
+            self._detected.discard(item_id)
+            self._answers.turn_transcribed(answer=answer)
 
     def _complete(self, given: Event) -> None:
         """Give an item its text, or the reason why it has none."""
