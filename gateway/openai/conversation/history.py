@@ -76,6 +76,8 @@ class History:
             position = len(self._entries)
         else:
             position = self._position(previous_item_id, "previous_item_id") + 1
+        for part in entry.item.content if isinstance(entry.item, Message) else ():
+            part.audio = None
         self._entries.insert(position, entry)
         return self._entries[position - 1].item.id if position else None
 
@@ -202,11 +204,13 @@ class History:
 def _chars(item: Item) -> int:
     match item:
         case Message():
-            return sum(len(part.written) + len(part.image_url or "") for part in item.content)
+            return sum(
+                len(text or "") for part in item.content for text in (part.text, part.transcript, part.image_url)
+            )
         case FunctionCall():
-            return len(item.arguments)
+            return len(item.call_id) + len(item.name) + len(item.arguments)
         case FunctionCallOutput():
-            return len(item.output)
+            return len(item.call_id) + len(item.output)
 
 
 def _bytes(item: Item) -> int:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gateway.openai.conversation.history import Entry, History
-from gateway.openai.conversation.items import item_of
+from gateway.errors import BadRequest
+from gateway.openai.conversation.history import MOST_CHARS, Entry, History
+from gateway.openai.conversation.items import Message, item_of
 from tests.stand_ins.language_model import LanguageModelServer
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.conversation.conftest import of, talk
@@ -83,8 +84,41 @@ def test_images_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "function_call", "name": "x" * MOST_CHARS, "arguments": "{}"},
+        {"type": "function_call", "call_id": "x" * MOST_CHARS, "name": "time", "arguments": "{}"},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "x", "transcript": "x" * MOST_CHARS}],
+        },
+    ],
+)
+def test_all_of_an_item_counts_for_the_size_of_the_conversation(item: dict[str, Any]) -> None:
+    with pytest.raises(BadRequest, match="full"):
+        history(message("Hello.", "a"), item)
+
+
+def test_the_audio_of_an_item_is_not_kept() -> None:
+    part = {"type": "input_audio", "audio": "AAAA", "transcript": "Hello."}
+    item = item_of({"type": "message", "role": "user", "content": [part]}, "item")
+    History().insert(Entry(item))
+    assert isinstance(item, Message)
+    assert item.content[0].audio is None
+
+
+@pytest.mark.parametrize(
     ("item", "field"),
     [
+        (
+            {
+                "type": "message",
+                "role": "user",
+                "content": [{"type": "input_image", "image_url": "http://169.254.169.254/latest"}],
+            },
+            "item.content.0.image_url",
+        ),
         ({"type": "mcp_call"}, "item.type"),
         ({"type": "message", "role": "nobody", "content": []}, "item.role"),
         ({"type": "message", "role": "user", "content": [{"type": "output_text"}]}, "item"),
