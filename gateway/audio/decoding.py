@@ -17,7 +17,6 @@ from gateway.audio.file_parts import FilePart, parts_from, starts
 from gateway.audio.frames import Pcm
 from gateway.audio.limiter import Limiter
 from gateway.audio.mixdown import Mixdown
-from gateway.audio.resampler import Resampler
 from gateway.audio.wav import plain_frames
 from gateway.core.errors import PayloadTooLarge
 from tritone.errors import InvalidInput
@@ -191,7 +190,7 @@ class _Channels:
     def __init__(self, first: av.AudioFrame, rate: int) -> None:
         self._count = first.layout.nb_channels
         # Packed: PyAV reads only seven channels of a planar frame.
-        self._resampler = Resampler(first, "flt", rate)
+        self._resampler = av.AudioResampler("flt", first.layout, rate, frame_size=rate)
         self._mixdown = Mixdown(self._count, rate) if self._count > 1 else None
 
     def write(self, frame: av.AudioFrame) -> Iterator[Pcm]:

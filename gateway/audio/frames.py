@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+# By default each encoder, resampler and filter starts up to 17 threads, for work that only one of them does.
+ctypes.CDLL(av._core.__file__).av_cpu_force_count(1)
 
 Samples = NDArray[np.int16]
 """Mono audio of shape [n]."""

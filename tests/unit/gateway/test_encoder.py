@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
 
@@ -200,3 +201,11 @@ def test_a_file_has_the_sample_rate_that_was_asked_for(audio_format: Any, whole:
         # Opus is always decoded at 48 kHz.
         assert rate == (48_000 if audio_format == "opus" else sample_rate)
         assert -0.01 < seconds - 1.5 < 0.35, sample_rate
+
+
+@pytest.mark.parametrize("audio_format", FORMATS)
+def test_encoder_starts_no_threads(audio_format: Any) -> None:
+    before = psutil.Process().num_threads()
+    made = encoder(audio_format, 24_000, sample_rate=16_000)
+    made.write(bursts(1.0, 24_000))
+    assert psutil.Process().num_threads() == before
