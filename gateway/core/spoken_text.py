@@ -17,6 +17,8 @@ Split = Literal["none", "sentence", "clause"]
 
 _FIRST_SECONDS: Final = 4.0
 """Speech in the text, 60 letters, after which the first clause of the first sentence is spoken alone."""
+_LOOKED_AT: Final = 1000
+"""Characters that are looked through at once: the time for a text at once grows with the square of its length."""
 _CLAUSE_ENDS: Final = re.compile(r"[,;:](?=\s)|[，、；：]")
 _FENCE: Final = re.compile(r"\s*(?:```|~~~)")
 _LINE_START: Final = re.compile(r"^\s*(?:#{1,6}\s+|[-*+•]\s+(?=\S)|>\s*)+")
@@ -46,6 +48,10 @@ class ClauseCutter:
         if self._split == "none":
             self._whole += text
             return
+        for start in range(0, len(text), _LOOKED_AT):
+            yield from self._add(text[start : start + _LOOKED_AT])
+
+    def _add(self, text: str) -> Iterator[str]:
         # The detector ends a sentence at an empty line.
         for sentence in self._detector.add_chunk(text.replace("\n", "\n\n")):
             yield from self._parts(sentence)

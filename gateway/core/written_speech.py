@@ -29,8 +29,6 @@ from tritone.transcript import Word
 
 _AHEAD: Final = 2
 """Clauses that are synthesized behind the one that is sent."""
-_PIECE: Final = 1000
-"""Characters of a long text that are looked through at once."""
 
 
 class WrittenSpeech:
@@ -244,9 +242,8 @@ async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTe
             return stream
     await check_voices(services, replace(request, owner=request.owner or telemetry.owner), parts)
     split: Split = "sentence" if request.word_times else "none" if is_short else "clause"
-    return await speak_while_written(services, _in_pieces(request.text), request, telemetry, split)
+    return await speak_while_written(services, _whole(request.text), request, telemetry, split)
 
 
-async def _in_pieces(text: str) -> AsyncGenerator[str]:
-    for start in range(0, len(text), _PIECE):
-        yield text[start : start + _PIECE]
+async def _whole(text: str) -> AsyncGenerator[str]:
+    yield text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sentence_stream import SentenceBoundaryDetector
 
 from gateway.core.spoken_text import ClauseCutter
 
@@ -93,3 +96,17 @@ def test_parts_are_never_empty_nor_too_long(texts: list[str], most: int) -> None
 def test_no_word_is_lost_nor_spoken_twice(texts: list[str]) -> None:
     spoken = "".join(parts(*texts))
     assert "".join(spoken.split()) == "".join("".join(texts).split())
+
+
+def test_a_long_text_is_looked_through_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    add = SentenceBoundaryDetector.add_chunk
+
+    def measured(self: SentenceBoundaryDetector, chunk: str) -> Iterable[str]:
+        sizes.append(len(chunk))
+        return add(self, chunk)
+
+    monkeypatch.setattr(SentenceBoundaryDetector, "add_chunk", measured)
+    sentences = [f"This is the sentence {index} of them." for index in range(1000)]
+    assert parts(" ".join(sentences)) == sentences
+    assert max(sizes) <= 2000
