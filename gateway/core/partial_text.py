@@ -37,8 +37,10 @@ class PartialTexts:
                 try:
                     while not whole.done():
                         news = asyncio.ensure_future(self._news.wait())
-                        await asyncio.wait([whole, news], return_when=asyncio.FIRST_COMPLETED)
-                        news.cancel()
+                        try:
+                            await asyncio.wait([whole, news], return_when=asyncio.FIRST_COMPLETED)
+                        finally:
+                            news.cancel()
                         self._news.clear()
                         for piece in self._take():
                             yield piece

@@ -83,6 +83,10 @@ class UsageRecorder:
                 away = True
                 self._drop_oldest()
                 continue
+            except Exception:  # nothing else would end it but a stop, and the counts would grow
+                logger.exception("usage cannot be written, and is kept in memory")
+                self._drop_oldest()
+                continue
             if away:
                 logger.warning("usage is written again")
             away = False

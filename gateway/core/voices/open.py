@@ -38,3 +38,5 @@ async def _clean_forever(store: VoiceStore) -> None:
             await store.clean()
         except VoicesUnavailable as error:
             logger.warning("the voices could not be cleaned: %s", error.detail)
+        except Exception:  # the next time may do better
+            logger.exception("the voices could not be cleaned")

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from gateway.core.voices.objects import Objects
+
+logger = logging.getLogger(__name__)
 
 _PENDING: Final = "pending"
 _ABANDONED: Final = 900.0
@@ -91,7 +94,11 @@ class Records:
             content = await self.objects.get(found.path) if found.age > _ABANDONED else None
             if content is None:
                 continue
-            note = _Note.from_json(content)
+            try:
+                note = _Note.from_json(content)
+            except (ValueError, KeyError, TypeError) as error:
+                logger.error("%s is no note of a change, and is left alone: %r", found.path, error)
+                continue
             if not note.removes and await self.exists(note.record):
                 await self.objects.delete(found.path)
             else:

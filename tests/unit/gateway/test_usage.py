@@ -19,6 +19,7 @@ from openai.types.admin.organization.usage_audio_speeches_response import (
 
 from gateway.core.errors import UsageUnavailable
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.usage import recorder as module
 from gateway.core.usage.memory_store import MemoryUsage
 from gateway.core.usage.recorder import UsageRecorder
 from gateway.core.usage.sql_store import SqlUsage
@@ -272,3 +273,35 @@ async def test_counts_wait_while_the_store_is_away() -> None:
     recorder.add("speech", telemetry, 2)
     store.back = True
     assert await recorder.totals(UsageRange("speech", 0, 1000, 60)) == {key(120): UsageCount(2, 7.0)}
+
+
+class FaultyStore(MemoryUsage):
+    """A store whose first write fails in a way that is not foreseen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.written = asyncio.Event()
+
+    async def add(self, counts: UsageCounts) -> None:
+        self.writes += 1
+        if self.writes == 1:
+            raise OverflowError("too large for the database")
+        await super().add(counts)
+        self.written.set()
+
+
+async def test_recorder_goes_on_after_an_unforeseen_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WRITE_SECONDS", 0.0)
+    store = FaultyStore()
+    recorder = UsageRecorder(store)
+    recorder.add("speech", WorkTelemetry("r", model="m", owner="a"), 5)
+    running = asyncio.create_task(recorder.run(DAY))
+    async with asyncio.timeout(120):
+        await asyncio.wait(
+            {running, writing := asyncio.create_task(store.written.wait())}, return_when="FIRST_COMPLETED"
+        )
+    assert store.written.is_set()
+    for task in (running, writing):
+        task.cancel()
+    await asyncio.gather(running, writing, return_exceptions=True)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
+from gateway.core.partial_text import PartialTexts
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway
 from tests.unit.gateway.recordings import part_of
 from tests.unit.gateway.transcription.test_transcriptions import LONG, post
 from tritone.descriptions import TranscriptionDescription
+from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript
 
 
@@ -92,3 +94,17 @@ async def test_no_partial_text_is_asked_for_where_none_is_sent_on(
     assert response.status_code == 200
     assert "x-tritone-ignored" not in response.headers
     assert [call.parameters.get("partial_text") for call in decoder.calls] == [None]
+
+
+async def test_no_task_is_left_of_a_stream_that_is_cancelled() -> None:
+    async def no_windows() -> AsyncGenerator[WindowTranscript]:
+        await asyncio.Event().wait()
+        yield WindowTranscript(0.0, 1.0, "en", ())
+
+    before = asyncio.all_tasks()
+    reading = asyncio.ensure_future(anext(PartialTexts().beside(no_windows())))
+    await asyncio.sleep(0)
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before

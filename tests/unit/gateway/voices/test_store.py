@@ -202,6 +202,20 @@ async def test_cleaning_keeps_a_voice_whose_note_was_left(
     assert await store.voice("one", anna.id) == anna
 
 
+async def test_cleaning_passes_over_a_damaged_note(
+    store: VoiceStore, objects: FaultyObjects, abandoned: Callable[[], None]
+) -> None:
+    await objects.put("pending/a", b"")
+    objects.fails_at = "/names/"
+    with pytest.raises(VoicesUnavailable):
+        await store.add_voice("one", voice(), AUDIO)
+    objects.fails_at = ""
+    abandoned()
+    await store.clean()
+    assert [each.path for each in await objects.list("")] == ["pending/a"]
+    await objects.delete("pending/a")
+
+
 async def test_a_registration_that_is_cancelled_is_undone(
     store: VoiceStore, objects: FaultyObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
