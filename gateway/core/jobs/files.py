@@ -105,8 +105,12 @@ class JobFiles:
             path.unlink(missing_ok=True)
 
     def remove(self, job_id: str) -> None:
-        """Remove all files of a job."""
-        shutil.rmtree(self.folder(job_id), ignore_errors=True)
+        """Remove all files of a job. Its worker, which may be writing one, cannot write into the folder any more."""
+        folder = self.folder(job_id)
+        gone = folder.with_name(f"{new_id()}")  # of no job: what is left of it expires
+        with suppress(OSError):
+            folder.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def count_start(self, job_id: str) -> int:
         """Record a start of the job, and return the number of starts since its last finished step."""
@@ -123,8 +127,13 @@ class JobFiles:
         limit = time.time() - seconds
         if not self.root.is_dir():
             return []
+        old = []
         with os.scandir(self.root) as entries:
-            return [entry.name for entry in entries if is_id(entry.name) and entry.stat().st_mtime < limit]
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another worker removes it
+                    if is_id(entry.name) and entry.stat().st_mtime < limit:
+                        old.append(entry.name)
+        return old
 
 
 def pieces_of(file: BinaryIO) -> Iterator[bytes]:

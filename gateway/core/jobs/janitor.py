@@ -19,26 +19,38 @@ _UNFINISHED: Final = ["ENQUEUED", "DELAYED", "PENDING"]
 def remove_expired(client: DBOSClient, files: JobFiles, retention: float) -> None:
     """Remove what expired `retention` seconds ago; cancel jobs that have waited so long. It blocks."""
     limit = datetime.fromtimestamp(time.time() - retention, UTC).isoformat()
-    waiting = client.list_workflows(
+    _cancel_waiting(client, limit)
+    _remove_finished(client, files, limit)
+    _remove_orphans(client, files, retention)
+
+
+def _cancel_waiting(client: DBOSClient, limit: str) -> None:
+    while waiting := client.list_workflows(
         name=JOB, status=_UNFINISHED, end_time=limit, limit=_AT_ONCE, load_input=False, load_output=False
-    )
-    client.cancel_workflows([row.workflow_id for row in waiting])
-    expired = client.list_workflows(
+    ):
+        client.cancel_workflows([row.workflow_id for row in waiting])
+
+
+def _remove_finished(client: DBOSClient, files: JobFiles, limit: str) -> None:
+    while expired := client.list_workflows(
         name=[JOB, CALLBACK],
         status=_FINISHED,
         completed_before=limit,
         limit=_AT_ONCE,
         load_input=False,
         load_output=False,
-    )
-    for row in expired:
-        if row.name == JOB:
-            files.remove(row.workflow_id)
-    client.delete_workflows([row.workflow_id for row in expired])
-    # The files of a request that died before its job was enqueued.
+    ):
+        for row in expired:
+            if row.name == JOB:
+                files.remove(row.workflow_id)
+        client.delete_workflows([row.workflow_id for row in expired])
+
+
+def _remove_orphans(client: DBOSClient, files: JobFiles, retention: float) -> None:
+    """Remove the files of requests that died before their job was enqueued."""
     old = files.older_than(retention)
-    if not old:
-        return  # without ids DBOS lists every workflow
-    known = {row.workflow_id for row in client.list_workflows(workflow_ids=old, load_input=False, load_output=False)}
-    for job_id in set(old) - known:
-        files.remove(job_id)
+    for first in range(0, len(old), _AT_ONCE):
+        ids = old[first : first + _AT_ONCE]  # without any, DBOS lists every workflow
+        rows = client.list_workflows(workflow_ids=ids, load_input=False, load_output=False)
+        for job_id in set(ids) - {row.workflow_id for row in rows}:
+            files.remove(job_id)

@@ -47,7 +47,7 @@ def request_from_json(values: Mapping[str, Any], upload: bytes) -> SynthesisRequ
 
 async def run_speech(context: JobContext) -> Outcome:
     """Synthesize the job's text, and write the audio to the result's file."""
-    request = request_from_json(context.spec.request, _path(context, context.upload).read_bytes())
+    request = await asyncio.to_thread(_read_request, context)
     # Recorded, because a later version may split in other places.
     clauses = [_clause(each) for each in await context.ledger.step("split", partial(_split, context, request))]
     chars, done, seconds, model = sum(len(clause.text) for clause in clauses), 0, 0.0, ""
@@ -69,9 +69,13 @@ async def run_speech(context: JobContext) -> Outcome:
     return Outcome(Progress(round(seconds, 3), 1.0), model)
 
 
+def _read_request(context: JobContext) -> SynthesisRequest:
+    return request_from_json(context.spec.request, _path(context, context.upload).read_bytes())
+
+
 async def _split(context: JobContext, request: SynthesisRequest) -> Sequence[dict[str, Any]]:
     most = min(PART_CHARS, context.services.settings.max_input_chars)
-    return [clause_to_json(clause) for clause in _clauses(request, most)]
+    return await asyncio.to_thread(lambda: [clause_to_json(clause) for clause in _clauses(request, most)])
 
 
 def _clauses(request: SynthesisRequest, most: int) -> Iterator[Clause]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -53,6 +54,10 @@ async def run_transcription(context: JobContext) -> Outcome:
 
 
 async def _declared(context: JobContext) -> float | None:
+    return await asyncio.to_thread(_declared_seconds, context)
+
+
+def _declared_seconds(context: JobContext) -> float | None:
     with context.files.path(context.job_id, context.upload).open("rb") as file:
         return declared_seconds(file)
 

@@ -27,6 +27,8 @@ from gateway.core.services import Services
 _MOST_STARTS: Final = 5
 """A job that is started so often without finishing a step ends the workers, and is not started again."""
 _ENDED: Final[Mapping[str, JobStatus]] = {"SUCCESS": "completed", "CANCELLED": "cancelled"}
+_FIRST_LOOK, _LONGEST_PAUSE = 0.2, 30.0
+"""Seconds before the second look at a job that has not ended, and between two later ones."""
 _RUNNERS: Final = {"transcription": run_transcription, "speech": run_speech}
 
 logger = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
 
     @DBOS.workflow(name=CALLBACK, max_recovery_attempts=None)
     async def call_back(job_id: str, url: str) -> bool:
-        status = await DBOS.run_step_async({"name": "status"}, _final_status, job_id)
+        most = services.settings.jobs_retention
+        status = await DBOS.run_step_async({"name": "status"}, _final_status, job_id, most)
         for pause in (*callbacks.PAUSES, None):
             if await DBOS.run_step_async(
                 {"name": "deliver"}, callbacks.deliver, job_id, status, url, services.settings
@@ -129,13 +132,19 @@ async def _download(context: JobContext) -> str:
     return name
 
 
-async def _final_status(job_id: str) -> JobStatus:
-    """Return how the job ended; it is recorded just after its callback was enqueued."""
-    while True:
-        status = await DBOS.get_workflow_status_async(job_id)
-        if status is None:
-            return "cancelled"
-        if status.status not in ("PENDING", "ENQUEUED", "DELAYED"):
-            failed = isinstance(status.output, dict) and status.output.get("error")
-            return "failed" if failed else _ENDED.get(status.status, "failed")
-        await asyncio.sleep(0.2)
+async def _final_status(job_id: str, seconds: float) -> JobStatus:
+    """Return how the job ended; it is recorded just after its callback was enqueued.
+
+    If its worker has died in between, another one runs it first. Raises `TimeoutError` after so many seconds.
+    """
+    pause = _FIRST_LOOK
+    async with asyncio.timeout(seconds):
+        while True:
+            status = await DBOS.get_workflow_status_async(job_id)
+            if status is None:
+                return "cancelled"
+            if status.status not in ("PENDING", "ENQUEUED", "DELAYED"):
+                failed = isinstance(status.output, dict) and status.output.get("error")
+                return "failed" if failed else _ENDED.get(status.status, "failed")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

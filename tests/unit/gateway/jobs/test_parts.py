@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
-from collections.abc import Iterator
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import openai
 import pytest
-from dbos import DBOSClient
+from dbos import DBOS, DBOSClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.diarization import SpeakerSegment
 from gateway.core.errors import InternalError, LanguageModelBusy, LanguageModelRefused, ModelUnavailable, StorageFull
+from gateway.core.jobs import transcription, workflows
 from gateway.core.jobs.callbacks import signed_headers
+from gateway.core.jobs.database import JOB
 from gateway.core.jobs.files import JobFiles, new_id
 from gateway.core.jobs.janitor import remove_expired
-from gateway.core.jobs.ledger import JobFailed
+from gateway.core.jobs.ledger import JobFailed, Work
 from gateway.core.jobs.patience import patiently
 from gateway.core.jobs.transcripts import result_from_json, result_to_json
 from gateway.core.jobs.worker import LEAVE
@@ -99,6 +106,86 @@ def test_a_cleaning_without_old_folders_does_not_list_every_job(tmp_path: Path) 
     client.list_workflows.return_value = []
     remove_expired(client, JobFiles(tmp_path), 60)
     assert all(call.kwargs.get("limit") for call in client.list_workflows.call_args_list)
+
+
+def test_a_cleaning_removes_all_that_has_expired(tmp_path: Path) -> None:
+    files, stored = JobFiles(tmp_path), [new_id() for _ in range(250)]
+    for job_id in stored:
+        files.add(job_id)
+
+    def rows(*, status: Sequence[str] = (), limit: int = 1000, **_: object) -> list[SimpleNamespace]:
+        return [SimpleNamespace(workflow_id=id_, name=JOB) for id_ in stored[:limit] if "SUCCESS" in status]
+
+    client = mock.create_autospec(DBOSClient, instance=True)
+    client.list_workflows.side_effect = rows
+    client.delete_workflows.side_effect = lambda ids: stored.__delitem__(slice(len(ids)))
+    remove_expired(client, files, 60)
+    assert not stored
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_worker_cannot_write_into_a_folder_that_is_being_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, job_id = JobFiles(tmp_path), new_id()
+    files.add_upload(job_id, [b"one"])
+    remove = shutil.rmtree
+
+    def removed_while_written(path: Path, *, ignore_errors: bool) -> None:
+        with pytest.raises(FileNotFoundError):
+            files.write(job_id, "result", [b"two"])
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", removed_while_written)
+    files.remove(job_id)
+    files.remove(job_id)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_header_of_a_recording_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    files, job_id = JobFiles(tmp_path), new_id()
+    upload = files.add_upload(job_id, [b"recording"])
+    threads: list[threading.Thread] = []
+
+    def declared(file: object) -> float:
+        threads.append(threading.current_thread())
+        raise _EndOfTestError
+
+    class Steps:
+        async def step(self, name: str, work: Work) -> Any:
+            return await work()
+
+    monkeypatch.setattr(transcription, "declared_seconds", declared)
+    context = mock.Mock(files=files, job_id=job_id, upload=upload, ledger=Steps())
+    with pytest.raises(_EndOfTestError):
+        await transcription.run_transcription(context)
+    assert threading.main_thread() not in threads
+
+
+class _EndOfTestError(Exception):
+    pass
+
+
+async def test_a_callback_does_not_wait_for_ever_for_a_job_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = 0
+
+    async def pending(_job_id: str) -> mock.Mock:
+        nonlocal looks
+        looks += 1
+        return mock.Mock(status="PENDING")
+
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(0 if len(pauses) < 10 else 120)
+
+    monkeypatch.setattr(DBOS, "get_workflow_status_async", pending)
+    monkeypatch.setattr(asyncio, "sleep", noted)
+    with pytest.raises(TimeoutError):
+        await workflows._final_status("job", 0.5)
+    assert pauses[-1] > 10 * pauses[0]
 
 
 def test_a_worker_tells_the_database_that_it_ends_before_its_supervisor_kills_it() -> None:
