@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import time
 from collections.abc import Collection
 from typing import Final
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.core.services import Timing
-from gateway.errors import BodyTooLarge, HttpError, RequestTimeout, Unavailable
+from gateway.errors import BodyTooLarge, HttpError, RequestTimeout, Unavailable, UnsupportedMedia
 from gateway.settings import GatewaySettings
 
 LEAST_RATE: Final = 16 * 1024
@@ -19,6 +21,8 @@ _BODIES_IN_MEMORY: Final = 8
 """Bodies of MAX_JSON_BYTES that the gateway may hold at once; ordinary ones take a few KiB."""
 _FILES: Final = "multipart/form-data"
 _JSON: Final = "application/json"
+_CHARSETS: Final = frozenset({"utf-8", "ascii", "iso8859-1"})
+"""Those of a form's texts, by Python's names. Others decode to halves of characters, or fail in ways of their own."""
 
 
 class BodyMiddleware:
@@ -47,6 +51,8 @@ class BodyMiddleware:
         headers = Headers(scope=scope)
         kind = headers.get("content-type", "").strip().lower()
         on_disk = kind.startswith(_FILES) or (scope["path"] in self.upload_paths and not kind.startswith(_JSON))
+        if kind.startswith(_FILES):
+            _check_charset(kind)
         in_memory = not on_disk
         limit = self.settings.max_upload_bytes
         if in_memory:
@@ -94,3 +100,15 @@ class BodyMiddleware:
         finally:
             if in_memory:
                 self.bytes_in_memory -= received
+
+
+def _check_charset(content_type: str) -> None:
+    """Raise `UnsupportedMedia` for a form in another charset than UTF-8, or one that is a part of it."""
+    _, parameters = parse_options_header(content_type)
+    charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
+    try:
+        known = codecs.lookup(charset).name in _CHARSETS
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise UnsupportedMedia(f"charset {charset[:64]!r} is not supported; send forms in UTF-8")

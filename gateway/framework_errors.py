@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -11,6 +11,9 @@ from starlette.requests import Request
 
 from gateway.errors import BadRequest, HttpError, MethodNotAllowed, NotFound, UnsupportedMedia, http_error
 from gateway.untrusted_json import MalformedJson
+
+_NO_FILE: Final = "Expected UploadFile"
+"""How FastAPI begins to say that a field of a form is text."""
 
 
 def framework_error(request: Request, error: Exception) -> HttpError:
@@ -49,4 +52,6 @@ def field_error(first: Mapping[str, Any], path: Sequence[object]) -> BadRequest:
     # Pydantic adds the branch of a union to the path; clients know only the field.
     param = str(path[0]) if path else None
     message = first["msg"].removeprefix("Value error, ")
+    if message.startswith(_NO_FILE):
+        message = "send it as a file, with a filename"
     return BadRequest(f"{param or 'body'}: {message}", param=param)

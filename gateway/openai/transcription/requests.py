@@ -65,13 +65,6 @@ class RecordingForm(BaseModel):
         False, description="Respond with events as text is transcribed; for the formats json, text and diarized_json."
     )
 
-    @field_validator("file", mode="before")
-    @classmethod
-    def _is_a_file(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            raise ValueError("send it as a file, with a filename")
-        return value
-
     @field_validator("language")
     @classmethod
     def _code(cls, language: str | None) -> str | None:

@@ -140,3 +140,45 @@ async def test_unusable_json_is_a_400(gateway: Gateway, body: bytes, param: str 
     response = await gateway.http.post(URL, content=body, headers={"content-type": "application/json; charset=utf-8"})
     assert response.status_code == 400
     assert error_of(response)["param"] == param
+
+
+def form_in(charset: str, prompt: bytes) -> tuple[bytes, str]:
+    """Return a form with a prompt, and its content type."""
+    name, content = FILE
+    head = b"--x\r\nContent-Disposition: form-data; name="
+    file = head + b'"file"; filename="%s"\r\n\r\n%s\r\n' % (name.encode(), content)
+    body = file + head + b'"prompt"\r\n\r\n%s\r\n--x--\r\n' % prompt
+    return body, f"multipart/form-data; boundary=x; charset={charset}"
+
+
+@pytest.mark.parametrize(
+    "charset", ["utf-7", "punycode", "undefined", "idna", "unicode_escape", "utf-16", "none", "a" * 99]
+)
+async def test_a_form_in_another_charset_is_rejected(gateway: Gateway, charset: str) -> None:
+    body, content_type = form_in(charset, b"+2AA- \\ud800")  # half of a surrogate pair, in two of them
+    response = await gateway.http.post(URL, content=body, headers={"content-type": content_type})
+    assert response.status_code == 415
+    assert "charset" in error_of(response)["message"]
+
+
+@pytest.mark.parametrize("charset", ["utf-8", '"UTF-8"', "us-ascii"])
+async def test_a_form_may_name_its_charset(gateway: Gateway, whisper: FakeWhisper, charset: str) -> None:
+    body, content_type = form_in(charset, b"Hi")
+    response = await gateway.http.post(URL, content=body, headers={"content-type": content_type})
+    assert response.status_code == 200
+    assert [call.parameters["prompt"] for call in whisper.calls.values()] == ["Hi"]
+
+
+@pytest.mark.parametrize(
+    ("url", "field"),
+    [
+        (URL, "file"),
+        ("/v1/audio/voices", "audio_sample"),
+        ("/whisper/transcribe", "file"),
+        ("/omni/transcribe", "file"),
+    ],
+)
+async def test_a_text_in_place_of_a_file_is_explained(gateway: Gateway, url: str, field: str) -> None:
+    response = await gateway.http.post(url, files={field: (None, "text"), "name": (None, "Ada")})
+    assert response.status_code == 400
+    assert f"{field}: send it as a file, with a filename" in response.text
