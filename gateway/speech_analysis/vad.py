@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import numpy as np
 from fastapi import APIRouter, Form, Request, UploadFile
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from gateway import untrusted_json
 from gateway.audio.decoding import AudioFile
+from gateway.body_route import validated
 from gateway.core.errors import ModelNotFound
 from gateway.core.speech_spans import SpanOptions, find_speech
 from gateway.errors import BadRequest
-from gateway.framework_errors import field_error
 from gateway.openai.transcription.form_reader import FORM, FormRoute
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE
@@ -128,13 +128,9 @@ router.include_router(_files)
 
 def _vad_body(content: bytes, max_bytes: int) -> VadBody:
     try:
-        fields: dict[str, Any] = untrusted_json.parse_object(content, max_bytes=max_bytes)
-        return VadBody.model_validate(fields)
+        return validated(VadBody, untrusted_json.parse_object(content, max_bytes=max_bytes))
     except untrusted_json.MalformedJson as error:
         raise BadRequest(f"body: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise field_error(first, first["loc"]) from None
 
 
 def _check_model(name: str) -> None:

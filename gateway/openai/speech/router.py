@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from gateway.audio.formats import MEDIA_TYPES
-from gateway.json_route import JsonRoute
+from gateway.body_route import JsonBodyRoute
 from gateway.openai.response_headers import documented
 from gateway.openai.speech.batch import BatchBody, BatchResult, results
 from gateway.openai.speech.captioned import LINES, CaptionedAudio, CaptionedBody, respond_captioned
@@ -21,10 +21,10 @@ from gateway.openai.speech.protocol import (
     TimedSpeech,
 )
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
-from gateway.request_context import GatewayServices, Telemetry, record_of, services_of, until_disconnect
+from gateway.request_context import record_of, services_of, until_disconnect
 from gateway.streaming import StreamedResponse
 
-router = APIRouter(tags=["speech"], route_class=JsonRoute)
+router = APIRouter(tags=["speech"], route_class=JsonBodyRoute)
 
 _EVENTS: Final = (AudioDelta, AudioTimestamps, AudioSubtitles, AudioDone)
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
@@ -54,20 +54,19 @@ _CAPTIONED: Final[dict[int | str, dict[str, Any]]] = {
 @router.post("/v1/audio/speech", response_class=StreamingResponse, responses=_RESPONSES)
 async def create_speech(request: Request, body: SpeechBody) -> StreamedResponse:
     """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
-    # Not as parameters: FastAPI needs longer to find them than for the body.
     services, telemetry = await services_of(request), await record_of(request)
     return await until_disconnect(request, respond(services, body, telemetry))
 
 
 @router.post("/v1/audio/speech/batch", response_class=StreamingResponse, responses={200: {"model": BatchResult}})
-async def create_speech_batch(body: BatchBody, services: GatewayServices, telemetry: Telemetry) -> StreamedResponse:
+async def create_speech_batch(request: Request, body: BatchBody) -> StreamedResponse:
     """Synthesize up to 32 texts. The results have the order of the items; a bad item fails alone."""
+    services, telemetry = await services_of(request), await record_of(request)
     return StreamedResponse(results(services, body, telemetry), "application/json")
 
 
 @router.post("/dev/captioned_speech", response_class=StreamingResponse, responses=_CAPTIONED)
-async def create_captioned_speech(
-    request: Request, body: CaptionedBody, services: GatewayServices, telemetry: Telemetry
-) -> StreamedResponse:
+async def create_captioned_speech(request: Request, body: CaptionedBody) -> StreamedResponse:
     """Synthesize `input` with the times of its words, as Kokoro-FastAPI does: an object in each line, or only one."""
+    services, telemetry = await services_of(request), await record_of(request)
     return await until_disconnect(request, respond_captioned(services, body, telemetry))

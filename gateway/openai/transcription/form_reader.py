@@ -6,15 +6,18 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from typing import Any, Final, get_origin
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
 from starlette.datastructures import FormData, UploadFile
 
 from gateway import untrusted_json
 from gateway.audio.inline import from_base64, from_data_url, is_data_url
+from gateway.body_route import BodyRoute
 from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.request_context import services_of
 
@@ -71,9 +74,33 @@ class FormRoute(APIRoute):
 class _FormRequest(Request):
     """A request with the form that was read."""
 
-    async def read(self) -> None:
+    async def read(self) -> FormData:
         """Read the form. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
-        self._form = await read_form(self)
+        self._form = form = await read_form(self)
+        return form
+
+
+class FormBodyRoute(BodyRoute):
+    """A `FormRoute` whose endpoint takes the request and its form, and nothing else."""
+
+    request_class = _FormRequest
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self._lists = {name for field in self.model.model_fields.values() for name in _names_of_list(field)}
+
+    async def read(self, request: _FormRequest) -> Mapping[str, Any]:
+        """Return the fields of the form; the last one of a name counts. Raises as `read_form`."""
+        form = await request.read()
+        return {name: form.getlist(name) if name in self._lists else form[name] for name in form}
+
+
+def _names_of_list(field: FieldInfo) -> Iterable[Any]:
+    """Return the names that a form has for a field; none if it is no list."""
+    if get_origin(field.annotation) is not list:
+        return ()
+    assert isinstance(field.validation_alias, AliasChoices)
+    return field.validation_alias.choices
 
 
 async def read_form(request: Request) -> FormData:

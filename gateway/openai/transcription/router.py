@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
 from gateway.openai.response_headers import documented
-from gateway.openai.transcription.form_reader import FORM, JSON_BODY, FormRoute
+from gateway.openai.transcription.form_reader import FORM, JSON_BODY, FormBodyRoute
 from gateway.openai.transcription.protocol import TranscriptionDiarized, TranscriptionJson, TranscriptionVerbose
 from gateway.openai.transcription.requests import TranscriptionForm, TranslationForm
 from gateway.openai.transcription.responses import MEDIA_TYPES
@@ -28,7 +28,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
-router = APIRouter(prefix="/v1/audio", tags=["transcription"], route_class=FormRoute)
+router = APIRouter(prefix="/v1/audio", tags=["transcription"], route_class=FormBodyRoute)
 
 
 @router.post("/transcriptions", response_class=Response, responses=_RESPONSES, openapi_extra=JSON_BODY)
