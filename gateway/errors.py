@@ -42,6 +42,7 @@ from gateway.core.errors import (
     LanguageModelFailed,
     LanguageModelMissing,
     LanguageModelRefused,
+    LanguageModelRejected,
     ModelNotFound,
     ModelUnavailable,
     PayloadTooLarge,
@@ -298,6 +299,7 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
             | LanguageModelFailed()
             | LanguageModelBusy()
             | LanguageModelRefused()
+            | LanguageModelRejected()
             | ContextExceeded()
         ):
             answer = _language_model_error(error)
@@ -321,7 +323,12 @@ def http_error(error: Exception, field_names: Mapping[str, str]) -> HttpError:
 
 
 def _language_model_error(
-    error: LanguageModelMissing | LanguageModelFailed | LanguageModelBusy | LanguageModelRefused | ContextExceeded,
+    error: LanguageModelMissing
+    | LanguageModelFailed
+    | LanguageModelBusy
+    | LanguageModelRefused
+    | LanguageModelRejected
+    | ContextExceeded,
 ) -> HttpError:
     match error:
         case LanguageModelMissing():
@@ -333,6 +340,8 @@ def _language_model_error(
             return Unavailable(error.message, retry_after=error.retry_after)
         case LanguageModelRefused():
             return BadRequest(error.message, code="content_filter")
+        case LanguageModelRejected():
+            return BadRequest(error.message, param=error.field, code=error.code)
         case ContextExceeded():
             return BadRequest(error.message, code="context_length_exceeded")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -11,12 +10,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from gateway.audio.formats import AudioFormat
+from gateway.audio.inline import in_base64
 from gateway.core.written_speech import AnySpeech
 from gateway.streaming import StreamedResponse, WholeResponse, in_a_file
 
 JSON: Final = "application/json"
-_BASE64_UNIT: Final = 3
-"""Bytes that base64 encodes together; parts of such lengths can be joined."""
 
 
 class Speech(BaseModel):
@@ -47,14 +45,9 @@ async def json_response(
 async def _parts(stream: AnySpeech, more: Callable[[], Awaitable[Mapping[str, Any]]]) -> AsyncGenerator[bytes]:
     """Yield the parts of a `Speech` object."""
     yield b'{"audio":"'
-    rest = b""
-    async with aclosing(stream.encoded()) as pieces:
-        async for piece in pieces:
-            joined = rest + piece
-            even = len(joined) - len(joined) % _BASE64_UNIT
-            yield base64.b64encode(joined[:even])
-            rest = joined[even:]
-    yield base64.b64encode(rest)
+    async with aclosing(in_base64(stream.encoded())) as parts:
+        async for part in parts:
+            yield part.encode()
     summary = {
         "format": stream.audio_format,
         "sample_rate": stream.sample_rate,

@@ -57,9 +57,12 @@ class WholeResponse(StreamedResponse):
     In one piece it would lie in the server's buffer while the request counts as finished.
     """
 
-    def __init__(self, file: IO[bytes], media_type: str, headers: Mapping[str, str]) -> None:
-        size = file.seek(0, os.SEEK_END)
-        super().__init__(_slices(file), media_type, {**headers, "content-length": str(size)})
+    def __init__(
+        self, file: IO[bytes], media_type: str, headers: Mapping[str, str], *, around: tuple[bytes, bytes] = (b"", b"")
+    ) -> None:
+        """`around`: what is sent before the file, and behind it."""
+        size = file.seek(0, os.SEEK_END) + sum(map(len, around))
+        super().__init__(_slices(file, *around), media_type, {**headers, "content-length": str(size)})
 
 
 async def in_a_file(pieces: AsyncGenerator[bytes]) -> IO[bytes]:
@@ -82,20 +85,28 @@ class EventStream(StreamedResponse):
     event has a status of its own.
     """
 
-    def __init__(self, events: AsyncGenerator[BaseModel], headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, events: AsyncGenerator[BaseModel | str], headers: Mapping[str, str] | None = None, last: str = ""
+    ) -> None:
+        """`events`: models, or JSON; `last`: the text of an event behind them, empty: none."""
         # Proxies must not buffer events.
         unbuffered = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(_lines(events), "text/event-stream", {**unbuffered, **(headers or {})})
+        super().__init__(_lines(events, last), "text/event-stream", {**unbuffered, **(headers or {})})
 
 
-async def _slices(file: IO[bytes]) -> AsyncGenerator[bytes]:
+async def _slices(file: IO[bytes], before: bytes, behind: bytes) -> AsyncGenerator[bytes]:
     with file:
+        yield before
         file.seek(0)
         while piece := file.read(_SLICE_BYTES):
             yield piece
+    yield behind
 
 
-async def _lines(events: AsyncGenerator[BaseModel]) -> AsyncGenerator[bytes]:
+async def _lines(events: AsyncGenerator[BaseModel | str], last: str) -> AsyncGenerator[bytes]:
     async with aclosing(events):
         async for event in events:
-            yield f"data: {event.model_dump_json(exclude_none=True)}\n\n".encode()
+            text = event if isinstance(event, str) else event.model_dump_json(exclude_none=True)
+            yield f"data: {text}\n\n".encode()
+    if last:
+        yield f"data: {last}\n\n".encode()

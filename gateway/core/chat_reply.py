@@ -30,6 +30,10 @@ class ChatRequest:
     """At most LLM_MAX_TOKENS, which None stands for."""
     usage: bool = False
     """Whether the tokens are counted: servers before 2024 do not know the field."""
+    model: str = ""
+    """The language model's name; empty: LLM_MODEL."""
+    more: Mapping[str, Any] | None = None
+    """Further fields of `/chat/completions`, as the client sent them; it is told what the server finds wrong."""
 
 
 @dataclass
@@ -51,6 +55,8 @@ class Reply:
     """`stop`, `length` or `tool_calls`; complete after the last event, like all of these."""
     input_tokens: int = 0
     output_tokens: int = 0
+    model: str = ""
+    """The language model's name, if its server tells it."""
     _refusal: str = ""
 
     def text_of(self, event: dict[str, Any]) -> str:
@@ -60,6 +66,7 @@ class Reply:
         """
         if error := event.get("error"):
             raise LanguageModelFailed("the language model failed", detail=json.dumps(error))
+        self.model = event.get("model") or self.model
         usage = event.get("usage") or {}
         self.input_tokens = usage.get("prompt_tokens") or self.input_tokens
         self.output_tokens = usage.get("completion_tokens") or self.output_tokens

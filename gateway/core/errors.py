@@ -15,6 +15,7 @@ ServiceError
 |-- LanguageModelFailed         the language model is out of reach, or answered with an error
 |-- LanguageModelBusy           the language model accepts no more requests at present; try again later
 |-- LanguageModelRefused        the language model, or its filter, does not answer this prompt
+|-- LanguageModelRejected       the language model's server finds a field of the client's wrong
 |-- ContextExceeded             the text is longer than the language model's context
 |-- JobNotFound                 there is no such job of this client
 |-- JobConflict                 the job's state, or an earlier request, does not allow it
@@ -122,6 +123,15 @@ class LanguageModelBusy(ServiceError):
 
 class LanguageModelRefused(ServiceError):
     """The language model refused to answer, or a filter ended its answer."""
+
+
+class LanguageModelRejected(ServiceError):
+    """The language model's server finds a field wrong that the client sent; it names it `field`, or none."""
+
+    def __init__(self, message: str, field: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+        self.code = code
 
 
 class ContextExceeded(ServiceError):

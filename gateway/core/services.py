@@ -14,6 +14,7 @@ from gateway.core.deliver import Delivery, open_delivery
 from gateway.core.known_voices import KnownVoices
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
+from gateway.core.remembered_texts import RememberedTexts
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
@@ -70,6 +71,7 @@ class Services:
     voices: VoiceStore
     usage: UsageRecorder
     known_voices: KnownVoices = field(default_factory=KnownVoices)
+    texts: RememberedTexts = field(default_factory=RememberedTexts)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
     delivery: Delivery | None = None

@@ -63,6 +63,8 @@ class WrittenSpeech:
         """All that was written so far, as it was written."""
         self.clauses: list[str] = []
         """The parts of it that were spoken so far."""
+        self.begun: list[str] = []
+        """These, and the one whose audio `encoded` gives."""
         self.finish_reason = "stop"
         """`stop`: complete; `length`, `runaway`: a part of it was cut."""
         self.audio_seconds = 0.0
@@ -92,6 +94,7 @@ class WrittenSpeech:
                 for silence in clause.silent_blocks():
                     if piece := await self._encode(silence):
                         yield piece
+                self.begun += [clause.text] if clause.text else []
                 self._untimed.append((clause, self._renderer.seconds))
                 async for block in clause.blocks():
                     if piece := await self._encode(block):

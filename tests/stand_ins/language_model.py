@@ -40,6 +40,8 @@ class LanguageModelServer:
     """Whether an answer ends without its last event."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """Words after the first wait for it; set from the start."""
+    whole: dict[str, Any] | None = None
+    """The answer to a request without `stream`."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,6 +83,8 @@ class LanguageModelServer:
         if self.status != 200:
             headers = {"retry-after": self.retry_after} if self.retry_after else None
             return JSONResponse({"error": {"message": self.problem}}, self.status, headers)
+        if self.whole is not None and not self.requests[-1].get("stream"):
+            return await self._at_once(request, self.whole)
         return StreamingResponse(
             self._events(chat=request.url.path.endswith("chat/completions")), media_type="text/event-stream"
         )
@@ -98,6 +102,15 @@ class LanguageModelServer:
         except asyncio.CancelledError:
             self.left.set()
             raise
+
+    async def _at_once(self, request: Request, answer: dict[str, Any]) -> Response:
+        gone, ready = asyncio.ensure_future(request.receive()), asyncio.ensure_future(self.gate.wait())
+        done, waiting = await asyncio.wait({gone, ready}, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        if gone in done:
+            self.left.set()
+        return JSONResponse(answer)
 
     def _words(self, *, chat: bool) -> list[dict[str, Any]]:
         return [{"delta": {"content": word}} if chat else {"text": word} for word in self.words]
