@@ -243,9 +243,9 @@ class GatewaySettings(BaseSettings):
     llm_url: str = Field(
         default="",
         validation_alias=AliasChoices("llm_url", "openai_base_url"),
-        description="Base address of a language model with OpenAI's API, for conversations over `/v1/realtime`, "
-        "`/whisper/transcribe-and-process` and `/zonos/assistant`: `http://localhost:8000/v1`. `OPENAI_BASE_URL` is "
-        "read too. Empty: there is none.",
+        description="Base address of a language model with OpenAI's API, for `/v1/chat/completions`, conversations "
+        "over `/v1/realtime`, `/whisper/transcribe-and-process` and `/zonos/assistant`: `http://localhost:8000/v1`. "
+        "`OPENAI_BASE_URL` is read too. Empty: there is none.",
     )
     llm_model: str = Field(
         default="",
@@ -265,6 +265,16 @@ class GatewaySettings(BaseSettings):
         default=120.0,
         gt=0,
         description="Seconds that the language model may take for its first token, and for the next.",
+    )
+    chat_transcription_model: str = Field(
+        default="whisper-1",
+        min_length=1,
+        description="Transcription model that hears the audio in the messages of `/v1/chat/completions`.",
+    )
+    chat_speech_model: str = Field(
+        default="",
+        description="Speech model of the answers of `/v1/chat/completions` for requests without `audio.model`. Empty: "
+        "the first that is served.",
     )
     assistant_templates: Path | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""OpenAI's audio API: speech, transcriptions, translations, live transcription, voices, lists, and jobs beside them."""
+"""OpenAI's API: speech, transcriptions, translations, chat, live transcription, voices and lists; and jobs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from gateway.openai.chat.router import router as chat
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.jobs.router import router as jobs
 from gateway.openai.models.router import LIST_PATHS
@@ -24,7 +25,7 @@ from gateway.openai.voices.router import router as voices
 from gateway.surfaces import Surface
 
 _router = APIRouter()
-for _part in (speech, speech_stream, transcription, jobs, realtime, client_secrets, models, voices, usage):
+for _part in (speech, speech_stream, transcription, chat, jobs, realtime, client_secrets, models, voices, usage):
     _router.routes += _part.routes  # an included router is searched three times for each request
 
 SURFACE: Final = Surface(

@@ -82,10 +82,9 @@ class VoiceId(Settings):
     id: str
 
 
-class OutputAudio(Settings):
-    """The settings of the spoken answer."""
+class SpokenVoice(Settings):
+    """The voice that an answer is spoken in."""
 
-    format: InputFormat = InputFormat()
     voice: str | VoiceId | None = None
     """None: the model's own."""
     speed: float = Field(default=1.0, ge=0.25, le=4)
@@ -96,6 +95,12 @@ class OutputAudio(Settings):
     def voice_name(self) -> str:
         """The name or id of the voice; empty: the model's own."""
         return self.voice.id if isinstance(self.voice, VoiceId) else self.voice or ""
+
+
+class OutputAudio(SpokenVoice):
+    """The settings of the spoken answer."""
+
+    format: InputFormat = InputFormat()
 
 
 class ConversationAudio(Audio):
