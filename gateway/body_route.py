@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from gateway import untrusted_json
 from gateway.errors import BadRequest, UnsupportedMedia
 from gateway.framework_errors import field_error
-from gateway.request_context import services_of
+from gateway.request_context import services_of, until_disconnect
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -40,16 +40,23 @@ class BodyRoute(APIRoute):
         """Return the fields of the body. Raises an `HttpError`."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond to a request, and close its files. Raises `BadRequest` for a field that is wrong."""
+        """Respond to a request until its client disconnects, and close its files.
+
+        Raises `BadRequest` for a field that is wrong, and `ClientDisconnect`.
+        """
         if scope["method"] not in (self.methods or ()):
             await super().handle(scope, receive, send)
             return
         request = self.request_class(scope, receive)
         try:
-            response: Response = await self.endpoint(request, validated(self.model, await self.read(request)))
-            await response(scope, receive, send)
+            body = validated(self.model, await self.read(request))
+            await until_disconnect(request, self._respond(request, body, send))
         finally:
             await request.close()
+
+    async def _respond(self, request: Request, body: BaseModel, send: Send) -> None:
+        response: Response = await self.endpoint(request, body)
+        await response(request.scope, request.receive, send)
 
 
 class JsonBodyRoute(BodyRoute):

@@ -20,6 +20,8 @@ EVERYONE: Final = "everyone"
 """The client of requests without a key."""
 _KEY_HEADERS: Final = "x-api-key", "api-key"
 """Headers of clients that were made for other servers."""
+_WATCHED: Final = "tritone.watched"
+"""The key in the scope of a request whose client is watched."""
 _KEY_PROTOCOL: Final = "openai-insecure-api-key."
 
 
@@ -62,8 +64,11 @@ def sent_keys(scope: Scope) -> list[str]:
 async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`; cancel it when the client disconnects. The body must have been read before.
 
-    Raises `ClientDisconnect`.
+    Within the work of another call for the same request, it only awaits `work`. Raises `ClientDisconnect`.
     """
+    if request.scope.get(_WATCHED):
+        return await work
+    request.scope[_WATCHED] = True
     gone = asyncio.ensure_future(_disconnected(request))
     try:
         async with asyncio.timeout(None) as deadline:
@@ -82,6 +87,7 @@ async def until_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T:
         raise
     finally:
         gone.cancel()
+        del request.scope[_WATCHED]
 
 
 async def _disconnected(request: Request) -> None:

@@ -30,25 +30,26 @@ class StreamedResponse(StreamingResponse):
         self, pieces: AsyncGenerator[bytes], media_type: str, headers: Mapping[str, str] | None = None
     ) -> None:
         self._pieces = pieces
-        self._first: list[bytes] = []
-        super().__init__(self._body(), media_type=media_type, headers=headers)
+        self._first = b""
+        super().__init__(pieces, media_type=media_type, headers=headers)
 
     async def begin(self) -> None:
         """Wait for the first piece; an error until then can still have a status of its own."""
-        async for piece in self._pieces:
-            self._first.append(piece)
-            return
+        self._first = await anext(self._pieces, b"")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response. Raises `ClientDisconnect`."""
         async with aclosing(self._pieces):
             await until_disconnect(Request(scope, receive), self.stream_response(send))
 
-    async def _body(self) -> AsyncGenerator[bytes]:
-        for piece in self._first:
-            yield piece
+    async def stream_response(self, send: Send) -> None:
+        """Send the headers, and each piece as soon as it is there."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if self._first:
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
         async for piece in self._pieces:
-            yield piece
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 class WholeResponse(StreamedResponse):

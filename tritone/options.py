@@ -46,15 +46,14 @@ class Options:
         Raises `InvalidInput` with the parameter's name for one that is unknown, of the wrong type or out of range.
         Triton's own parameters (`triton_...`) are skipped.
         """
-        types = cls.types()
-        declared = {each.name: each.metadata for each in dataclasses.fields(cls)}
+        types, declared = cls.types(), cls.declared()
         values = {}
         for name, value in parameters.items():
             if name.startswith("triton_"):
                 continue
             if name not in types:
                 raise InvalidInput(name, f"unknown parameter; choose from: {', '.join(types)}")
-            absent, to_json = declared[name]["absent"], declared[name]["to_json"]
+            absent, to_json = declared[name].metadata["absent"], declared[name].metadata["to_json"]
             if isinstance(value, str) and absent and absent(value):
                 continue
             values[name] = _typed(name, value, types[name])
@@ -63,6 +62,12 @@ class Options:
         options = cls(**values)
         options.check()
         return options
+
+    @classmethod
+    @cache
+    def declared(cls) -> Mapping[str, dataclasses.Field[Any]]:
+        """Return the declaration of each parameter, in order."""
+        return MappingProxyType({each.name: each for each in dataclasses.fields(cls)})
 
     @classmethod
     @cache
@@ -84,7 +89,8 @@ class Options:
 
     def to_parameters(self) -> dict[str, Value]:
         """Return the parameters that differ from the defaults."""
-        return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
+        declared = self.declared().items()
+        return {name: value for name, each in declared if (value := getattr(self, name)) != each.default}
 
     def check(self) -> None:
         """Raise `InvalidInput` for a value out of range."""

@@ -46,7 +46,9 @@ class Admission:
 
     def load_of(self, model: str) -> ModelLoad:
         """Return the open requests of `model`, and their pace."""
-        return self._models.setdefault(model, ModelLoad(model))
+        if model not in self._models:
+            self._models[model] = ModelLoad(model)
+        return self._models[model]
 
 
 class ModelLoad:

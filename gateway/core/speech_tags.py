@@ -26,6 +26,8 @@ _PATTERNS: Final[dict[Tag, str]] = {
     "pause": r"\[pause[ :] ?(?P<number>\d{1,6}(?:\.\d{1,6})?) ?(?P<unit>ms|s)\]",
     "voice": rf"\[voice: ?(?P<name>[^\s\[\]][^\[\]\n]{{0,{_NAME_CHARS - 1}}})\]",
 }
+_FIRST: Final = "["
+"""The first character of every tag."""
 _BEGINNINGS: Final[dict[Tag, str]] = {"pause": "[pause", "voice": "[voice:"}
 _UNFINISHED: Final = re.compile(rf"\\?\[[^\[\]\n]{{0,{_NAME_CHARS + 7}}}\Z|\\\Z")
 
@@ -96,6 +98,8 @@ class TagReader:
 
 def parse(text: str, tags: Collection[Tag] = TAGS) -> list[str | Pause | VoiceTag]:
     """Return the parts of a whole text. Raises `InvalidInput` for a pause that is too long."""
+    if _FIRST not in text:
+        return [text] if text else []
     reader = TagReader(tags)
     parts = [*reader.add(text), reader.finish()]
     return [part for part in parts if part != ""]

@@ -110,46 +110,40 @@ class SpeechStream:
 
     async def encoded(self) -> AsyncGenerator[bytes]:
         """Yield the audio file in pieces, none of them empty. Closing it cancels the work in Triton."""
-        self._trace.begin()
-        try:
-            async with aclosing(self._pieces()) as pieces:
-                async for piece in pieces:
-                    yield piece
-        finally:
-            self._trace.end()
-
-    async def _pieces(self) -> AsyncGenerator[bytes]:
         renderer: Renderer | None = None
-        async with aclosing(self._responses) as responses:
-            async for tensors in responses:
-                if renderer is None:
-                    self._on_audio()
-                    self._trace.first_audio()
+        with self._trace:
+            async with aclosing(self._responses) as responses:
+                async for tensors in responses:
                     rate = int(tensors["sample_rate"].item())
-                    renderer = Renderer(
-                        self.audio_format,
-                        rate,
-                        self._tempo,
-                        whole=self.whole,
-                        sample_rate=self._sample_rate,
-                        volume=self._volume,
-                    )
-                self._words += [word.scaled(1 / self._tempo).shifted(renderer.delay) for word in words_of(tensors)]
-                samples = tensors["audio"].reshape(-1)
-                rate = int(tensors["sample_rate"].item())
-                if self._first_audio:
-                    self._first_audio.receive(samples, rate)
-                if self.recording:
-                    self.recording.add(samples, rate)
-                for part in self._parts(renderer, samples, rate):
-                    if piece := await self._run(renderer, renderer.write, part):
-                        self._note_sent()
-                        yield piece
-                if "finish_reason" in tensors:
-                    self._summarize(tensors)
-        if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
-            self._note_sent()
-            yield piece
+                    renderer = renderer or self._begun(rate)
+                    self._words += [word.scaled(1 / self._tempo).shifted(renderer.delay) for word in words_of(tensors)]
+                    samples = tensors["audio"].reshape(-1)
+                    if self._first_audio:
+                        self._first_audio.receive(samples, rate)
+                    if self.recording:
+                        self.recording.add(samples, rate)
+                    for part in self._parts(renderer, samples, rate):
+                        if piece := await self._run(renderer, renderer.write, part):
+                            self._note_sent()
+                            yield piece
+                    if "finish_reason" in tensors:
+                        self._summarize(tensors)
+            if renderer is not None and (piece := await self._run(renderer, renderer.finish)):
+                self._note_sent()
+                yield piece
+
+    def _begun(self, rate: int) -> Renderer:
+        """Note that the model has begun to answer, with audio at `rate` Hz; return its renderer."""
+        self._on_audio()
+        self._trace.first_audio()
+        return Renderer(
+            self.audio_format,
+            rate,
+            self._tempo,
+            whole=self.whole,
+            sample_rate=self._sample_rate,
+            volume=self._volume,
+        )
 
     def _parts(self, renderer: Renderer, samples: Samples, rate: int) -> list[Samples]:
         """Divide the first samples of a stream whose encoding takes time, so that its first bytes are there early."""

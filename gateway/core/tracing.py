@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, Self
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import get_current
@@ -35,26 +35,30 @@ def outgoing_headers() -> list[tuple[str, str]]:
 
 
 class SpeechTrace:
-    """The span of one text's speech, below the span that is current now; spans of its parts are below it."""
+    """The span of one text's speech, below the span that is current now; spans of its parts are below it.
+
+    A context manager, which begins and ends it.
+    """
 
     def __init__(self, model: str) -> None:
         self._model = model
         self._context = get_current()
         self._span: Span | None = None
 
-    def begin(self) -> None:
-        """Begin the span."""
+    def __enter__(self) -> Self:
         self._span = TRACER.start_span("synthesize", self._context, attributes={"tritone.model": self._model})
+        return self
 
-    @contextmanager
-    def encoding(self) -> Iterator[None]:
-        """Make a span of the encoding of a piece."""
+    def __exit__(self, *_: object) -> None:
+        assert self._span
+        self._span.end()
+
+    def encoding(self) -> AbstractContextManager[object]:
+        """Return the span of the encoding of a piece."""
         assert self._span
         if not self._span.is_recording():
-            yield
-            return
-        with TRACER.start_as_current_span("encode", trace.set_span_in_context(self._span, self._context)):
-            yield
+            return nullcontext()
+        return TRACER.start_as_current_span("encode", trace.set_span_in_context(self._span, self._context))
 
     def first_audio(self) -> None:
         """Note the first audio from the model."""
@@ -76,8 +80,3 @@ class SpeechTrace:
             span = TRACER.start_span(phase, context, start_time=begin, attributes={"tritone.model": self._model})
             begin = arrived + round(end * _NANO)
             span.end(begin)
-
-    def end(self) -> None:
-        """End the span."""
-        if self._span:
-            self._span.end()

@@ -240,7 +240,10 @@ async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTe
     parts = spoken_parts(request)
     is_short = len(request.text) <= services.settings.max_input_chars
     if is_short and all(isinstance(part, str) for part in parts):
-        stream = await synthesize(services, replace(request, text="".join(map(str, parts))), telemetry)
+        plain = "".join(map(str, parts))
+        stream = await synthesize(
+            services, request if plain == request.text else replace(request, text=plain), telemetry
+        )
         if not stream.recording:
             return stream
     await check_voices(services, replace(request, owner=request.owner or telemetry.owner), parts)

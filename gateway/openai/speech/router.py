@@ -21,7 +21,7 @@ from gateway.openai.speech.protocol import (
     TimedSpeech,
 )
 from gateway.openai.speech.serving import SAMPLE_RATE, SUMMARY_HEADERS, respond
-from gateway.request_context import record_of, services_of, until_disconnect
+from gateway.request_context import record_of, services_of
 from gateway.streaming import StreamedResponse
 
 router = APIRouter(tags=["speech"], route_class=JsonBodyRoute)
@@ -55,7 +55,7 @@ _CAPTIONED: Final[dict[int | str, dict[str, Any]]] = {
 async def create_speech(request: Request, body: SpeechBody) -> StreamedResponse:
     """Synthesize `input`. The first bytes are sent with the first audio; a client that disconnects stops the model."""
     services, telemetry = await services_of(request), await record_of(request)
-    return await until_disconnect(request, respond(services, body, telemetry))
+    return await respond(services, body, telemetry)
 
 
 @router.post("/v1/audio/speech/batch", response_class=StreamingResponse, responses={200: {"model": BatchResult}})
@@ -69,4 +69,4 @@ async def create_speech_batch(request: Request, body: BatchBody) -> StreamedResp
 async def create_captioned_speech(request: Request, body: CaptionedBody) -> StreamedResponse:
     """Synthesize `input` with the times of its words, as Kokoro-FastAPI does: an object in each line, or only one."""
     services, telemetry = await services_of(request), await record_of(request)
-    return await until_disconnect(request, respond_captioned(services, body, telemetry))
+    return await respond_captioned(services, body, telemetry)
