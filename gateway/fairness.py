@@ -6,8 +6,6 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -91,8 +89,14 @@ class FairnessMiddleware:
             # A parser may have taken the error for a malformed body; the response is still this error.
             if failure and message["type"] == "http.response.start":
                 raise failure
-            with self._moving_slow_reader(visit):
+            if visit.place is not self.work:
                 await visit.send(send, message)
+                return
+            timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._deliver, visit)
+            try:
+                await visit.send(send, message)
+            finally:
+                timer.cancel()
 
         await self.app(scope, receive_placed, send_placed)
 
@@ -105,17 +109,6 @@ class FairnessMiddleware:
         if seconds > self.audio_seconds:
             problem = f"your other requests hold {seconds:.0f} s of audio; wait until they are done"
             raise RateLimited(problem, cause="caller_audio")
-
-    @contextmanager
-    def _moving_slow_reader(self, visit: _Visit) -> Iterator[None]:
-        if visit.place is not self.work:
-            yield
-            return
-        timer = asyncio.get_running_loop().call_later(_SLOW_SECONDS, self._deliver, visit)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
     def _deliver(self, visit: _Visit) -> None:
         """Move a slow reader out of its place for work; it takes that of the caller with the most, if all are taken."""

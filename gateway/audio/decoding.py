@@ -14,7 +14,7 @@ from av.codec.codec import Codec, UnknownCodecError
 from av.container import InputContainer
 
 from gateway.audio.file_parts import FilePart, parts_from, starts
-from gateway.audio.frames import Pcm
+from gateway.audio.frames import Pcm, samples_of
 from gateway.audio.limiter import Limiter
 from gateway.audio.mixdown import Mixdown
 from gateway.audio.wav import plain_frames
@@ -36,6 +36,8 @@ _PROBED_PACKETS: Final = 4
 
 It would decode the whole file for that, at first sight of it, which takes as long as all other decoding.
 """
+_FULL_SCALE: Final = np.float32(2**15)
+"""Of samples of 16 bits."""
 _MOST_FRUITLESS: Final = 16
 """Parts of a file in a row without audio, after which the rest is not tried; a chained file may have a million."""
 
@@ -189,12 +191,18 @@ class _Channels:
 
     def __init__(self, first: av.AudioFrame, rate: int) -> None:
         self._count = first.layout.nb_channels
+        form = (first.format.name, first.layout.name, first.sample_rate, first.samples)
+        self._are_blocks = form == ("s16", "mono", rate, rate)
+        """Whether the frames are blocks but for the type of the samples, as those of most WAV files are."""
         # Packed: PyAV reads only seven channels of a planar frame.
         self._resampler = av.AudioResampler("flt", first.layout, rate, frame_size=rate)
         self._mixdown = Mixdown(self._count, rate) if self._count > 1 else None
 
     def write(self, frame: av.AudioFrame) -> Iterator[Pcm]:
         """Yield the blocks that are complete with `frame`."""
+        if self._are_blocks:
+            yield samples_of(frame).astype(np.float32) / _FULL_SCALE
+            return
         frame.pts = None
         yield from self._mixed(self._resampler.resample(frame))
 
