@@ -1,4 +1,4 @@
-"""A conversation with the real models: a spoken question in, a spoken answer out. The language model is a stand-in."""
+"""Conversations with the real models: a spoken question in, a spoken answer out. The language model is a stand-in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import wave
+from typing import Any
 
 import openai
 
@@ -43,3 +44,24 @@ async def test_a_spoken_question_gets_a_spoken_answer(server: Server) -> None:
             written.writeframes(audio)
         heard = await client.audio.transcriptions.create(model="whisper-base", file=("a.wav", file.getvalue()))
     assert heard.text.strip(" .").lower() == "it is done"
+
+
+async def test_a_spoken_question_in_a_chat_gets_a_spoken_answer(server: Server) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="unused", timeout=300) as client:
+        question = await client.audio.speech.create(
+            model="kokoro-82m", voice="af_heart", input="Is the work done?", response_format="mp3"
+        )
+        recording: Any = {"data": base64.b64encode(question.content).decode(), "format": "mp3"}
+        completion = await client.chat.completions.create(
+            model="gpt-audio",
+            modalities=["text", "audio"],
+            audio={"voice": "alloy", "format": "wav"},
+            messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": recording}]}],
+        )
+        answer = completion.choices[0].message.audio
+        assert answer and answer.transcript == "It is done."
+        file = ("a.wav", base64.b64decode(answer.data))
+        heard = await client.audio.transcriptions.create(model="whisper-base", file=file)
+    assert heard.text.strip(" .").lower() == "it is done"
+    usage: Any = completion.usage
+    assert usage.prompt_tokens_details.audio_tokens > 0
