@@ -59,7 +59,8 @@ async def test_a_spoken_question_in_a_chat_gets_a_spoken_answer(server: Server) 
             messages=[{"role": "user", "content": [{"type": "input_audio", "input_audio": recording}]}],
         )
         answer = completion.choices[0].message.audio
-        assert answer and answer.transcript == "It is done."
+        assert answer is not None
+        assert answer.transcript == "It is done."
         file = ("a.wav", base64.b64decode(answer.data))
         heard = await client.audio.transcriptions.create(model="whisper-base", file=file)
     assert heard.text.strip(" .").lower() == "it is done"

@@ -19,9 +19,12 @@ class ModelObject(BaseModel):
     created: int
     """Unix seconds of the model's first load; 0 before."""
     owned_by: str
-    kind: Kind
-    mode: Mode
-    """How it works: `voice_clone` speaks in the voice of a recording, `voice_design` in one that is described."""
+    kind: Kind | Literal["chat"]
+    mode: Mode | Literal["chat"]
+    """How it works: `voice_clone` speaks in the voice of a recording, `voice_design` in one that is described.
+
+    `chat`: the language model behind this server, for chat completions.
+    """
     options: list[str] | None = None
     """The request options that the model supports, as the gRPC contract names them; null until it is loaded once."""
     languages: list[str] | None = None
@@ -39,6 +42,11 @@ class ModelObject(BaseModel):
             options=list(model.description.options) if model.description else None,
             languages=list(model.description.languages) if model.description else None,
         )
+
+    @classmethod
+    def of_language_model(cls, name: str) -> Self:
+        """Return the object of the language model under one of its names."""
+        return cls(id=name, created=0, owned_by="tritone", kind="chat", mode="chat")
 
 
 class ModelList(BaseModel):

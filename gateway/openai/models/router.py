@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.core.voices import use_cases
 from gateway.openai.models.protocol import ModelList, ModelObject, SpeechModelList, VoiceList
-from gateway.openai.models.serving import model_list, speech_model_list, voice_list
+from gateway.openai.models.serving import model_list, model_object, speech_model_list, voice_list
 from gateway.openai.response_headers import ignored_header
 from gateway.request_context import EVERYONE, Client, GatewayServices
 
@@ -29,13 +29,13 @@ LIST_PATHS: Final = frozenset({"/v1/models", "/v1/models/", "/v1/audio/models", 
 @router.get("/models/", include_in_schema=False)
 async def list_models(services: GatewayServices) -> ModelList:
     """List the chosen models by id."""
-    return model_list(services.triton.served)
+    return model_list(services.triton.served, services.settings)
 
 
 @router.get("/models/{name:path}")
 async def get_model(name: str, services: GatewayServices) -> ModelObject:
     """Return the model with this id or alias."""
-    return ModelObject.of(services.triton.served.resolve(name), name)
+    return model_object(services.triton.served, services.settings, name)
 
 
 @router.get("/audio/models")

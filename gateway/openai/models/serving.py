@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.core.served_models import ServedModels
 from gateway.core.speech_options import description_of
 from gateway.core.voices.voice import Voice
+from gateway.openai.chat.models import chat_models, is_listed
 from gateway.openai.models.protocol import (
     ModelList,
     ModelObject,
@@ -16,15 +17,24 @@ from gateway.openai.models.protocol import (
     VoiceObject,
 )
 from gateway.openai.voices.protocol import VoiceResource
+from gateway.settings import GatewaySettings
 from tritone import languages
 from tritone.descriptions import SpeechDescription
 from tritone.descriptions import Voice as ModelVoice
 
 
-def model_list(served: ServedModels) -> ModelList:
-    """Return the chosen models, in whatever state."""
+def model_list(served: ServedModels, settings: GatewaySettings) -> ModelList:
+    """Return the chosen models, in whatever state, and the names of the language model."""
     served.check_reached()
-    return ModelList(data=[ModelObject.of(model) for model in served.models])
+    chat = [ModelObject.of_language_model(name) for name in chat_models(settings)]
+    return ModelList(data=[*(ModelObject.of(model) for model in served.models), *chat])
+
+
+def model_object(served: ServedModels, settings: GatewaySettings, name: str) -> ModelObject:
+    """Return a model by its id or alias. Raises `ModelNotFound`."""
+    if is_listed(name, settings):
+        return ModelObject.of_language_model(name)
+    return ModelObject.of(served.resolve(name), name)
 
 
 def speech_model_list(served: ServedModels) -> SpeechModelList:

@@ -40,6 +40,20 @@ async def test_a_model_is_found_by_id_and_by_alias(gateway: Gateway, name: str, 
     assert (model.id, model.owned_by) == (name, owner)
 
 
+async def test_the_language_model_is_listed_where_it_can_chat(serve: Serve, triton: FakeTriton) -> None:
+    async with serve(llm_url="http://127.0.0.1:1/v1", llm_model="mine") as gateway:
+        await gateway.follow(triton)
+        models = (await gateway.http.get("/v1/models")).json()["data"]
+        assert [model["id"] for model in models if model["kind"] == "chat"] == ["gpt-audio", "mine"]
+        for name in ("gpt-audio-mini", "mine"):
+            assert (await gateway.openai.models.retrieve(name)).id == name
+    async with serve(llm_url="http://127.0.0.1:1/v1", llm_api="completions") as gateway:
+        await gateway.follow(triton)
+        assert len((await gateway.openai.models.list()).data) == 2
+        with pytest.raises(openai.NotFoundError):
+            await gateway.openai.models.retrieve("gpt-audio")
+
+
 @pytest.mark.parametrize("name", ["qwen3-tts-0.6b", "hub/model"])
 async def test_an_unknown_model_is_a_404_that_lists_the_chosen_ones(gateway: Gateway, name: str) -> None:
     with pytest.raises(openai.NotFoundError, match="kokoro-82m, whisper-base") as caught:
