@@ -123,15 +123,18 @@ def cut(text: str, most: int) -> Iterator[str]:
     """Yield parts of `text` of at most `most` bytes, the first shorter than that, cut between clauses.
 
     A clause that is too long is cut between words, a word between characters. Parts without a letter or a digit are
-    left out.
+    left out, but for a few signs before a word, with which a part may be a little longer.
     """
     part, limit = "", min(most, _FIRST_PART_BYTES)
     for clause in _short_enough(_CLAUSE.split(text), most):
         joint = " " if part and len(part[-1].encode()) == 1 else ""
         longer = part + joint + clause
-        if _has_words(part) and len(longer.encode()) > limit:
-            yield part
-            part, limit = clause, most
+        is_spoken = _has_words(part)
+        if len(longer.encode()) > limit and (is_spoken or len(part.encode()) > _LEAST_PART_BYTES):
+            if is_spoken:
+                yield part
+                limit = most
+            part = clause
         else:
             part = longer
     if _has_words(part):

@@ -113,6 +113,15 @@ def test_cut_parts_are_the_text_again() -> None:
     assert "".join("".join(found).split()) == "".join(text.split())
 
 
+@pytest.mark.parametrize("text", ["- " * 2000 + "Hello.", "!" * 4000 + "Hello.", "Hello. " + "- " * 500 + "World."])
+def test_many_signs_before_a_word_make_no_part_too_long(text: str) -> None:
+    found = [*cut(text, 200)]
+    assert max(len(part.encode()) for part in found) <= 200 + 16
+    assert [word for part in found for word in part.replace("!", " ").split() if word != "-"] == [
+        word for word in text.replace("!", " ").split() if word != "-"
+    ]
+
+
 def test_signs_before_the_first_word_join_it() -> None:
     assert [*cut("... !!! Hello there. And so on.", 14)] == ["... !!! Hello there.", "And so on."]
     assert [*cut("??? !!!", 14)] == []
