@@ -18,7 +18,7 @@ from tritone import emotions
 from tritone.descriptions import WINDOW_SECONDS, SpeechDescription, TranscriptionDescription, Voice
 from tritone.interface import DataType, Interface, Tensor
 from tritone.languages import is_auto
-from tritone.options import Options, check_range, option
+from tritone.options import LARGEST_INT, Options, check_range, option
 from tritone.server_interface import PING_SECONDS, SERVER, ServerOptions
 from tritone.transcription_interface import (
     LISTEN_RATE,
@@ -177,7 +177,7 @@ class SpeechOptions(Options):
             check_range(f"{prefix}top_p", getattr(self, f"{prefix}top_p"), 0.01, 1)
         check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
         check_range("max_new_tokens", self.max_new_tokens, 2)
-        check_range("seed", self.seed, 0)
+        check_range("seed", self.seed, 0, LARGEST_INT)
         check_range("speaking_rate", self.speaking_rate, 0, 40)
         check_range("pitch_std", self.pitch_std, 0, 400)
         check_range("min_p", self.min_p, 0, 1)

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType, NoneType
-from typing import Any, Self, get_args, get_type_hints
+from typing import Any, Final, Self, get_args, get_type_hints
 
 from tritone.errors import InvalidInput
 
+LARGEST_INT: Final = 2**63 - 1
+"""Whole numbers have 64 bits on the wire."""
 Value = str | bool | int | float
 """The types that a request parameter may have on the wire."""
 
@@ -99,8 +101,12 @@ class Options:
 def check_range(name: str, value: float | None, low: float, high: float = math.inf) -> None:
     """Raise `InvalidInput` for a value outside `low` to `high`, both included; None is allowed."""
     if value is not None and not low <= value <= high:
-        allowed = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
-        raise InvalidInput(name, f"{value:g} is out of range; choose {allowed}")
+        allowed = f"{_shown(low)} or more" if high == math.inf else f"{_shown(low)} to {_shown(high)}"
+        raise InvalidInput(name, f"{_shown(value)} is out of range; choose {allowed}")
+
+
+def _shown(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def _typed(name: str, value: Any, type_: type) -> Value:
@@ -114,16 +120,20 @@ def _typed(name: str, value: Any, type_: type) -> Value:
     elif isinstance(value, type_):
         assert isinstance(value, Value)
         return value
-    expected = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
+    expected = {bool: "true or false", int: "a whole number of 64 bits", float: "a finite number", str: "text"}
     raise InvalidInput(name, f"{value!r} is not {expected[type_]}")
 
 
 def _number(value: Any, type_: type[int] | type[float]) -> int | float | None:
-    """Return a number or its text as `type_`; None for any other value, for infinity, and for a fraction as an int."""
+    """Return a number or its text as `type_`.
+
+    None for any other value, for infinity, and, as an int, for a fraction and for more than 64 bits.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
         number = type_(value)
+        possible = math.isfinite(number) if type_ is float else abs(number) <= LARGEST_INT
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) and (isinstance(value, str) or number == value) else None
+    return number if possible and (isinstance(value, str) or number == value) else None

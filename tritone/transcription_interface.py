@@ -9,7 +9,7 @@ from tritone.descriptions import WINDOW_SECONDS
 from tritone.errors import InvalidInput
 from tritone.interface import Interface, Tensor
 from tritone.languages import is_auto
-from tritone.options import Options, check_range, option
+from tritone.options import LARGEST_INT, Options, check_range, option
 
 LISTEN_RATE = 16_000
 """Hz; the input rate of transcription models."""
@@ -79,7 +79,7 @@ class TranscriptionOptions(Options):
         check_range("temperature", self.temperature, 0, 1)
         check_range("repetition_penalty", self.repetition_penalty, 0.5, 2)
         check_range("max_new_tokens", self.max_new_tokens, 1)
-        check_range("seed", self.seed, 0)
+        check_range("seed", self.seed, 0, LARGEST_INT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tritone.contract import LongTranscriptionOptions, ServerOptions, SpeechOptions, TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.languages import is_auto
-from tritone.options import Options, check_range, option
+from tritone.options import LARGEST_INT, Options, check_range, option
 
 
 @given(
@@ -37,9 +37,9 @@ def test_options_survive_the_wire(options: LongTranscriptionOptions) -> None:
     st.builds(
         SpeechOptions,
         temperature=st.none() | st.floats(0, 2),
-        top_k=st.none() | st.integers(0),
-        max_new_tokens=st.none() | st.integers(2),
-        seed=st.none() | st.integers(0),
+        top_k=st.none() | st.integers(0, LARGEST_INT),
+        max_new_tokens=st.none() | st.integers(2, LARGEST_INT),
+        seed=st.none() | st.integers(0, LARGEST_INT),
         x_vector_only=st.booleans(),
     )
 )
@@ -57,6 +57,11 @@ def test_numbers_and_booleans_may_come_as_text() -> None:
     assert SpeechOptions.from_parameters({"seed": "7", "top_p": 1}) == SpeechOptions(seed=7, top_p=1.0)
 
 
+def test_seed_of_more_than_64_bits_is_out_of_range() -> None:
+    with pytest.raises(InvalidInput, match=f"seed: {10**400} is out of range; choose 0 to {2**63 - 1}"):
+        SpeechOptions(seed=10**400).check()
+
+
 def test_parameters_of_triton_are_skipped() -> None:
     assert SpeechOptions.from_parameters({"triton_enable_empty_final_response": True}) == SpeechOptions()
 
@@ -70,6 +75,9 @@ def test_parameters_of_triton_are_skipped() -> None:
         {"seed": "1.5"},
         {"seed": math.inf},
         {"seed": -1},
+        {"seed": LARGEST_INT + 1},
+        {"seed": "1" + "0" * 400},
+        {"top_k": "1" + "0" * 400},
         {"temperature": 3.0},
         {"subtalker_temperature": -0.1},
         {"top_k": -1},
