@@ -13,6 +13,7 @@ from adapters.f5_tts.stepper import FlowStepper, Row
 from adapters.f5_tts.stream import Stream
 from adapters.inflight.scheduler import Scheduler
 from adapters.inflight.stream_loop import StreamLoop
+from adapters.triton.samples import check_finite
 
 
 class FlowLoop(StreamLoop[Stream]):
@@ -78,6 +79,7 @@ class FlowLoop(StreamLoop[Stream]):
         last = stream.voice.mel[frames:].to(stream.row.state.device)
         mel = torch.cat([last, stream.row.state[frames + 1 :]])
         samples = self._vocoder.decode(mel).cpu().numpy() * stream.voice.gain
+        check_finite(samples)
         stream.row = None
         stream.audio_frames += len(mel)
         audio = stream.joins.add(samples, last=not stream.parts)

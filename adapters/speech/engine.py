@@ -15,10 +15,11 @@ from adapters.speech.playback_clock import PlaybackClock
 from adapters.triton.errors import client_left, shutting_down
 from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
-from adapters.triton.samples import to_int16
+from adapters.triton.samples import check_finite, to_int16
 from adapters.triton.speech_engine import check_capacity
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
+from tritone.errors import DeadlinePassed, Overloaded
 from tritone.transcript import Word
 from tritone.word_times import ordered_words
 
@@ -28,15 +29,21 @@ class _OpenRequest(Generic[P]):
     """A request that is not yet ended."""
 
     stream: ResponseStream
+    deadline: float
+    """The time, by the engine's clock, after which the client has no use for the audio."""
     pieces: deque[P]
-    """Those that are not begun."""
+    """The pieces of the text that no thread has begun, in order."""
     text_tokens: int
     begun: int = 0
+    """Pieces that a thread has begun. They are numbered in this order, from 0 on."""
     sent: int = 0
+    """Pieces whose audio has been sent."""
     spoken: dict[int, tuple[P, SpokenPiece]] = field(default_factory=dict)
-    """Pieces that wait for an earlier one to be sent, by their number."""
+    """Synthesized pieces that wait until the pieces before them have been sent, by number."""
     slowest: float = 0.0
     """The longest time that a piece took, in seconds."""
+    samples: int = 0
+    """Samples that have been sent."""
     frames: int = 0
     playback: PlaybackClock = field(default_factory=PlaybackClock)
 
@@ -81,10 +88,11 @@ class PartByPartEngine(Generic[P]):
 
     def submit(self, request: SpeechRequest, stream: ResponseStream) -> None:
         """Accept a request; raises `InvalidInput` where its text has no words, `Overloaded` at capacity."""
+        deadline = self._clock() + request.timeout
         pieces = deque(self._pipeline.pieces(request))
         with self._changed:
             check_capacity(len(self._open), self._max_requests, closing=self._closing)
-            self._open.append(_OpenRequest(stream, pieces, sum(piece.text_tokens for piece in pieces)))
+            self._open.append(_OpenRequest(stream, deadline, pieces, sum(piece.text_tokens for piece in pieces)))
             self._changed.notify()
 
     def counts(self) -> EngineCounts:
@@ -107,7 +115,7 @@ class PartByPartEngine(Generic[P]):
                 self._changed.wait_for(lambda: self._closing or self._next() is not None)
                 if self._closing:
                     return
-                self._end_cancelled()
+                self._end_unwanted()
                 if (request := self._next()) is None:
                     continue
                 number, piece = request.begun, request.pieces.popleft()
@@ -115,7 +123,11 @@ class PartByPartEngine(Generic[P]):
             self._speak(request, number, piece)
 
     def _next(self) -> _OpenRequest[P] | None:
-        """Return the request whose next piece should begin, None if none may."""
+        """Return the request whose next piece a thread should synthesize now; None if no request may begin one.
+
+        Of the requests with the fewest pieces in progress, it is the one with the least audio left to play; before
+        their first audio, the one that arrived first.
+        """
         now = self._clock()
         return min(
             (request for request in self._open if request.may_begin(now)),
@@ -123,18 +135,26 @@ class PartByPartEngine(Generic[P]):
             default=None,
         )
 
-    def _end_cancelled(self) -> None:
+    def _end_unwanted(self) -> None:
+        """End the requests that their clients have cancelled, and those whose deadline has passed."""
+        now = self._clock()
         for request in list(self._open):
             if request.stream.is_cancelled():
                 self._fail(request, client_left())
+            elif now >= request.deadline and not request.begun:
+                self._fail(request, Overloaded("timed out waiting for a slot"))
+            elif now >= request.deadline:
+                sent = f"{request.samples / SPEECH_RATE:.2f} s of audio"
+                self._fail(request, DeadlinePassed(f"the request timed out after {sent}"))
 
     def _speak(self, request: _OpenRequest[P], number: int, piece: P) -> None:
-        """Synthesize a piece, and send what may be sent then."""
+        """Synthesize a piece, and send the pieces that can be sent now."""
         try:
             with self._changed:
                 request.stream.start()
             begun = self._clock()
             spoken = self._pipeline.speak(piece)
+            check_finite(spoken.samples)
             with self._changed:
                 self._pieces += 1
                 request.slowest = max(request.slowest, self._clock() - begun)
@@ -145,7 +165,7 @@ class PartByPartEngine(Generic[P]):
             self._fail(request, error)
 
     def _send(self, request: _OpenRequest[P]) -> None:
-        """Send the pieces whose turn it is, and end the request after its last."""
+        """Send, in order, the synthesized pieces that wait for no earlier one, and end the request after its last."""
         while request in self._open and request.sent in request.spoken:
             piece, spoken = request.spoken.pop(request.sent)
             request.sent += 1
@@ -153,10 +173,11 @@ class PartByPartEngine(Generic[P]):
             audio = prepare_join(spoken.samples, piece.end, piece.speed)
             if len(audio):
                 request.stream.audio(to_int16(audio), words=_words_sent(spoken))
+                request.samples += len(audio)
                 request.playback.sent(len(audio) / SPEECH_RATE, self._clock())
             if request.sent == request.begun and not request.pieces:
-                self._open.remove(request)
                 request.stream.finish("stop", text_tokens=request.text_tokens, audio_frames=request.frames)
+                self._open.remove(request)  # afterwards: if the end cannot be sent, the request fails
 
     def _fail(self, request: _OpenRequest[P], error: Exception) -> None:
         """End a request with an error, unless it has ended."""

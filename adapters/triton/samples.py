@@ -1,9 +1,15 @@
-"""Samples as 16-bit integers."""
+"""Samples of synthesized audio: their check, and their form on the wire."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def check_finite(audio: NDArray[np.float32]) -> None:
+    """Raise `RuntimeError` for samples that are NaN or infinite; as integers they would be noise or silence."""
+    if not np.isfinite(audio).all():
+        raise RuntimeError("NaN or infinite samples: the weights are broken, or the precision is too narrow")
 
 
 def to_int16(audio: NDArray[np.float32]) -> NDArray[np.int16]:

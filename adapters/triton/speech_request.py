@@ -37,7 +37,7 @@ class SpeechRequest:
     reference: Reference | None = field(default=None, compare=False)
     """The voice to clone; only voice clone models get one."""
     timeout: float = math.inf
-    """Seconds from arrival after which the client does not wait any longer; an engine may ignore it."""
+    """Seconds from arrival after which the client does not wait any longer."""
 
     @property
     def ref_audio(self) -> NDArray[np.float32] | None:

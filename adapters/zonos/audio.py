@@ -12,6 +12,7 @@ import torch
 
 from adapters.inflight.cuda_streams import use_own_stream
 from adapters.triton.response_stream import FinishReason
+from adapters.triton.samples import check_finite
 from adapters.zonos.codec import Codec, PieceDecoder
 from adapters.zonos.stream import Stream
 
@@ -52,6 +53,7 @@ class AudioThread:
                 self._decoders.pop(stream)
             with torch.inference_mode():
                 samples = decoder.decode(codes, last=last)
+            check_finite(samples)
             if len(samples):
                 stream.sink.audio(samples, self._codec.rate)
         except Exception as error:

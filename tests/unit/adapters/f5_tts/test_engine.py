@@ -214,6 +214,12 @@ def test_failed_batch_ends_its_requests_alone(networks: Networks, monkeypatch: p
         assert len(speech(submit(engine, "Good morning.")))
 
 
+def test_samples_that_are_no_numbers_are_an_error(networks: Networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks.vocoder, "decode", lambda mel: torch.full((len(mel) * 256,), torch.nan))
+    with running(networks) as engine, pytest.raises(RuntimeError, match="NaN or infinite samples"):
+        speech(submit(engine, "Good morning."))
+
+
 def test_closing_engine_ends_open_requests(networks: Networks) -> None:
     with running(networks) as engine:
         client = submit(engine, "A text that takes many steps. " * 20, nfe_step=128)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import defaultdict
@@ -56,7 +57,7 @@ class HeldPipeline(SpeechPipeline[Word]):
         assert self._allowed.acquire(timeout=PATIENCE)
         if self.error:
             raise self.error
-        return SECOND * (piece.word != "silence")
+        return SECOND * {"silence": 0.0, "nan": math.nan}.get(piece.word, 1.0)
 
     def wait_until_begun(self) -> None:
         assert self._has_begun.acquire(timeout=PATIENCE)
@@ -72,8 +73,8 @@ class Client:
         self.sender = pb_utils.ResponseSender()
         self.stream = ResponseStream(self.sender, Metrics("test-voice", "speech"))
 
-    def submit(self, engine: PartByPartEngine[Word], text: str) -> Client:
-        engine.submit(SpeechRequest(text=text, voice="", language="auto", speed=1.0), self.stream)
+    def submit(self, engine: PartByPartEngine[Word], text: str, timeout: float = math.inf) -> Client:
+        engine.submit(SpeechRequest(text, voice="", language="auto", speed=1.0, timeout=timeout), self.stream)
         return self
 
     def last(self) -> pb_utils.InferenceResponse:
@@ -85,10 +86,13 @@ class Client:
     def outputs(self) -> dict[str, list[object]]:
         return {tensor.name(): tensor.as_numpy().tolist() for tensor in self.last().output_tensors()}
 
-    def code(self) -> int:
+    def error(self) -> pb_utils.TritonError:
         error = self.last().error()
         assert error is not None
-        return error.code()
+        return error
+
+    def code(self) -> int:
+        return self.error().code()
 
 
 @pytest.fixture
@@ -193,6 +197,20 @@ def test_request_that_is_cancelled_in_the_queue_is_not_synthesized(engine, pipel
     assert pipeline.begun == ["one"]
 
 
+def test_request_whose_deadline_passes_ends_before_its_next_piece(engine, pipeline, clock) -> None:
+    client = Client().submit(engine, "one two", timeout=5.0)
+    waiting = Client().submit(engine, "never", timeout=5.0)
+    patient = Client().submit(engine, "three")
+    pipeline.wait_until_begun()
+    clock.now += 5.0
+    pipeline.allow(100)
+    assert client.code() == pb_utils.TritonError.CANCELLED
+    assert client.error().message() == "deadline: the request timed out after 1.00 s of audio"
+    assert waiting.error().message() == "overloaded: timed out waiting for a slot"
+    assert patient.outputs()["finish_reason"] == [b"stop"]
+    assert pipeline.begun == ["one", "three"]
+
+
 def test_request_beyond_the_capacity_is_rejected_until_another_one_ends(engine, pipeline) -> None:
     clients = [Client().submit(engine, "word") for _ in range(3)]
     with pytest.raises(Overloaded, match=r"at capacity \(3 requests\)"):
@@ -224,6 +242,29 @@ def test_stream_that_cannot_be_sent_does_not_stop_the_engine(engine, pipeline) -
     pipeline.allow()
     assert whole.outputs()["finish_reason"] == [b"stop"]
     assert "two" not in pipeline.begun
+
+
+def test_request_whose_end_cannot_be_sent_gets_an_error(engine, pipeline) -> None:
+    class Narrow(pb_utils.ResponseSender):
+        """A sender with room for an error only."""
+
+        def send(self, response=None, flags=0) -> None:
+            if flags and not response.has_error():
+                raise pb_utils.TritonError("no shared memory is left")
+            super().send(response, flags)
+
+    client = Client()
+    client.sender = Narrow()
+    client.stream = ResponseStream(client.sender, Metrics("test-voice", "speech"))
+    client.submit(engine, "one")
+    pipeline.allow()
+    assert client.code() == pb_utils.TritonError.INTERNAL
+
+
+def test_samples_that_are_no_numbers_are_an_error_and_no_silence(engine, pipeline) -> None:
+    client = Client().submit(engine, "nan")
+    pipeline.allow()
+    assert client.code() == pb_utils.TritonError.INTERNAL
 
 
 def test_silent_piece_is_not_sent(engine, pipeline) -> None:

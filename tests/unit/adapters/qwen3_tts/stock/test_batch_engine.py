@@ -16,6 +16,7 @@ from adapters.qwen3_tts.stock.package_runner import SpeechResult
 from adapters.triton.metrics import Metrics
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
+from tests.unit.adapters.clock import ManualClock
 from tests.unit.adapters.qwen3_tts.requests import request
 from tritone.contract import SpeechDescription
 from tritone.errors import InvalidInput, Overloaded
@@ -59,8 +60,13 @@ def runner() -> HeldRunner:
 
 
 @pytest.fixture
-def engine(runner: HeldRunner) -> Iterator[StaticBatchEngine]:
-    engine = StaticBatchEngine(runner, max_requests=6, max_batch=3)  # type: ignore[arg-type]
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def engine(runner: HeldRunner, clock: ManualClock) -> Iterator[StaticBatchEngine]:
+    engine = StaticBatchEngine(runner, max_requests=6, max_batch=3, clock=clock)  # type: ignore[arg-type]
     yield engine
     for _ in range(20):
         runner.steps.release()
@@ -160,6 +166,19 @@ def test_cancelled_request_ends(engine: StaticBatchEngine, runner: HeldRunner) -
     first.cancelled = True
     runner.steps.release()
     assert ended(first) == [pb_utils.TritonError.CANCELLED]
+
+
+def test_request_whose_deadline_passes_ends_in_the_queue_and_in_its_batch(
+    engine: StaticBatchEngine, runner: HeldRunner, clock: ManualClock
+) -> None:
+    first = submit(engine, "first", timeout=5.0)
+    assert runner.began.acquire(timeout=WAIT)
+    late, patient = submit(engine, "late", timeout=5.0), submit(engine, "patient")
+    clock.now += 5.0
+    runner.steps.release(2)
+    assert ended(first, late, patient) == [pb_utils.TritonError.CANCELLED, pb_utils.TritonError.UNAVAILABLE, None]
+    assert first.sent[-1].error().message() == "deadline: the request timed out before its first audio"
+    assert runner.batches == [["first"], ["patient"]]
 
 
 def test_request_that_breaks_a_batch_fails_alone(engine: StaticBatchEngine, runner: HeldRunner) -> None:
