@@ -49,9 +49,9 @@ Triton's batches. Numbers and booleans may be sent as text.
   do not delay short ones. Or send the whole recording to `transcription-long`.
 - **Set a deadline.** A busy model answers late, and Triton does not end a call by itself. A call is cancelled when its
   deadline passes, and its work is dropped. If your client cannot set a deadline, send Triton's request parameter
-  `timeout` (int64, microseconds from the request's arrival to its last response) to Qwen3-TTS: when the time is over, a
-  waiting request is rejected as overloaded, and a running one ends with `deadline: ...`. Qwen2.5-Omni heeds it too;
-  other models ignore `timeout`.
+  `timeout` (int64, microseconds from the request's arrival in the model to its last response): when the time is over, a
+  waiting request is rejected as overloaded, and a running one ends with `deadline: ...`. A batch of Whisper that has
+  begun is not interrupted, nor does the time count that a window waits in Triton's own queue.
 - **Cancel work that you no longer need**: cancel the gRPC call. The model checks for it before each piece of work.
 - **Avoid two faults of Triton 2.51**, the embedded server. Each can crash it, with all its models. (1) Never open a
   stream with the metadata `triton_grpc_error: true`: an error that a model sends at once ends the process. (2) A unary
@@ -126,7 +126,7 @@ recording, and models do not log it. When a voice is deleted, send its key to th
 
 _STREAMED_INTRODUCTION = """\
 Some models schedule their windows themselves and are decoupled: call `ModelStreamInfer`. Their last response is that of
-a transcription; with `partial_text` the text comes before it, piece by piece. They heed `timeout`. Their windows may be
+a transcription; with `partial_text` the text comes before it, piece by piece. Their windows may be
 longer, see `window_seconds` in the description."""
 
 _SERVER_INTRODUCTION = """\

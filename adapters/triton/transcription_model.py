@@ -15,11 +15,12 @@ from adapters.triton.background_batcher import MAX_BATCH, BackgroundBatcher
 from adapters.triton.instance import Instance
 from adapters.triton.metrics import EngineCounts, Metrics
 from adapters.triton.responses import response_of, send_error, send_final
+from adapters.triton.speech_request import timeout_of
 from adapters.triton.transcriber import Transcriber, WindowRequest
 from adapters.triton.waiting import Wait
 from adapters.triton.window_reader import read_window, transcription_options
 from tritone.contract import TranscriptionDescription
-from tritone.errors import Cancelled
+from tritone.errors import Cancelled, Overloaded, TritoneError
 from tritone.transcript import Transcript
 from tritone.word_times import ordered_times
 
@@ -33,6 +34,8 @@ class _PendingWindow:
     request: Any
     window: WindowRequest
     wait: Wait
+    deadline: float
+    """The time, by `time.monotonic`, after which the client has no use for the transcript."""
 
 
 class TranscriptionModel(ABC):
@@ -62,8 +65,12 @@ class TranscriptionModel(ABC):
     def execute(self, requests: Sequence[Any]) -> None:
         """Process a batch; each response leaves by its request's sender as soon as it is there."""
         pending = [each for request in requests if (each := self._read(request))]
-        self._background.put(each for each in pending if each.window.options.background)
-        urgent = [each for each in pending if not each.window.options.background]
+        urgent = []
+        for each in pending:
+            if each.window.options.background:
+                self._leave_to_background(each)
+            else:
+                urgent.append(each)
         count = self._transcriber.parallel_calls
         list(self._parts.map(self._process, filter(None, (urgent[first::count] for first in range(count)))))
 
@@ -87,16 +94,31 @@ class TranscriptionModel(ABC):
         wait = Wait(self._metrics, time.monotonic)
         self._metrics.begin()
         wait.begin()
-        return _PendingWindow(request, window, wait)
+        return _PendingWindow(request, window, wait, deadline=wait.arrived + timeout_of(request))
+
+    def _leave_to_background(self, pending: _PendingWindow) -> None:
+        try:
+            self._background.put(pending)
+        except Overloaded as error:
+            self._reject(pending, error)
+
+    def _reject(self, pending: _PendingWindow, error: TritoneError) -> None:
+        """Respond to a request whose window is not transcribed."""
+        pending.wait.end()
+        self._respond(pending.request, error)
+        self._metrics.end()
 
     def _process(self, pending: Sequence[_PendingWindow]) -> None:
-        """Transcribe the windows as one batch, without those of cancelled requests, and respond to each request."""
+        """Transcribe the windows that are still wanted as one batch, and respond to each request.
+
+        A window is not wanted any more if its request is cancelled, or its deadline has passed.
+        """
         wanted = []
         for each in pending:
             if each.request.is_cancelled():
-                each.wait.end()
-                self._respond(each.request, Cancelled("cancelled before the work began"))
-                self._metrics.end()
+                self._reject(each, Cancelled("cancelled before the work began"))
+            elif time.monotonic() >= each.deadline:
+                self._reject(each, Overloaded("timed out waiting for a slot"))
             else:
                 each.wait.start()
                 wanted.append(each)

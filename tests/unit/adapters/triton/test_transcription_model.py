@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import pytest
 
+from adapters.triton import background_batcher
 from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcription_model import TranscriptionModel
 from tests.unit.adapters.stand_in import pb_utils
@@ -96,9 +97,9 @@ def model() -> Iterator[ScriptedModel]:
     assert not pb_utils.Metric.alive
 
 
-def request_of(prompt="", *, audio=SECOND, **parameters):
+def request_of(prompt="", *, audio=SECOND, timeout=0, **parameters):
     text = json.dumps({"prompt": prompt, **parameters})
-    return pb_utils.InferenceRequest({"audio": audio}, text, request_id=f"id-{prompt}")
+    return pb_utils.InferenceRequest({"audio": audio}, text, request_id=f"id-{prompt}", timeout=timeout)
 
 
 def text_of(response) -> str:
@@ -230,6 +231,36 @@ def test_background_window_that_is_cancelled_while_it_waits_is_not_transcribed(m
     assert cancelled.sender.ended.wait(PATIENCE)
     assert cancelled.sender.sent[0].error().code() == pb_utils.TritonError.CANCELLED
     assert model.scripted.batches == [["first"]]
+
+
+def test_window_whose_timeout_passes_while_it_waits_is_not_transcribed(model):
+    model.scripted.gate.clear()
+    first, late = request_of("first", background=True), request_of("late", background=True, timeout=1)
+    patient = request_of("patient", background=True, timeout=10**9)
+    model.execute([first])
+    assert model.scripted.begun.wait(PATIENCE)
+    model.execute([late, patient])
+    model.scripted.gate.set()
+    assert late.sender.ended.wait(PATIENCE)
+    assert late.sender.sent[0].error().message() == "overloaded: timed out waiting for a slot"
+    assert patient.sender.ended.wait(PATIENCE)
+    assert model.scripted.batches == [["first"], ["patient"]]
+    assert sum(pb_utils.Metric.values_of("tritone_waiting_requests")) == 0
+
+
+def test_background_window_beyond_the_limit_is_rejected_and_no_other_waits_for_it(model, monkeypatch):
+    monkeypatch.setattr(background_batcher, "MAX_WAITING", 1)
+    model.finalize()
+    initialized(model)
+    model.scripted.gate.clear()
+    first, waiting, rejected = (request_of(name, background=True) for name in "abc")
+    model.execute([first])
+    assert model.scripted.begun.wait(PATIENCE)
+    model.execute([waiting, rejected])
+    assert rejected.sender.sent[0].error().code() == pb_utils.TritonError.UNAVAILABLE
+    model.scripted.gate.set()
+    assert [each.sender.ended.wait(PATIENCE) for each in (first, waiting)] == [True, True]
+    assert sum(pb_utils.Metric.values_of("tritone_open_requests")) == 0
 
 
 def test_background_windows_get_their_transcripts_before_the_model_is_unloaded():
