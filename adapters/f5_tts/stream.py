@@ -29,6 +29,7 @@ class Stream:
     parts: deque[TextPart] = field(default_factory=deque)
     """The parts of the text that have no row yet."""
     is_prepared: bool = False
+    error: BaseException | None = None
     slot: int = -1
     joined: float = 0.0
     row: Row | None = None

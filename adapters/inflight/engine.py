@@ -108,6 +108,5 @@ class PreparingEngine(StreamEngine[StreamT]):
             synchronize_stream(self._device)
             self._scheduler.mark_prepared(stream)
         except Exception as error:
-            if self._scheduler.remove(stream):
-                stream.sink.fail(error)
+            self._scheduler.mark_failed(stream, error)
         return True

@@ -33,6 +33,8 @@ class Schedulable(Protocol):
     """The time at which the stream got its slot."""
     is_prepared: bool
     """True once the stream's input is prepared; set by the scheduler. It cannot get a slot before."""
+    error: BaseException | None
+    """The reason why the stream's input cannot be prepared; set by the scheduler. The loop then ends the stream."""
     over: bool
     """True once the stream holds no resources."""
 
@@ -136,7 +138,7 @@ class Scheduler(Generic[S]):
     def wait_for_work(self) -> bool:
         """Wait for work, or until a stream has waited too long. Return False once the engine closes."""
         with self._changed:
-            while not (self._closing or self._active or any(s.is_prepared or s.is_closed for s in self._waiting)):
+            while not (self._closing or self._active or any(map(_needs_loop, self._waiting))):
                 deadline = min((stream.queue_deadline for stream in self._waiting), default=math.inf)
                 seconds = deadline - self._clock()
                 if seconds <= 0:
@@ -149,7 +151,7 @@ class Scheduler(Generic[S]):
         with self._changed:
             while not self._closing:
                 open_streams = [stream for stream in self._waiting if not stream.is_closed]
-                unprepared = [stream for stream in open_streams if not stream.is_prepared]
+                unprepared = [stream for stream in open_streams if not (stream.is_prepared or stream.error)]
                 if unprepared:
                     chosen = min(unprepared, key=_priority)
                     # One that waits behind `chosen` is no reason to let it wait.
@@ -163,6 +165,12 @@ class Scheduler(Generic[S]):
         """Let a stream have a slot: its input is complete, and other threads may read it."""
         with self._changed:
             stream.is_prepared = True
+            self._changed.notify_all()
+
+    def mark_failed(self, stream: S, error: BaseException) -> None:
+        """Have the loop end a stream whose input cannot be prepared: it also looks whether the GPU is lost."""
+        with self._changed:
+            stream.error = error
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -230,6 +238,10 @@ class Scheduler(Generic[S]):
         with self._changed:
             soonest = min((stream.seconds_left(now, self._pace) for stream in self._active), default=0.0)
         return min(max(1, math.ceil(soonest)), _LONGEST_HINT)
+
+
+def _needs_loop(stream: Schedulable) -> bool:
+    return stream.is_prepared or stream.is_closed or stream.error is not None
 
 
 def _priority(stream: Schedulable) -> int:

@@ -65,11 +65,14 @@ class StreamLoop(Generic[StreamT]):
             self._free(stream)
 
     def _evict(self) -> None:
-        """Remove the streams that are cancelled, have waited too long for a slot, or have passed their deadline."""
+        """End the streams that are cancelled, cannot be prepared, wait too long for a slot, or pass their deadline."""
         now = self._clock()
         for stream in self._scheduler.open_streams():
             if stream.is_closed:
                 self._free(stream)
+            elif error := stream.error:
+                stream.error = None  # its traceback holds the stream
+                self.fail(stream, error)
             elif stream.slot < 0 and now >= stream.queue_deadline:
                 self.fail(stream, Overloaded("timed out waiting for a slot", self._scheduler.retry_after()))
             elif now >= stream.deadline:

@@ -72,6 +72,7 @@ class Stream:
     prompt: Prompt | None = None
     """None while the input is being prepared."""
     is_prepared: bool = False
+    error: BaseException | None = None
     limit: int = 0
     """Limit of tokens, the end token included; known with the prompt."""
     slot: int = -1

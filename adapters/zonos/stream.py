@@ -27,6 +27,7 @@ class Stream:
     parts: deque[Part] | None = None
     """The parts that are not complete, the current one first. None while the input is being prepared."""
     is_prepared: bool = False
+    error: BaseException | None = None
     text_tokens: int = 0
     slot: int = -1
     joined: float = 0.0

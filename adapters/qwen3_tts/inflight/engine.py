@@ -133,8 +133,7 @@ class InflightEngine(StreamEngine[Stream]):
             synchronize_stream(self._device)
             self._scheduler.mark_ready(stream, prepared)
         except Exception as error:
-            if self._scheduler.remove(stream):
-                stream.sink.fail(error)
+            self._scheduler.mark_failed(stream, error)
         return True
 
     def _hand_over(self, executor: ThreadPoolExecutor, work: Callable[[Stream], None], stream: Stream) -> None:

@@ -39,6 +39,7 @@ class Stream:
     prepared: PreparedInput | None = None
     """None while the input is being prepared."""
     is_prepared: bool = False
+    error: BaseException | None = None
     limit: int = 0
     """Limit of codec tokens. The last token is not synthesized."""
     limit_reason: LimitReason = "length"

@@ -218,6 +218,15 @@ def test_lost_gpu_fails_all_requests_and_exits_the_process(
     model.engine.close()
 
 
+def test_gpu_that_is_lost_while_a_request_is_prepared_exits_the_process() -> None:
+    exited = threading.Event()
+    model = Model(is_usable=lambda device: False, exit_process=lambda status: exited.set())
+    model.input_processor.breaks_on = "w " * 7
+    assert ended(model.submit(7)) == [pb_utils.TritonError.INTERNAL]
+    assert exited.wait(WAIT)
+    model.engine.close()
+
+
 def test_client_that_cannot_be_reached_ends_only_its_own_stream(held: Model) -> None:
     lost, good = held.submit(60, 1), held.submit(20, 2)
     lost.breaks = True
