@@ -25,12 +25,12 @@ class Hearing:
     """Replaces audio in messages by its words, and counts it."""
 
     def __init__(self, services: Services, telemetry: WorkTelemetry) -> None:
-        """`telemetry` becomes that of the transcriptions."""
+        """`telemetry` gets the transcription model and the seconds of audio."""
         self.audio_tokens = 0
         """Tokens of all audio that was heard."""
         self._services = services
         self._telemetry = telemetry
-        self._recordings = 0
+        self._seconds = 0.0
 
     async def messages(self, messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Return the messages with words in place of audio; others as they are.
@@ -89,17 +89,15 @@ class Hearing:
     async def _transcribed(self, file: bytes, path: str) -> RememberedText:
         model = self._services.settings.chat_transcription_model
         request = TranscriptionRequest(model, TranscriptionOptions())
-        part = self._telemetry.part(f"heard-{self._recordings}")
-        self._recordings += 1
         try:
-            stream = await transcribe(self._services, io.BytesIO(file), request, part)
+            stream = await transcribe(self._services, io.BytesIO(file), request, self._telemetry)
             result = await stream.read_all()
         except InvalidInput as error:
             raise InvalidInput(path, error.problem) from None
         except PayloadTooLarge as error:
             raise PayloadTooLarge(path, error.problem) from None
-        self._telemetry.model = part.model
-        self._telemetry.audio_seconds += part.audio_seconds
+        self._seconds += result.seconds
+        self._telemetry.audio_seconds = self._seconds
         tokens = math.ceil(sum(window.seconds for window in result.windows) * result.audio_token_rate)
         return RememberedText(result.text.strip(), tokens)
 

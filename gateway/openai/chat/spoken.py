@@ -56,7 +56,7 @@ class SpokenAnswer:
         self._body = body
         self._model = model
         self._telemetry = telemetry
-        self._hearing = Hearing(services, telemetry.part())
+        self._hearing = Hearing(services, telemetry)
         self._reply = Reply()
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._audio_id = f"audio_{uuid.uuid4().hex}"
@@ -123,6 +123,7 @@ class SpokenAnswer:
         """Yield what the language model writes. A refusal in the middle ends the answer."""
         body = self._body
         messages: Sequence[Any] = await self._hearing.messages(body.messages)
+        self._telemetry.model = self.speech.model  # the request's audio is now what is spoken
         if not any(message.get("role") in _INSTRUCTING for message in messages):
             messages = [{"role": "system", "content": DEFAULT_INSTRUCTIONS}, *messages]
         request = ChatRequest(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import openai
@@ -254,6 +255,25 @@ async def test_settings_choose_the_models(
             await asked(gateway)
         with pytest.raises(openai.NotFoundError, match="none-2"):
             await asked(gateway, [question(3)], audio={**VOICE, "model": "tts-1"})
+
+
+async def test_a_registered_voice_that_is_unknown_is_told(gateway: Gateway) -> None:
+    with pytest.raises(openai.APIStatusError, match="voice_x") as caught:
+        await asked(gateway, audio={"voice": {"id": "voice_x"}, "format": "wav"})
+    assert caught.value.status_code in (400, 404)
+
+
+async def test_the_log_has_the_model_and_the_seconds_of_what_is_spoken(
+    gateway: Gateway, request_lines: Callable[[], list[dict[str, Any]]]
+) -> None:
+    await asked(gateway, [question(3)])
+    heard: Any = [question(4), question(5)]
+    await gateway.openai.chat.completions.with_raw_response.create(model="gpt-audio", messages=heard, stream=True)
+    async with asyncio.timeout(300):
+        while len(request_lines()) < 2:  # noqa: ASYNC110 - the line is written behind the last event
+            await asyncio.sleep(0.01)
+    lines = [(line["model"], line["audio_seconds"]) for line in request_lines()]
+    assert lines == [("kokoro-82m", 2.4), ("whisper-base", 2.0)]
 
 
 async def test_silence_is_no_question(gateway: Gateway, whisper: FakeWhisper) -> None:
