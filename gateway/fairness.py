@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import math
 from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import Final
@@ -57,6 +58,14 @@ class FairnessMiddleware:
         record: RequestRecord = scope["state"]["record"]
         record.caller = self._caller(scope)
         visit = _Visit(record)
+
+        def take_session() -> Callable[[], None]:
+            session = _Visit(record)
+            session.move(self.sessions)
+            return session.leave
+
+        # For a route whose session outlasts its response: it returns the function that gives the place back.
+        scope["state"]["take_session"] = take_session
         try:
             if scope["type"] == "websocket":
                 visit.move(self.sessions)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -154,6 +156,16 @@ class GatewaySettings(BaseSettings):
     )
     realtime_session_timeout: float = Field(
         default=3600.0, gt=0, description="Seconds after which a live session is closed."
+    )
+    webrtc: bool = Field(
+        default=False,
+        description="Whether `POST /v1/realtime/calls` serves live sessions over WebRTC, which opens a UDP port for "
+        "each call; with `scripts/serve`, the gateway runs in the environment `webrtc` then.",
+    )
+    webrtc_public_address: str = Field(
+        default="",
+        description="IP address at which clients reach the UDP ports of this machine, if it is behind a 1:1 NAT or in "
+        "a container with published ports. Empty: its own addresses.",
     )
     max_long_input_chars: int = Field(
         default=100_000,
@@ -353,6 +365,18 @@ class GatewaySettings(BaseSettings):
         "`http://localhost:4318`. Triton sends its own there too. Empty: no traces are sent.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(default="INFO", description="Least level to log.")
+
+    @field_validator("webrtc")
+    @classmethod
+    def _check_webrtc(cls, webrtc: bool) -> bool:
+        if webrtc and find_spec("aiortc") is None:
+            raise ValueError("the package aiortc is not installed; requirements/webrtc.txt has it")
+        return webrtc
+
+    @field_validator("webrtc_public_address")
+    @classmethod
+    def _check_public_address(cls, address: str) -> str:
+        return str(ip_address(address)) if address else ""
 
     @field_validator("voices_url")
     @classmethod

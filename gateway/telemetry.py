@@ -60,6 +60,12 @@ AUDIO = counter(
     "How much audio goes through the gateways?",
     "model",
 )
+CALLS = counter(
+    "tritone_webrtc_calls_total",
+    "Calls over WebRTC, by end: ended (by the client, a deadline or a hang-up), unreachable (never connected), failed",
+    "Can clients reach the gateway over UDP?",
+    "end",
+)
 
 PROBES = frozenset({"/health", "/ping", "/ready", "/metrics"})
 """Requested every few seconds, and so logged at level DEBUG, and not traced."""

@@ -20,10 +20,6 @@ from tritone.families import Family, Model
 Device = Literal["cpu", "cuda"]
 
 REPOSITORY = ROOT / "model_repository"
-_GATEWAY_PYTHON = str(ROOT / "envs" / "gateway" / "bin" / "python")
-GATEWAY = (_GATEWAY_PYTHON, "-m", "gateway")
-WORKER = (_GATEWAY_PYTHON, "-m", "gateway.jobs")
-QUEUE_WORKER = (_GATEWAY_PYTHON, "-m", "gateway.queue_worker")
 
 _QUEUE_URL = re.compile(r"AWS_SQS_[A-Z]+_QUEUE_URL")
 
@@ -37,9 +33,10 @@ class Plan:
     device: Device
     models: Sequence[Model]
     repository: Path = REPOSITORY
-    gateway: Sequence[str] = GATEWAY
-    worker: Sequence[str] = WORKER
-    queue_worker: Sequence[str] = QUEUE_WORKER
+    gateway: Sequence[str] = ()
+    """Its command, as those of its workers."""
+    worker: Sequence[str] = ()
+    queue_worker: Sequence[str] = ()
     templates: Mapping[str, str] = field(default_factory=dict)
     """An extra model's id -> the id of the catalogue's model that it is like."""
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
@@ -65,7 +62,19 @@ class Plan:
         checkpoints = extra_models.find(settings, repository)
         templates = extra_models.templates(checkpoints, catalogue)
         catalogue = catalogue.with_extra(templates, {id_: str(folder) for id_, folder in checkpoints.items()})
-        plan = cls(settings, catalogue, "cpu", [], repository, templates=templates, checkpoints=checkpoints)
+        python = str(ROOT / "envs" / settings.gateway_environment / "bin" / "python")
+        plan = cls(
+            settings,
+            catalogue,
+            "cpu",
+            [],
+            repository,
+            gateway=(python, "-m", "gateway"),
+            worker=(python, "-m", "gateway.jobs"),
+            queue_worker=(python, "-m", "gateway.queue_worker"),
+            templates=templates,
+            checkpoints=checkpoints,
+        )
         added = plan._added()
         extra = [*(catalogue.models[id_] for id_ in templates), *added]
         device, selection = _select(settings, catalogue, extra, environ)
@@ -125,7 +134,7 @@ class Plan:
     def environments(self) -> list[str]:
         """The environments of all parts, each once."""
         names = [model.environment for model in (*self.loaded, *self.added)]
-        names += ["gateway"] * self.settings.gateway
+        names += [self.settings.gateway_environment] * self.settings.gateway
         names += ["triton"] * (self.settings.installed_triton is None)
         return list(dict.fromkeys(names))
 

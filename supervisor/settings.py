@@ -91,6 +91,11 @@ class Settings(BaseSettings):
         description="Whether to serve `/v1/audio/jobs`, and to start the worker that runs them; a gateway without "
         "`scripts/serve` serves them only if this is `true`, and its worker is `python -m gateway.jobs`.",
     )
+    webrtc: bool = Field(
+        default=False,
+        description="Whether `POST /v1/realtime/calls` serves live sessions over WebRTC, which opens a UDP port for "
+        "each call; the gateway's environment is `webrtc` then, which has aiortc.",
+    )
     start_timeout: int = Field(
         default=600, gt=0, description="Seconds that Triton, the models and the gateway may take to start."
     )
@@ -173,6 +178,11 @@ class Settings(BaseSettings):
         if len(set(ports)) < len(ports):
             raise ValueError(f"{', '.join(self.ports)} must be different ports, not {ports}")
         return self
+
+    @property
+    def gateway_environment(self) -> str:
+        """The environment that the gateway and its workers run in."""
+        return "webrtc" if self.webrtc else "gateway"
 
     @property
     def ports(self) -> dict[str, int]:

@@ -22,20 +22,24 @@ from gateway.openai.transcription.router import router as transcription
 from gateway.openai.usage.router import PATHS as USAGE_PATHS
 from gateway.openai.usage.router import router as usage
 from gateway.openai.voices.router import router as voices
+from gateway.openai.webrtc.calls import open_calls
+from gateway.openai.webrtc.router import PATH as CALLS_PATH
+from gateway.openai.webrtc.router import router as calls
 from gateway.surfaces import Surface
 
-_router = APIRouter()
-for _part in (speech, speech_stream, transcription, chat, jobs, realtime, client_secrets, models, voices, usage):
+_router = APIRouter(lifespan=open_calls)
+for _part in (speech, speech_stream, transcription, chat, jobs, realtime, calls, client_secrets, models, voices, usage):
     _router.routes += _part.routes  # an included router is searched three times for each request
 
 SURFACE: Final = Surface(
     _router,
     open_paths=USAGE_PATHS,  # they need the administrator's key
     list_paths=LIST_PATHS,
-    secret_paths=frozenset({PATH}),
-    exposed_headers=(MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
+    secret_paths=frozenset({PATH, CALLS_PATH}),
+    exposed_headers=("location", MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
     notes="`/v1/realtime` is a WebSocket: live transcription or conversations in the events of OpenAI's Realtime API, "
-    "with the query parameter `model`. `/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech "
+    "with the query parameter `model`; `POST /v1/realtime/calls` is the same over WebRTC. "
+    "`/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech "
     "out. A browser sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
 )

@@ -11,6 +11,7 @@ from gateway.errors import BadRequest
 from gateway.openai.conversation.config import ConversationConfig, ResponseChanges, ResponseOptions
 from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import item_of
+from gateway.openai.conversation.playback import NewPlayback
 from gateway.openai.conversation.response import Response
 from gateway.openai.realtime.items import Send
 from tritone.errors import InvalidInput
@@ -23,7 +24,14 @@ class Answers:
     """Runs the responses of one session. `close` it when the client has disconnected."""
 
     def __init__(
-        self, services: Services, config: ConversationConfig, history: History, send: Send, telemetry: WorkTelemetry
+        self,
+        services: Services,
+        config: ConversationConfig,
+        history: History,
+        send: Send,
+        telemetry: WorkTelemetry,
+        *,
+        new_playback: NewPlayback,
     ) -> None:
         self.config = config
         """The session's; a change counts for the responses that follow."""
@@ -31,11 +39,12 @@ class Answers:
         self._history = history
         self._send = send
         self._telemetry = telemetry
+        self._new_playback = new_playback
         self._running: dict[asyncio.Task[None], Response] = {}
         self._active: Response | None = None
         """The one that belongs to the conversation."""
-        self._latest: Response | None = None
-        """The last one that did; its audio may still be played."""
+        self._audible: list[Response] = []
+        """Responses whose audio may still be played, or come."""
         self._owed = False
         """Whether the user has said something that is to be answered."""
         self._speaking = False
@@ -54,7 +63,7 @@ class Answers:
     def due(self) -> bool:
         """Whether it is the assistant's turn: it owes an answer, makes one, or the client may still play the last."""
         waiting = bool(self._active or self._untranscribed or self._owed)
-        return waiting or (self._latest is not None and self._latest.playing)
+        return waiting or any(response.playing for response in self._audible)
 
     def create(self, changes: ResponseChanges) -> None:
         """Begin a response. Raises `InvalidInput` and `BadRequest`."""
@@ -67,7 +76,15 @@ class Answers:
             )
         if len(self._running) >= _MOST_AT_ONCE:
             raise BadRequest(f"response: {_MOST_AT_ONCE} responses are in progress; wait for the end of one")
-        response = Response(self._services, options, self._history, self._send, self._telemetry, entries=entries)
+        response = Response(
+            self._services,
+            options,
+            self._history,
+            self._send,
+            self._telemetry,
+            new_playback=self._new_playback,
+            entries=entries,
+        )
         self._begin(response)
 
     def cancel(self, response_id: str | None) -> None:
@@ -81,16 +98,20 @@ class Answers:
             f"response_id: {wanted} is in progress", param="response_id", code="response_cancel_not_active"
         )
 
-    def user_began(self, *, interrupts: bool) -> None:
-        """Let the user speak: stop the response that is in progress, if a turn `interrupts` it."""
+    async def user_began(self, *, interrupts: bool) -> None:
+        """Let the user speak: stop the response that is in progress or played, if a turn `interrupts` it."""
         self._speaking = True
-        if not interrupts or not self._latest:
+        if not interrupts:
             return
-        latest, self._latest = self._latest, None  # its client stops the playback
-        if latest is self._active:
-            latest.interrupt("turn_detected")
-        else:
-            latest.forget_unheard()
+        if self._active:
+            self._active.interrupt("turn_detected")
+        await self.cut()
+
+    async def cut(self) -> None:
+        """Stop the playback, and forget what was not heard."""
+        audible, self._audible = self._audible, []
+        for response in audible:
+            await response.cut()
 
     def user_stopped(self) -> None:
         """Wait for the text of a turn that is over."""
@@ -123,8 +144,10 @@ class Answers:
 
     def _begin(self, response: Response) -> None:
         if response.options.in_conversation:
-            self._active = self._latest = response
+            self._active = response
             self._owed = False
+        running = self._running.values()
+        self._audible = [*(other for other in self._audible if other.playing or other in running), response]
         task = asyncio.create_task(response.run())
         self._running[task] = response
         task.add_done_callback(self._ended)

@@ -10,9 +10,15 @@ from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import FunctionCall, Item, Message, Part, Status
 from gateway.openai.conversation.spoken import SpokenText, shorter
 from gateway.openai.realtime.items import Send
-from gateway.openai.realtime.protocol import event, new_id
+from gateway.openai.realtime.protocol import Event, event, new_id
 
 Kind = Literal["text", "audio"]
+
+
+def truncated(item_id: str, end_ms: int, heard: str) -> Event:
+    """Return the event of a spoken message of which only the words `heard` are kept. OpenAI's has no transcript."""
+    fields = {"item_id": item_id, "content_index": 0, "audio_end_ms": end_ms, "transcript": heard}
+    return event("conversation.item.truncated", **fields)
 
 
 class Output:

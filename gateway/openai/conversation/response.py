@@ -19,10 +19,9 @@ from gateway.core.written_speech import speak_while_written
 from gateway.openai.conversation.config import ResponseOptions
 from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import Message, Status
-from gateway.openai.conversation.output import MessageOutput, Output
-from gateway.openai.conversation.pacer import Pacer
+from gateway.openai.conversation.output import MessageOutput, Output, truncated
+from gateway.openai.conversation.playback import NewPlayback
 from gateway.openai.conversation.spoken import SpokenText, shorter
-from gateway.openai.realtime.audio import LiveEncoder
 from gateway.openai.realtime.input_audio import session_error
 from gateway.openai.realtime.items import Send
 from gateway.openai.realtime.protocol import event, new_id
@@ -53,6 +52,7 @@ class Response:
         send: Send,
         telemetry: WorkTelemetry,
         *,
+        new_playback: NewPlayback,
         entries: list[Entry] | None = None,
     ) -> None:
         """`entries`: the items to answer; None: those of `history`."""
@@ -70,25 +70,26 @@ class Response:
         self._message: MessageOutput | None = None
         """The one that is open."""
         self._spoken = SpokenText()
-        self._pacer = Pacer()
+        self._playback = new_playback(self.id, options.output.format.type)
+        self._ended = False
         self.seconds = 0.0
         """Seconds of audio that were sent."""
 
     @property
     def heard(self) -> str:
         """The words that the client can have played by now."""
-        return self._spoken.heard(self._pacer.played * 1000)
+        return self._spoken.heard(self._playback.played * 1000)
 
     @property
     def playing(self) -> bool:
         """Whether the client may still play its audio."""
-        return self._pacer.playing
+        return self._playback.playing
 
-    def forget_unheard(self) -> None:
-        """Keep of a response that is over the words that the client can have played by now."""
-        for item in self._output.items:
-            if isinstance(item, Message) and item.content[0].type == "output_audio":
-                item.content[0].transcript = shorter(item.content[0].transcript or "", self.heard)
+    async def cut(self) -> None:
+        """End the playback at once. What was not heard is forgotten, at the end of the response at the latest."""
+        await self._playback.cut()
+        if self._ended:
+            await self._forget_unheard()
 
     def interrupt(self, reason: Reason) -> None:
         """Stop the language model and the speech at once."""
@@ -124,7 +125,11 @@ class Response:
         await self._end_message("completed" if status == "completed" else "incomplete", cut=status == "cancelled")
         if details:
             details = {"type": status, **details}
+        self._ended = True
         await self._send(event("response.done", response=self._fields(status, details)))
+        if self._playback.was_cut:
+            await self._forget_unheard()
+        await self._playback.end()
 
     async def _write(self) -> None:
         options = self.options
@@ -180,14 +185,13 @@ class Response:
     async def _speak(self, texts: AsyncGenerator[str]) -> None:
         request, telemetry = speech_request(self.options), self._telemetry.part(self.id)
         speech = await speak_while_written(self._services, texts, request, telemetry)
-        encoder = LiveEncoder(self.options.output.format.type)
         async with aclosing(speech.spoken()) as clauses:
             async for clause in clauses:
-                await self._say(clause, encoder)
-        if self._message and (rest := encoder.finish()):
-            await self._message.speak(rest)
+                await self._say(clause)
+        if self._message:
+            await self._playback.flush(self._message)
 
-    async def _say(self, clause: SpokenClause, encoder: LiveEncoder) -> None:
+    async def _say(self, clause: SpokenClause) -> None:
         """Send the words of a clause and its audio, as its first audio is there."""
         begun = False
         async for block in clause.blocks():
@@ -198,13 +202,20 @@ class Response:
             assert self._message
             for start in range(0, len(block), _PIECE_BYTES):
                 piece = block[start : start + _PIECE_BYTES]
-                await self._pacer.send(len(piece) / 2 / SPEECH_RATE)
+                await self._playback.play(piece, self._message)
                 self._spoken.add(len(piece) // 2)
-                if encoded := encoder.encode(piece):
-                    await self._message.speak(encoded)
                 self.seconds += len(piece) / 2 / SPEECH_RATE
         if begun:
             self._spoken.end()
+
+    async def _forget_unheard(self) -> None:
+        """Keep the words that the client can have played by now; tell it, unless it ends the playback itself."""
+        for item in self._output.items:
+            if isinstance(item, Message) and item.content[0].type == "output_audio":
+                item.content[0].transcript = shorter(item.content[0].transcript or "", self.heard)
+                if self._playback.was_cut and self._history.has(item.id):
+                    end = min(round(self._playback.played * 1000), self._spoken.milliseconds)
+                    await self._send(truncated(item.id, end, item.content[0].transcript))
 
     async def _end_message(self, status: Status, *, cut: bool = False) -> None:
         if self._message:

@@ -17,25 +17,30 @@ from gateway.openai.conversation.config import ConversationConfig, ResponseChang
 from gateway.openai.conversation.history import Entry, History
 from gateway.openai.conversation.items import Message, item_of
 from gateway.openai.conversation.models import check_model
+from gateway.openai.conversation.output import truncated
+from gateway.openai.conversation.playback import NewPlayback, SentPlayback
 from gateway.openai.conversation.response import speech_request
 from gateway.openai.conversation.turns import Turns
 from gateway.openai.realtime.audio import FIELD
-from gateway.openai.realtime.client_events import handle_event
+from gateway.openai.realtime.client_events import handle_audio, handle_event
 from gateway.openai.realtime.input_audio import InputAudio
 from gateway.openai.realtime.items import Send
 from gateway.openai.realtime.protocol import ClientWarning, event, warning_event
 from gateway.openai.realtime.session_config import LOGPROBS, TranscriptionSettings
 from gateway.openai.realtime.unknown_fields import UnknownFields
 from tritone.errors import InvalidInput
+from tritone.windowing import Samples
 
 _SPEECH_FIELDS: Final = {"model": "audio.output.model", "voice": "audio.output.voice", "speed": "audio.output.speed"}
 """Fields of a speech request -> their names in the session."""
 
+_ITEM: Final = "conversation.item."
 _FIELDS: Final[Mapping[str, Collection[str]]] = {
     "session.update": {"session"},
     "input_audio_buffer.append": {FIELD},
     "input_audio_buffer.commit": (),
     "input_audio_buffer.clear": (),
+    "output_audio_buffer.clear": (),
     "conversation.item.create": {"item", "previous_item_id"},
     "conversation.item.retrieve": {"item_id"},
     "conversation.item.delete": {"item_id"},
@@ -58,15 +63,18 @@ class ConversationSession:
         send: Send,
         client_of: Callable[[TranscriptionSettings, bool], WindowClient],
         telemetry: WorkTelemetry,
+        *,
+        new_playback: NewPlayback,
     ) -> None:
         """`client_of` returns the client of a transcription, with log probabilities or not."""
         self._services = services
         self._send = send
+        self._plays = new_playback is not SentPlayback
         self._client_of = client_of
         self._telemetry = telemetry
         self._history = History()
         self._unknown = UnknownFields(_FIELDS)
-        self._answers = Answers(services, config, self._history, send, telemetry)
+        self._answers = Answers(services, config, self._history, send, telemetry, new_playback=new_playback)
         self._turns = Turns(self._history, self._answers, send)
         self._audio = InputAudio(
             config.heard_input,
@@ -106,6 +114,10 @@ class ConversationSession:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
         await handle_event(message, self._act, self._send)
 
+    async def hear(self, samples: Samples) -> None:
+        """Act on audio at `LISTEN_RATE` that came beside the events."""
+        await handle_audio(samples, self._audio, self._send)
+
     async def close(self) -> None:
         """Stop the responses, and the transcription of every turn."""
         await self._answers.close()
@@ -122,16 +134,10 @@ class ConversationSession:
                 await self._audio.commit()
             case "input_audio_buffer.clear" as type_:
                 await self._audio.clear()
-            case "conversation.item.create" as type_:
-                await self._create_item(given)
-            case "conversation.item.retrieve" as type_:
-                item = self._history.find(given.get("item_id")).item
-                await self._send(event("conversation.item.retrieved", item=item.fields()))
-            case "conversation.item.delete" as type_:
-                self._history.delete(given.get("item_id"))
-                await self._send(event("conversation.item.deleted", item_id=given["item_id"]))
-            case "conversation.item.truncate" as type_:
-                await self._truncate(given)
+            case "output_audio_buffer.clear" as type_ if self._plays:
+                await self._answers.cut()
+            case str() as type_ if type_.startswith(_ITEM) and type_ in _FIELDS:
+                await self._act_on_item(type_.removeprefix(_ITEM), given)
             case "response.create" as type_:
                 changes, warnings = ResponseChanges.of(given.get("response"))
                 self._answers.create(changes)
@@ -142,6 +148,19 @@ class ConversationSession:
         for warning in [*self._unknown.warnings(type_, given), *warnings]:
             logger.info("%s: %s", self._answers.config.id, warning["message"])
             await self._send(warning_event(warning, id_))
+
+    async def _act_on_item(self, action: str, given: dict[str, Any]) -> None:
+        match action:
+            case "create":
+                await self._create_item(given)
+            case "retrieve":
+                item = self._history.find(given.get("item_id")).item
+                await self._send(event("conversation.item.retrieved", item=item.fields()))
+            case "delete":
+                self._history.delete(given.get("item_id"))
+                await self._send(event("conversation.item.deleted", item_id=given["item_id"]))
+            case "truncate":
+                await self._truncate(given)
 
     async def _update(self, changes: Any) -> list[ClientWarning]:
         old = self._answers.config
@@ -182,11 +201,9 @@ class ConversationSession:
             raise
 
     async def _truncate(self, given: dict[str, Any]) -> None:
-        item_id, index, end = given.get("item_id"), given.get("content_index", 0), given.get("audio_end_ms")
-        heard = self._history.truncate(item_id, index, end)
-        # OpenAI's event has no transcript.
-        where = {"item_id": item_id, "content_index": index, "audio_end_ms": end}
-        await self._send(event("conversation.item.truncated", **where, transcript=heard))
+        item_id, end = given.get("item_id"), given.get("audio_end_ms")
+        heard = self._history.truncate(item_id, given.get("content_index", 0), end)
+        await self._send(truncated(str(item_id), int(end or 0), heard))
 
 
 def _untranscribed(message: Message) -> str | None:

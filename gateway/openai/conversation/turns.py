@@ -56,7 +56,7 @@ class Turns:
         if not type_.startswith(_TRANSCRIPTION) or config.input.transcription:
             await self._send(given)
         if type_ == "input_audio_buffer.speech_started":
-            self._answers.user_began(interrupts=detection is not None and detection.interrupt_response)
+            await self._answers.user_began(interrupts=detection is not None and detection.interrupt_response)
         elif type_ == "input_audio_buffer.speech_stopped":
             self._detected.add(given["item_id"])
             self._answers.user_stopped()

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -114,19 +115,11 @@ class InputAudio:
             blocks = self._decoder.blocks(audio)
         del audio  # it may be large, and the blocks take long
         for block in blocks:
-            async with self._changing:
-                for change in await run_in(self._threads, self._feed, block):
-                    match change:
-                        case TurnStarted():
-                            await self._start(change)
-                        case TurnEnded():
-                            await self._end(change, detected=True)
-                        case TimedOut():
-                            await self._time_out(change)
-                if self._growing:
-                    self._growing.notice_pause()
-                if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
-                    self._follow_turn(new_id("item"), self._committed_turn)
+            await self._add(partial(self._decoder.decode, block))
+
+    async def hear(self, samples: Samples) -> None:
+        """Add audio at `LISTEN_RATE`, and send the events of the turns in it."""
+        await self._add(lambda: samples)
 
     async def commit(self) -> None:
         """End the turn here; if the last turn has just ended, confirm that one again, as clients commit it too.
@@ -164,9 +157,25 @@ class InputAudio:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _feed(self, block: bytes) -> list[Change]:
+    async def _add(self, decode: Callable[[], Samples]) -> None:
+        """Add the samples that `decode` returns in a worker thread, and send the events of the turns in them."""
+        async with self._changing:
+            for change in await run_in(self._threads, self._feed, decode):
+                match change:
+                    case TurnStarted():
+                        await self._start(change)
+                    case TurnEnded():
+                        await self._end(change, detected=True)
+                    case TimedOut():
+                        await self._time_out(change)
+            if self._growing:
+                self._growing.notice_pause()
+            if self._item is None and self._detector.detection is None and self._committed_turn.has_speech:
+                self._follow_turn(new_id("item"), self._committed_turn)
+
+    def _feed(self, decode: Callable[[], Samples]) -> list[Change]:
         """Decode audio and detect turns in it. Runs in a worker thread."""
-        samples = self._decoder.decode(block)
+        samples = decode()
         self.seconds += len(samples) / LISTEN_RATE
         if self._detector.detection is None and self._settings.partial_text:
             self._committed_turn.feed(samples)

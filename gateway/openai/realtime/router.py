@@ -6,15 +6,16 @@ from contextlib import suppress
 from typing import Final
 
 from fastapi import APIRouter, WebSocket
-from starlette.websockets import WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 
 from gateway.core.errors import LanguageModelMissing
 from gateway.core.services import Services
 from gateway.errors import HttpError
 from gateway.openai.realtime.client_secrets import CONVERSATION, configured, session_of_secret
 from gateway.openai.realtime.input_audio import session_error
-from gateway.openai.realtime.protocol import Event, error_event
+from gateway.openai.realtime.protocol import error_event
 from gateway.openai.realtime.serving import open_session, run_session
+from gateway.openai.realtime.transport import WebSocketTransport
 from gateway.request_context import GatewayServices, Telemetry
 from tritone.errors import InvalidInput
 
@@ -38,34 +39,21 @@ async def live_session(
     """Serve a session until the client disconnects or a deadline passes: a transcription, or a conversation."""
     if intent not in _INTENTS:
         raise InvalidInput("intent", f"{intent[:100]!r}; choose from: {', '.join(filter(None, _INTENTS))}")
-
-    async def send(event: Event) -> None:
-        # A client that has disconnected is noticed where its next event is awaited.
-        if websocket.client_state is websocket.application_state is WebSocketState.CONNECTED:
-            with suppress(WebSocketDisconnect):
-                await websocket.send_json(event)
-
+    transport = WebSocketTransport(websocket)
     beta_events = "realtime=v1" in websocket.headers.get("openai-beta", "")
     config, _ = configured(services, session_of_secret(websocket), model, intent)
     query = websocket.query_params  # clients of speaches send more than OpenAI's
     config = config.heard_as(query.get("transcription_model", ""), query.get("language", ""))
-    session = await open_session(services, config, send, telemetry, beta_events=beta_events)
+    session = await open_session(services, config, transport.send, telemetry, beta_events=beta_events)
     offered = websocket.scope.get("subprotocols", [])
     await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
     if config.type == CONVERSATION and (error := _without_language_model(services)):
         # Clients show no reason for a rejected handshake.
-        await send(error_event(error, None))
+        await transport.send(error_event(error, None))
         await websocket.close(1011, error.code)
         return
-    try:
-        await run_session(services, websocket, session)
-    except WebSocketDisconnect:
-        pass
-    finally:
-        await session.close()
-        telemetry.audio_seconds = session.seconds
-        if session.seconds:
-            services.usage.add("transcription", telemetry, session.seconds)
+    with suppress(WebSocketDisconnect):
+        await run_session(services, transport, session, telemetry)
 
 
 def _without_language_model(services: Services) -> HttpError | None:

@@ -1,4 +1,4 @@
-"""A session over a WebSocket: its services, and its deadlines."""
+"""A session of either type, on any transport: its services, and its deadlines."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
 from typing import Final, Protocol
-
-from fastapi import WebSocket
 
 from gateway.core.chinese import config_of
 from gateway.core.errors import ServiceError
@@ -18,12 +16,15 @@ from gateway.core.transcribe import SupportedOptions
 from gateway.core.window_client import WindowClient
 from gateway.errors import GatewayTimeout, HttpError
 from gateway.openai.conversation.config import ConversationConfig
+from gateway.openai.conversation.playback import NewPlayback, SentPlayback
 from gateway.openai.conversation.session import ConversationSession
 from gateway.openai.realtime.inbox import Inbox
 from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.session import RealtimeSession
 from gateway.openai.realtime.session_config import RealtimeConfig, SessionConfig, TranscriptionSettings
+from gateway.openai.realtime.transport import ClientMessage, Transport
 from tritone.errors import InvalidInput
+from tritone.windowing import Samples
 
 _LOOK_SECONDS: Final = 10.0
 """Between two looks at whether a session's model, which it may change, can become idle."""
@@ -46,6 +47,9 @@ class Session(Protocol):
     async def handle(self, message: str | bytes) -> None:
         """Act on one event of the client."""
 
+    async def hear(self, samples: Samples) -> None:
+        """Act on audio at `LISTEN_RATE` that came beside the events."""
+
     async def close(self) -> None:
         """Stop all work, once the client has disconnected."""
 
@@ -57,8 +61,12 @@ async def open_session(
     telemetry: WorkTelemetry,
     *,
     beta_events: bool,
+    new_playback: NewPlayback = SentPlayback,
 ) -> Session:
-    """Return a new session. Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language."""
+    """Return a new session, whose answers are heard by `new_playback`.
+
+    Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language.
+    """
 
     def client_of(settings: TranscriptionSettings, logprobs: bool) -> WindowClient:
         served = services.triton.served.resolve(settings.model, "transcription")
@@ -82,7 +90,7 @@ async def open_session(
     if isinstance(config, ConversationConfig):
         client_of(config.heard_transcription, False)
         await services.detectors.load()
-        return ConversationSession(services, config, send, client_of, telemetry)
+        return ConversationSession(services, config, send, client_of, telemetry, new_playback=new_playback)
     assert isinstance(config, SessionConfig)
     if config.input.transcription:
         client_of(config.input.transcription, False)
@@ -99,38 +107,52 @@ async def open_session(
     )
 
 
-async def run_session(services: Services, websocket: WebSocket, session: Session) -> None:
-    """Handle the client's events until it disconnects or a deadline passes, which it is told."""
-    inbox = Inbox(websocket)
-    await session.begin()
+async def run_session(services: Services, transport: Transport, session: Session, telemetry: WorkTelemetry) -> None:
+    """Handle the client's messages until it disconnects or a deadline passes, which it is told; count its usage."""
+    try:
+        await session.begin()
+        await _run(services, transport, session)
+    finally:
+        await session.close()
+        telemetry.audio_seconds = session.seconds
+        if session.seconds:
+            services.usage.add("transcription", telemetry, session.seconds)
+
+
+async def _run(services: Services, transport: Transport, session: Session) -> None:
+    inbox = Inbox(transport.receive)
     reading = asyncio.create_task(inbox.read())
-    handling = asyncio.create_task(_handle_events(services, inbox, session))
+    handling = asyncio.create_task(_handle_messages(services, inbox, session))
     keeping = asyncio.create_task(_keep_loaded(services, session))
     try:
         await asyncio.wait({reading, handling}, return_when=asyncio.FIRST_COMPLETED)
         if handling.done():
             error = handling.result()
-            await websocket.send_json(error_event(error, None))
-            await websocket.close(1000, error.code)
+            await transport.send(error_event(error, None))
+            await transport.close(error.code or "")
     finally:
         for task in (reading, handling, keeping):
             task.cancel()
         await asyncio.gather(reading, handling, keeping, return_exceptions=True)
 
 
-async def _handle_events(services: Services, inbox: Inbox, session: Session) -> HttpError:
-    """Handle events until a deadline passes; return its error."""
+async def _handle_messages(services: Services, inbox: Inbox[ClientMessage], session: Session) -> HttpError:
+    """Handle messages until a deadline passes; return its error."""
     settings, timeout = services.settings, services.timing.timeout
     idle = settings.realtime_idle_timeout
 
-    async def next_event() -> str | bytes:
+    async def next_message() -> ClientMessage:
         async with timeout(idle) if idle else nullcontext():
             return await inbox.next()
 
     try:
         async with timeout(settings.realtime_session_timeout) as whole:
             while True:
-                await session.handle(await next_event())
+                message = await next_message()
+                if isinstance(message, str | bytes):
+                    await session.handle(message)
+                else:
+                    await session.hear(message)
     except TimeoutError:
         if whole.expired():
             return _expired(f"it was open for {settings.realtime_session_timeout:g} s", "session_expired")

@@ -11,14 +11,14 @@ from gateway.core.live_speakers import LiveSpeakers
 from gateway.core.window_client import WindowClient
 from gateway.openai.realtime import beta
 from gateway.openai.realtime.audio import FIELD
-from gateway.openai.realtime.client_events import handle_event
+from gateway.openai.realtime.client_events import handle_audio, handle_event
 from gateway.openai.realtime.input_audio import InputAudio
 from gateway.openai.realtime.items import Send, TranscriptionItems
 from gateway.openai.realtime.protocol import ClientWarning, event, warning_event
 from gateway.openai.realtime.session_config import LOGPROBS, SessionConfig, TranscriptionSettings
 from gateway.openai.realtime.unknown_fields import UnknownFields
 from tritone.errors import InvalidInput
-from tritone.windowing import SpeechDetector
+from tritone.windowing import Samples, SpeechDetector
 
 _FIELDS: Final[Mapping[str, Collection[str]]] = {
     "session.update": {"session"},
@@ -84,6 +84,10 @@ class RealtimeSession:
     async def handle(self, message: str | bytes) -> None:
         """Act on one event of the client. An error in it is sent to the client, and the session continues."""
         await handle_event(message, self._act, self._send)
+
+    async def hear(self, samples: Samples) -> None:
+        """Act on audio at `LISTEN_RATE` that came beside the events."""
+        await handle_audio(samples, self._audio, self._send)
 
     async def close(self) -> None:
         """Cancel the transcription of every turn."""

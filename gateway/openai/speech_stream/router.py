@@ -14,6 +14,7 @@ from gateway.core.services import Services
 from gateway.errors import BadRequest, HttpError, http_error
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.realtime.inbox import Inbox
+from gateway.openai.realtime.transport import WebSocketTransport
 from gateway.openai.speech_stream.protocol import MESSAGE_BYTES, error_message
 from gateway.openai.speech_stream.session import SpeechSession
 from gateway.request_context import GatewayServices, Telemetry
@@ -37,7 +38,7 @@ async def speak_live(websocket: WebSocket, services: GatewayServices, telemetry:
 
     await websocket.accept()
     session = SpeechSession(services, send, telemetry)
-    inbox = Inbox(websocket)
+    inbox: Inbox[str | bytes] = Inbox(WebSocketTransport(websocket).receive)
     reading = asyncio.create_task(inbox.read())
     handling = asyncio.create_task(_handle_messages(services, inbox, session, send))
     speaking = asyncio.create_task(session.speak())
@@ -54,7 +55,7 @@ async def speak_live(websocket: WebSocket, services: GatewayServices, telemetry:
         await asyncio.gather(reading, handling, speaking, return_exceptions=True)
 
 
-async def _handle_messages(services: Services, inbox: Inbox, session: SpeechSession, send: Any) -> str:
+async def _handle_messages(services: Services, inbox: Inbox[str | bytes], session: SpeechSession, send: Any) -> str:
     """Handle messages until a deadline passes; return which."""
     settings, timeout = services.settings, services.timing.timeout
     idle = settings.realtime_idle_timeout

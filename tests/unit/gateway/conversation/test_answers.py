@@ -23,8 +23,9 @@ class StandIn:
 
     made: list[StandIn]
     seconds = 0.0
+    playing = False
 
-    def __init__(self, _services: object, options: ResponseOptions, *_: object, entries: object) -> None:
+    def __init__(self, _services: object, options: ResponseOptions, *_: object, **_options: object) -> None:
         self.options = options
         self.end = asyncio.Event()
         self.made.append(self)
@@ -43,7 +44,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
 
 def answers_for(history: History) -> Answers:
     nothing = cast("Any", None)
-    return Answers(nothing, ConversationConfig.new("sess", 0, "gpt-realtime"), history, nothing, nothing)
+    config = ConversationConfig.new("sess", 0, "gpt-realtime")
+    return Answers(nothing, config, history, nothing, nothing, new_playback=nothing)
 
 
 async def ignore(_event: Event) -> None:

@@ -1,0 +1,183 @@
+"""The peer connection of one client: its audio comes on a track, its events on a data channel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Final
+
+import numpy as np
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import SessionDescription
+from av import AudioFrame, AudioResampler
+
+from gateway.errors import BadRequest, Unavailable
+from gateway.openai.realtime.protocol import Event, error_event
+from gateway.openai.realtime.transport import ClientMessage, size_of
+from gateway.openai.webrtc.offer import FIELD
+from tritone.contract import LISTEN_RATE
+from tritone.errors import InvalidInput
+from tritone.windowing import Samples
+
+_PIECE: Final = LISTEN_RATE // 25
+"""Samples that are handed on at once: 40 ms."""
+_MOST_WAITING: Final = 4 * 2**20
+"""Bytes of messages that may wait for the session: a minute of audio. Packets cannot be held back."""
+_MOST_UNSENT: Final = 1000
+"""Events that wait for the data channel."""
+_CANDIDATE: Final = "a=candidate:"
+
+
+class Peer:
+    """A client's peer connection, as the transport of its session."""
+
+    def __init__(self, public_address: str = "") -> None:
+        """`public_address`: where clients reach this machine, if its own addresses are not it."""
+        self._public_address = public_address
+        # Without servers of our choice, aiortc asks one on the internet for our address.
+        configuration = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        self._connection = RTCPeerConnection(configuration)
+        self._connection.on("connectionstatechange", self._change)
+        self._connection.on("datachannel", self._open_channel)
+        self._connection.on("track", self._begin_to_hear)
+        self._connected = asyncio.Event()
+        self._waiting: asyncio.Queue[ClientMessage | None] = asyncio.Queue()
+        self._bytes = 0
+        self._channel: RTCDataChannel | None = None
+        self._unsent: deque[str] = deque(maxlen=_MOST_UNSENT)
+        self._hearing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def answer(self, offer: str, speaker: MediaStreamTrack | None) -> str:
+        """Return the answer to an offer that was checked. `speaker`: what the client is to hear.
+
+        Raises `InvalidInput`, and `Unavailable` if this machine has no network.
+        """
+        if speaker:
+            self._connection.addTrack(speaker)
+        try:
+            _check_direction(SessionDescription.parse(offer), speaks=speaker is not None)
+            await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await self._connection.setLocalDescription(await self._connection.createAnswer())
+        except InvalidInput:
+            raise
+        except Exception as error:  # the parser has no errors of its own
+            raise InvalidInput(FIELD, f"the offer cannot be answered: {str(error)[:200]}") from error
+        answer = self._connection.localDescription.sdp
+        if _CANDIDATE not in answer:
+            raise Unavailable("this server has no network address for WebRTC")
+        return with_address(answer, self._public_address) if self._public_address else answer
+
+    async def connect(self) -> bool:
+        """Wait until the client is connected; return False if it cannot be."""
+        await self._connected.wait()
+        return not self._closed
+
+    async def receive(self) -> ClientMessage | None:
+        """Return the next message of the client; None when it has disconnected."""
+        message = await self._waiting.get()
+        if message is not None:
+            self._bytes -= size_of(message)
+        return message
+
+    async def send(self, event: Event) -> None:
+        """Send an event; it is lost if the client has disconnected."""
+        self._send(event)
+
+    async def close(self, reason: str = "") -> None:
+        """Disconnect the client."""
+        self._closed = True
+        if self._hearing:
+            self._hearing.cancel()
+            await asyncio.gather(self._hearing, return_exceptions=True)
+        await self._connection.close()
+
+    def _send(self, event: Event) -> None:
+        text = json.dumps(event, ensure_ascii=False)
+        if self._channel is None:
+            self._unsent.append(text)
+        elif self._channel.readyState == "open":
+            self._channel.send(text)
+
+    def _change(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected":
+            self._connected.set()
+        elif state in ("failed", "closed"):
+            self._leave()
+
+    def _leave(self) -> None:
+        self._closed = True
+        self._connected.set()
+        self._waiting.put_nowait(None)
+
+    def _open_channel(self, channel: RTCDataChannel) -> None:
+        if self._channel:
+            return
+        channel.on("message", self._take)
+        self._channel = channel
+        while self._unsent:
+            channel.send(self._unsent.popleft())
+
+    def _take(self, message: ClientMessage) -> None:
+        """Put a message behind the others, unless the session is far behind: that ends it."""
+        if self._closed:
+            return
+        self._bytes += size_of(message)
+        if self._bytes > _MOST_WAITING:
+            problem = BadRequest("the server is too far behind what was sent; the call ends", code="too_far_behind")
+            self._send(error_event(problem, None))
+            self._leave()
+        else:
+            self._waiting.put_nowait(message)
+
+    def _begin_to_hear(self, track: MediaStreamTrack) -> None:
+        self._hearing = asyncio.create_task(self._hear(track))
+
+    async def _hear(self, track: MediaStreamTrack) -> None:
+        """Take the audio of a track, as it comes."""
+        resampler = AudioResampler("flt", "mono", LISTEN_RATE)
+        pieces: list[Samples] = []
+        with suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                assert isinstance(frame, AudioFrame)
+                frame.pts = None  # the sender's clock begins anywhere
+                pieces += [resampled.to_ndarray()[0] for resampled in resampler.resample(frame)]
+                if sum(map(len, pieces)) >= _PIECE:
+                    self._take(np.concatenate(pieces))
+                    pieces = []
+
+
+def _check_direction(offer: SessionDescription, *, speaks: bool) -> None:
+    """Raise `InvalidInput` if the audio cannot go the way that it must."""
+    (audio,) = (media for media in offer.media if media.kind == "audio")
+    if audio.direction not in ("sendrecv", "recvonly" if speaks else "sendonly"):
+        need = "receive the answers' audio" if speaks else "send audio"
+        raise InvalidInput(FIELD, f"offer the audio as `sendrecv`: a client of this session has to {need}")
+
+
+def with_address(answer: str, address: str) -> str:
+    """Return an answer whose candidates of the same kind of address have this one instead of the machine's own."""
+    kind = ip_address(address).version
+    lines = []
+    for line in answer.split("\r\n"):
+        if line.startswith(_CANDIDATE):
+            fields = line.split(" ")
+            if ip_address(fields[4]).version == kind:
+                fields[4] = address
+            lines.append(" ".join(fields))
+        else:
+            lines.append(line)
+    return "\r\n".join(lines)
