@@ -100,14 +100,15 @@ class TritonPythonModel:
         document = self._document.read() if self._document else None
         return choose_model(name, document if document and document.models else None, self._is_ready)
 
-    async def _wake(self, model: str) -> None:
-        """Have an idle model loaded, and wait for it. Raises `DeadlinePassed`."""
+    async def _wake(self, model: str, recording: Recording) -> None:
+        """Have an idle model loaded, and wait for it. Raises `DeadlinePassed`, and `Cancelled` if the client leaves."""
         if self._document is None or self._path is None or not is_idle(model, self._document.read()):
             return
         want(self._path, model)
         try:
             async with asyncio.timeout(_LOAD_SECONDS):
-                while is_idle(model, self._document.read()):  # noqa: ASYNC110 - another process writes the file
+                while is_idle(model, self._document.read()):
+                    recording.check_wanted()
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             raise DeadlinePassed(f"{model} was not loaded in {_LOAD_SECONDS:g} s") from None
@@ -121,13 +122,18 @@ class TritonPythonModel:
 
     async def _run(self, recording: Recording, model: str) -> None:
         self._metrics.begin()
+        seconds = 0.0
         try:
-            await self._wake(model)
-            async with aclosing(recording.transcribe(model, self._detector(), self._transcribe)) as transcripts:
-                async for transcript in transcripts:
-                    recording.send(transcript)
+            async with asyncio.timeout(recording.timeout):
+                await self._wake(model, recording)
+                async with aclosing(recording.transcribe(model, self._detector(), self._transcribe)) as transcripts:
+                    async for transcript in transcripts:
+                        recording.send(transcript)
+                        seconds = transcript.start + transcript.seconds
         except asyncio.CancelledError:
             self._fail(recording, shutting_down())
+        except TimeoutError:
+            self._fail(recording, DeadlinePassed(f"the request timed out after {seconds:.0f} s of the recording"))
         except Exception as error:
             self._fail(recording, error)
         else:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adapters.companions.remote_transcriber import TranscribeRemotely
 from adapters.triton.errors import client_left
 from adapters.triton.responses import response_of, send_error, send_final
+from adapters.triton.speech_request import timeout_of
 from tritone.contract import (
     LISTEN_RATE,
     LONG_SECONDS,
@@ -41,6 +42,13 @@ class Recording:
         self._request = request
         self._sender = request.get_response_sender()
         self._id: str = request.request_id()
+        self.timeout = timeout_of(request)
+        """Seconds from the request's arrival after which the client does not wait any longer."""
+
+    def check_wanted(self) -> None:
+        """Raise `Cancelled` if the client has cancelled the request."""
+        if self._sender.is_cancelled():
+            raise client_left()
 
     def read(self) -> None:
         """Read and check the request's tensors and options; raises `InvalidInput`."""
@@ -67,8 +75,7 @@ class Recording:
 
         async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
             nonlocal previous
-            if self._sender.is_cancelled():
-                raise client_left()
+            self.check_wanted()
             prompt = (self.options.prompt + previous)[-PROMPT_CHARS:]
             clip = for_model.clip and window.whole
             options = replace(for_model, language=language, prompt=prompt, background=background, clip=clip)

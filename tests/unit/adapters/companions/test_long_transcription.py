@@ -80,10 +80,10 @@ def model(whisper: ScriptedWhisper) -> Iterator[TritonPythonModel]:
     assert not pb_utils.Metric.alive
 
 
-def send(model: TritonPythonModel, /, audio: Samples = RECORDING, **parameters: Any) -> Any:
-    """Return the sender of a request that has begun."""
+def send(model: TritonPythonModel, /, audio: Samples = RECORDING, *, timeout: int = 0, **parameters: Any) -> Any:
+    """Return the sender of a request that has begun; `timeout` in microseconds."""
     request = pb_utils.InferenceRequest(
-        {"audio": audio}, json.dumps({"model": "whisper-base", **parameters}), request_id="id"
+        {"audio": audio}, json.dumps({"model": "whisper-base", **parameters}), request_id="id", timeout=timeout
     )
     model.execute([request])
     return request.sender
@@ -220,6 +220,28 @@ def test_recording_waits_for_an_idle_model_to_be_loaded(whisper, tmp_path):
     path.write_text(ServedDocument("serving", (replace(served, state="ready"),), 2).to_json())
     assert len(columns_of(sender)) == 4
     model.finalize()
+
+
+def test_client_that_leaves_while_an_idle_model_is_loaded_frees_its_place(whisper, tmp_path):
+    document = tmp_path / "document.json"
+    served = ServedModel("whisper-base", "transcription", "transcribe", "openai", "idle")
+    document.write_text(ServedDocument("serving", (served,)).to_json())
+    config = json.dumps({"parameters": {"document": {"string_value": str(document)}}})
+    model = model_with(whisper, {**ARGS, "model_config": config})
+    left, late = send(model), send(model, timeout=1)
+    left.cancelled = True
+    assert error_of(left).code() == pb_utils.TritonError.CANCELLED
+    assert error_of(late).message() == "deadline: the request timed out after 0 s of the recording"
+    assert not whisper.options
+    model.finalize()
+
+
+def test_recording_whose_timeout_passes_ends_with_what_was_transcribed(model, whisper):
+    whisper.gate.clear()
+    sender = send(model, timeout=1_000)
+    assert error_of(sender).message().startswith("deadline: the request timed out after 0 s")
+    whisper.gate.set()
+    assert len(columns_of(send(model, timeout=10**9))) == 4
 
 
 def test_open_recording_ends_with_an_error_when_the_model_is_unloaded(whisper):
