@@ -39,7 +39,7 @@ def text_tokens(whisper: WhisperModel, text: str) -> list[int]:
 def align(whisper: WhisperModel, window: WindowRequest) -> Transcript:
     """Return the known text of a window as one segment, with its words."""
     features = whisper.feature_extractor(window.audio)
-    frames = features.shape[-1] - 1  # the last one is padding
+    frames = max(features.shape[-1] - 1, 2)  # the last one is padding; the encoder takes two for one position
     padded = pad_or_trim(features, min(features.shape[-1] + _SILENCE, whisper.feature_extractor.nb_max_frames) // 2 * 2)
     encoded = whisper.model.encode(batch([padded]))
     language, probability = _language(whisper, window, encoded)

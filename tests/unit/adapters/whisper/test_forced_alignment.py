@@ -57,6 +57,11 @@ def test_window_of_thirty_seconds_is_aligned(transcriber, recordings):
     assert transcript.segments[0].words[-1].start > 27
 
 
+def test_shortest_window_is_aligned(transcriber, recordings):
+    [transcript] = transcriber.transcribe([known(recordings["fox"][:160], language="en")])
+    assert [word.text for word in transcript.segments[0].words] == [f" {word}" for word in FOX.split()]
+
+
 def test_known_text_of_more_tokens_than_the_decoder_takes_is_rejected(transcriber):
     with pytest.raises(InvalidInput, match="known_text: has 1000 tokens; at most 440"):
         transcriber.check(TranscriptionOptions(known_text="word " * 1000))
