@@ -173,7 +173,7 @@ class Command:
                 os.execve(_SERVE, [_SERVE], dict(self._environ))  # noqa: S606 - our own program
             say("serve: this serves it: scripts/serve")
             return
-        self._server.wait(name, served=True, before=models.get(name))
+        self._server.wait_until_served(name, before=models.get(name))
         body = json.dumps({"model": name, "voice": project.speaker, "input": "Good morning.", "response_format": "mp3"})
         say(f"serve: {name} is served at {self._server.url}; try it:")
         say(f"  curl {self._server.url}/v1/audio/speech -H 'Content-Type: application/json' -d '{body}' -o {name}.mp3")
@@ -181,7 +181,7 @@ class Command:
     def _delete(self) -> int:
         publish.remove(self._model_dir, self._asked.name)
         if self._server.models() is not None:
-            self._server.wait(self._asked.name, served=False)
+            self._server.wait_until_gone(self._asked.name)
         kept = f"; its recordings and its training stay in {self._asked.folder}" if self._asked.folder.exists() else ""
         say(f"{self._asked.name} is not served any more{kept}")
         return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import httpx2
@@ -38,19 +38,25 @@ class LocalServer:
             return None
         return {model["id"]: int(model["created"]) for model in answer.json()["data"]}
 
-    def wait(self, name: str, *, served: bool, before: int | None = None) -> None:
-        """Wait until a model is served, with another load than `before`, or until it is not.
+    def wait_until_served(self, name: str, *, before: int | None) -> None:
+        """Wait until a model is served that was loaded at another time than `before`.
 
         Raises `FineTuningError` if that takes longer than a start may.
         """
+        self._wait(name, lambda loaded: loaded not in (None, before), "does not serve")
+
+    def wait_until_gone(self, name: str) -> None:
+        """Wait until a model is not served any more. Raises `FineTuningError` if that takes longer than a start may."""
+        self._wait(name, lambda loaded: loaded is None, "still serves")
+
+    def _wait(self, name: str, is_over: Callable[[int | None], bool], problem: str) -> None:
+        """Wait until `is_over` is true of the time at which the model was loaded, None for one that is not served."""
         begun = reminded = time.monotonic()
         while (now := time.monotonic()) - begun < self._deadline:
-            created = (self.models() or {}).get(name)
-            if (created is not None and created != before) if served else created is None:
+            if is_over((self.models() or {}).get(name)):
                 return
             if now - reminded >= _REMIND:
                 reminded = now
                 say(f"serve: waiting for the server ({now - begun:.0f} s so far)")
             time.sleep(_POLL)
-        problem = "does not serve" if served else "still serves"
         raise FineTuningError(f"the server at {self.url} {problem} {name}: look at its log, and at its MODEL_DIR")
