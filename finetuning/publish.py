@@ -10,6 +10,7 @@ from typing import Final
 
 from finetuning.errors import FineTuningError
 from supervisor.finetuned import FOLDER
+from tritone.folder_swap import put_in_place
 
 _MARK: Final = "finetuning.json"
 """The file of an exported checkpoint that says how it was made."""
@@ -18,26 +19,23 @@ _MARK: Final = "finetuning.json"
 def publish(checkpoint: Path, model_dir: Path, name: str) -> Path:
     """Make an exported checkpoint the served model `name`, in place of an earlier one; return its folder.
 
-    The files are linked where possible, so that they take no space twice. Raises `FineTuningError` if the folder is
-    not there, or if another checkpoint has the name.
+    Whenever this is interrupted, a whole voice is served: the new one or the earlier one. The files are linked where
+    possible, so that they take no space twice. Raises `FineTuningError` if the folder is not there, or if another
+    checkpoint has the name.
     """
     if not (checkpoint / "config.json").exists():
         raise FineTuningError(f"{checkpoint} is missing: run scripts/finetune export {name} first")
     place = model_dir / FOLDER / name
     if place.exists() and not (place / _MARK).exists():
         raise FineTuningError(f"{place} was not made by this command: move it away, or choose another name")
-    fresh, old = (place.with_name(f".{name}.{kind}") for kind in ("new", "old"))
+    fresh = place.with_name(f".{name}.new")
     place.parent.mkdir(parents=True, exist_ok=True)
-    for left in (fresh, old):
-        shutil.rmtree(left, ignore_errors=True)
+    shutil.rmtree(fresh, ignore_errors=True)
     try:
         shutil.copytree(checkpoint, fresh, copy_function=_link_or_copy)
-        if place.exists():
-            place.rename(old)
-        fresh.rename(place)
+        put_in_place(fresh, place)
     finally:
-        for left in (fresh, old):
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
     return place
 
 

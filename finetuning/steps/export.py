@@ -10,6 +10,7 @@ from finetuning.progress import say
 from finetuning.project import Project
 from finetuning.steps.run import run
 from finetuning.training import export as export_epoch
+from tritone.folder_swap import put_in_place
 
 
 def export(project: Project) -> None:
@@ -20,8 +21,7 @@ def export(project: Project) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         export_epoch(project.run, fresh)
-        shutil.rmtree(project.checkpoint, ignore_errors=True)
-        fresh.rename(project.checkpoint)
+        put_in_place(fresh, project.checkpoint)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     say(f"export: {project.checkpoint}")

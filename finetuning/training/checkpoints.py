@@ -21,6 +21,7 @@ from finetuning.dataset import Dataset
 from finetuning.errors import FineTuningError
 from finetuning.training.learner import Learner
 from finetuning.training.start import FINE_TUNED, Start, weight_files
+from tritone.folder_swap import put_in_place
 
 _TALKER = "talker."
 _EMBEDDING = "model.codec_embedding.weight"
@@ -30,15 +31,17 @@ _EMBEDDING = "model.codec_embedding.weight"
 def appearing(path: Path) -> Iterator[Path]:
     """Give a path to write a file or a folder at, which then replaces `path`.
 
-    After an error nothing of it is left, and a former file stays. Raises `FineTuningError` if no space is left.
+    After an error nothing of it is left, and a former file or folder stays. Raises `FineTuningError` if the disk is
+    full.
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield fresh
         if path.is_dir():
-            shutil.rmtree(path)
-        fresh.replace(path)
+            put_in_place(fresh, path)
+        else:
+            fresh.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,25 @@ def test_later_voice_replaces_the_earlier_one(checkpoint: Path, tmp_path: Path) 
     place = publish(checkpoint, tmp_path / "models", "minsu")
     assert (place / "config.json").read_text() == "better"
     assert [path.name for path in place.parent.iterdir()] == ["minsu"]
+
+
+@pytest.mark.parametrize("interrupted", [1, 2])
+def test_interruption_between_two_renames_leaves_a_voice(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: int
+) -> None:
+    place = publish(checkpoint, tmp_path / "models", "minsu")
+    rename, renames = Path.rename, []
+
+    def interrupt(path: Path, target: Path) -> Path:
+        renames.append(path)
+        if len(renames) == interrupted:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with suppress(KeyboardInterrupt):
+        publish(checkpoint, tmp_path / "models", "minsu")
+    assert (place / "config.json").exists()
 
 
 def test_full_disk_leaves_nothing_and_the_earlier_voice_stays(
