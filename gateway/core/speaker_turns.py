@@ -21,7 +21,7 @@ from gateway.core.workers import run_in
 from tritone.contract import LISTEN_RATE
 from tritone.windowing import Samples
 
-_SPANS: Final = SpanOptions(least_silence=0.15, most_speech=3.0, pad=0.0)
+_SPANS: Final = SpanOptions(least_silence=0.1, most_speech=3.0, pad=0.0)
 """Speakers change in pauses; a long span without one is cut where speech is least probable."""
 _CHANGE: Final = 0.15
 """What a change of the speaker without a pause must gain, in seconds of speech times cosine, to be believed."""

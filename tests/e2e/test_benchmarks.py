@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from benchmarks import assistant, jobs, preparation, prose, realtime, similarity, stt
+from benchmarks import assistant, diarization, jobs, preparation, prose, realtime, similarity, stt
 from tests.conftest import MODEL_DIR
 from tests.e2e.server import ROOT, STOP_TIMEOUT, Server, wait_until_ready
 from tests.e2e.words import ENGLISH
@@ -106,6 +106,14 @@ def test_similarity(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(similarity, "SENTENCES", ("Good morning to you all.", "How are you today, my friend?"))
     figures = bench("similarity", "--quick")
     assert figures["kokoro"]["any"]["same"] > figures["kokoro"]["any"]["other"]
+
+
+def test_diarization(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diarization, "TURNS", 3)
+    monkeypatch.setattr(diarization, "ENGLISH", ENGLISH[:1])
+    figures = bench("diarization", "--quick")
+    assert figures["clean"]["found"]["missed"] < 0.2
+    assert figures["one_speaker"]["confused"] > 0.2
 
 
 def test_assistant(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
