@@ -53,6 +53,7 @@ export class LiveSession extends EventTarget {
   async start(api) {
     try {
       this.#microphone = await openMicrophone((samples) => this.#send(samples));
+      if (this.state !== "opening") return this.#end(); // stopped meanwhile
       const { model, language, prompt, speakers } = this.wishes;
       const transcription = {
         model: speakers ? WITH_SPEAKERS : model,
@@ -61,11 +62,11 @@ export class LiveSession extends EventTarget {
         ...(prompt ? { prompt } : {}),
       };
       this.#socket = await api.liveSocket({ type: "transcription", audio: { input: { transcription } } });
-      if (this.state !== "opening") return this.#end(); // stopped meanwhile
+      if (this.state !== "opening") return this.#end();
       this.#socket.onmessage = ({ data }) => this.#take(JSON.parse(data));
       this.#socket.onclose = () => this.#end(this.state === "ended" ? null : new ApiError("", { code: "unreachable" }));
     } catch (error) {
-      this.#end(error);
+      this.#end(this.state === "opening" ? error : null);
     }
   }
 

@@ -96,18 +96,23 @@ export function mount(element, app) {
     unheard = memory.live = null;
     const made = new Recording((self, samples) => heard?.push(toFloats(samples), self.seconds));
     recording = made;
-    showHeard(t("transcribe.recording"), t("transcribe.record_done"), () => {
-      const file = new File([made.stop()], `${t("transcribe.recording")}.wav`, { type: "audio/wav" });
-      recording = null;
-      if (made.seconds) transcribe(file);
-      else draw();
-    });
+    showHeard(t("transcribe.recording"), t("transcribe.record_done"), finish);
     await made.start().catch((error) => {
       unheard = error;
       recording = null;
     });
     if (recording !== made) made.cancel();
     draw();
+  }
+
+  /** Transcribe the recording that is being made. */
+  function finish() {
+    const made = recording;
+    if (!made) return;
+    const file = new File([made.stop()], `${t("transcribe.recording")}.wav`, { type: "audio/wav" });
+    recording = null;
+    if (made.seconds) transcribe(file);
+    else draw();
   }
 
   async function listen() {
@@ -143,15 +148,14 @@ export function mount(element, app) {
   /** @param {KeyboardEvent} event */
   function key(event) {
     if (event.key !== "Escape" || document.querySelector("dialog[open]")) return;
+    if (recording) return finish(); // as the button, whose key it is
     stop();
     draw();
   }
 
-  /** A file that misses the marked place would replace the page. @param {DragEvent} event */
+  /** Take a file that misses the marked place, too. @param {DragEvent} event */
   function dropAnywhere(event) {
-    if (event.defaultPrevented) return;
-    event.preventDefault();
-    const file = event.type === "drop" ? event.dataTransfer?.files[0] : null;
+    const file = event.defaultPrevented ? null : event.dataTransfer?.files[0];
     if (file) transcribe(file);
   }
 
@@ -205,7 +209,6 @@ export function mount(element, app) {
   }
 
   addEventListener("keydown", key);
-  element.addEventListener("dragover", dropAnywhere);
   element.addEventListener("drop", dropAnywhere);
   draw();
   load();

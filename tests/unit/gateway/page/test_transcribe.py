@@ -166,13 +166,41 @@ async def test_sentences_of_a_live_session_have_their_speakers(visit: Open) -> N
         assert Path(await (await download.value).path()).read_text() == "A: Hello.\nB: Hi.\n"  # noqa: ASYNC240 - small
 
 
-async def test_a_recording_of_the_microphone_is_transcribed(visit: Open, model: Model) -> None:
+@pytest.mark.parametrize("by_key", [False, True])
+async def test_a_recording_of_the_microphone_is_transcribed(visit: Open, model: Model, by_key: bool) -> None:
     async with visit("#transcribe") as page:
         await page.get_by_role("button", name="Record", exact=True).click()
         await expect(page.locator(".heard .times")).to_have_text("0:01")
-        await page.get_by_role("button", name="Stop and transcribe").click()
+        if by_key:
+            await page.keyboard.press("Escape")
+        else:
+            await page.get_by_role("button", name="Stop and transcribe").click()
         await expect(page.locator(".said")).to_have_text(TEXT)
         await expect(page.get_by_role("slider", name="Position")).to_be_visible()
+
+
+_HELD_MICROPHONE = """
+() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wishes) => {
+    await new Promise((allow) => (window.allow = allow));
+    return (window.heard = await open(wishes));
+  };
+}
+"""
+
+
+async def test_a_microphone_that_is_allowed_after_the_stop_is_let_go_at_once(visit: Open, model: Model) -> None:
+    async with visit("#transcribe") as page:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        await page.evaluate(_HELD_MICROPHONE)
+        await page.get_by_role("button", name="Transcribe live").click()
+        await page.wait_for_function("() => Boolean(window.allow)")
+        await page.keyboard.press("Escape")
+        await page.evaluate("window.allow()")
+        await page.wait_for_function("() => window.heard?.getTracks().every((track) => track.readyState === 'ended')")
+        assert not [url for url in asked if "client_secrets" in url]
 
 
 async def test_a_refused_microphone_is_explained(visit: Open) -> None:
