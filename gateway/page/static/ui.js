@@ -74,9 +74,11 @@ export function options(entries, chosen) {
 
 /**
  * Return a place to drop a file, or to choose one.
- * @param {{text: string, hint?: string, accept?: string, chosen: (file: File) => void}} options
+ * @param {{text: string, hint?: string, accept?: string, many?: boolean, chosen: (file: File) => void}} options
+ * `many`: several files may come at once, and `chosen` is called for each
  */
-export function dropZone({ text, hint = "", accept = "audio/*,video/*", chosen }) {
+export function dropZone({ text, hint = "", accept = "audio/*,video/*", many = false, chosen }) {
+  const take = (/** @type {Iterable<File>} */ files) => [...files].slice(0, many ? undefined : 1).forEach(chosen);
   /** @param {DragEvent} event @param {boolean} over */
   const drag = (event, over) => {
     event.preventDefault();
@@ -89,8 +91,7 @@ export function dropZone({ text, hint = "", accept = "audio/*,video/*", chosen }
       @dragleave=${(/** @type {DragEvent} */ event) => drag(event, false)}
       @drop=${(/** @type {DragEvent} */ event) => {
         drag(event, false);
-        const file = event.dataTransfer?.files[0];
-        if (file) chosen(file);
+        take(event.dataTransfer?.files ?? []);
       }}
     >
       ${icon("upload")}
@@ -100,10 +101,11 @@ export function dropZone({ text, hint = "", accept = "audio/*,video/*", chosen }
         type="file"
         class="hidden"
         accept=${accept}
+        ?multiple=${many}
         @change=${(/** @type {any} */ event) => {
-          const [file] = event.target.files;
+          const files = [...event.target.files];
           event.target.value = "";
-          if (file) chosen(file);
+          take(files);
         }}
       />
     </label>

@@ -129,6 +129,7 @@ export class Submission {
       ${dropZone({
         text: t("jobs.drop"),
         hint: t("jobs.drop_hint"),
+        many: true,
         chosen: (file) => this.#set({ files: [...values.files, file] }),
       })}
       ${values.files.length

@@ -69,7 +69,7 @@ export class Watch {
     clearTimeout(this.#timer);
     this.#timer = 0;
     try {
-      this.#take(await this.#list());
+      this.#take(await this.#newest(this.jobs?.length ?? 0));
       this.error = null;
     } catch (error) {
       if (isAbort(error)) return;
@@ -85,12 +85,19 @@ export class Watch {
 
   /** Add the jobs that are older than those that are there. */
   async older() {
-    const last = this.jobs?.at(-1);
-    if (!last) return;
-    const { data, has_more } = await this.#list(last.id);
-    this.jobs = [...(this.jobs ?? []), ...data];
-    this.more = has_more;
+    this.#take(await this.#newest((this.jobs?.length ?? 0) + PAGE));
     this.#changed();
+  }
+
+  /** Return the newest jobs, at least so many if there are so many. @param {number} least */
+  async #newest(least) {
+    let { data, has_more } = await this.#list();
+    while (has_more && data.length < least) {
+      const next = await this.#list(data[data.length - 1].id);
+      data = [...data, ...next.data];
+      has_more = next.has_more;
+    }
+    return { data, has_more };
   }
 
   /** @param {string} [after] @returns {Promise<{data: Job[], has_more: boolean}>} */
@@ -99,14 +106,11 @@ export class Watch {
     return this.#api.json(`v1/audio/jobs?limit=${PAGE}${page}`, { signal: this.#closing.signal });
   }
 
-  /** Take the newest page, and keep the older jobs that were asked for. @param {{data: Job[], has_more: boolean}} page */
+  /** @param {{data: Job[], has_more: boolean}} newest */
   #take({ data, has_more }) {
-    const before = this.jobs ?? [];
-    const last = data.at(-1);
-    const rest = has_more && last ? before.filter((job) => job.created_at < last.created_at) : [];
-    const was = new Map(before.map((job) => [job.id, job]));
-    this.jobs = [...data, ...rest];
-    if (!rest.length) this.more = has_more;
+    const was = new Map((this.jobs ?? []).map((job) => [job.id, job]));
+    this.jobs = data;
+    this.more = has_more;
     for (const job of data) {
       const earlier = was.get(job.id);
       if (earlier && unfinished(earlier) && !unfinished(job)) this.#ended(job);

@@ -49,16 +49,23 @@ class JobsView {
   #closed = false;
 
   async start() {
-    this.#draw();
-    const reading = readChoices(this.#app.api).then(
-      (choices) => (this.#choices = choices),
-      (error) => (this.#error = error),
-    );
-    await Promise.all([reading, this.#watch.start()]);
+    await Promise.all([this.#read(), this.#watch.start()]);
     const { error } = this.#watch;
     if (error instanceof ApiError && error.status === 404) {
       this.#absent = true;
       this.#watch.stop();
+    }
+    this.#draw();
+  }
+
+  /** Read what the server offers. */
+  async #read() {
+    this.#error = null;
+    this.#draw();
+    try {
+      this.#choices = await readChoices(this.#app.api);
+    } catch (error) {
+      this.#error = error;
     }
     this.#draw();
   }
@@ -144,7 +151,7 @@ class JobsView {
     return html`
       <h1>${t("jobs.title")}</h1>
       <p class="muted lead">${t("jobs.lead")}</p>
-      ${errorBox(this.#error)}
+      ${errorBox(this.#error, this.#choices ? null : () => this.#read())}
       ${this.#choices ? this.#submission.template(this.#choices) : this.#error ? nothing : loading()}
       <section class="stack" aria-labelledby="job-list">
         <h2 id="job-list">${t("jobs.list")}</h2>

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import FilePayload, expect
+from playwright.async_api import FilePayload, Route, expect
 
 from tests.chromium import violations
 from tests.fake_triton import FakeTriton
@@ -89,3 +89,46 @@ async def test_a_failed_job_shows_its_error_and_a_server_without_jobs_says_what_
         assert await violations(page) == ""
     async with visit("#jobs", url=gateway.url) as page:
         await expect(page.locator("main")).to_contain_text("JOBS=true")
+
+
+async def test_several_recordings_are_taken_at_once(visit: Open, jobs: Gateway) -> None:
+    recording = encoded(parts(1), "wav", "pcm_s16le")
+    async with visit("#jobs", url=jobs.url) as page:
+        names = ["one.wav", "two.wav", "three.wav"]
+        await page.locator(".drop input").set_input_files([upload(name, recording) for name in names])
+        await expect(page.locator(".files li")).to_have_text(names)
+        await page.get_by_role("button", name="Start the job").click()
+        await expect(page.locator(".job[data-status=completed]")).to_have_count(3)
+
+
+async def test_an_older_job_that_is_deleted_is_gone(
+    visit: Open, serve: Serve, triton: FakeTriton, tmp_path: Path
+) -> None:
+    async with serve(jobs=True, jobs_dir=str(tmp_path / "jobs")) as gateway:  # without a worker: they stay queued
+        await gateway.follow(triton)
+        for index in range(52):
+            body = {"model": "kokoro-82m", "input": f"Text {index}."}
+            assert (await gateway.http.post("/v1/audio/jobs", json=body)).status_code == 201
+        async with visit("#jobs", url=gateway.url) as page:
+            await expect(page.locator(".job")).to_have_count(50)
+            await page.get_by_role("button", name="Show older jobs").click()
+            await expect(page.locator(".job")).to_have_count(52)
+            last = page.locator(".job").last
+            id_ = await last.get_attribute("data-job")
+            await last.get_by_role("button", name="Delete").click()
+            await page.locator("dialog").get_by_role("button", name="Delete").click()
+            await expect(page.locator(f".job[data-job={id_}]")).to_have_count(0)
+            await expect(page.locator(".job")).to_have_count(51)
+
+
+async def test_the_form_comes_once_the_server_is_back(visit: Open, jobs: Gateway) -> None:
+    async def lost(route: Route) -> None:
+        await route.abort("connectionrefused")
+
+    async with visit(url=jobs.url) as page:
+        await page.route("**/v1/models", lost)
+        await page.get_by_role("link", name="Jobs").click()
+        await expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+        await page.unroute("**/v1/models", lost)
+        await page.get_by_role("button", name="Try again").click()
+        await expect(page.locator(".drop")).to_be_visible()
