@@ -60,6 +60,7 @@ export class Registration {
     const request = new AbortController();
     this.#listening = request;
     this.proposal = "listening";
+    const before = this.words;
     this.#changed();
     try {
       const { text } = await this.#app.api.json("v1/audio/transcriptions", {
@@ -67,8 +68,9 @@ export class Registration {
         signal: request.signal,
       });
       if (this.#listening !== request) return;
-      this.words = text.trim();
-      this.proposal = "proposed";
+      const isUntouched = this.words === before; // the user may have begun to write
+      if (isUntouched) this.words = text.trim();
+      this.proposal = isUntouched ? "proposed" : "idle";
     } catch (error) {
       if (isAbort(error)) return;
       this.proposal = "failed";
