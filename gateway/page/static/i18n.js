@@ -9,6 +9,12 @@ const STORED = "tritone.language";
 /** The languages of the page: BCP 47 tag -> its own name. */
 export const LANGUAGES = { en: "English", ko: "한국어", "zh-TW": "繁體中文" };
 
+/** Texts for when the server of the texts is not there. @type {Record<string, string>} */
+const WITHOUT_SERVER = {
+  "shell.error_unreachable": "The server cannot be reached. Is it running?",
+  "shell.retry": "Try again",
+};
+
 /** @typedef {keyof typeof LANGUAGES} Language */
 
 /** @type {Record<string, Record<string, string>>} */
@@ -53,7 +59,7 @@ export async function loadTexts(...names) {
  */
 export function t(key, values = {}) {
   const [part, name] = key.split(/\.(.*)/s);
-  const text = parts[part]?.[name] ?? key;
+  const text = parts[part]?.[name] ?? WITHOUT_SERVER[key] ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, field) => (field in values ? String(values[field]) : whole));
 }
 

@@ -5,6 +5,7 @@ import { html, render } from "./vendor/lit-html/lit-html.js";
 import { t } from "./i18n.js";
 
 const STORED = "tritone.key";
+const SENDABLE = "\\s*[!-~]*\\s*"; // a header holds nothing else: what is copied from a text may hold a long hyphen
 
 export class Keys {
   /** @type {Promise<boolean> | null} */
@@ -25,7 +26,6 @@ export class Keys {
     sessionStorage.removeItem(STORED);
     localStorage.removeItem(STORED);
     if (key) (remember ? localStorage : sessionStorage).setItem(STORED, key);
-    dispatchEvent(new Event("keychange"));
   }
 
   /**
@@ -64,7 +64,16 @@ export class Keys {
             </p>
             <label class="field">
               <span>${t("shell.key")}</span>
-              <input name="key" type="password" autocomplete="off" spellcheck="false" autofocus .value=${this.key} />
+              <input
+                name="key"
+                type="password"
+                autocomplete="off"
+                spellcheck="false"
+                autofocus
+                pattern=${SENDABLE}
+                title=${t("shell.key_letters")}
+                .value=${this.key}
+              />
             </label>
             <label class="check">
               <input name="remember" type="checkbox" .checked=${this.remembered} />

@@ -1,10 +1,12 @@
 // @ts-check
 /** The page's beginning: the shell, and the view that the address names (`#speak`). */
 
-import { Api } from "./api.js";
+import { render } from "./vendor/lit-html/lit-html.js";
+import { Api, ApiError } from "./api.js";
 import { loadTexts, preferredLanguage, setLanguage } from "./i18n.js";
 import { Keys } from "./keys.js";
 import { renderShell } from "./shell.js";
+import { errorBox } from "./ui.js";
 
 /** The views, in the order of the navigation; `views/NAME.js` exports `mount(element, app)`. */
 const VIEWS = ["speak", "transcribe", "voices", "jobs", "talk"];
@@ -51,10 +53,15 @@ let turn = 0;
 async function show({ focus = false } = {}) {
   const name = VIEWS.find((view) => location.hash === `#${view}`) ?? VIEWS[0];
   const own = ++turn;
-  const [view] = await Promise.all([import(`./views/${name}.js`), loadTexts("shell", name)]);
+  const [view] = await Promise.all([import(`./views/${name}.js`), loadTexts("shell", name)]).catch((error) => {
+    console.warn(error);
+    return [null];
+  });
   if (own !== turn) return; // a later change of the address was quicker
   unmount();
-  renderShell(root, app, { views: VIEWS, view: name, changeLanguage });
+  unmount = () => {};
+  if (!view) return showUnreachable();
+  renderShell(root, app, { views: VIEWS, view: name, changeLanguage, showAgain: () => show() });
   const main = /** @type {HTMLElement} */ (root.querySelector("main"));
   // An element of its own for each mount: nothing of the view before is left.
   const element = document.createElement("div");
@@ -67,6 +74,15 @@ async function show({ focus = false } = {}) {
   }
 }
 
+/** Say that a part of the page could not be loaded; browsers ask for it again only when the page is opened anew. */
+function showUnreachable() {
+  const element = document.createElement("div");
+  element.className = "view";
+  const error = new ApiError("", { code: "unreachable" });
+  render(errorBox(error, () => location.reload()), element);
+  (root.querySelector("main") ?? root).replaceChildren(element);
+}
+
 /** @param {import("./i18n.js").Language} language */
 async function changeLanguage(language) {
   setLanguage(language, true);
@@ -75,4 +91,8 @@ async function changeLanguage(language) {
 
 setLanguage(preferredLanguage());
 addEventListener("hashchange", () => show({ focus: true }));
+// A file that is dropped beside its place would replace the page.
+for (const name of /** @type {const} */ (["dragover", "drop"])) {
+  addEventListener(name, (event) => event.dataTransfer?.types.includes("Files") && event.preventDefault());
+}
 await show();

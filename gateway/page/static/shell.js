@@ -7,7 +7,7 @@ import { LANGUAGES, language, t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { nextTheme, setTheme, theme } from "./theme.js";
 
-/** @typedef {{views: string[], view: string, changeLanguage: (to: any) => void}} Frame */
+/** @typedef {{views: string[], view: string, changeLanguage: (to: any) => void, showAgain: () => void}} Frame */
 
 /** Draw the frame. @param {HTMLElement} root @param {import("./main.js").App} app @param {Frame} frame */
 export function renderShell(root, app, frame) {
@@ -19,8 +19,9 @@ export function renderShell(root, app, frame) {
     again();
   };
   const askKey = async () => {
+    const before = app.keys.key;
     await app.keys.ask();
-    again();
+    if (app.keys.key !== before) frame.showAgain(); // what the server has for this key
   };
   const skip = (/** @type {Event} */ event) => {
     event.preventDefault();
