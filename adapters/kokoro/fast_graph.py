@@ -1,17 +1,18 @@
-"""Kokoro's graph with fewer multiplications, from the published one.
+"""Kokoro's graph, faster, from the published one.
 
 The generator does nine tenths of the work, in 48 convolutions. The published graph computes them in eight bits, with
-the operators of their activations one after the other. Here they are float32, and:
+the operators of their activations one after the other. Here:
 
-- a convolution of K taps is computed eight samples at a time, from K + 7 products for each pair of channels instead of
-  8 K, as products of matrices (`tiled_convolution`);
+- on a CPU with VNNI, the convolutions have signed inputs (`signed_convolution`), those before the generator as well;
+- on another CPU, the generator's convolutions are float32: one of K taps is computed eight samples at a time, from
+  K + 7 products for each pair of channels instead of 8 K, as products of matrices (`tiled_convolution`);
 - an adaptive instance normalization is one operator instead of nine;
 - the activation x + sin(a x)^2 / a (Snake) becomes v + sin(pi v)^2 / pi with v = a x / pi: a / pi goes into the
-  normalization before it, and pi / a into the weights of the convolution after it. The sine, which onnxruntime computes
-  on one thread, is a polynomial.
+  normalization before it, and pi / a into the weights of the convolution after it, if they are float32. The sine, which
+  onnxruntime computes on one thread, is a polynomial.
 
-All operators are standard. Everything before the generator stays as published, with the durations and the pitch: its
-results are those of the published graph, to the bit. So does the Fourier transform of the source: as a convolution it
+All operators are standard. Everything before the generator is as published, with the durations and the pitch: its
+results are those of the published graph, to the bit. So is the Fourier transform of the source: as a convolution it
 would give exact zeros, whose sign the graph takes for a phase.
 """
 
@@ -26,7 +27,8 @@ import onnx
 from onnx import NodeProto, helper
 
 from adapters.kokoro.graph import DURATIONS
-from adapters.kokoro.graph_editor import Constant, Graph, UnknownGraphError, only
+from adapters.kokoro.graph_editor import Graph, UnknownGraphError
+from adapters.kokoro.signed_convolution import scales_and_bias, use_signed_inputs
 from adapters.kokoro.tiled_convolution import use_tiles
 
 GENERATOR: Final = "/decoder/decoder/generator/"
@@ -35,10 +37,10 @@ _SNAKE_A: Final = 2.45968029
 _SNAKE_B: Final = -0.76131880
 
 
-def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location: str = "") -> None:
+def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location: str = "", *, for_vnni: bool) -> None:
     """Write the fast graph, with the durations as an output, of the model in a file.
 
-    `data` and `location`: as for `Graph.write`.
+    `data` and `location`: as for `Graph.write`. `for_vnni`: the graph is for a CPU with VNNI; on others, sums overflow.
 
     Raises `UnknownGraphError`, before it writes, for another model than Kokoro's in eight bits.
     """
@@ -47,10 +49,14 @@ def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location
         raise UnknownGraphError("it has no durations")
     model.graph.output.add(name=DURATIONS)
     graph = Graph(model)
-    _expect(48, _use_float_weights(graph), "convolutions in eight bits")
-    _expect(48, _join_normalizations(graph), "instance normalizations")
-    _expect(48, _fold_snake(graph), "Snake activations")
-    _expect(48, use_tiles(graph), "convolutions")
+    if not for_vnni:
+        _expect(48, _use_float_weights(graph), "convolutions in eight bits in the generator")
+    _expect(48, _join_normalizations(graph), "instance normalizations in the generator")
+    _expect(48, _fold_snake(graph), "Snake activations in the generator")
+    if for_vnni:
+        _expect(87, use_signed_inputs(graph, GENERATOR), "convolutions in eight bits")
+    else:
+        _expect(48, use_tiles(graph), "convolutions in the generator")
     graph.write(out, data, location)
 
 
@@ -63,24 +69,18 @@ def _use_float_weights(graph: Graph) -> int:
         shape = graph.constant(node.input[1]).shape
         if shape[0] != shape[1]:
             continue
-        *_, scale = graph.follow(node, "Add", "Cast", "Mul")
+        *_, scaled = graph.follow(node, "Add", "Cast", "Mul")
         quantize = graph.producer[node.input[0]]
-        weights_scale, bias = _scale_and_bias(graph, node, scale)
-        weights = (graph.constant(node.input[1]).astype(np.float32) - graph.constant(node.input[3])) * weights_scale
+        _, scale, bias = scales_and_bias(graph, node)
+        weights = graph.constant(node.input[1]).astype(np.float32) - graph.constant(node.input[3])
+        weights = (weights * graph.constant(scale)).astype(np.float32)
         name = node.name.removesuffix("_quant")
-        inputs = [quantize.input[0], graph.add_constant(f"{name}/weights", weights.astype(np.float32)), bias]
-        float_ = helper.make_node("Conv", inputs, [scale.output[0]], name=name)
+        inputs = [quantize.input[0], graph.add_constant(f"{name}/weights", weights), bias]
+        float_ = helper.make_node("Conv", inputs, [scaled.output[0]], name=name)
         float_.attribute.extend(node.attribute)
-        replacements[id(scale)] = [float_]
+        replacements[id(scaled)] = [float_]
     graph.replace(replacements)
     return len(replacements)
-
-
-def _scale_and_bias(graph: Graph, node: NodeProto, output_scale: NodeProto) -> tuple[Constant, str]:
-    """Return the scale of a quantized convolution's weights, and the name of its bias in float32."""
-    product = next(each for name in output_scale.input if (each := graph.producer[name]).op_type == "Mul")
-    divide = only([each for each in graph.consumers[product.output[0]] if each.op_type == "Div"], "Div", node)
-    return graph.inputs(product)[1], divide.input[0]
 
 
 def _join_normalizations(graph: Graph) -> int:
@@ -131,15 +131,14 @@ def _fold_snake(graph: Graph) -> int:
             continue  # not of an activation, but of the source
         normalized, alpha = graph.inputs(multiply)
         norm = graph.producer[normalized]
-        _, scaled, added, convolution = graph.follow(sine, "Pow", "Mul", "Add", "Conv")
-        if norm.op_type != "InstanceNormalization" or len(graph.consumers[added.output[0]]) != 1:
+        _, scaled, added = graph.follow(sine, "Pow", "Mul", "Add")
+        users = graph.consumers[added.output[0]]
+        if norm.op_type != "InstanceNormalization" or len(users) != 1:
             raise UnknownGraphError(f"no normalization before {sine.name}, or more than one convolution after it")
         inverse = graph.inputs(scaled)[1].reshape(1, -1, 1).astype(np.float64)
         periods = alpha.reshape(-1).astype(np.float64) / np.pi
         factor = graph.add_constant(f"{sine.name}/periods", periods.astype(np.float32))
-        weights = (graph.constant(convolution.input[1]) * inverse * np.pi).astype(np.float32)
-        convolution.input[1] = graph.add_constant(f"{convolution.name}/snake_weights", weights)
-        v = f"{sine.name}/v"
+        v, y = f"{sine.name}/v", added.output[0]
         x, scale, bias = norm.input
         epsilon = helper.get_node_attr_value(norm, "epsilon")
         replacements[id(norm)] = [
@@ -147,13 +146,20 @@ def _fold_snake(graph: Graph) -> int:
             helper.make_node("Mul", [bias, factor], [f"{v}_bias"]),
             helper.make_node("InstanceNormalization", [x, f"{v}_scale", f"{v}_bias"], [v], name=v, epsilon=epsilon),
         ]
-        replacements[id(added)] = list(snake(graph, v, added))
+        if users[0].op_type == "Conv":
+            weights = (graph.constant(users[0].input[1]) * inverse * np.pi).astype(np.float32)
+            users[0].input[1] = graph.add_constant(f"{sine.name}/weights", weights)
+            replacements[id(added)] = list(snake(graph, v, y))
+        else:
+            amplitude = graph.add_constant(f"{sine.name}/amplitude", (inverse * np.pi).astype(np.float32))
+            multiply = helper.make_node("Mul", [f"{v}/y", amplitude], [y], name=added.name)
+            replacements[id(added)] = [*snake(graph, v, f"{v}/y"), multiply]
     graph.replace(replacements)
     return len(replacements) // 2
 
 
-def snake(graph: Graph, v: str, added: NodeProto) -> Iterator[NodeProto]:
-    """Yield the nodes for v + sin(pi v)^2 / pi in place of `added`.
+def snake(graph: Graph, v: str, y: str) -> Iterator[NodeProto]:
+    """Yield the nodes for y = v + sin(pi v)^2 / pi.
 
     The sine's square has the period 1, so f = v - round(v) is enough. With p = f^2 (1 + b f^2), sin(pi f / 2)^2 is
     a p, and sin(pi f)^2 is 4 a p (1 - a p), which errs by 4e-4 at most.
@@ -170,7 +176,7 @@ def snake(graph: Graph, v: str, added: NodeProto) -> Iterator[NodeProto]:
     yield helper.make_node("HardSigmoid", [p], [outer], name=outer, alpha=-_SNAKE_A, beta=1.0)
     yield helper.make_node("Mul", [p, outer], [product], name=product)
     yield helper.make_node("Mul", [product, scale], [sine], name=sine)
-    yield helper.make_node("Add", [v, sine], [added.output[0]], name=added.name)
+    yield helper.make_node("Add", [v, sine], [y], name=y)
 
 
 def _other(node: NodeProto, name: str) -> str:
@@ -180,4 +186,4 @@ def _other(node: NodeProto, name: str) -> str:
 
 def _expect(count: int, found: int, what: str) -> None:
     if found != count:
-        raise UnknownGraphError(f"{found} {what} in the generator, not {count}")
+        raise UnknownGraphError(f"{found} {what}, not {count}")

@@ -8,16 +8,16 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, numpy_helper
+from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 
 from adapters.kokoro.graph import constant_header
 
 Constant = NDArray[Any]
 
 _LARGE: Final = 1024
-"""Bytes of a constant that is written apart."""
+"""A constant of this many bytes or more is written to the file of constants."""
 _ALIGNMENT: Final = 64
-"""Bytes to whose multiples such constants are aligned, for vector instructions."""
+"""Each constant in that file begins at a multiple of this many bytes: vector instructions read aligned data faster."""
 
 
 class UnknownGraphError(ValueError):
@@ -70,6 +70,18 @@ class Graph:
             node = only([each for each in self.consumers[node.output[0]] if each.op_type == type_], type_, node)
             found.append(node)
         return found
+
+    def add_bias(self, output: str, bias: str) -> tuple[str, list[NodeProto]]:
+        """Return a name for `output` [1, C, L] before a constant bias [C] is added, and the nodes that add it.
+
+        There are none if only instance normalizations follow: they take the mean of each channel away.
+        """
+        users = self.consumers[output]
+        if users and all(node.op_type == "InstanceNormalization" and node.input[0] == output for node in users):
+            return output, []
+        before = f"{output}/before_bias"
+        column = self.add_constant(f"{output}/bias", self.constant(bias).reshape(1, -1, 1))
+        return before, [helper.make_node("Add", [before, column], [output], name=f"{output}/add")]
 
     def replace(self, replacements: dict[int, list[NodeProto]]) -> None:
         """Put nodes in the place of others, which are given by their `id`, and drop those that no output needs."""

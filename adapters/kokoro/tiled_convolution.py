@@ -100,18 +100,9 @@ def _tiled(graph: Graph, node: NodeProto) -> Iterator[NodeProto]:
     yield helper.make_node("Transpose", [blocks], [f"{name}/transposed"], name=f"{name}/order", perm=[1, 2, 0])
     yield helper.make_node("Reshape", [f"{name}/transposed", ints(1, out_channels, -1)], [f"{name}/padded"])
     yield helper.make_node("Shape", [x], [f"{name}/length"], start=2, end=3)
-    bias = None if _is_normalized(graph, y) else node.input[2]
-    cut = f"{name}/cut" if bias else y
+    cut, addition = graph.add_bias(y, node.input[2])
     yield helper.make_node("Slice", [f"{name}/padded", ints(0), f"{name}/length", ints(2)], [cut], name=f"{name}/slice")
-    if bias:
-        offset = graph.add_constant(f"{name}/offset", graph.constant(bias).reshape(1, -1, 1))
-        yield helper.make_node("Add", [cut, offset], [y], name=f"{name}/add")
-
-
-def _is_normalized(graph: Graph, name: str) -> bool:
-    """Return whether only instance normalizations use a tensor: what is added to a channel has no effect on them."""
-    users = graph.consumers[name]
-    return bool(users) and all(node.op_type == "InstanceNormalization" and node.input[0] == name for node in users)
+    yield from addition
 
 
 def transforms(taps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:

@@ -18,11 +18,13 @@ from adapters.kokoro import fast_graph, graph_cache
 from adapters.kokoro.graph import DURATIONS
 from adapters.kokoro.graph_editor import Graph, UnknownGraphError
 from adapters.kokoro.network import KokoroNetwork
+from adapters.kokoro.signed_convolution import use_signed_inputs
 from adapters.kokoro.tiled_convolution import TILE, transforms, use_tiles
 from benchmarks.kokoro import log_mel_distance
 
 PHONEMES = "həlˈO wˈɜɹld."
 CHANNELS = 64
+needs_vnni = pytest.mark.skipif(not graph_cache.has_vnni(), reason="without VNNI, the sums of signed inputs overflow")
 
 
 def convolution(taps: int, dilation: int) -> onnx.ModelProto:
@@ -72,6 +74,41 @@ def test_tiled_convolution_equals_the_direct_one(taps: int, dilation: int, lengt
     assert decibels(expected, tiled) > 60
 
 
+@needs_vnni
+@pytest.mark.parametrize("offset", [0, -40, 40])
+def test_convolution_with_signed_inputs_has_the_same_sums(offset: int) -> None:
+    random = np.random.default_rng(0)
+    weights = random.choice(np.array([0, 255], np.uint8), (CHANNELS, CHANNELS, 7))  # the sums of pairs exceed 16 bits
+    constants = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array(9, np.uint8), "w_zero")]
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"]),
+        helper.make_node("ConvInteger", ["q", "w", "zero", "w_zero"], ["y"], name="conv", pads=[3, 3]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, CHANNELS, None])
+    y = helper.make_tensor_value_info("y", TensorProto.INT32, [1, CHANNELS, None])
+    graph_ = helper.make_graph(nodes, "test", [x], [y], constants)
+    model = helper.make_model(graph_, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    published, out = model.SerializeToString(), io.BytesIO()
+    graph = Graph(model)
+    assert use_signed_inputs(graph, "generator") == 1
+    graph.write(out)
+    values = 20 * random.standard_normal((1, CHANNELS, 333)).astype(np.float32) + offset
+    np.testing.assert_array_equal(run(published, x=values)[0], run(out.getvalue(), x=values)[0])
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("avx2 avx512_vnni", True), ("avx2 avx_vnni", True), ("avx2 avx512f", False), ("asimddp", False)],
+)
+def test_vnni_is_among_the_flags_of_the_cpu(
+    flags: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_cache, "_CPU", tmp_path / "cpuinfo")
+    assert not graph_cache.has_vnni()  # another system, without the file
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {flags} sse\n", "utf-8")
+    assert graph_cache.has_vnni() == expected
+
+
 def test_constants_in_a_file_beside_the_model_give_the_same_results(tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((1, CHANNELS, 40)).astype(np.float32)
     graph, out = Graph(convolution(3, 1)), io.BytesIO()
@@ -85,10 +122,9 @@ def test_constants_in_a_file_beside_the_model_give_the_same_results(tmp_path: Pa
 
 def test_snake_errs_by_4e_4_at_most() -> None:
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None]) for name in "xy")
-    added = helper.make_node("Add", ["x", "x"], ["y"], name="added")
-    model = helper.make_graph([added], "test", [x], [y])
+    model = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "test", [x], [y])
     graph = Graph(helper.make_model(model, opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
-    graph.replace({id(graph.nodes[0]): list(fast_graph.snake(graph, "x", graph.nodes[0]))})
+    graph.replace({id(graph.nodes[0]): list(fast_graph.snake(graph, "x", "y"))})
     out = io.BytesIO()
     graph.write(out)
     v = np.linspace(-20, 20, 100_001, dtype=np.float32)
@@ -101,8 +137,10 @@ def published(weights: Path) -> Path:
     return weights / "kokoro-82m" / "model.onnx"
 
 
-def test_speech_is_that_of_the_published_graph(published: Path) -> None:
-    """The durations are equal; the samples differ by the rounding to eight bits, which the faster graph leaves out."""
+@pytest.mark.parametrize("vnni", [False, pytest.param(True, marks=needs_vnni)])
+def test_speech_is_that_of_the_published_graph(vnni: bool, published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The durations are equal; the samples differ by rounding, of which the float32 graph has less."""
+    monkeypatch.setattr(graph_cache, "has_vnni", lambda: vnni)
     networks = [KokoroNetwork(published.parent, threads=2, is_fast=is_fast) for is_fast in (False, True)]
     tokens = networks[0].tokens(PHONEMES)
     style = np.fromfile(published.parent / "voices" / "af_heart.bin", np.float32).reshape(-1, 1, 256)[len(tokens)]
@@ -133,7 +171,10 @@ def test_file_is_built_once_and_always_the_same(published: Path, tmp_path: Path)
     assert first.with_suffix(".data").exists()
 
 
-def write_fast(_published: Path, out: BinaryIO, data: BinaryIO | None = None, _location: str = "") -> None:
+def write_fast(
+    _published: Path, out: BinaryIO, data: BinaryIO | None = None, _location: str = "", *, for_vnni: bool
+) -> None:
+    assert for_vnni == graph_cache.has_vnni()
     out.write(b"fast")
     if data:
         data.write(b"constants")
@@ -152,7 +193,20 @@ def test_file_of_another_version_is_removed(tmp_path: Path, monkeypatch: pytest.
     assert set((tmp_path / "cache").iterdir()) == {newer, newer.with_suffix(".data")}
 
 
-def find_nothing(*_: object) -> None:
+def test_cpus_with_and_without_vnni_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_graph, "build", write_fast)
+    (tmp_path / "model.onnx").write_bytes(b"published")
+    files = set()
+    for vnni in (False, True):
+        monkeypatch.setattr(graph_cache, "has_vnni", lambda vnni=vnni: vnni)
+        file = graph_cache.fast_graph(tmp_path / "model.onnx", tmp_path / "cache")
+        assert isinstance(file, Path)
+        files |= {file, file.with_suffix(".data")}
+    assert set((tmp_path / "cache").iterdir()) == files
+    assert len(files) == 4
+
+
+def find_nothing(*_: object, for_vnni: bool) -> None:
     raise UnknownGraphError("0 convolutions")
 
 
@@ -184,4 +238,4 @@ def test_another_model_than_kokoro_is_unknown(tmp_path: Path, output: str, reaso
     other.graph.node[0].output[0] = other.graph.output[0].name = output
     onnx.save(other, tmp_path / "model.onnx")
     with pytest.raises(UnknownGraphError, match=reason):
-        fast_graph.build(tmp_path / "model.onnx", io.BytesIO())
+        fast_graph.build(tmp_path / "model.onnx", io.BytesIO(), for_vnni=False)
