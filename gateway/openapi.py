@@ -29,9 +29,9 @@ def document(app: FastAPI, open_paths: Collection[str], *, needs_key: bool) -> d
     if app.openapi_schema is not None:
         return app.openapi_schema
     plain = FastAPI.openapi(app)
-    components = plain.setdefault("components", {})
-    schemas = components.setdefault("schemas", {})
-    complete: dict[str, Any] = _hoisted(plain, schemas)
+    definitions: dict[str, Any] = {}
+    complete: dict[str, Any] = _hoisted(plain, definitions)
+    schemas = definitions | complete.get("components", {}).get("schemas", {})
     complete["components"] = {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES}
     complete["security"] = [*([] if needs_key else [{}]), *({name: []} for name in _SECURITY_SCHEMES)]
     for path in open_paths & complete["paths"].keys():
