@@ -40,7 +40,7 @@ PARTS = ("gateway", "worker", "triton", "database")
 UNFINISHED = ("queued", "running")
 AT_ONCE = 4
 CALLBACKS = {"JOBS_CALLBACK_SECRET": "secret", "JOBS_HOSTS": "127.0.0.1"}
-"""Settings of a server whose jobs call back on this machine."""
+"""Settings of a server that may send the callbacks of jobs to this machine."""
 DEADLINE = 900.0
 """Seconds after the last kill, in which the jobs must end."""
 

@@ -1,9 +1,9 @@
 """`scripts/bench start [--installers uv pip] [--before CLONE] [--json FILE]`: the time until `/ready` answers.
 
 A first start has nothing: the clone, the home and the cache are new, so that Python's packages and the weights are
-fetched. A second start in the same clone follows, which has everything. Each installer is measured, and with `--before`
-another clone's first and second start with uv. The ratios compare starts of one run, which a slow machine or network
-changes least.
+fetched. A second start in the same clone follows, which has everything. Each installer is measured. `--before` also
+measures the first and the second start of another clone, such as an earlier version, with uv. The ratios compare starts
+of one run, which a slow machine or network changes least.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def main() -> None:
     """Start each, print and write the figures."""
     parser = argparse.ArgumentParser(prog="scripts/bench start")
     parser.add_argument("--installers", nargs="+", choices=INSTALLERS, default=INSTALLERS, help="by default both")
-    parser.add_argument("--before", type=Path, help="another clone, whose starts with uv are measured beside")
+    parser.add_argument("--before", type=Path, help="also measure the starts of another clone, with uv")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "start.json")
     arguments = parser.parse_args()
     end_on_sigterm()

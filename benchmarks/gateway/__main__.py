@@ -50,7 +50,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="a tenth of the rounds")
     parser.add_argument("--own", action="store_true", help="only the gateway's own time, without the real models")
-    parser.add_argument("--before", type=Path, help="another clone, whose gateway's own time is measured beside")
+    parser.add_argument("--before", type=Path, help="also measure the own time of another clone's gateway")
     parser.add_argument("--json", type=Path, help="by default gateway.json in the results; with --own gateway-own.json")
     parser.add_argument("--plot", type=Path, default=RESULTS / "gateway.png")
     given = parser.parse_args()
