@@ -18,6 +18,7 @@ _SYNCHRONOUS: Final = 0x02
 _UTF8: Final = 1
 _IPA_SEPARATED: Final = 0x02 | ord("_") << 8
 """International phonetic alphabet, with this sign between the phonemes of a word."""
+_WORDLESS: Final = frozenset(f"{PUNCTUATION} ")
 _MARKS: Final = re.compile(f"([{re.escape(PUNCTUATION)}]+)")
 
 
@@ -62,6 +63,7 @@ class Phonemizer:
     def parts(self, text: str, language: str, *, chars: int, phonemes: int) -> Iterator[str]:
         """Yield the phonemes of the parts of a text, at most `phonemes` each; a part has about `chars` characters.
 
+        Parts without words are left out.
         Numbers, dates and other signs are written out first, where there are rules for the language.
         """
         for part in split_text(write_out(text, language), chars):
@@ -70,7 +72,7 @@ class Phonemizer:
     def _halved(self, text: str, language: str, most: int) -> Iterator[str]:
         phonemes = self(text, language)
         if len(phonemes) <= most or len(text) < 2:
-            if phonemes:
+            if any(sign not in _WORDLESS for sign in phonemes):
                 yield phonemes[:most]
             return
         for half in split_text(text, (len(text) + 1) // 2):

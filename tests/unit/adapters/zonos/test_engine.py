@@ -208,8 +208,9 @@ def test_a_request_that_the_model_cannot_serve_is_rejected(
         submit(engine, speech)
 
 
-def test_a_text_without_a_word_is_rejected(engine: ZonosEngine) -> None:
-    client = submit(engine, request("\u200b"))
+@pytest.mark.parametrize("text", ["\u200b", "!!!", "… ?"])
+def test_a_text_without_a_word_is_rejected(engine: ZonosEngine, text: str) -> None:
+    client = submit(engine, request(text))
     assert client.wait(WAIT)
     with pytest.raises(InvalidInput, match="text: has nothing to say"):
         client.samples()
