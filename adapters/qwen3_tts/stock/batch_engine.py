@@ -12,7 +12,7 @@ from adapters.qwen3_tts.stock.package_runner import PackageRunner, SpeechResult
 from adapters.triton.errors import client_left, shutting_down
 from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
-from adapters.triton.samples import check_finite, to_int16
+from adapters.triton.samples import to_int16
 from adapters.triton.speech_engine import check_capacity
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription, SpeechOptions
@@ -161,7 +161,6 @@ class StaticBatchEngine:
         try:
             if reason := self._reason_to_drop(job):
                 raise reason
-            check_finite(result.audio)
             audio = to_int16(result.audio)
             for start in range(0, len(audio), SPEECH_RATE):  # one second each, for the gateway to encode meanwhile
                 job.reply.audio(audio[start : start + SPEECH_RATE])

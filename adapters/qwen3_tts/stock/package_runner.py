@@ -18,6 +18,7 @@ from adapters.qwen3_tts.request import QwenRequest
 from adapters.qwen3_tts.self_test import SELF_TEST
 from adapters.qwen3_tts.stock.package_model import PackageModel, RowStopper
 from adapters.triton.response_stream import FinishReason
+from adapters.triton.samples import check_finite
 from adapters.triton.speech_request import SpeechRequest
 from tritone.contract import SPEECH_RATE, SpeechDescription
 
@@ -86,11 +87,12 @@ class PackageRunner:
             if seed is not None:
                 torch.manual_seed(seed)
             waves = self._run(requests)
+        spoken = [wave[: (tokens - 1) * SAMPLES_PER_FRAME] for wave, tokens in zip(waves, stopper.tokens, strict=True)]
+        for audio in spoken:
+            check_finite(audio)
         return [
-            SpeechResult(
-                _checked(wave[: (tokens - 1) * SAMPLES_PER_FRAME]), request.limit_reason if hit_limit else "stop"
-            )
-            for wave, tokens, hit_limit, request in zip(waves, stopper.tokens, stopper.hit_limit, requests, strict=True)
+            SpeechResult(audio, request.limit_reason if hit_limit else "stop")
+            for audio, hit_limit, request in zip(spoken, stopper.hit_limit, requests, strict=True)
         ]
 
     def self_test(self) -> None:
@@ -131,9 +133,3 @@ class PackageRunner:
             x_vector_only_mode=[request.reference_text is None],
         )
         return voice
-
-
-def _checked(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(audio).all():
-        raise RuntimeError("NaN or infinite samples: the weights are broken, or DTYPE is too narrow")
-    return audio
