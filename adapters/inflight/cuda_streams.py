@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
+from torch import Tensor
 
 
 def use_own_stream(device: torch.device, *, urgent: bool = False) -> None:
@@ -33,6 +37,24 @@ def synchronize_stream(device: torch.device) -> None:
         done = torch.cuda.Event(blocking=True)
         done.record()
         done.synchronize()
+
+
+def hold_for_stream(*tensors: Tensor | None) -> None:
+    """Mark complete tensors of other threads as used by the calling thread's stream.
+
+    Their owner may free them at once: their memory is not reused before that stream has read it.
+    """
+    for tensor in tensors:
+        if tensor is not None and tensor.is_cuda:
+            tensor.record_stream(torch.cuda.current_stream(tensor.device))
+
+
+def device_tensor(values: Sequence[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor of values from the host, without waiting for the device.
+
+    `torch.tensor(values, device=device)` would wait for all work of the current stream.
+    """
+    return torch.tensor(values, dtype=dtype, pin_memory=device.type == "cuda").to(device, non_blocking=True)
 
 
 def is_usable(device: torch.device) -> bool:

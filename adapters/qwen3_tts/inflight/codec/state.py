@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import hold_for_stream
+
 if TYPE_CHECKING:
     from adapters.qwen3_tts.inflight.codec.layers import SnakeBeta
 
@@ -69,8 +71,7 @@ class StateArena:
             return
         for mine, saved in ((self.values, state.values), (self.frames, state.frames)):
             mine[slot].copy_(saved)
-            if saved.is_cuda:  # its owner may free it before the copy is done
-                saved.record_stream(torch.cuda.current_stream(saved.device))
+            hold_for_stream(saved)
 
 
 class Past:

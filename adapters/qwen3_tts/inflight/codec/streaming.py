@@ -83,7 +83,7 @@ class StreamingCodec:
         """Return the input tensor of a shape. A capture decodes several times: its input is of the spare slot."""
         lines = self._inputs.get((rows, frames))
         if lines is None:
-            lines = self._blank(rows, frames).to(self._decoder.device)
+            lines = self._blank(rows, frames).to(self._decoder.device, non_blocking=True)
             if self._graphs.enabled:
                 self._samples_of(lines)
             self._inputs[rows, frames] = lines

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adapters.inflight.cuda_streams import synchronize_stream
+from adapters.inflight.cuda_streams import hold_for_stream, synchronize_stream
 from adapters.qwen3_tts.inflight.codec.decoder import CodecDecoder
 from adapters.qwen3_tts.inflight.codec.state import CodecState
 from adapters.qwen3_tts.inflight.model.prompt_prefix import SharedPrompt
@@ -49,10 +49,7 @@ class ClonedVoice:
 
         If the cache evicts the voice, its memory is not reused before that stream has read it.
         """
-        rows = self.shared.rows
-        for tensor in (self.x_vector, self.codes, *((rows.text, rows.codes) if rows else ())):
-            if tensor is not None and tensor.is_cuda:
-                tensor.record_stream(torch.cuda.current_stream(tensor.device))
+        hold_for_stream(self.x_vector, self.codes)
         return self
 
 

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import device_tensor, hold_for_stream, synchronize_stream
 from adapters.qwen3_tts.inflight.model.prompt_prefix import PromptPrefix, ReferenceRows, SharedPrompt
 from adapters.qwen3_tts.inflight.model.tokenizer import TextTokenizer
 from adapters.qwen3_tts.inflight.model.weights import Weights
@@ -69,6 +70,9 @@ class PromptBuilder:
         with torch.inference_mode():
             self._text_begin, self._text_end, self._text_pad = self._of_text(marks).split(1)
             self._role = self._of_text(self._tokenizer.role)
+            self._code_pad, self._code_bos = (
+                self._of_codes([self._codes[f"codec_{name}_id"]]) for name in ("pad", "bos")
+            )
 
     def count_tokens(self, text: str) -> int:
         """Return the number of tokens in `text`."""
@@ -110,13 +114,17 @@ class PromptBuilder:
 
     def _rows(self, voice: VoicePrompt, codes: Tensor) -> ReferenceRows:
         """Return the rows of a voice's reference, from the codes (frames, 16)."""
-        if voice.shared.rows is None:
+        rows = voice.shared.rows
+        if rows is None:
             books = [F.embedding(codes[:, i], table) for i, table in enumerate(self._weights.code_embeddings)]
-            voice.shared.rows = ReferenceRows(
+            rows = ReferenceRows(
                 self._of_text(self._tokenizer.encode(voice.text)),
-                torch.cat([self._code("bos"), torch.stack(books, 1).sum(1)]),
+                torch.cat([self._code_bos, torch.stack(books, 1).sum(1)]),
             )
-        return voice.shared.rows
+            synchronize_stream(self._weights.device)  # other threads may use them from now on
+            voice.shared.rows = rows
+        hold_for_stream(rows.text, rows.codes)
+        return rows
 
     def _head(self, language: str, speaker: str, instruct: str, voice: VoicePrompt | None) -> Tensor:
         """Build the part before the text: instruction, role, language tags and voice."""
@@ -129,7 +137,7 @@ class PromptBuilder:
         speaker_row = [] if not speaker else [self._of_codes([self._speakers[speaker]])]
         if voice is not None:
             speaker_row = [voice.x_vector.to(self._role)[None]]
-        tags = torch.cat([self._of_codes(self._tags(language, speaker)), *speaker_row, self._code("pad")])
+        tags = torch.cat([self._of_codes(self._tags(language, speaker)), *speaker_row, self._code_pad])
         pads = torch.cat([self._text_pad.expand(len(tags) - 1, -1), self._text_begin])
         return torch.cat([*instruction, self._role, pads + tags])
 
@@ -146,15 +154,15 @@ class PromptBuilder:
     def _from_text(self, head: Tensor, ids: Sequence[int], streaming_text: bool) -> Prompt:
         text = torch.cat([self._of_text(ids), self._text_end])
         if streaming_text:
-            return Prompt(torch.cat([head, text[:1] + self._code("bos")]), torch.cat([text[1:], self._text_pad]))
-        begin = self._text_pad + self._code("bos")
-        return Prompt(torch.cat([head, text + self._code("pad"), begin]), self._text_pad)
+            return Prompt(torch.cat([head, text[:1] + self._code_bos]), torch.cat([text[1:], self._text_pad]))
+        begin = self._text_pad + self._code_bos
+        return Prompt(torch.cat([head, text + self._code_pad, begin]), self._text_pad)
 
     def _from_reference(self, head: Tensor, ids: Sequence[int], rows: ReferenceRows, streaming_text: bool) -> Prompt:
         """Build a prompt that continues the reference's text and codes, as if they had been drawn."""
         text, codes = torch.cat([rows.text, self._of_text(ids), self._text_end]), rows.codes
         if not streaming_text:
-            return Prompt(torch.cat([head, text + self._code("pad"), codes + self._text_pad]), self._text_pad)
+            return Prompt(torch.cat([head, text + self._code_pad, codes + self._text_pad]), self._text_pad)
         trailing = torch.cat([text[len(codes) :], self._text_pad])
         text = torch.cat([text[: len(codes)], self._text_pad.expand(max(0, len(codes) - len(text)), -1)])
         return Prompt(torch.cat([head, text + codes]), trailing)
@@ -162,13 +170,9 @@ class PromptBuilder:
     def _of_text(self, ids: Sequence[int]) -> Tensor:
         """Return the embeddings of text tokens, (tokens, hidden)."""
         first_weight, first_bias, second_weight, second_bias = self._weights.text_projection
-        embedded = F.embedding(torch.tensor(ids, device=self._weights.device), self._weights.text_embedding)
+        embedded = F.embedding(device_tensor(ids, self._weights.device, torch.int64), self._weights.text_embedding)
         return F.linear(F.silu(F.linear(embedded, first_weight, first_bias)), second_weight, second_bias)
 
     def _of_codes(self, ids: Sequence[int]) -> Tensor:
         """Return the embeddings of codes of codebook 0, control codes included, (codes, hidden)."""
-        return F.embedding(torch.tensor(ids, device=self._weights.device), self._weights.code_embeddings[0])
-
-    def _code(self, name: str) -> Tensor:
-        """Return the embedding of the control code `pad` or `bos`, (1, hidden)."""
-        return self._of_codes([self._codes[f"codec_{name}_id"]])
+        return F.embedding(device_tensor(ids, self._weights.device, torch.int64), self._weights.code_embeddings[0])

@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import hold_for_stream
 from adapters.qwen3_tts.inflight.device.graphs import Graphs, buckets_up_to
 from adapters.qwen3_tts.inflight.model.batch import Batch
 from adapters.qwen3_tts.inflight.model.kernels import available
@@ -127,9 +128,7 @@ class FrameStepper:
             raise ValueError(f"slot {slot} is not free")
         if tokens >= self.positions:
             raise ValueError(f"the prompt has {tokens} tokens; a slot has {self.positions} positions")
-        if prompt.embeddings.is_cuda:  # other threads may free them before they are read
-            for tensor in (prompt.embeddings, prompt.trailing):
-                tensor.record_stream(torch.cuda.current_stream())
+        hold_for_stream(prompt.embeddings, prompt.trailing)
         state = _SlotState(sampling, tokens, prompt.embeddings, prompt.prefix)
         with torch.inference_mode():
             self._runner.open(slot, tokens, prompt.trailing)

@@ -24,8 +24,8 @@ class StandInDecoder:
 
     def __call__(self, x: Tensor, cache: Tensor, slots: Tensor, positions: Tensor) -> Tensor:
         assert all(tensor.is_contiguous() for tensor in (x, slots, positions))
-        behind = torch.arange(cache.shape[2]) > positions[:, None]
-        mask = torch.zeros(len(x), 1, self._group, cache.shape[2], dtype=x.dtype)
+        behind = torch.arange(cache.shape[2], device=x.device) > positions[:, None]
+        mask = torch.zeros(len(x), 1, self._group, cache.shape[2], dtype=x.dtype, device=x.device)
         mask.masked_fill_(behind[:, None, None], -torch.inf)
 
         def attend_own(layer: int, queries: Tensor, keys_values: Tensor) -> Tensor:
@@ -52,12 +52,12 @@ class StandInRowSampler:
         scores = scores.float()
         if rules is not None:
             scores = penalized(scores, rules.seen.index_select(0, rules.slots), rules.penalty)
-            codes = torch.arange(vocabulary)
+            codes = torch.arange(vocabulary, device=scores.device)
             too_soon = (codes == rules.end) & (rules.drawn < rules.min_tokens)[:, None]
             scores = scores.masked_fill(too_soon | (codes >= rules.control) & (codes != rules.end), -torch.inf)
         drawn = self._sampler.draw(
             scores, self._noise.gumbel(self._keys, frames, slice(noise_offset, noise_offset + vocabulary))
         )
         if rules is not None:
-            rules.seen.index_put_((rules.slots, drawn), torch.ones((), dtype=torch.bool))
+            rules.seen.index_put_((rules.slots, drawn), torch.ones((), dtype=torch.bool, device=drawn.device))
         return drawn
