@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from adapters.f5_tts.package import DiT, get_epss_timesteps
 from adapters.f5_tts.spectrogram import MELS
+from adapters.inflight.cuda_streams import device_tensor
 
 _SWAY: Final = -1.0
 """The published sampling's: more of the steps lie at the beginning."""
@@ -77,7 +78,7 @@ class FlowStepper:
         noise = torch.randn(frames, MELS, generator=generator)
         condition = torch.zeros(frames, MELS)
         condition[: len(mel)] = mel
-        indices = torch.tensor([tokens], device=self._device)
+        indices = device_tensor([tokens], self._device)
         embed = self._transformer.text_embed
         text, blank = (embed(indices, seq_len=frames, drop_text=drop)[0] for drop in (False, True))
         return Row(params, noise.to(self._device), condition.to(self._device, self._dtype), text, blank)
@@ -98,7 +99,7 @@ class FlowStepper:
         if rows not in self._batches:
             self._batches[rows] = _Batch(rows)
         batch = self._batches[rows]
-        times = torch.stack([row.times[row.step : row.step + 2] for row in rows]).to(self._device)
+        times = device_tensor([row.times[row.step : row.step + 2].tolist() for row in rows], self._device)
         now, then = times.unbind(1)
         network = self._transformer
         network.text_cond, network.text_uncond = batch.text, batch.blank
@@ -136,8 +137,8 @@ class _Batch:
         self.condition = pad_sequence([row.condition for row in rows], batch_first=True)
         self.text = pad_sequence([row.text for row in rows], batch_first=True)
         self.blank = pad_sequence([row.blank for row in rows], batch_first=True)
-        self.guidance = torch.tensor([row.guidance for row in rows], device=device)[:, None, None]
-        lengths = torch.tensor([row.frames for row in rows], device=device)
+        self.guidance = device_tensor([row.guidance for row in rows], device)[:, None, None]
+        lengths = device_tensor([row.frames for row in rows], device)
         longest = max(row.frames for row in rows)
         self.mask = None
         if any(row.frames != longest for row in rows):

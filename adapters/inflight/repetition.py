@@ -19,11 +19,16 @@ class RepetitionDetector:
         self._latest = 0
         self._repeated = np.zeros(_LONGEST_PERIOD, np.int64)
         """For each period p: the number of latest tokens that each equal the token p before."""
+        self._most = 0
+        """At least the largest of them, which is searched only when this reaches the limit."""
 
     def add(self, token: int) -> bool:
         """Add a token. Return True if a sequence of tokens has repeated for too long."""
         self._repeated += 1
         self._repeated *= self._tokens[self._latest : self._latest + _LONGEST_PERIOD] == token
         self._latest = (self._latest - 1) % _LONGEST_PERIOD
-        self._tokens[[self._latest, self._latest + _LONGEST_PERIOD]] = token
-        return 0 < self._limit <= int(self._repeated.max())
+        self._tokens[self._latest] = self._tokens[self._latest + _LONGEST_PERIOD] = token
+        self._most += 1
+        if 0 < self._limit <= self._most:
+            self._most = int(self._repeated.max())
+        return 0 < self._limit <= self._most

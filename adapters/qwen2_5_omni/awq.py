@@ -47,6 +47,8 @@ class Int4Matrix:
         # torch: weight = (code - 8) * scale + zero; AWQ: weight = (code - zero) * scale.
         self._scales_and_zeros = torch.stack([scales, (8 - zeros) * scales], -1).to(dtype).contiguous()
         if codes.is_cuda:
+            if dtype != torch.bfloat16:
+                raise RuntimeError(f"torch multiplies weights of 4 bits by bfloat16 alone on a GPU, not by {dtype}")
             pairs = (codes[:, ::2] << 4 | codes[:, 1::2]).to(torch.uint8)
             self._packed = torch._convert_weight_to_int4pack(pairs, _INNER_TILES)
             self._product = torch._weight_int4pack_mm

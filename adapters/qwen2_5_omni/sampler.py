@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import device_tensor
 from adapters.inflight.noise import GumbelNoise, noise_key
 
 
@@ -37,7 +38,7 @@ class RowSampler:
         """Start a row after its prompt, whose tokens count as used."""
         self._params[row] = params
         self._seen[row] = False
-        self._seen[row, torch.tensor(prompt, device=self._seen.device)] = True
+        self._seen[row, device_tensor(prompt, self._seen.device)] = True
         self._penalties[row] = params.repetition_penalty
         self._temperatures[row] = params.temperature
         self._keys[row] = noise_key(params.seed)
@@ -64,11 +65,11 @@ class RowSampler:
             scores = torch.where(seen, torch.where(scores < 0, scores * penalties, scores / penalties), scores)
         if any(each.temperature for each in params):
             temperatures = self._temperatures[rows]
-            noise = self._noise.gumbel(self._keys[rows], torch.tensor(steps, device=logits.device))
+            noise = self._noise.gumbel(self._keys[rows], device_tensor(steps, logits.device))
             sampled = scores / temperatures.clamp(min=1e-4) + noise
             scores = torch.where(temperatures > 0, sampled, scores)
         tokens = scores.argmax(-1, keepdim=True)
-        used = torch.tensor(kept, device=logits.device)
+        used = device_tensor(kept, logits.device, torch.int64)
         seen[used, tokens[used, 0]] = True
         if any(each.logprobs for each in params):
             logprobs = logits.log_softmax(-1).gather(1, tokens)[:, 0]

@@ -6,9 +6,9 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import device_tensor
 from adapters.qwen2_5_omni.decoder import TokenDecoder
 from adapters.qwen2_5_omni.sampler import RowSampler, SamplingParams
 from adapters.qwen2_5_omni.weights import Weights
@@ -87,7 +87,7 @@ class TokenStepper:
         """
         lines = [self._lines[slot] for slot in self._rows]
         lengths = [line.length for line in lines]
-        inputs = torch.tensor([[line.token for line in lines], lengths]).to(self._device, non_blocking=True)
+        inputs = device_tensor([[line.token for line in lines], lengths], self._device)
         hidden = self._decoder.step(inputs[0], inputs[1], max(lengths))
         for slot in slots:
             self._lines[slot].length += 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import device_tensor
 from adapters.inflight.noise import GumbelNoise, noise_key
 
 _WINDOW = 2
@@ -48,7 +49,7 @@ class CodeSampler:
         self._keys[line] = noise_key(params.seed)
         most = params.top_k or self._codes
         values = params.temperature, params.top_p, most, params.min_p, params.repetition_penalty
-        self._numbers[line] = torch.tensor(values)[:, None, None]
+        self._numbers[line] = device_tensor(values, self._numbers.device)[:, None, None]
 
     def move(self, source: int, target: int) -> None:
         """Copy the state of a line to another."""
@@ -76,12 +77,12 @@ class CodeSampler:
             probabilities = probabilities.scatter(-1, order, ranked.masked_fill(dropped, 0.0))
         least = min_p * probabilities.amax(-1, keepdim=True)
         scores = probabilities.log().masked_fill_(probabilities < least, -torch.inf)
-        noise = self._noise.gumbel(self._keys[lines], torch.tensor(steps, device=logits.device)).view_as(logits)
+        noise = self._noise.gumbel(self._keys[lines], device_tensor(steps, logits.device)).view_as(logits)
         return torch.where(temperatures > 0, scores + noise, logits).argmax(-1)
 
     def note(self, line: int, column: Sequence[int]) -> None:
         """Count the codes of a column as the latest of its line."""
-        latest = torch.tensor(column, device=self._recent.device).clamp_(max=self._codes)
+        latest = device_tensor(column, self._recent.device).clamp_(max=self._codes)
         self._recent[line] = torch.stack([self._recent[line, :, 1], latest], -1)
 
     def _penalized(self, logits: Tensor, recent: Tensor, penalties: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adapters.inflight.cuda_streams import device_tensor
 from adapters.inflight.row_decoder import RowDecoder
 from adapters.zonos.checkpoint import CODEBOOKS
 from adapters.zonos.delay import DelayPattern
@@ -95,7 +96,7 @@ class ColumnStepper:
         lines = [self._lines[slot] for slot in self._order]
         lengths = [line.length for line in lines]
         embeddings = self._weights.embed(self._columns(lines)).repeat_interleave(2, 0)
-        held = torch.tensor(lengths).to(self._weights.device, non_blocking=True).repeat_interleave(2)
+        held = device_tensor(lengths, self._weights.device).repeat_interleave(2)
         hidden = self._decoder.step(embeddings, held, max(lengths))
         for slot in slots:
             self._lines[slot].length += 1
@@ -115,13 +116,13 @@ class ColumnStepper:
         self._order.pop()
 
     def _columns(self, lines: Sequence[_Line]) -> Tensor:
-        return torch.tensor([line.column for line in lines]).to(self._weights.device, non_blocking=True)
+        return device_tensor([line.column for line in lines], self._weights.device)
 
     def _draw(self, hidden: Tensor, first: int, slots: Sequence[int], wanted: Container[int], bias: Tensor) -> None:
         """Draw a column for the lines of `slots`, from line `first` on; only the `wanted` ones advance."""
         lines = [self._lines[slot] for slot in slots]
         with_conditions, without = self._weights.logits(hidden).unflatten(0, (-1, 2)).unbind(1)
-        scales = torch.tensor([line.prompt.guidance for line in lines]).to(hidden.device)[:, None, None]
+        scales = device_tensor([line.prompt.guidance for line in lines], self._weights.device)[:, None, None]
         logits = without + (with_conditions - without) * scales + bias
         codes = self._sampler.draw(logits, first, [line.drawn for line in lines]).tolist()
         for number, (slot, line, drawn) in enumerate(zip(slots, lines, codes, strict=True)):
