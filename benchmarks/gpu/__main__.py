@@ -24,11 +24,23 @@ from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import BenchOptions
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("conditions", "correctness", "frames", "throughput", "arrivals", "package", "sharing", "faster", "server")
+PARTS = (
+    "conditions",
+    "kernels",
+    "correctness",
+    "frames",
+    "throughput",
+    "arrivals",
+    "package",
+    "sharing",
+    "faster",
+    "server",
+)
 """The most valuable first."""
 SECONDS = {
     "conditions": 40,
-    "correctness": 280,
+    "kernels": 60,
+    "correctness": 240,
     "frames": 120,
     "throughput": 70,
     "arrivals": 110,

@@ -46,7 +46,19 @@ def _graphs(rig: Rig) -> dict[str, Any]:
     most = rig.options.pick(32, 4)
     by_graphs, eager = (_together(rig, most, graphs=graphs) for graphs in (True, False))
     differing = [name for name in eager if not np.array_equal(by_graphs[name], eager[name])]
-    return {"right": not differing, "utterances": len(eager), "differing": differing[:8]}
+    figures: dict[str, Any] = {"right": not differing, "utterances": len(eager), "differing": len(differing)}
+    if differing:
+        again = _together(rig, most, graphs=False)  # work that differs from itself does not accuse the graphs
+        figures["eager_repeats"] = all(np.array_equal(again[name], eager[name]) for name in eager)
+        figures["first"] = {name: _difference(by_graphs[name], eager[name]) for name in differing[:8]}
+    return figures
+
+
+def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> dict[str, Any]:
+    """Return where two arrays differ first, and by how much; of codes the place is the frame and the codebook."""
+    places = np.argwhere(ours != theirs)
+    most = float(np.abs(ours.astype(np.float64) - theirs).max())
+    return {"first_at": places[0].tolist(), "count": len(places), "of": ours.size, "largest": most}
 
 
 def _together(rig: Rig, most: int, *, graphs: bool) -> dict[str, NDArray[Any]]:

@@ -28,7 +28,7 @@ class Results:
     def fail(self, part: str, size: str, step: str, error: str) -> None:
         """Add a measurement that failed."""
         self.content.setdefault("errors", []).append({"part": part, "size": size, "step": step, "error": error})
-        if part == "correctness":
+        if part in ("kernels", "correctness"):
             self.content["valid"] = False
         self.write()
 

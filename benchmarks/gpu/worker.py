@@ -10,6 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.steps import BenchOptions, Step
@@ -19,6 +20,9 @@ _BROKEN = 75
 _LOADING = 150
 """Seconds to load anything. A step hangs after these plus `_PATIENCE` times its own limit."""
 _PATIENCE = 3
+_MESSAGE, _CALLS = 1500, 6
+"""Characters and calls of a reported error."""
+_ROOT = Path(__file__).parents[2]
 
 
 class Worker:
@@ -68,18 +72,33 @@ class Worker:
 
     def _failed(self, error: Exception, key: dict[str, str], step: str) -> None:
         traceback.print_exc()
-        self._report(step=step, error=f"{type(error).__name__}: {error}"[:2000], **key)
-        if _is_broken(error):
+        self._report(step=step, error=described(error), **key)
+        if self._options.device != "cpu" and not _is_usable(self._options.device):
             os._exit(_BROKEN)
 
     def _report(self, **message: Any) -> None:
         os.write(self._descriptor, json.dumps(message).encode() + b"\n")
 
 
-def _is_broken(error: BaseException) -> bool:
-    """Return True if the GPU's context is lost."""
-    words = str(error)
-    return "CUDA error" in words or "device-side assert" in words or "illegal memory" in words
+def described(error: BaseException) -> str:
+    """Return an error, the errors that it was raised for, and the innermost calls of our own files."""
+    lines = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines.append(f"{type(cause).__name__}: {str(cause).strip()[:_MESSAGE]}")
+        calls = [call for call in traceback.extract_tb(cause.__traceback__) if call.filename.startswith(str(_ROOT))]
+        lines += [f"  {Path(call.filename).relative_to(_ROOT)}:{call.lineno} {call.line}" for call in calls[-_CALLS:]]
+        cause = cause.__cause__ or cause.__context__
+    return "\n".join(lines)
+
+
+def _is_usable(device: str) -> bool:
+    """Return False if the GPU is lost for this process: every later call of it would fail."""
+    import torch  # noqa: PLC0415
+
+    from adapters.inflight.cuda_streams import is_usable  # noqa: PLC0415
+
+    return is_usable(torch.device(device))
 
 
 def free_memory(device: str) -> None:
