@@ -210,12 +210,13 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure_logging(level: str) -> None:
-    """Send every logger, uvicorn's too, to standard error as JSON lines; uvicorn's own at level WARNING and above."""
+    """Send every logger to standard error as JSON lines; those of uvicorn and of WebRTC at level WARNING and above."""
     logging.raiseExceptions = False  # a line for which the disk has no room is lost, without a traceback
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "aioice", "aiortc"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
 
 
