@@ -118,8 +118,9 @@ class SpeechSession:
         most = self._services.settings.max_long_input_chars
         if utterance.chars + len(text) > most:
             raise InvalidInput("text", f"over {most} characters in one utterance; send input.done between")
-        utterance.chars += len(text)
-        utterance.texts.put_nowait(text)
+        if text:  # an utterance that waits holds no more pieces than characters
+            utterance.chars += len(text)
+            utterance.texts.put_nowait(text)
 
     def _begin(self) -> Utterance:
         if len(self._waiting) >= MAX_UTTERANCES:

@@ -7,11 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import websockets
 
+from gateway.core.telemetry import WorkTelemetry
+from gateway.openai.speech_stream.session import SpeechSession
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
 from tests.unit.gateway.sound import decode
@@ -244,3 +247,12 @@ async def test_audio_of_a_part_is_the_models_own(gateway: Gateway, kokoro: FakeS
         messages = await client.until("session.done")
     audio = b"".join(message for message in messages if isinstance(message, bytes))
     assert audio == np.concatenate(kokoro.chunks).astype("<i2").tobytes()
+
+
+async def test_pieces_without_text_are_not_kept() -> None:
+    session = SpeechSession(mock.Mock(), mock.AsyncMock(), WorkTelemetry("r"))
+    session._services.settings.max_long_input_chars = 10
+    for text in ("", "a", "", ""):
+        await session.handle({"type": "input.text", "text": text})
+    (utterance,) = session._waiting
+    assert utterance.texts.qsize() == 1
