@@ -16,6 +16,7 @@ from gateway.core.jobs.files import RESULT
 from gateway.core.jobs.job import Outcome, Progress
 from gateway.core.jobs.transcripts import result_to_json, window_from_json, window_to_json
 from gateway.core.transcribe import TranscriptionRequest, TranscriptionStream, transcribe
+from gateway.core.transcription_result import TranscriptionResult
 from tritone.contract import TranscriptionOptions
 from tritone.transcribe_windows import WindowTranscript
 from tritone.windowing import VadOptions
@@ -111,9 +112,12 @@ class _Recording:
             stream = await self._open()
             await stream.read_all()
         assert self._stream
-        text = json.dumps(result_to_json(self._stream.result), ensure_ascii=False)
-        self._context.files.write(self._context.job_id, RESULT, [text.encode()])
+        await asyncio.to_thread(self._write, self._stream.result)
         return True
+
+    def _write(self, result: TranscriptionResult) -> None:
+        text = json.dumps(result_to_json(result), ensure_ascii=False)
+        self._context.files.write(self._context.job_id, RESULT, [text.encode()])
 
     async def _open(self) -> TranscriptionStream:
         context = self._context

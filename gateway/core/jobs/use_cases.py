@@ -138,8 +138,8 @@ async def delete_job(services: Services, owner: str, job_id: str) -> None:
 
 async def transcription_result(services: Services, job: Job) -> TranscriptionResult:
     """Return the result of a transcription job. Raises `JobConflict` if it is not completed."""
-    text = await asyncio.to_thread(result_file(services, job).read_bytes)
-    return result_from_json(json.loads(text))
+    path = result_file(services, job)
+    return await asyncio.to_thread(lambda: result_from_json(json.loads(path.read_bytes())))
 
 
 def result_file(services: Services, job: Job) -> Path:
@@ -158,8 +158,8 @@ async def spoken_words(services: Services, job: Job) -> list[Word] | None:
     result_file(services, job)
     if not job.spec.request.get("word_times"):
         return None
-    text = await asyncio.to_thread(_files(services).path(job.id, WORDS).read_bytes)
-    return [Word(**word) for word in json.loads(text)]
+    path = _files(services).path(job.id, WORDS)
+    return await asyncio.to_thread(lambda: [Word(**word) for word in json.loads(path.read_bytes())])
 
 
 async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, order: JobOrder) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ import openai
 import pytest
 
 from gateway.core.speech_detectors import SpeechDetectors
+from gateway.core.transcription_result import TranscriptionResult
+from gateway.openai.transcription import responses
+from gateway.openai.transcription.requests import ResponseFormat
 from tests.fake_triton import FakeTriton, Status
 from tests.unit.gateway.conftest import FAR, Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded, parts
@@ -447,3 +451,22 @@ async def test_the_log_has_the_seconds_of_audio(gateway: Gateway, request_lines:
     await post(gateway)
     (line,) = request_lines()
     assert (line["model"], line["audio_seconds"]) == ("whisper-base", 26.0)
+
+
+@pytest.mark.parametrize("response_format", ["verbose_json", "diarized_json"])
+async def test_a_format_that_may_be_long_is_written_in_a_thread(
+    response_format: ResponseFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    write = getattr(responses, response_format)
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(responses, response_format, noted)
+    result = TranscriptionResult("transcribe", [], 1.0)
+    response = await responses.whole_response(result, response_format, {}, granularities=["segment"])
+    assert b'"duration":1.0' in response.body
+    assert threads
+    assert threading.main_thread() not in threads
