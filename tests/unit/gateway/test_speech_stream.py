@@ -14,11 +14,11 @@ import pytest
 import websockets
 
 from gateway.core.telemetry import WorkTelemetry
-from gateway.openai.speech_stream.session import SpeechSession
+from gateway.openai.speech_stream.session import MAX_UTTERANCES, SpeechSession
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
 from tests.unit.gateway.sound import decode
-from tritone.errors import Overloaded
+from tritone.errors import InvalidInput, Overloaded
 
 LONG = "The train to the coast, which leaves in the early morning when the harbour is still asleep, is never late. "
 
@@ -249,9 +249,25 @@ async def test_audio_of_a_part_is_the_models_own(gateway: Gateway, kokoro: FakeS
     assert audio == np.concatenate(kokoro.chunks).astype("<i2").tobytes()
 
 
+def unspoken_session() -> SpeechSession:
+    """Return a session that takes texts of ten characters, and speaks none."""
+    services = mock.Mock()
+    services.settings.max_long_input_chars = 10
+    return SpeechSession(services, mock.AsyncMock(), WorkTelemetry("r"))
+
+
+async def test_utterances_that_wait_have_a_limit() -> None:
+    session = unspoken_session()
+    for _ in range(MAX_UTTERANCES):
+        await session.handle({"type": "input.text", "text": "Hello."})
+        await session.handle({"type": "input.done"})
+    for message in ({"type": "input.text", "text": "Hello."}, {"type": "input.done"}):
+        with pytest.raises(InvalidInput, match="utterances wait"):
+            await session.handle(message)
+
+
 async def test_pieces_without_text_are_not_kept() -> None:
-    session = SpeechSession(mock.Mock(), mock.AsyncMock(), WorkTelemetry("r"))
-    session._services.settings.max_long_input_chars = 10
+    session = unspoken_session()
     for text in ("", "a", "", ""):
         await session.handle({"type": "input.text", "text": text})
     (utterance,) = session._waiting

@@ -22,6 +22,7 @@ class StandIn:
     """A response that ends when it is told to."""
 
     made: list[StandIn]
+    id = "resp_1"
     seconds = 0.0
     playing = False
 
@@ -63,6 +64,20 @@ async def test_a_turn_is_answered_once_one_of_too_many_responses_ends(made: list
     for _ in range(3):
         await asyncio.sleep(0)
     assert [each.options.in_conversation for each in made[4:]] == [True]
+    await answers.close()
+
+
+async def test_a_session_has_four_responses_at_once_and_one_in_its_conversation(made: list[StandIn]) -> None:
+    answers = answers_for(History())
+    answers.create(ResponseChanges())
+    with pytest.raises(BadRequest) as caught:
+        answers.create(ResponseChanges())
+    assert caught.value.code == "conversation_already_has_active_response"
+    for _ in range(3):
+        answers.create(ResponseChanges(conversation="none"))
+    with pytest.raises(BadRequest, match="4 responses are in progress"):
+        answers.create(ResponseChanges(conversation="none"))
+    assert len(made) == 4
     await answers.close()
 
 
