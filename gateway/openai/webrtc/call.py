@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from typing import Final, Literal
 
 from gateway.core.services import Services
@@ -20,8 +20,6 @@ CONNECT_SECONDS: Final = 30.0
 
 End = Literal["ended", "unreachable"]
 """How a call ends: by its client, a deadline or a hang-up; or before it has begun."""
-
-logger = logging.getLogger(__name__)
 
 
 class Call:
@@ -57,12 +55,25 @@ class Call:
         try:
             if not await self._is_connected():
                 return "unreachable"
-            await run_session(self._services, self._peer, self._session, telemetry)
+            await self._serve()
             return "ended"
         finally:
             await self._peer.close()
             if telemetry.model is not None:
                 AUDIO.labels(telemetry.model).inc(telemetry.audio_seconds)
+
+    async def _serve(self) -> None:
+        """Serve the session until it ends, or the client is gone, at once, however far behind the session is."""
+        serving = asyncio.create_task(run_session(self._services, self._peer, self._session, self._telemetry))
+        leaving = asyncio.create_task(self._peer.disconnected())
+        try:
+            await asyncio.wait({serving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (serving, leaving):
+                task.cancel()
+            outcome, _ = await asyncio.gather(serving, leaving, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
 
     async def _is_connected(self) -> bool:
         try:

@@ -52,12 +52,12 @@ class Peer:
         self._connection.on("datachannel", self._open_channel)
         self._connection.on("track", self._begin_to_hear)
         self._connected = asyncio.Event()
-        self._waiting: asyncio.Queue[ClientMessage | None] = asyncio.Queue()
+        self._gone = asyncio.Event()
+        self._waiting: asyncio.Queue[ClientMessage] = asyncio.Queue()
         self._bytes = 0
         self._channel: RTCDataChannel | None = None
         self._unsent: deque[str] = deque(maxlen=_MOST_UNSENT)
         self._hearing: asyncio.Task[None] | None = None
-        self._closed = False
 
     async def answer(self, offer: str, speaker: MediaStreamTrack | None) -> str:
         """Return the answer to an offer that was checked. `speaker`: what the client is to hear.
@@ -82,13 +82,16 @@ class Peer:
     async def connect(self) -> bool:
         """Wait until the client is connected; return False if it cannot be."""
         await self._connected.wait()
-        return not self._closed
+        return not self._gone.is_set()
 
-    async def receive(self) -> ClientMessage | None:
-        """Return the next message of the client; None when it has disconnected."""
+    async def disconnected(self) -> None:
+        """Wait until the client is gone, or has sent far more than the session could act on."""
+        await self._gone.wait()
+
+    async def receive(self) -> ClientMessage:
+        """Return the next message of the client."""
         message = await self._waiting.get()
-        if message is not None:
-            self._bytes -= size_of(message)
+        self._bytes -= size_of(message)
         return message
 
     async def send(self, event: Event) -> None:
@@ -97,7 +100,7 @@ class Peer:
 
     async def close(self, reason: str = "") -> None:
         """Disconnect the client."""
-        self._closed = True
+        self._leave()
         if self._hearing:
             self._hearing.cancel()
             await asyncio.gather(self._hearing, return_exceptions=True)
@@ -118,9 +121,8 @@ class Peer:
             self._leave()
 
     def _leave(self) -> None:
-        self._closed = True
+        self._gone.set()
         self._connected.set()
-        self._waiting.put_nowait(None)
 
     def _open_channel(self, channel: RTCDataChannel) -> None:
         if self._channel:
@@ -132,7 +134,7 @@ class Peer:
 
     def _take(self, message: ClientMessage) -> None:
         """Put a message behind the others, unless the session is far behind: that ends it."""
-        if self._closed:
+        if self._gone.is_set():
             return
         self._bytes += size_of(message)
         if self._bytes > _MOST_WAITING:

@@ -168,6 +168,15 @@ def test_companions_are_loaded_with_the_models_that_need_them(settings: Callable
     assert "windowing" not in speech.environments
 
 
+@pytest.mark.parametrize(("webrtc", "environment"), [(False, "gateway"), (True, "webrtc")])
+def test_the_gateway_runs_in_the_environment_that_it_needs(
+    settings: Callable[..., Settings], webrtc: bool, environment: str
+) -> None:
+    plan = Plan.make(settings(device="cpu", webrtc=webrtc))
+    assert {"gateway", "webrtc"} & set(plan.environments) == {environment}
+    assert {Path(command[0]).parts[-3] for command in (plan.gateway, plan.worker, plan.queue_worker)} == {environment}
+
+
 def test_the_models_of_an_extra_family_can_be_chosen(
     settings: Callable[..., Settings], extra_family: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import pytest
 from aioice import ice
 
 from gateway.fairness import PLACES
-from gateway.openai.webrtc import call
+from gateway.openai.webrtc import call, peer
 from gateway.telemetry import CALLS as ENDS
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
@@ -145,6 +145,16 @@ async def test_a_client_that_vanishes_is_noticed(
             protocol.transport.abort()  # as if the machine had lost its power
         await no_sessions()
         assert ends("ended") == before + 1
+
+
+async def test_a_session_that_falls_far_behind_ends(
+    gateway: Gateway, model: FakeWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "_MOST_WAITING", 1000)
+    async with calling(gateway.http, session=HEARD) as caller:
+        async with asyncio.timeout(300):
+            await caller.closed.wait()
+    await no_sessions()
 
 
 async def test_a_client_that_never_connects_is_given_up(
