@@ -22,12 +22,11 @@ _MARKS = str.maketrans(
 )  # fmt: skip
 """Marks of other scripts and of Markdown -> the marks of English text, which speech models know."""
 _WIDE = str.maketrans(
-    {0xFF10 + n: str(n) for n in range(10)}
-    | {0x0966 + n: str(n) for n in range(10)}
-    | {"：": ":", "．": ".", "％": "%", "＋": "+", "－": "-", "＝": "=", "／": "/", "～": "~", "￥": "¥", "＄": "$"}
+    {"：": ":", "．": ".", "％": "%", "＋": "+", "－": "-", "＝": "=", "／": "/", "～": "~", "￥": "¥", "＄": "$"}
 )
-"""Wide and Devanagari digits, and the wide signs beside them."""
-_DIGITS = {code: sign for code, sign in _WIDE.items() if sign.isdigit()} | {0x2011: "-"}
+"""The wide signs beside digits."""
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+"""A wide digit, or one of another script: the rules read ASCII digits alone."""
 _NUMERAL_SIGN = re.compile(r"[\u2160-\u217f\u2460-\u249b]")
 """Roman numerals in one character, and numbers in circles, in parentheses, or with a full stop."""
 _WIDE_NEAR_DIGITS = re.compile(r"[：．％＋－＝／～￥＄，]")
@@ -93,7 +92,8 @@ def join_lines(text: str) -> str:
 
 def fold_digits(text: str) -> str:
     """Return `text` with ASCII digits, and with ASCII signs where a digit stands beside a wide one."""
-    text = _NUMERAL_SIGN.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text.translate(_DIGITS))
+    text = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text).replace("\u2011", "-")
+    text = _NUMERAL_SIGN.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
 
     def fold(match: re.Match[str]) -> str:
         before = text[match.start() - 1 : match.start()]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.speech.normalization import normalize
+from adapters.speech.normalization import normalize, write_out
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,9 @@ def test_any_text_is_normalized_without_surplus_spaces(text: str) -> None:
     read = normalize(text, "en")
     assert read == read.strip()
     assert "  " not in read
+
+
+@pytest.mark.parametrize("language", ["en", "es", "zh", "hi"])
+@pytest.mark.parametrize("digits", ["١٢", "১২", "１２", "१२", "𝟏𝟐", "1٢"])
+def test_digits_of_every_script_are_read_alike(language: str, digits: str) -> None:
+    assert write_out(f"{digits}月, $ {digits} 第{digits}", language) == write_out("12月, $ 12 第12", language)
