@@ -21,12 +21,21 @@ JOB: Final = "job"
 CALLBACK: Final = "callback"
 PROGRESS: Final = "progress"
 
+_DEADLINES: Final = {"connect_timeout": "10", "tcp_user_timeout": "30000"}
+"""Seconds for a connection, and milliseconds for an answer of a server's machine. Without them a call waits for minutes
+on one that has vanished, in one of the few threads that the files of all requests need too."""
+
 SERIALIZER: Final = DBOSPortableJSONSerializer()
 
 
 def database_url(jobs_url: str, folder: Path) -> str:
-    """Return the URL of JOBS_URL, or that of the embedded database in `folder`."""
-    return jobs_url or f"sqlite:///{folder.resolve() / 'jobs.sqlite'}"
+    """Return the URL of JOBS_URL with the deadlines that it lacks, or that of the embedded database in `folder`."""
+    if not jobs_url:
+        return f"sqlite:///{folder.resolve() / 'jobs.sqlite'}"
+    url = make_url(jobs_url)
+    if not url.drivername.startswith("postgresql"):
+        return jobs_url
+    return url.set(query={**_DEADLINES, **url.query}).render_as_string(hide_password=False)
 
 
 def prepare_database(url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from openai.types.admin.organization.usage_audio_speeches_response import (
 )
 
 from gateway.core.errors import UsageUnavailable
+from gateway.core.jobs.database import database_url
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.usage import recorder as module
 from gateway.core.usage.memory_store import MemoryUsage
@@ -305,3 +307,20 @@ async def test_recorder_goes_on_after_an_unforeseen_error(monkeypatch: pytest.Mo
     for task in (running, writing):
         task.cancel()
     await asyncio.gather(running, writing, return_exceptions=True)
+
+
+async def test_a_database_that_does_not_answer_is_away(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = database_url(f"postgresql://user:secret@127.0.0.1:{silent.getsockname()[1]}/jobs", tmp_path)
+        assert "connect_timeout=10" in url
+        store = SqlUsage(url.replace("connect_timeout=10", "connect_timeout=2"))
+        with pytest.raises(UsageUnavailable):
+            await store.totals(UsageRange("speech", 0, 1000, 60))
+        await store.close()
+
+
+def test_the_deadlines_of_an_operators_database_are_kept(tmp_path: Path) -> None:
+    own = "postgresql://user:secret@host/jobs?connect_timeout=3&sslmode=require"
+    url = database_url(own, tmp_path)
+    assert url.startswith("postgresql://user:secret@host/jobs?")
+    assert {"connect_timeout=3", "sslmode=require", "tcp_user_timeout=30000"} == set(url.partition("?")[2].split("&"))
