@@ -232,7 +232,9 @@ def worst(pairs: dict[str, tuple[Tensor, Tensor]]) -> Figures:
     for name, (ours, plain) in pairs.items():
         eps = max(torch.finfo(plain.dtype).eps, _EXACT)
         difference = (ours.double() - plain.double()).abs().nan_to_num(torch.inf)
-        share = difference / (_PLACES * eps * plain.double().abs() + eps * plain.double().square().mean().sqrt())
+        size = plain.double().abs()
+        # A rotation may take a small number from two large ones, each with a last place of its own.
+        share = difference / (_PLACES * eps * size + eps * size.amax(-1, keepdim=True)).clamp(min=eps * eps)
         at = int(share.argmax())
         place = [int(index) for index in torch.unravel_index(torch.tensor(at), share.shape)]
         largest = float(share.flatten()[at])
