@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,7 @@ from gateway.fairness import PLACES
 from gateway.openai.webrtc import call, peer
 from gateway.telemetry import CALLS as ENDS
 from tests.fake_triton import FakeTriton
+from tests.pages import ROOT
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.realtime.test_realtime import TRANSCRIPTION, pcm
 from tests.unit.gateway.transcription.conftest import FakeWhisper
@@ -281,6 +284,12 @@ async def test_a_bad_form_is_named(
 async def test_an_offer_needs_its_content_type(gateway: Gateway) -> None:
     response = await gateway.http.post(CALLS, json={"sdp": OFFER})
     assert (response.status_code, response.json()["error"]["code"]) == (415, "unsupported_media_type")
+
+
+def test_a_start_imports_nothing_of_webrtc() -> None:
+    code = "import sys; from gateway.surfaces import load_surfaces; load_surfaces(()); print('aiortc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 async def test_without_webrtc_the_setting_is_named(gateway: Gateway, serve: Serve) -> None:
