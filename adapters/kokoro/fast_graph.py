@@ -9,11 +9,12 @@ the operators of their activations one after the other. Here:
 - an adaptive instance normalization is one operator instead of nine;
 - the activation x + sin(a x)^2 / a (Snake) becomes v + sin(pi v)^2 / pi with v = a x / pi: a / pi goes into the
   normalization before it, and pi / a into the weights of the convolution after it, if they are float32. The sine, which
-  onnxruntime computes on one thread, is a polynomial.
+  onnxruntime computes on one thread, is a polynomial;
+- the Fourier transform of the source, which onnxruntime computes on one thread as well, is two convolutions
+  (`source_transform`).
 
 All operators are standard. Everything before the generator is as published, with the durations and the pitch: its
-results are those of the published graph, to the bit. So is the Fourier transform of the source: as a convolution it
-would give exact zeros, whose sign the graph takes for a phase.
+results are those of the published graph, to the bit.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from onnx import NodeProto, helper
 from adapters.kokoro.graph import DURATIONS
 from adapters.kokoro.graph_editor import Graph, UnknownGraphError
 from adapters.kokoro.signed_convolution import scales_and_bias, use_signed_inputs
+from adapters.kokoro.source_transform import use_convolutions
 from adapters.kokoro.tiled_convolution import use_tiles
 
 GENERATOR: Final = "/decoder/decoder/generator/"
@@ -57,6 +59,7 @@ def build(published: Path, out: BinaryIO, data: BinaryIO | None = None, location
         _expect(87, use_signed_inputs(graph, GENERATOR), "convolutions in eight bits")
     else:
         _expect(48, use_tiles(graph), "convolutions in the generator")
+    _expect(1, use_convolutions(graph), "Fourier transforms")
     graph.write(out, data, location)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-VERSION: Final = "5"
+VERSION: Final = "6"
 """Change it with the graph that is built, so that earlier files are not used."""
 
 _CPU: Final = Path("/proc/cpuinfo")

@@ -19,6 +19,7 @@ from adapters.kokoro.graph import DURATIONS
 from adapters.kokoro.graph_editor import Graph, UnknownGraphError
 from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.signed_convolution import use_signed_inputs
+from adapters.kokoro.source_transform import use_convolutions
 from adapters.kokoro.tiled_convolution import TILE, transforms, use_tiles
 from benchmarks.kokoro import log_mel_distance
 
@@ -107,6 +108,36 @@ def test_vnni_is_among_the_flags_of_the_cpu(
     assert not graph_cache.has_vnni()  # another system, without the file
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: fpu {flags} sse\n", "utf-8")
     assert graph_cache.has_vnni() == expected
+
+
+def test_fourier_transform_keeps_the_signs_of_its_rounding() -> None:
+    """They decide between the phases pi and -pi."""
+    window = np.hanning(21)[:-1].astype(np.float32)
+    constants = {"step": np.array(5), "window": window, "length": np.array(20), "0": np.array(0), "1": np.array(1)}
+    nodes = [
+        helper.make_node("STFT", ["x", "step", "window", "length"], ["spectra"], name="stft"),
+        helper.make_node("Transpose", ["spectra"], ["transposed"], perm=[0, 2, 1, 3]),
+        helper.make_node("Gather", ["transposed", "0"], ["real"], name="real", axis=3),
+        helper.make_node("Gather", ["transposed", "1"], ["imaginary"], name="imaginary", axis=3),
+    ]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("real", "imaginary")]
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, None])]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph_ = helper.make_graph(nodes, "test", inputs, outputs, tensors)
+    model = helper.make_model(graph_, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    published, out = model.SerializeToString(), io.BytesIO()
+    graph = Graph(model)
+    assert use_convolutions(graph) == 1
+    graph.write(out)
+    assert not any(node.op_type == "STFT" for node in onnx.load_from_string(out.getvalue()).graph.node)
+    random = np.random.default_rng(0)
+    x = np.tanh(np.cumsum(random.standard_normal((1, 20_000)), axis=1) / 20).astype(np.float32)  # like a source, slow
+    (real, imaginary), (convolved_real, convolved) = run(published, x=x), run(out.getvalue(), x=x)
+    np.testing.assert_allclose(convolved_real, real, atol=5e-6)
+    np.testing.assert_allclose(convolved, imaginary, atol=5e-6)
+    is_turned = real[0, 0] < 0
+    assert is_turned.sum() > 500
+    assert np.mean((convolved[0, 0] > 0) == (imaginary[0, 0] > 0), where=is_turned) > 0.95
 
 
 def test_constants_in_a_file_beside_the_model_give_the_same_results(tmp_path: Path) -> None:
