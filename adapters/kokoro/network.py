@@ -55,8 +55,8 @@ class KokoroNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # With tensors of many lengths, a plan of the memory for each of them takes more memory, and no less time.
-        options.enable_mem_pattern = False
+        # For tensors of many lengths, plans of the memory take time at the load and more memory, and save nothing.
+        options.enable_mem_pattern = options.enable_mem_reuse = False
         # Threads that wait for work in a loop take the cores from other processes, and end with them later.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         published = folder / "model.onnx"
