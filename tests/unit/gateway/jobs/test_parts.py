@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,13 +28,18 @@ from gateway.core.jobs.callbacks import signed_headers
 from gateway.core.jobs.database import JOB
 from gateway.core.jobs.files import JobFiles, new_id
 from gateway.core.jobs.janitor import remove_expired
+from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.ledger import JobFailed, Work
 from gateway.core.jobs.patience import patiently
 from gateway.core.jobs.transcripts import result_from_json, result_to_json
+from gateway.core.jobs.use_cases import JobOrder, create_transcription
 from gateway.core.jobs.worker import LEAVE
+from gateway.core.services import JobBackend
+from gateway.core.transcribe import TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
 from supervisor.processes import IDLE_GRACE
 from tests.unit.gateway.jobs.conftest import SECRET
+from tritone.contract import TranscriptionOptions
 from tritone.errors import InvalidInput
 from tritone.text_parts import split_text
 from tritone.transcribe_windows import WindowTranscript
@@ -98,6 +105,21 @@ def test_a_full_disk_leaves_no_part_of_an_upload(tmp_path: Path) -> None:
     with pytest.raises(StorageFull):
         JobFiles(tmp_path).add_upload(new_id(), pieces())
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_slower_of_two_equal_requests_leaves_no_file(tmp_path: Path) -> None:
+    files, store = JobFiles(tmp_path), mock.AsyncMock()
+
+    async def created_before(job_id: str, owner: str, spec: JobSpec) -> Job:
+        return Job(job_id, owner, replace(spec, upload=files.add_upload(job_id, [b"recording"])), "queued", 1.0)
+
+    store.get.return_value = None
+    store.create.side_effect = created_before
+    services = mock.Mock(jobs=JobBackend(store, files))
+    services.triton.served.resolve.side_effect = ModelUnavailable("away")
+    request, order = TranscriptionRequest(None, TranscriptionOptions()), JobOrder("owner", idempotency_key="key")
+    created = await create_transcription(services, request, io.BytesIO(b"recording"), order)
+    assert [path.name for path in files.folder(created.job.id).iterdir()] == [created.job.spec.upload]
 
 
 def test_a_cleaning_without_old_folders_does_not_list_every_job(tmp_path: Path) -> None:
