@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +13,6 @@ collect_ignore_glob = [] if HERE else ["test_*.py", "*/test_*.py"]
 if HERE:
     import numpy as np
     import torch
-
-    if not torch.cuda.is_available():
-        os.environ["TRITON_INTERPRET"] = "1"  # the Triton language reads it when it is imported
 
     from adapters.qwen3_tts.checkpoint import Checkpoint
     from adapters.qwen3_tts.runtime import Hardware, Runtime
