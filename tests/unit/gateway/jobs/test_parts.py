@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
@@ -143,6 +144,19 @@ def test_a_cleaning_removes_all_that_has_expired(tmp_path: Path) -> None:
     remove_expired(client, files, 60)
     assert not stored
     assert not any(tmp_path.iterdir())
+
+
+def test_files_of_a_request_that_died_before_its_job_was_enqueued_expire(tmp_path: Path) -> None:
+    files, known, unknown = JobFiles(tmp_path), new_id(), new_id()
+    for job_id in (known, unknown):
+        files.add(job_id)
+        os.utime(files.folder(job_id), (0, 0))
+    client = mock.create_autospec(DBOSClient, instance=True)
+    client.list_workflows.side_effect = lambda workflow_ids=(), **_: [
+        SimpleNamespace(workflow_id=id_) for id_ in workflow_ids if id_ == known
+    ]
+    remove_expired(client, files, 60)
+    assert [path.name for path in tmp_path.iterdir()] == [known]
 
 
 def test_a_worker_cannot_write_into_a_folder_that_is_being_removed(
