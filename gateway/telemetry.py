@@ -62,9 +62,9 @@ AUDIO = counter(
 )
 CALLS = counter(
     "tritone_webrtc_calls_total",
-    "Calls over WebRTC, by end: ended (by the client, a deadline or a hang-up), unreachable (never connected), failed",
+    "Calls over WebRTC, by outcome: ended (by client, deadline or hang-up), unreachable (never connected), failed",
     "Can clients reach the gateway over UDP?",
-    "end",
+    "outcome",
 )
 
 PROBES = frozenset({"/health", "/ping", "/ready", "/metrics"})

@@ -203,7 +203,8 @@ def test_the_gateway_image_has_neither_models_nor_their_packages(tmp_path: Path)
     image = built("Dockerfile.gateway", tmp_path)
     assert {path.name for path in image.iterdir()} == {"tritone", "gateway"}
     (install,) = (step.words for step in steps("Dockerfile.gateway") if "pip install" in step.words)
-    assert re.findall(r"-r (\S+)", install) == ["requirements/gateway.txt"]
+    assert re.findall(r"-r (\S+)", install) == ['"requirements/$ENVIRONMENT.txt"']
+    assert re.findall(r"^ARG ENVIRONMENT=(.*)$", (ROOT / "Dockerfile.gateway").read_text(), re.M) == ["gateway"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

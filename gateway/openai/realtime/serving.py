@@ -113,10 +113,11 @@ async def run_session(services: Services, transport: Transport, session: Session
         await session.begin()
         await _run(services, transport, session)
     finally:
-        await session.close()
+        # First, as closing may be cancelled: at a stop of the gateway.
         telemetry.audio_seconds = session.seconds
         if session.seconds:
             services.usage.add("transcription", telemetry, session.seconds)
+        await session.close()
 
 
 async def _run(services: Services, transport: Transport, session: Session) -> None:
