@@ -93,14 +93,14 @@ async def test_the_user_cuts_the_answer(
 async def test_the_client_cuts_the_answer(
     gateway: Gateway, kokoro: FakeSpeech, language_model: LanguageModelServer
 ) -> None:
-    kokoro.chunks = [tone(4)]
+    kokoro.chunks = [tone(4)] * 10  # more than is sent ahead, so that the response goes on
     async with calling(gateway.http, session=TALK) as caller:
         await caller.until("conversation.created")
         await ask(caller)
         await caller.until("output_audio_buffer.started")
         caller.send("response.cancel")
         done = (await caller.last("response.done"))["response"]
-        assert done["status"] in ("cancelled", "completed")
+        assert done["status"] == "cancelled"
         caller.send("output_audio_buffer.clear")
         cleared, truncated = (await caller.until("conversation.item.truncated"))[-2:]
         assert (cleared["type"], cleared["response_id"]) == ("output_audio_buffer.cleared", done["id"])
