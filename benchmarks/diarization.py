@@ -4,12 +4,12 @@ Kokoro's English voices hold conversations: two to four speakers, twelve turns o
 pauses of 0.1 to 0.8 s between them. Each is heard as it is, as a telephone would carry it, and with noise. Who spoke
 when is known, so the answers are compared with it every 10 ms:
 
-- `missed`, `invented`, `confused`: the shares of the speech that nobody got, of silence that somebody got, and of
-  speech that another speaker got; their sum is the diarization error rate. `confused_25` leaves out a quarter of a
-  second on both sides of each change, as NIST does.
+- `missed`, `invented`, `confused`: speech given to no speaker, silence given to a speaker, and speech given to another
+  speaker, each as a share of all speech. Their sum is the diarization error rate. `confused_25` leaves out a quarter of
+  a second on both sides of each change, as NIST does.
 - `right_number`: the share of conversations with the right number of speakers. The number is found out (`found`) and
   given (`given`).
-- `words`: the same errors of `diarized_json`, whose turns come with their words.
+- `words`: the same errors in the segments of `diarized_json`, a transcript with speakers.
 - `one_speaker`: what one would get by giving all speech to one speaker.
 """
 
@@ -41,7 +41,7 @@ SHORT: Final = ("Yes.", "Oh, really?", "I see.", "No, not at all.", "Good idea."
 TURNS: Final = 12
 SPEAKERS: Final = (2, 3, 4)
 CONVERSATIONS: Final = 3
-"""Of each number of speakers."""
+"""Conversations for each number of speakers."""
 CONDITIONS: Final = ("clean", "telephone", "noise")
 
 _STEP: Final = 0.01
@@ -111,7 +111,7 @@ class Cast:
         return self._spoken[voice, text]
 
     def converse(self, voices: Sequence[str], random: np.random.Generator) -> Conversation:
-        """Return a conversation of these voices; nobody speaks twice in a row, and each does at least once."""
+        """Return a conversation in which each voice speaks at least once, and no voice twice in a row."""
         pieces: list[Samples] = [np.zeros(LISTEN_RATE // 2, np.float32)]
         turns: Turns = []
         position, speaker = len(pieces[0]), ""

@@ -168,7 +168,7 @@ class Scheduler(Generic[S]):
             self._changed.notify_all()
 
     def mark_failed(self, stream: S, error: BaseException) -> None:
-        """Have the loop end a stream whose input cannot be prepared: it also looks whether the GPU is lost."""
+        """Hand a failed preparation to the loop, which ends the stream and checks whether the GPU is lost."""
         with self._changed:
             stream.error = error
             self._changed.notify_all()

@@ -136,7 +136,7 @@ class PartByPartEngine(Generic[P]):
         )
 
     def _end_unwanted(self) -> None:
-        """End the requests that their clients have cancelled, and those whose deadline has passed."""
+        """End cancelled requests, and requests after their deadline."""
         now = self._clock()
         for request in list(self._open):
             if request.stream.is_cancelled():

@@ -103,7 +103,7 @@ class TranscriptionModel(ABC):
             self._reject(pending, error)
 
     def _reject(self, pending: _PendingWindow, error: TritoneError) -> None:
-        """Respond to a request whose window is not transcribed."""
+        """Send the error of a request; its window is not transcribed."""
         pending.wait.end()
         self._respond(pending.request, error)
         self._metrics.end()

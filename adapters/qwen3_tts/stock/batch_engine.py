@@ -152,7 +152,7 @@ class StaticBatchEngine:
             job.reply.fail(reason)
 
     def _reason_to_drop(self, job: _Job, late: TritoneError = _LATE) -> TritoneError | None:
-        """Return the error of a request whose client has left, or `late` after its deadline; else None."""
+        """Return the error of a cancelled request, `late` for a request after its deadline, and None for another."""
         if job.reply.is_cancelled():
             return client_left()
         return late if self._clock() >= job.deadline else None

@@ -107,7 +107,7 @@ class JobFiles:
     def remove(self, job_id: str) -> None:
         """Remove all files of a job. Its worker, which may be writing one, cannot write into the folder any more."""
         folder = self.folder(job_id)
-        gone = folder.with_name(f"{new_id()}")  # of no job: what is left of it expires
+        gone = folder.with_name(new_id())  # of no job: what is left of it expires
         with suppress(OSError):
             folder.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
