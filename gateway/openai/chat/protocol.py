@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from gateway.audio.formats import AudioFormat
 from gateway.core.synthesize import SynthesisRequest
+from gateway.openai.addresses import ADDRESS_PROBLEM, is_passed_on
 from gateway.openai.conversation.config import SpokenVoice
 from gateway.openai.realtime.session_config import field_error
+from tritone.errors import InvalidInput
 
 _MOST_MESSAGES: Final = 2000
 _UNSPOKEN: Final = ("logprobs", "top_logprobs", "functions", "function_call")
@@ -84,6 +86,17 @@ class ChatBody(BaseModel):
     n: int | None = Field(None, ge=1, description="Answers; only one can be spoken.")
     stream: bool | None = Field(None, description="Whether the answer comes in events while it is made.")
     stream_options: StreamOptions | None = None
+
+    def check_addresses(self) -> None:
+        """Raise `InvalidInput` for an `image_url`, or another file's address, that is not passed on."""
+        for index, message in enumerate(self.messages):
+            content = message.get("content")
+            for position, part in enumerate(content if isinstance(content, list) else ()):
+                for name, given in part.items() if isinstance(part, dict) else ():
+                    address = given.get("url") if isinstance(given, dict) else given
+                    if name.endswith("_url") and isinstance(address, str) and not is_passed_on(address):
+                        field = f"messages[{index}].content[{position}].{name}"
+                        raise InvalidInput(f"{field}.url" if isinstance(given, dict) else field, ADDRESS_PROBLEM)
 
     @property
     def spoken(self) -> bool:

@@ -25,6 +25,7 @@ async def respond(services: Services, body: ChatBody, telemetry: WorkTelemetry) 
     services.language_model.check()
     if services.settings.llm_api != "chat":
         raise NotSetUp("chat completions are not possible here: LLM_API is `completions`")
+    body.check_addresses()
     model = language_model_of(body.model, services.settings)
     if body.spoken:
         return await _spoken(services, body, model, telemetry)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
-from gateway.audio.inline import is_data_url
+from gateway.openai.addresses import ADDRESS_PROBLEM, is_passed_on
 from gateway.openai.realtime.protocol import new_id
 from tritone.errors import InvalidInput
 
@@ -29,14 +29,14 @@ class Part(BaseModel):
     audio: str | None = Field(default=None, exclude=True)
     """Base64; it is not kept."""
     image_url: str | None = None
-    """A data URL: the language model's server would fetch any other, with access to its network."""
+    """A data URL, or an address from which the language model's server fetches the image."""
     detail: Literal["auto", "low", "high"] | None = None
 
     @field_validator("image_url")
     @classmethod
-    def _is_in_the_event(cls, url: str | None) -> str | None:
-        if url is not None and not is_data_url(url):
-            raise ValueError("send the image itself, as `data:image/png;base64,...`; addresses are not fetched")
+    def _is_passed_on(cls, url: str | None) -> str | None:
+        if url is not None and not is_passed_on(url):
+            raise ValueError(ADDRESS_PROBLEM)
         return url
 
     @property

@@ -85,6 +85,18 @@ async def test_a_spoken_question_may_get_an_answer_in_text(
     assert not texts_of(triton)
 
 
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "/etc/passwd"])
+@pytest.mark.parametrize("modalities", [["text"], ["text", "audio"]])
+async def test_a_file_of_the_language_models_machine_is_not_asked_for(
+    gateway: Gateway, language_model: LanguageModelServer, address: str, modalities: Any
+) -> None:
+    parts = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": address}}]
+    with pytest.raises(openai.BadRequestError, match="https address") as caught:
+        await asked(gateway, [{"role": "user", "content": parts}], modalities=modalities)
+    assert caught.value.param == "messages[0].content[1].image_url.url"
+    assert not language_model.requests
+
+
 @pytest.mark.parametrize("name", ["gpt-audio", "gpt-audio-mini", "gpt-4o-audio-preview-2025-06-03", "mine"])
 async def test_a_name_of_openai_stands_for_the_language_model(
     serve: Serve, language_model: LanguageModelServer, name: str

@@ -190,9 +190,12 @@ async def test_a_recording_may_have_any_container(gateway: Gateway, language_mod
     assert language_model.requests[0]["messages"][-1] == WORDS
 
 
-async def test_an_image_beside_a_recording_is_passed_on(gateway: Gateway, language_model: LanguageModelServer) -> None:
+@pytest.mark.parametrize("address", ["data:image/png;base64,AAAA", "https://example.com/cat.png"])
+async def test_an_image_beside_a_recording_is_passed_on(
+    gateway: Gateway, language_model: LanguageModelServer, address: str
+) -> None:
     message = question(3)
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    image = {"type": "image_url", "image_url": {"url": address}}
     message["content"].append(image)
     await asked(gateway, [message])
     assert language_model.requests[0]["messages"][-1]["content"] == [{"type": "text", "text": "part 3"}, image]
