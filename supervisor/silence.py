@@ -11,12 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from supervisor.process_state import ProcessState, waiting_seconds
 
-_LOOK_SECONDS = 5.0
+LOOK_SECONDS = 5.0
 _STOPPED_LOOKS = 2
 _SILENT_LOOKS = 6
 """30 seconds: the longest silence of a healthy process on a machine that is five times slower and busy."""
-_IDLE_LOOKS = 12
-"""A minute: longer than a load waits for a compiler or a disk."""
 _BUSY_LOOKS = 120
 """Ten minutes: as long as the longest request."""
 _LEAST_CPU = 0.01
@@ -32,13 +30,13 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
     `may_be_busy` says that work in progress delays an answer: a process without an answer is then silent only if one
     of `pids` uses no CPU and waits for none either, or after ten minutes.
     """
-    progress = [_Progress(pid) for pid in pids]
+    progress = [Progress(pid) for pid in pids]
     stopped = silent = 0
     answer: asyncio.Future[bool] | None = None
     try:
         while True:
             answer = answer or asyncio.ensure_future(answers())
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
             for each in progress:
                 each.look()
             answered = answer.done() and answer.result()
@@ -61,20 +59,11 @@ async def silence(answers: Callable[[], Awaitable[bool]], pids: Sequence[int], *
             answer.cancel()
 
 
-async def idleness(pids: Sequence[int]) -> None:
-    """Wait until none of these processes has used the CPU, or waited for a device, for a minute."""
-    progress = [_Progress(pid) for pid in pids]
-    while not all(each.idle_looks >= _IDLE_LOOKS for each in progress):
-        await asyncio.sleep(_LOOK_SECONDS)
-        for each in progress:
-            each.look()
-
-
 def _no_answer(looks: int) -> str:
-    return f"no answer for {looks * _LOOK_SECONDS:g} s"
+    return f"no answer for {looks * LOOK_SECONDS:g} s"
 
 
-class _Progress:
+class Progress:
     """The CPU time of a process between two looks, with that which it waited for: others may take all CPUs."""
 
     def __init__(self, pid: int) -> None:
@@ -93,5 +82,5 @@ class _Progress:
         used = now.cpu_seconds + waiting_seconds(self._pid) - self._cpu_seconds if now else 0.0
         self._cpu_seconds += used
         # A process that waits for a device, for example for a page of its memory, cannot use the CPU.
-        progressed = used >= _LEAST_CPU * _LOOK_SECONDS or self.state == "D"
+        progressed = used >= _LEAST_CPU * LOOK_SECONDS or self.state == "D"
         self.idle_looks = 0 if progressed else self.idle_looks + 1

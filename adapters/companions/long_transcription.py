@@ -23,6 +23,7 @@ from adapters.triton.instance import Instance
 from adapters.triton.metrics import Metrics
 from tritone import vad
 from tritone.errors import DeadlinePassed, Overloaded
+from tritone.initialized import mark_initialized
 from tritone.transcribe_windows import IN_FLIGHT
 from tritone.wanted import want
 from tritone.windowing import SpeechDetector
@@ -70,6 +71,7 @@ class TritonPythonModel:
         self._loop.set_default_executor(ThreadPoolExecutor(MAX_RECORDINGS * (IN_FLIGHT + 1)))
         self._thread = threading.Thread(target=self._loop.run_forever, name="recordings")
         self._thread.start()
+        mark_initialized()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Begin to transcribe each recording; responses leave through the requests' response senders."""

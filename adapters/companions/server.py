@@ -15,6 +15,7 @@ from adapters.triton.responses import response_of, send_error, send_final
 from tritone.contract import ServerOptions
 from tritone.errors import InvalidInput
 from tritone.forgotten_voices import forget
+from tritone.initialized import mark_initialized
 from tritone.served import ServedDocument
 from tritone.wanted import want
 
@@ -34,6 +35,7 @@ class TritonPythonModel:
         self._watch = DocumentWatch(self._path)
         self._run_folder = instance.run_folder
         self._metrics = Metrics(instance.model, "companion")
+        mark_initialized()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Answer each request at once, or leave it to the watch."""

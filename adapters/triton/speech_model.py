@@ -16,6 +16,7 @@ from adapters.triton.references import ReferenceCache
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_engine import SpeechEngine
 from adapters.triton.speech_request import SpeechRequest, options_of
+from tritone.initialized import mark_initialized
 from tritone.settings import MAX_INPUT_CHARS
 
 
@@ -41,6 +42,7 @@ class SpeechModel(ABC):
         self._metrics = Metrics(instance.model, "speech")
         self._metrics.watch(lambda: counts_of(self._engine))
         self._references = ReferenceCache.of_instance(instance, self._metrics.voice)
+        mark_initialized()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Submit every request to the engine; responses leave through the requests' response senders."""

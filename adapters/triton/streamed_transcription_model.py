@@ -14,6 +14,7 @@ from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcript_stream import TranscriptStream
 from adapters.triton.window_reader import read_window, transcription_options
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
+from tritone.initialized import mark_initialized
 
 
 class TranscriptionEngine(Protocol):
@@ -48,6 +49,7 @@ class StreamedTranscriptionModel(ABC):
         self._engine = self.load(instance)
         self._metrics = Metrics(instance.model, "transcription")
         self._metrics.watch(lambda: counts_of(self._engine))
+        mark_initialized()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Submit every window to the engine; responses leave through the requests' response senders."""

@@ -21,6 +21,7 @@ from adapters.triton.waiting import Wait
 from adapters.triton.window_reader import read_window, transcription_options
 from tritone.contract import TranscriptionDescription
 from tritone.errors import Cancelled, Overloaded, TritoneError
+from tritone.initialized import mark_initialized
 from tritone.transcript import Transcript
 from tritone.word_times import ordered_times
 
@@ -61,6 +62,7 @@ class TranscriptionModel(ABC):
         self._metrics.watch(lambda: EngineCounts(MAX_BATCH, 0, 0))
         self._parts = ThreadPoolExecutor(self._transcriber.parallel_calls, "part")
         self._background = BackgroundBatcher(self._process)
+        mark_initialized()
 
     def execute(self, requests: Sequence[Any]) -> None:
         """Process a batch; each response leaves by its request's sender as soon as it is there."""

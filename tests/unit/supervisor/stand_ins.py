@@ -175,7 +175,7 @@ async def supervise() -> int:
         patches.enter_context(mock.patch.object(command, "prepare", nothing_to_prepare))
         if os.environ.get("FAST"):
             patches.enter_context(mock.patch.object(restarts, "PAUSES", (0.01,)))
-            patches.enter_context(mock.patch.object(silence, "_LOOK_SECONDS", 0.3))
+            patches.enter_context(mock.patch.object(silence, "LOOK_SECONDS", 0.3))
             patches.enter_context(mock.patch.object(silence, "_SILENT_LOOKS", 1000))
         return await command.run(Plan(Settings(**given), catalogue, "cpu", models, REPOSITORY, *parts))
 

@@ -24,7 +24,7 @@ class Process:
         self.count = 0
         self._cpu = 100.0
         monkeypatch.setattr(ProcessState, "read", self._read)
-        monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+        monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
         monkeypatch.setattr(module, "_LEAST_CPU", 50.0)  # times a look: 0.05 seconds
 
     def _read(self, pid: int) -> ProcessState:
@@ -152,13 +152,6 @@ async def test_an_answer_begins_the_count_anew(process: Process) -> None:
 async def test_one_process_of_several_without_progress_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = {1: itertools.count(0, 1), 2: itertools.repeat(0)}
     monkeypatch.setattr(ProcessState, "read", lambda pid: ProcessState("S", 1, float(next(cpu[pid])), 0))
-    monkeypatch.setattr(module, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
     async with asyncio.timeout(300):
         assert await silence(never, [1, 2], may_be_busy=True) == "no answer for 0.006 s"
-
-
-async def test_a_process_that_uses_no_cpu_for_twelve_looks_is_idle(process: Process) -> None:
-    process.looks = itertools.chain([("R", 1.0)] * 20, itertools.repeat(("S", 0.0)))
-    async with asyncio.timeout(300):
-        await module.idleness([PID])
-    assert process.count - 1 == 32

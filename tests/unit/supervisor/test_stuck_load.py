@@ -6,12 +6,12 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from supervisor import stuck_load
+from supervisor import silence, stuck_load
 from supervisor.control import LoadError
 from supervisor.stuck_load import load_unless_stuck
 
@@ -51,28 +51,83 @@ def triton(tmp_path: Path) -> Iterator[Triton]:
         stub.wait()
 
 
-@pytest.fixture
-def idle(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """Every process is idle at once; the list has those that were looked at."""
-    seen: list[list[int]] = []
+class Progress:
+    """The progress of a process that works until `idle_after` looks, and is idle from then on."""
 
-    async def idleness(pids: Sequence[int]) -> None:
-        seen.append(list(pids))
+    idle_after = 0
+    seen: list[int]
+    """The process of each look."""
 
-    monkeypatch.setattr(stuck_load, "idleness", idleness)
-    monkeypatch.setattr(stuck_load, "_NEW_SECONDS", 0.01)
-    return seen
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._looks = 0
+
+    @property
+    def idle_looks(self) -> int:
+        return max(0, self._looks - self.idle_after)
+
+    def look(self) -> None:
+        self.seen.append(self._pid)
+        self._looks += 1
 
 
-async def test_a_load_that_hangs_is_begun_again(triton: Triton, idle: list[list[int]]) -> None:
+@pytest.fixture(autouse=True)
+def progress(monkeypatch: pytest.MonkeyPatch) -> type[Progress]:
+    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(stuck_load, "Progress", Progress)
+    monkeypatch.setattr(Progress, "idle_after", 0)
+    monkeypatch.setattr(Progress, "seen", [], raising=False)
+    return Progress
+
+
+async def test_a_load_that_hangs_is_begun_again(triton: Triton) -> None:
     triton.release.set()
     async with asyncio.timeout(300):
         await load_unless_stuck(triton.load, os.getpid(), MODEL)
-    assert [pids for pids in idle if pids == [triton.stubs[0].pid]]
+    assert triton.stubs[0].poll() is not None
     assert triton.stubs[1].poll() is None
 
 
-async def test_a_load_that_always_hangs_is_an_error(triton: Triton, idle: list[list[int]]) -> None:
+async def test_a_process_that_may_still_initialize_is_given_twelve_looks_without_progress(
+    triton: Triton, progress: type[Progress]
+) -> None:
+    triton.release.set()
+    progress.idle_after = 20
+    async with asyncio.timeout(300):
+        await load_unless_stuck(triton.load, os.getpid(), MODEL)
+    assert progress.seen == 32 * [triton.stubs[0].pid]
+
+
+async def test_a_process_that_has_initialized_is_given_three_looks(
+    triton: Triton, progress: type[Progress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its idle looks before do not count: it may have waited for a disk."""
+    triton.release.set()
+    monkeypatch.setattr(stuck_load, "is_initialized", lambda pid: len(progress.seen) >= 8)
+    async with asyncio.timeout(300):
+        await load_unless_stuck(triton.load, os.getpid(), MODEL)
+    assert progress.seen == 11 * [triton.stubs[0].pid]
+
+
+async def test_a_process_that_has_initialized_waits_for_another_of_its_model(
+    triton: Triton, progress: type[Progress], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    triton.release.set()
+    triton.hung_loads = 2
+
+    async def load_two() -> None:
+        if not triton.stubs:
+            monkeypatch.setattr(stuck_load, "is_initialized", triton.start_stub().pid.__eq__)
+        await triton.load()
+
+    async with asyncio.timeout(300):
+        await load_unless_stuck(load_two, os.getpid(), MODEL)
+    first, second, _ = triton.stubs
+    assert progress.seen.count(second.pid) == 12
+    assert first.wait(300) < 0
+
+
+async def test_a_load_that_always_hangs_is_an_error(triton: Triton) -> None:
     triton.hung_loads = 5
     async with asyncio.timeout(300):
         with pytest.raises(LoadError, match="not healthy"):
@@ -80,14 +135,14 @@ async def test_a_load_that_always_hangs_is_an_error(triton: Triton, idle: list[l
     assert len(triton.stubs) == 2
 
 
-async def test_a_stub_of_an_earlier_load_is_left_alone(triton: Triton, idle: list[list[int]]) -> None:
+async def test_a_stub_of_an_earlier_load_is_left_alone(triton: Triton, progress: type[Progress]) -> None:
     earlier = triton.start_stub()
     triton.hung_loads = 2
     triton.release.set()
     async with asyncio.timeout(300):
         await load_unless_stuck(triton.load, os.getpid(), MODEL)
     assert earlier.poll() is None
-    assert not any(earlier.pid in pids for pids in idle)
+    assert earlier.pid not in progress.seen
 
 
 async def test_a_failure_without_a_hang_is_raised_at_once(triton: Triton) -> None:
