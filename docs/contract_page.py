@@ -87,7 +87,9 @@ _DESCRIPTION_INTRODUCTION = """\
 With the parameter `describe`, the response holds `description`: a JSON object with the model's abilities."""
 
 _SPEECH_DESCRIPTION = """\
-With `mixes_voices`, the parameter `voice` may be a mix: `af_bella+af_sky`, or `af_bella(2)+af_sky(1)` with weights."""
+With `mixes_voices`, the parameter `voice` may be a mix: `af_bella+af_sky`, or `af_bella(2)+af_sky(1)` with weights.
+With `pronounces`, the text may hold a word with its pronunciation in the IPA, between Unicode's characters for
+annotations: U+FFF9, the word, U+FFFA, the IPA, U+FFFB."""
 
 _TRANSCRIPTION_DESCRIPTION = """\
 Send any audio with it, for example 1600 samples of silence, and request only the output `description`."""
@@ -175,6 +177,7 @@ _EXAMPLE: Final = ServedDocument(
                 (0.7, 1.3),
                 ("voice", "language", "speed"),
                 mixes_voices=True,
+                pronounces=True,
             ),
             created=1790000000,
             loads=1,

@@ -36,6 +36,8 @@ class SpeechDescription:
     """The request options that the model supports; it rejects a request that sets another."""
     mixes_voices: bool = False
     """Whether `voice` may be a mix: see `tritone.voice_mix`."""
+    pronounces: bool = False
+    """Whether the text may give pronunciations: see `tritone.pronunciation`."""
 
     def to_json(self) -> str:
         """Return the text of the `description` tensor."""
@@ -57,6 +59,7 @@ class SpeechDescription:
             speed_range=(low, high),
             options=tuple(data["options"]),
             mixes_voices=data.get("mixes_voices", False),
+            pronounces=data.get("pronounces", False),
         )
 
 

@@ -30,6 +30,10 @@ _PAIRS = {
     "dz": "ʣ", "dʒ": "ʤ", "ts": "ʦ", "tʃ": "ʧ",
 }  # fmt: skip
 """Two sounds that espeak-ng ties together -> the letter that Kokoro was trained on."""
+_UNTIED = [pair for pair in _PAIRS if pair not in ("əl", "dz", "ts")]
+"""Those that are meant where English has both sounds without a tie."""
+_TYPED = str.maketrans({".": None, "'": "ˈ", ":": "ː", "g": "ɡ", "\u035c": "\u0361"})
+"""Characters that people type in the IPA -> its own; a point between syllables has no sound."""
 _ENGLISH = {
     "ʔˌn\u0329": "tᵊn", "ʔn\u0329": "tᵊn", "n\u0329": "ᵊn", "ʔ": "t",
     "r": "ɹ", "x": "k", "ç": "k", "ɬ": "l", "ɐ": "ə", "o": "ɔ", "\u0303": "", "ʲ": "",
@@ -59,6 +63,15 @@ def _import_wrapper() -> Any:
 
 
 EspeakWrapper = _import_wrapper()
+
+
+def from_ipa(ipa: str, accent: str) -> str:
+    """Return Kokoro's phonemes for a pronunciation in the IPA, which may have no ties in diphthongs, tʃ and dʒ."""
+    sounds = ipa.translate(_TYPED)
+    sounds = _TIED.sub(lambda pair: _PAIRS.get(pair[1] + pair[2], pair[1] + pair[2]), sounds)
+    for pair in _UNTIED if accent in _ACCENTS else ():
+        sounds = sounds.replace(pair, _PAIRS[pair])
+    return _accented(sounds, accent)
 
 
 class Phonemizer:
@@ -112,8 +125,7 @@ class Phonemizer:
         sounds = self._espeak[accent].text_to_phonemes(text, tie=True)
         sounds = _LANGUAGE_SWITCH.sub("", sounds).replace("-", "")
         sounds = _TIED.sub(lambda pair: _PAIRS.get(pair[1] + pair[2], pair[1] + pair[2]), sounds).replace("\u0361", "")
-        for ours, theirs in _ACCENTS.get(accent, {}).items():
-            sounds = sounds.replace(ours, theirs)
+        sounds = _accented(sounds, accent)
         return _UNSTRESSED_I.sub("ˌ", sounds) if accent in _ACCENTS else sounds
 
 
@@ -130,6 +142,12 @@ def _load_mandarin() -> Callable[[str], Sequence[str]]:
         pypinyin.load_phrases_dict({word: [[syllable] for syllable in reading.split()]})
     convert: Callable[[str], Sequence[str]] = ZHG2P()
     return convert
+
+
+def _accented(sounds: str, accent: str) -> str:
+    for ours, theirs in _ACCENTS.get(accent, {}).items():
+        sounds = sounds.replace(ours, theirs)
+    return sounds
 
 
 def _respelled(text: str) -> str:

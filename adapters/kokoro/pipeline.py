@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.kokoro.network import FRAME, MAX_TOKENS, SPEED_RANGE, KokoroNetwork
-from adapters.kokoro.phonemes import Phonemizer
+from adapters.kokoro.phonemes import Phonemizer, from_ipa
+from adapters.kokoro.pronunciations import Pronunciations
 from adapters.kokoro.voices import DEFAULT_VOICE, VoiceSelection, VoiceStyles
 from adapters.kokoro.word_spans import word_spans
 from adapters.speech.normalization import normalize, spell_numbers
@@ -66,19 +67,21 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
             speed_range=SPEED_RANGE,
             options=tuple(options),
             mixes_voices=True,
+            pronounces=True,
         )
 
     def pieces(self, request: SpeechRequest) -> list[PhonemePiece]:
         """Return the pieces of a request in order; raises `InvalidInput` for a text without words."""
-        selection = self._voices.select(request.text, request.voice, request.language)
+        given = Pronunciations(request.text)
+        selection = self._voices.select(given.written, request.voice, request.language)
         parts = [
             piece
-            for part in split_text(normalize(request.text, selection.language))
-            for piece in self._part(part, selection, request)
+            for part in split_text(normalize(given.text, selection.language))
+            for piece in self._part(part, selection, request, given)
         ]
         if not parts:
             raise InvalidInput("text", "has no words to synthesize")
-        return _with_written_words(request.text, parts) if request.options.word_timestamps else parts
+        return _with_written_words(given.written, parts) if request.options.word_timestamps else parts
 
     def synthesize(self, piece: PhonemePiece) -> NDArray[np.float32]:
         """Return the samples of one piece."""
@@ -94,19 +97,21 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
         words = (Word(float(starts[word.first]), float(starts[word.last]), word.text, 1.0) for word in piece.words)
         return SpokenPiece(samples, tuple(words))
 
-    def _part(self, part: TextPart, selection: VoiceSelection, request: SpeechRequest) -> Iterator[PhonemePiece]:
+    def _part(
+        self, part: TextPart, selection: VoiceSelection, request: SpeechRequest, given: Pronunciations
+    ) -> Iterator[PhonemePiece]:
         """Yield a part's phonemes, in as many pieces as the network's limit requires."""
         if not any(char.isalnum() for char in part.text):
             return
         text = spell_numbers(part.text, selection.language) if selection.language in _SPELLED else part.text
-        phonemes = self._phonemizer(text, selection.accent)
+        phonemes = self._phonemes(text, selection.accent, given)
         tokens = self._network.tokens(phonemes)
         if len(tokens) > MAX_TOKENS and len(part.text) > 1:
             for half in part.halves():
-                yield from self._part(half, selection, request)
+                yield from self._part(half, selection, request, given)
         elif tokens:
             tokens = tokens[:MAX_TOKENS]
-            words = self._words(text, phonemes, selection.accent) if request.options.word_timestamps else ()
+            words = self._words(text, phonemes, selection.accent, given) if request.options.word_timestamps else ()
             yield PhonemePiece(
                 tokens=tokens,
                 text_tokens=len(tokens),
@@ -116,11 +121,21 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
                 words=tuple(words),
             )
 
-    def _words(self, text: str, phonemes: str, accent: str) -> Iterator[WordTokens]:
+    def _phonemes(self, text: str, accent: str, given: Pronunciations) -> str:
+        def convert(ipa: str) -> str:
+            sounds = from_ipa(ipa, accent)
+            for sound in sounds:
+                if not sound.isspace() and not self._network.tokens(sound):
+                    raise InvalidInput("text", f"the pronunciation {ipa[:64]!r} has {sound!r}, which is unknown here")
+            return sounds
+
+        return given.phonemes(text, lambda words: self._phonemizer(words, accent), convert)
+
+    def _words(self, text: str, phonemes: str, accent: str, given: Pronunciations) -> Iterator[WordTokens]:
         """Yield the spoken words of a piece, with their tokens."""
         known = [sound for sound in phonemes if self._network.tokens(sound)][:MAX_TOKENS]
         words = written_words(text)
-        spans = word_spans([self._phonemizer(word, accent) for word in words], "".join(known))
+        spans = word_spans([self._phonemes(word, accent, given) for word in words], "".join(known))
         for word, (first, last) in zip(words, spans, strict=True):
             yield WordTokens(word, first, last)
 

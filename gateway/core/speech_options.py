@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -48,6 +48,8 @@ class SynthesisRequest:
     """Times the voice's own amplitude."""
     tags: tuple[Tag, ...] = ()
     """The kinds of `speech_tags` that are no text, where a text is spoken in parts."""
+    ignored: Sequence[str] = ()
+    """What the text asks for that has no effect."""
     whole: bool = False
     """Make a file that has its length in its header, where the format has a place for it."""
     word_times: bool = False
@@ -91,7 +93,7 @@ class ResolvedOptions:
         low, high = description.speed_range
         speed = min(max(request.speed, low), high)
         options = SpeechOptions.from_parameters({"speed": speed, **followed})
-        return cls(options, request.speed / speed, tuple(ignored))
+        return cls(options, request.speed / speed, (*ignored, *request.ignored))
 
 
 def description_of(model: ServedModel) -> SpeechDescription:

@@ -1,5 +1,7 @@
 """Tags in a text to speak: `[pause 500ms]` is silence, `[voice:af_bella]` changes the voice.
 
+`[prosody 1.2 0.5]`, the speed and the volume of what follows, is what SSML becomes; clients' texts have no such tag.
+
 A backslash before a tag makes it text: `\\[pause 500ms]`. Everything else in brackets is text anyway. The forms with a
 colon are those of Kokoro-FastAPI.
 """
@@ -13,8 +15,8 @@ from typing import Final, Literal
 
 from tritone.errors import InvalidInput
 
-Tag = Literal["pause", "voice"]
-TAGS: Final[tuple[Tag, ...]] = ("pause", "voice")
+Tag = Literal["pause", "voice", "prosody"]
+TAGS: Final[tuple[Tag, ...]] = ("pause", "voice", "prosody")
 
 MAX_PAUSE: Final = 10.0
 """Seconds of one pause."""
@@ -24,11 +26,12 @@ MAX_SILENCE: Final = 600.0
 _NAME_CHARS: Final = 200
 _PATTERNS: Final[dict[Tag, str]] = {
     "pause": r"\[pause[ :] ?(?P<number>\d{1,6}(?:\.\d{1,6})?) ?(?P<unit>ms|s)\]",
+    "prosody": r"\[prosody (?P<speed>\d{1,3}(?:\.\d{1,6})?) (?P<volume>\d{1,3}(?:\.\d{1,6})?)\]",
     "voice": rf"\[voice: ?(?P<name>[^\s\[\]][^\[\]\n]{{0,{_NAME_CHARS - 1}}})\]",
 }
 _FIRST: Final = "["
 """The first character of every tag."""
-_BEGINNINGS: Final[dict[Tag, str]] = {"pause": "[pause", "voice": "[voice:"}
+_BEGINNINGS: Final[dict[Tag, str]] = {"pause": "[pause", "voice": "[voice:", "prosody": "[prosody"}
 _UNFINISHED: Final = re.compile(rf"\\?\[[^\[\]\n]{{0,{_NAME_CHARS + 7}}}\Z|\\\Z")
 
 
@@ -47,6 +50,25 @@ class VoiceTag:
     position: int
 
 
+@dataclass(frozen=True)
+class Prosody:
+    """The speed and the amplitude of what follows, as factors of the request's own."""
+
+    speed: float = 1.0
+    volume: float = 1.0
+
+    @property
+    def tag(self) -> str:
+        """The tag."""
+        return f"[prosody {self.speed:.6g} {self.volume:.6g}]"
+
+
+PLAIN: Final = Prosody()
+
+Part = str | Pause | VoiceTag | Prosody
+"""A part of a text with tags."""
+
+
 class TagReader:
     """Finds the tags in a text that comes in pieces of any length."""
 
@@ -58,7 +80,7 @@ class TagReader:
         self._released = 0
         self._silence = 0.0
 
-    def add(self, text: str) -> Iterator[str | Pause | VoiceTag]:
+    def add(self, text: str) -> Iterator[Part]:
         """Yield what is complete with `text`, in order. Raises `InvalidInput` for a pause that is too long."""
         buffer, self._held, end = self._held + text, "", 0
         for match in self._pattern.finditer(buffer) if self._beginnings else ():
@@ -82,11 +104,13 @@ class TagReader:
     def _may_be_a_tag(self, start: str) -> bool:
         return any(start.startswith(each) or each.startswith(start) for each in self._beginnings)
 
-    def _tag(self, match: re.Match[str]) -> Pause | VoiceTag:
+    def _tag(self, match: re.Match[str]) -> Pause | VoiceTag | Prosody:
         position = self._released + match.start() + 1
         groups = match.groupdict()
         if name := groups.get("name"):
             return VoiceTag(name.strip(), position)
+        if groups.get("speed"):
+            return Prosody(float(groups["speed"]), float(groups["volume"]))
         seconds = float(groups["number"]) / (1000 if groups["unit"].lower() == "ms" else 1)
         self._silence += seconds
         if seconds > MAX_PAUSE:
@@ -96,7 +120,7 @@ class TagReader:
         return Pause(seconds)
 
 
-def parse(text: str, tags: Collection[Tag] = TAGS) -> list[str | Pause | VoiceTag]:
+def parse(text: str, tags: Collection[Tag] = TAGS) -> list[Part]:
     """Return the parts of a whole text. Raises `InvalidInput` for a pause that is too long."""
     if _FIRST not in text:
         return [text] if text else []

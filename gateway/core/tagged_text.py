@@ -8,17 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from gateway.core import ssml
-from gateway.core.errors import VoiceNotFound
+from gateway.core.errors import ModelUnavailable, VoiceNotFound
 from gateway.core.services import Services
-from gateway.core.speech_options import SynthesisRequest
-from gateway.core.speech_tags import Pause, Tag, TagReader, VoiceTag, parse
+from gateway.core.speech_options import SynthesisRequest, description_of
+from gateway.core.speech_tags import PLAIN, Part, Pause, Prosody, Tag, TagReader, VoiceTag, parse
 from gateway.core.spoken_text import ClauseCutter, Split
 from gateway.core.synthesize import synthesize
 from gateway.core.telemetry import WorkTelemetry
+from gateway.core.voices.speaking import choose_voice
 from tritone.errors import InvalidInput
 from tritone.text_parts import PART_CHARS
 
 _MOST_VOICES = 32
+_SPEEDS = 0.25, 4.0
+"""The least and the greatest speed that a request may have."""
 _REFERENCE = frozenset({"ref_text", "x_vector_only"})
 """Options that belong to the request's own recording."""
 
@@ -32,9 +35,13 @@ class Clause:
     """Seconds before it."""
     voice: VoiceTag | None = None
     """None: the request's own."""
+    prosody: Prosody = PLAIN
 
     def request(self, request: SynthesisRequest) -> SynthesisRequest:
         """Return the request of this clause, in a text that `request` is of."""
+        request = replace(
+            request, speed=_speed(request.speed * self.prosody.speed), volume=request.volume * self.prosody.volume
+        )
         if self.voice is None:
             return replace(request, text=self.text, tags=())
         options = {name: value for name, value in request.options.items() if name not in _REFERENCE}
@@ -50,6 +57,7 @@ class TaggedCutter:
         self._cutter = ClauseCutter(most, split)
         self._silence = 0.0
         self._voice: VoiceTag | None = None
+        self._prosody = PLAIN
 
     def add(self, text: str) -> Iterator[Clause]:
         """Yield the clauses that are complete with `text`. Raises `InvalidInput` for a pause that is too long."""
@@ -60,6 +68,8 @@ class TaggedCutter:
             yield from map(self._clause, self._cutter.finish())
             if isinstance(part, Pause):
                 self._silence += part.seconds
+            elif isinstance(part, Prosody):
+                self._prosody = part
             else:
                 self._voice = part
 
@@ -72,29 +82,31 @@ class TaggedCutter:
 
     def _clause(self, text: str) -> Clause:
         silence, self._silence = self._silence, 0.0
-        return Clause(text, silence, self._voice)
+        return Clause(text, silence, self._voice, self._prosody)
 
 
 def passages(text: str, tags: Collection[Tag]) -> Iterator[Clause]:
     """Yield what stands between the tags of a whole text. Raises `InvalidInput` for a pause that is too long."""
     parts = parse(text, tags)
     has_tags = not all(isinstance(part, str) for part in parts)
-    words, silence, voice = "", 0.0, None
+    words, silence, voice, prosody = "", 0.0, None, PLAIN
     for part in (*parts, Pause(0)):
         if isinstance(part, str):
             words += part
             continue
         # Between tags there may be a full stop alone.
         if any(map(str.isalnum, words)) if has_tags else words.strip():
-            yield Clause(words, silence, voice)
+            yield Clause(words, silence, voice, prosody)
             silence = 0.0
         words = ""
         if isinstance(part, Pause):
             silence += part.seconds
+        elif isinstance(part, Prosody):
+            prosody = part
         else:
             voice = part
     if silence:
-        yield Clause("", silence, voice)
+        yield Clause("", silence, voice, prosody)
 
 
 def clause_to_json(clause: Clause) -> dict[str, Any]:
@@ -105,7 +117,8 @@ def clause_to_json(clause: Clause) -> dict[str, Any]:
 def clause_from_json(values: Mapping[str, Any]) -> Clause:
     """Undo `clause_to_json`."""
     voice = values["voice"]
-    return Clause(values["text"], values["silence"], VoiceTag(**voice) if voice else None)
+    prosody = Prosody(**values.get("prosody", {}))  # earlier versions recorded none
+    return Clause(values["text"], values["silence"], VoiceTag(**voice) if voice else None, prosody)
 
 
 async def clauses_of(texts: AsyncGenerator[str], cutter: TaggedCutter) -> AsyncGenerator[Clause]:
@@ -118,14 +131,20 @@ async def clauses_of(texts: AsyncGenerator[str], cutter: TaggedCutter) -> AsyncG
         yield clause
 
 
-def without_ssml(request: SynthesisRequest) -> SynthesisRequest:
-    """Return the request with its SSML as a text with tags. Raises `InvalidInput`."""
+async def without_ssml(services: Services, request: SynthesisRequest) -> SynthesisRequest:
+    """Return the request with its SSML as a text with tags. Raises `InvalidInput`, and as `choose_voice`."""
     if not request.tags or not ssml.is_ssml(request.text):
         return request
-    return replace(request, text=ssml.tagged(request.text, request.tags, request.voice))
+    try:
+        pronounces = description_of((await choose_voice(services, request)).model).pronounces
+    except ModelUnavailable:
+        pronounces = False  # it was never loaded yet
+    tags: tuple[Tag, ...] = (*request.tags, "prosody")
+    document = ssml.tagged(request.text, tags, request.voice, pronounces=pronounces)
+    return replace(request, text=document.text, tags=tags, ignored=document.ignored)
 
 
-def spoken_parts(request: SynthesisRequest) -> list[str | Pause | VoiceTag]:
+def spoken_parts(request: SynthesisRequest) -> list[Part]:
     """Return the parts of a whole text. Raises `InvalidInput` if there is nothing to say, and for a long pause."""
     parts = parse(request.text, request.tags)
     if not any(isinstance(part, str) and part.strip() for part in parts):
@@ -154,3 +173,8 @@ async def check_voice(services: Services, request: SynthesisRequest, tag: VoiceT
             raise
         problem = error.problem if isinstance(error, InvalidInput) else str(error)
         raise InvalidInput("text", f"the voice tag at character {tag.position}: {problem}") from None
+
+
+def _speed(speed: float) -> float:
+    low, high = _SPEEDS
+    return min(max(speed, low), high)

@@ -236,7 +236,7 @@ async def speak(services: Services, request: SynthesisRequest, telemetry: WorkTe
     length, most = len(request.text), services.settings.max_long_input_chars
     if length > most:
         raise InvalidInput("text", f"{length} characters; at most {most} are allowed")
-    request = without_ssml(request)
+    request = await without_ssml(services, replace(request, owner=request.owner or telemetry.owner))
     parts = spoken_parts(request)
     is_short = len(request.text) <= services.settings.max_input_chars
     if is_short and all(isinstance(part, str) for part in parts):

@@ -87,7 +87,7 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
     if len(request.text) > settings.jobs_max_input_chars:
         problem = f"{len(request.text)} characters; at most {settings.jobs_max_input_chars} are allowed"
         raise InvalidInput("text", problem)
-    request = replace(without_ssml(request), owner=order.owner)
+    request = await without_ssml(services, replace(request, owner=order.owner))
     parts = spoken_parts(request)
     ignored: tuple[str, ...] = ()
     name = request.model or ""

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from gateway.audio.formats import AudioFormat
 from gateway.core.speech_options import SynthesisRequest
-from gateway.core.speech_tags import TAGS
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
 from gateway.speech_json import Speech
@@ -157,7 +156,7 @@ class SpeechBody(_WithOptions):
             audio_format=self.response_format,
             sample_rate=self.sample_rate,
             volume=self.volume_multiplier,
-            tags=TAGS if self.allow_voice_tags else ("pause",),
+            tags=("pause", "voice") if self.allow_voice_tags else ("pause",),
             whole=self.stream is False,
             word_times=self.wants_times,
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.speech_tags import Pause, TagReader, VoiceTag, escape, parse
+from gateway.core.speech_tags import Part, Pause, TagReader, VoiceTag, escape, parse
 from tritone.errors import InvalidInput
 
 TEXTS = st.lists(
@@ -34,7 +34,7 @@ TEXTS = st.lists(
 ).map("".join)
 
 
-def said(parts: list[str | Pause | VoiceTag]) -> str:
+def said(parts: list[Part]) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 

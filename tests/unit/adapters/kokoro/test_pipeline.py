@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from adapters.kokoro.voices import VoiceStyles
 from adapters.speech.self_test import self_test
 from adapters.triton.speech_request import SpeechRequest
 from tritone.errors import InvalidInput
+from tritone.pronunciation import pronounce
 
 OPTIONS = ("voice", "language", "speed")
 
@@ -103,3 +105,29 @@ def test_missing_file_is_reported_with_its_path(tmp_path: Path, present: tuple[s
         (tmp_path / name).touch()
     with pytest.raises(FileNotFoundError, match=f"{missing} is missing; run scripts/fetch_models"):
         KokoroNetwork(tmp_path, threads=1)
+
+
+@pytest.mark.parametrize(
+    ("ipa", "spoken"),
+    [
+        ("təˈmɑːtəʊ", "I say təˈmɑtQ, for 5."),
+        ("tə.'meɪ.toʊ", "I say təˈmAtO, for 5."),
+        ("t͡ʃuːz", "I say ʧuz, for 5."),
+        ("dʒɔɪ", "I say ʤY, for 5."),
+    ],
+)
+def test_a_word_has_the_pronunciation_that_its_text_gives(
+    pipeline: KokoroPipeline, phonemizer: Phonemizer, ipa: str, spoken: str
+) -> None:
+    (piece,) = pipeline.pieces(request(f"I say {pronounce('tomato', ipa)}, for 5."))
+    sound = spoken.split()[2].rstrip(",")
+    before, after = phonemizer("I say", "en-us"), phonemizer(", for five.", "en-us")
+    assert "".join(map(chr, piece.tokens)) == f"{before} {sound}{after}"
+
+
+def test_a_pronunciation_with_an_unknown_sound_is_rejected(pipeline: KokoroPipeline, monkeypatch: Any) -> None:
+    monkeypatch.setattr(ToneNetwork, "tokens", lambda _self, phonemes: [ord(each) for each in phonemes if each != "ʘ"])
+    with pytest.raises(InvalidInput, match="'kʘ' has 'ʘ'"):
+        pipeline.pieces(request(pronounce("kiss", "kʘ")))
+    with pytest.raises(InvalidInput, match="more than 300"):
+        pipeline.pieces(request(pronounce("a", "a") * 301))

@@ -18,6 +18,7 @@ from adapters.kokoro.word_spans import word_spans
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.kokoro.test_pipeline import ToneNetwork
 from tritone.contract import SPEECH_RATE, SpeechOptions
+from tritone.pronunciation import pronounce
 
 TIMED = SpeechOptions(word_timestamps=True)
 
@@ -116,3 +117,8 @@ def test_durations_of_the_real_network_are_as_long_as_its_audio(weights: Path) -
     samples, durations = network.speak(tokens, style, 1.0)
     assert len(durations) == len(tokens) + 2
     assert durations.sum() * FRAME == len(samples)
+
+
+def test_a_word_with_a_pronunciation_has_its_sounds(pipeline: KokoroPipeline) -> None:
+    pieces = pipeline.pieces(request(f"A {pronounce('gif', 'dʒɪf')} is here."))
+    assert spoken_as(pieces) == [("A", "ə"), ("gif", "ʤɪf"), ("is", "ɪz"), ("here.", "hˈɪɹ")]
