@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any, Generic
 
 import torch
-import triton_python_backend_utils as pb_utils
 
 from adapters.inflight.cuda_streams import is_usable, use_own_stream
 from adapters.inflight.scheduler import Scheduler
 from adapters.inflight.stream_loop import StreamLoop, StreamT
-from adapters.triton.errors import shutting_down
-from tritone.errors import Overloaded
+from adapters.triton.errors import exit_without_gpu, shutting_down
+from adapters.triton.lost_gpu import GpuLost
 
 
 class SteppingThread(Generic[StreamT]):
@@ -63,10 +62,9 @@ class SteppingThread(Generic[StreamT]):
         self._end_all(shutting_down())
 
     def _exit(self) -> None:
-        self._end_all(Overloaded("the GPU has failed; the model is being reloaded"))
+        self._end_all(GpuLost())
         self._before_exit()
-        pb_utils.Logger.log_error("CUDA device lost, exiting")
-        self._exit_process(1)
+        exit_without_gpu(self._exit_process)
 
     def _end_all(self, error: BaseException) -> None:
         for stream in self._scheduler.open_streams():

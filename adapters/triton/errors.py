@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections.abc import Callable
 
 import triton_python_backend_utils as pb_utils
 
@@ -25,6 +27,12 @@ def to_triton(error: BaseException, request_id: str) -> pb_utils.TritonError:
 def shutting_down() -> Overloaded:
     """Return the error of a request to a model that is being unloaded."""
     return Overloaded("the model is shutting down; try another server")
+
+
+def exit_without_gpu(exit_process: Callable[[int], object] = os._exit) -> None:
+    """End this process, whose GPU is lost, after its last responses; the supervisor loads the model again."""
+    pb_utils.Logger.log_error("CUDA device lost, exiting")
+    exit_process(1)
 
 
 def client_left() -> Cancelled:

@@ -51,4 +51,7 @@ class Transcriber(Protocol):
         """Raise `InvalidInput` for supported options with values that this checkpoint cannot serve."""
 
     def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
-        """Return the transcript of each window; they come from different clients and form one batch."""
+        """Return the transcript of each window; they come from different clients and form one batch.
+
+        Raises `GpuLost` if only a new process can use the GPU; the model's process then ends after its responses.
+        """

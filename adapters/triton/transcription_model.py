@@ -12,7 +12,9 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 
 from adapters.triton.background_batcher import MAX_BATCH, BackgroundBatcher
+from adapters.triton.errors import exit_without_gpu
 from adapters.triton.instance import Instance
+from adapters.triton.lost_gpu import GpuLost
 from adapters.triton.metrics import EngineCounts, Metrics
 from adapters.triton.responses import response_of, send_error, send_final
 from adapters.triton.speech_request import timeout_of
@@ -124,9 +126,12 @@ class TranscriptionModel(ABC):
             else:
                 each.wait.start()
                 wanted.append(each)
-        for each, outcome in zip(wanted, self._transcribe([each.window for each in wanted]), strict=True):
+        outcomes = self._transcribe([each.window for each in wanted])
+        for each, outcome in zip(wanted, outcomes, strict=True):
             self._respond(each.request, outcome)
             self._metrics.end()
+        if any(isinstance(outcome, GpuLost) for outcome in outcomes):
+            exit_without_gpu()
 
     def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Outcome]:
         """Return the windows' outcomes; where the batch as a whole fails, each window is tried alone."""
@@ -138,6 +143,9 @@ class TranscriptionModel(ABC):
                 replace(transcript, segments=ordered_times(transcript.segments, window.seconds))
                 for window, transcript in zip(windows, self._transcriber.transcribe(windows), strict=True)
             ]
+        except GpuLost as error:
+            pb_utils.Logger.log_error(f"a batch of {len(windows)} failed: {error.__cause__!r}")
+            return [error] * len(windows)
         except Exception as error:
             if len(windows) == 1:
                 return [error]

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from faster_whisper import WhisperModel
 
+from adapters.triton.lost_gpu import GpuLost
 from adapters.triton.transcriber import WindowRequest
 from adapters.whisper.checkpoint import parallel_calls
 from adapters.whisper.decoding import batch, decode
 from adapters.whisper.forced_alignment import align, text_tokens
+from adapters.whisper.gpu import is_usable
 from adapters.whisper.window_state import WindowState
 from tritone.contract import TranscriptionDescription, TranscriptionOptions
 from tritone.errors import InvalidInput
@@ -59,9 +61,16 @@ class WhisperTranscriber:
                 raise InvalidInput("task", "this checkpoint supports only English and cannot translate")
 
     def transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
-        """Return the transcript of each window. Options must have passed `check`."""
-        transcribed = iter(self._transcribe([window for window in windows if not window.options.known_text]))
-        return [align(self._whisper, window) if window.options.known_text else next(transcribed) for window in windows]
+        """Return the transcript of each window. Options must have passed `check`. Raises `GpuLost`."""
+        try:
+            transcribed = iter(self._transcribe([window for window in windows if not window.options.known_text]))
+            return [
+                align(self._whisper, window) if window.options.known_text else next(transcribed) for window in windows
+            ]
+        except RuntimeError as error:  # what CTranslate2 raises for each error of CUDA
+            if is_usable(self._whisper.model):
+                raise
+            raise GpuLost from error
 
     def _transcribe(self, windows: Sequence[WindowRequest]) -> list[Transcript]:
         states = [WindowState(self._whisper, window, shorten=self._short_clips) for window in windows]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from adapters.triton import background_batcher
+from adapters.triton import background_batcher, transcription_model
+from adapters.triton.lost_gpu import GpuLost
 from adapters.triton.transcriber import WindowRequest
 from adapters.triton.transcription_model import TranscriptionModel
 from tests.unit.adapters.stand_in import pb_utils
@@ -182,6 +184,25 @@ def test_batch_that_fails_is_retried_window_by_window(model):
     assert middle.error().code() == pb_utils.TritonError.INTERNAL
     assert "out of memory" not in middle.error().message()
     assert any("id-bad" in line and "out of memory" in line for _, line in pb_utils.Logger.lines)
+
+
+def test_lost_gpu_ends_the_process_after_the_responses_to_its_batch(model, monkeypatch):
+    def lose(window):
+        raise GpuLost from RuntimeError("CUDA failed with error an illegal memory access was encountered")
+
+    requests = request_of("a"), request_of("b")
+    responses: list[Any] = []
+    monkeypatch.setattr(
+        transcription_model,
+        "exit_without_gpu",
+        lambda: responses.extend(request.sender.sent[0].error() for request in requests),
+    )
+    model.scripted.breaks = lose
+    model.execute(requests)
+    assert [error.code() for error in responses] == 2 * [pb_utils.TritonError.UNAVAILABLE]
+    assert responses[0].message() == "overloaded: the GPU has failed; the model is being reloaded"
+    assert model.scripted.batches == [["a", "b"]]
+    assert any("a batch of 2 failed" in line and "illegal memory" in line for _, line in pb_utils.Logger.lines)
 
 
 def test_metrics_count_audio_seconds_and_errors(model):
