@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from adapters.speech.normalization.cleaning import RAISED
 from adapters.speech.normalization.numerals import chinese, chinese_digits
@@ -37,7 +36,6 @@ def write_out(text: str) -> str:
     """Return Chinese text with its numbers and signs in characters."""
     for sign, words in (("№", "No."), ("％", "%"), ("℃", "°C"), ("℉", "°F"), ("₂", "2"), ("₃", "3")):
         text = text.replace(sign, words)
-    text = re.sub(r"[\u3371-\u33df]", lambda m: unicodedata.normalize("NFKC", m[0]), text)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     return text
@@ -210,7 +208,8 @@ _RULES = [
         (r"± ?(?=\d)", "正负"),
         (r"(?<![\w~])[~～] ?(?=\d)", "约"),
         (r"(?<=[A-Za-z])[-–](?=\d)", ""),
-        (r"(\d{1,9}|[A-Za-z])([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6})(?!\w)(?<!m[²³])", _power),
+        (r"(\d{1,9}|[A-Za-z])([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6}|⁻[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,6})(?![A-Za-z\d⁰¹²³⁴⁵⁶⁷⁸⁹])(?<!m[²³])", _power),
+        (r"(\d{1,9}|[A-Za-z])\^(-?\d{1,6})(?![A-Za-z\d])", _power),
         (r"(?<![\w)])[-−–](?=\d)", "负"),
         # percent, ordinals, units
         (rf"{_LEFT}{_N} ?%", lambda m: f"百分之{_number(m[1])}"),

@@ -84,6 +84,8 @@ class _Rules:
     def powers(self, text: str) -> str:
         """Superscripts: 10², m³, x⁻¹; a footnote's number after a word is left out."""
         text = text.replace("℃", "°C").replace("℉", "°F").replace("№", "no. ").replace("™", "").replace("®", "")
+        text = re.sub(r"(?<=\d)( ?)º(?= ?[CF]\b)|(?<=[.,]\d)º", r"\1°", text)
+        text = re.sub(r"(?<![\w#&])#(?=\d)", f"{self.words['number']} ", text)
         text = _LOWERED.sub(lambda m: " " + " ".join(str(ord(c) - 0x2080) for c in m[1]) + " ", text)
         text = _RAISED.sub(self._raised, text)
         return _CARET.sub(lambda m: self._power(m[1]), text)
@@ -116,6 +118,7 @@ class _Rules:
     def fractions(self, text: str) -> str:
         """1/2, 3/4 and 1 1/2, where both parts are small; 50/50 is left as two numbers."""
         text = re.sub(r"(?<![\w/])(\d{1,2})/(\d{1,3})(?:rds?|ths?)\b", r"\1/\2", text)
+        text = re.sub(r"(?<![\w./])(\d(?:\.\d)?)/(5|10) (?=stars?\b)", r"\1 out of \2 ", text)
         text = _SCORED.sub(lambda m: f"{m[1]}{m[2]} {self.words['out_of']} {m[3]}", text)
         twentieths = _OF_TWENTY if self.language.code == "fr" else _OF_TEN
         text = twentieths.sub(lambda m: f"{m[1]} {self.words['out_of']} {m[2]}", text)

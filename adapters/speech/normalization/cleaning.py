@@ -27,8 +27,8 @@ _WIDE = str.maketrans(
 """The wide signs beside digits."""
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 """A wide digit, or one of another script: the rules read ASCII digits alone."""
-_NUMERAL_SIGN = re.compile(r"[\u2160-\u217f\u2460-\u249b]")
-"""Roman numerals in one character, and numbers in circles, in parentheses, or with a full stop."""
+_SEVERAL = re.compile(r"[\u2160-\u217f\u2460-\u249b\u3371-\u33df]")
+"""Roman numerals and units in one character, and numbers in circles, in parentheses, or with a full stop."""
 _WIDE_NEAR_DIGITS = re.compile(r"[：．％＋－＝／～￥＄，]")
 _ENDS = ".,;:!?…—。！？，；：।"
 _BULLET = re.compile(r"(?:[-•·–—*+]|#{1,6}) +")
@@ -92,8 +92,8 @@ def join_lines(text: str) -> str:
 
 def fold_digits(text: str) -> str:
     """Return `text` with ASCII digits, and with ASCII signs where a digit stands beside a wide one."""
-    text = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text).replace("\u2011", "-")
-    text = _NUMERAL_SIGN.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
+    text = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text).replace("\u2011", "-").replace("\u2044", "/")
+    text = _SEVERAL.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
 
     def fold(match: re.Match[str]) -> str:
         before = text[match.start() - 1 : match.start()]

@@ -16,7 +16,11 @@ _TIME_AM = re.compile(
     r"(?<![\w.,:/])([01]?\d|2[0-4])(?:[:.]([0-5]\d))? ?([ap])\.?m(?:\.(?=(?P<end>\s+(?-i:[A-ZÀ-Ý])|\s*$)?)|\b)",
     re.IGNORECASE,
 )
-_HOURS = re.compile(r"(?<![\w.,:/])([01]?\d|2[0-4]) ?[hH] ?([0-5]\d)?(?![\w/]|[.,]\d)")
+_HOURS = re.compile(r"(?<![\w.,:/])([01]?\d|2[0-4]) ?[hH] ?([0-5]\d(?! ?min\b))?(?![\w/]|[.,]\d)")
+_WITH_HOURS = re.compile(
+    r"(?<![\w.,:/])([01]?\d|2[0-4])(?::|\.(?=\d\d ?h))([0-5]\d) ?(?:h|hs|hrs)\b(?:\.(?= ?[a-zà-ÿ]))?(?! ?\d)"
+)
+"""A time with the sign of hours at its end: 10:30 h, 10.30h."""
 _ENGLISH_MONTH = re.compile(
     r"\b(January|February|March|April|May|June|July|August|September|October|November|December)"
     r" ([12]\d|3[01]|0?[1-9])(?:[-–]([12]\d|3[01]|[1-9]))?(?![\w:/%]|[.,]\d| (?:percent|people|million|times)\b)"
@@ -33,6 +37,10 @@ _SHORT_DATE = re.compile(
     r"(?<!got )(?<!scored )(?<!score )(?<!scale )(?<!rated ))"
     r"(0?[1-9]|1[0-2])/(0?[1-9]|[12]\d|3[01])(?![\w/%]|\.\d)"
 )
+_DAY_AND_MONTH = re.compile(
+    r"(?<![\w.,/])(?:(1[3-9]|2\d|3[01])/(0?[1-9]|1[0-2])|(0?[1-9]|[12]\d|3[01])/(0[1-9]))(?![\w/]|[.,]\d)"
+)
+"""A day before a month, which can be no fraction: its first number is large, or its second begins with a zero."""
 _EXPIRY = re.compile(
     r"\b((?i:exp\.?|expires|expiry|valid (?:thru|until|through))(?: date)?:? )(0[1-9]|1[0-2])/([2-9]\d)\b"
 )
@@ -56,6 +64,7 @@ def write_out(text: str, language: Language) -> str:
     text = _STAMP.sub(lambda m: f"{m[1]}-{m[3]}-{m[4]} {m[5]}", text)
     text = _YEAR_FIRST.sub(lambda m: _date(m[0], m[4], m[3], m[1], language), text)
     text = _YEAR_LAST.sub(lambda m: _year_last(m, language), text)
+    text = re.sub(r"(?<![\w/])24/7(/365)?(?![\w/])", lambda m: "24 7" + (" 365" if m[1] else ""), text)
     if language.code == "en":
         text = _ENGLISH_MONTH.sub(_english_month, text)
         text = _ENGLISH_DAY_FIRST.sub(lambda m: f"the {_english_day(int(m[1]))} of {m[2]}", text)
@@ -67,12 +76,15 @@ def write_out(text: str, language: Language) -> str:
         text = re.sub(r"\b((?:ratio|odds|scale)(?: of| is| was)?) (\d{1,4}):(\d{1,4})\b", r"\1 \2 to \3", text)
         text = re.sub(r"\b([Tt]he|[Oo]n the) the (?=\d)", r"\1 ", text)
         text = re.sub(
-            r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)[/-](7)(?:[/-](365))?(?![\w/])",
+            r"(?<![\w/])(9)/(11)(?![\w/])|(?<![\w/])(24)-(7)(?:-(365))?(?![\w/])",
             lambda m: " ".join(filter(None, m.groups())),
             text,
         )
+    else:
+        text = _DAY_AND_MONTH.sub(lambda m: _day_and_month(int(m[1] or m[3]), int(m[2] or m[4]), language), text)
     if language.code == "it":
         text = re.sub(r"\b([Oo]re|[Aa]lle|[Dd]alle) (\d{1,2})\.([0-5]\d)(?![\d.,])", r"\1 \2:\3", text)
+    text = _WITH_HOURS.sub(lambda m: f"{m[1]} h" if m[2] == "00" else f"{m[1]}:{m[2]}", text)
     text = re.sub(r"(?<![\w:])(\d{1,2}:\d{2}) ?[-–—] ?(?=\d{1,2}:\d{2}(?!\w))", rf"\1 {language.words['to']} ", text)
     text = _TIME_AM.sub(lambda m: _with_half_day(m, language), text)
     text = _TIME.sub(lambda m: time_of_day(int(m[1]), int(m[2]), m[3], language), text)
@@ -82,6 +94,7 @@ def write_out(text: str, language: Language) -> str:
             rf"\1 {language.words['to']} ",
             text,
         )
+        text = re.sub(r"(?<=\d)h(\d\d)(?=min\b)", r" h \1 ", text)
         text = _HOURS.sub(lambda m: _french_hours(m, language), text)
     if language.code == "hi":
         text = re.sub(r"(?:(बजे)|(मिनट)) बजे", r"\1\2", text)
@@ -101,14 +114,16 @@ def _date(written: str, day_text: str, month_text: str, year: str, language: Lan
     day, month = int(day_text), int(month_text)
     if not (1 <= day <= 31 and 1 <= month <= 12):
         return written
-    name = language.months[month - 1]
     if language.code == "en":
         spoken = f"{year[:2]} {year[2:]}" if year[:2] == "20" and year[2:] >= "10" else year
-        return f"{name} {_english_day(day)}, {spoken}"
-    if language.code in ("es", "pt"):
-        return f"{'primeiro' if day == 1 and language.code == 'pt' else day} de {name} de {year}"
-    first = {"fr": "premier", "it": "primo"}.get(language.code)
-    return f"{first if first and day == 1 else day} {name} {year}"
+        return f"{language.months[month - 1]} {_english_day(day)}, {spoken}"
+    return _day_and_month(day, month, language) + (" de " if language.code in ("es", "pt") else " ") + year
+
+
+def _day_and_month(day: int, month: int, language: Language) -> str:
+    first = {"pt": "primeiro", "fr": "premier", "it": "primo"}.get(language.code, "1")
+    of = " de " if language.code in ("es", "pt") else " "
+    return f"{first if day == 1 else day}{of}{language.months[month - 1]}"
 
 
 def _english_day(day: int) -> str:
@@ -143,7 +158,8 @@ def time_of_day(hour: int, minute: int, second: str | None, language: Language) 
 def _seconds(second: str | None, language: Language) -> str:
     if second is None:
         return ""
-    return " " + language.count(str(int(second)), language.units["s"]) if "s" in language.units else f" {int(second)}"
+    joined = " " if language.code == "hi" else f" {language.words['and']} "
+    return joined + language.count(str(int(second)), language.units["s"])
 
 
 def _english_time(hour: int, minute: int, second: str | None) -> str:

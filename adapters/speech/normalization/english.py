@@ -57,6 +57,7 @@ _AFTER_MONTH = re.compile(
     r"(?: \d{1,2}(?:st|nd|rd|th)?)?,? )(\d{2})(\d{2})(?![\w%]|[.,:]\d)"
 )
 _SPAN = re.compile(r"(?<![\w.,$€£-])(1\d)(\d\d) ?[-–] ?(1\d|20)(\d\d)(?![\w,-]|\.\d)")
+_SHORT_SPAN = re.compile(r"(?<![\w.,$€£-])(1\d|20)(\d\d)(?:–|-(?!0|1[0-2]))(\d\d)(?![\w,–-]|\.\d)")
 _SEASON = re.compile(r"(?<![\w.,/])(1[89]|20)(\d\d)/(\d\d)(?![\w/])")
 _SINGLE = re.compile(r"\((1\d)(\d\d)\)|(?<=\bthe )(1[1-9])(\d\d)(?= (?!of|or|and)[a-z]{4,20}\b(?<!s)|$|[,.;] )")
 _DECADE = re.compile(r"(?<![\w.,$€£])(?:(\d\d)|['’])?(\d0)['’]?s\b")
@@ -137,6 +138,7 @@ def _years(text: str) -> str:
     text = _ERA.sub(lambda m: year(m[1][:-2], m[1][-2:]) if len(m[1]) == 4 else m[1], text)
     text = _SEASON.sub(lambda m: f"{year(m[1], m[2])} {m[3]}", text)
     text = _SPAN.sub(lambda m: f"{year(m[1], m[2])} to {year(m[3], m[4])}", text)
+    text = _SHORT_SPAN.sub(lambda m: f"{year(m[1], m[2])} to {m[3]}" if m[3] > m[2] else m[0], text)
     text = _BETWEEN.sub(lambda m: f"{m[1]} {year(m[2], m[3])} {m[4]} {year(m[5], m[6])}", text)
     text = _FIRM_YEAR.sub(lambda m: f"{m[1]} {year(m[2], m[3])}", text)
     text = _LIKELY_YEAR.sub(lambda m: f"{m[1]} {year(m[2], m[3])}", text)

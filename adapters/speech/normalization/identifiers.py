@@ -52,7 +52,6 @@ _CODE = re.compile(
     r"chiamare|chiama|कॉल|पिन|पिन कोड|कोड|ओटीपी))(:? )(\d{3,15})(?![\w/-]|[.,:]\d| [a-z]{3,20}s\b)"
 )
 _ZIP = re.compile(rf"(, | )({'|'.join(US_STATES)}),? (\d{{5}})(?:-(\d{{4}}))?(?![\w-]|[.,]\d)")
-_SPACED_THOUSANDS = re.compile(r"(?<![\w.,+])(?<!\d )[1-9]\d{0,2}(?: \d{3}){1,4}(?!\d| \d)")
 _MOBILE = re.compile(r"(?<![\w.,/$€£₹-])([6-9]\d{9})(?![\w,/-]|\.\d)")
 _THOUSANDS = re.compile(r"(?<!\d)\d{1,3}(?:[.,]\d{3}){5,}(?!\d)")
 _WORDS = {
@@ -68,7 +67,6 @@ def write_out(text: str, code: str) -> str:
     text = _INTERNATIONAL.sub(lambda m: f"{plus} {spaced(m[1])}, {grouped(m[2])}" if _is_phone(m[0]) else m[0], text)
     text = _PARENTHESIZED.sub(lambda m: f"{spaced(m[1])}, {spaced(m[2])}, {spaced(m[3])}", text)
     if code == "fr":
-        text = _SPACED_THOUSANDS.sub(lambda m: m[0].replace(" ", ""), text)
         text = re.sub(rf"{_BEFORE}0[1-9]([ .-])\d\d(?:\1\d\d){{3}}{_AFTER}", lambda m: _pairs(m[0]), text)
     if code == "pt":
         text = _BRAZILIAN.sub(lambda m: grouped(m[0]), text)

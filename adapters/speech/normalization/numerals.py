@@ -35,12 +35,11 @@ def _spoken(match: re.Match[str], language: str) -> str:
     found = find_language(language)
     if found is None:
         return match[0]
-    if found.written("0.5") == "0,5" and "," in whole:  # 3,456 is a decimal number there
+    if found.written("0.5") == "0,5" and whole.count(",") == 1:  # 3,456 is a decimal number there
         whole, _, decimals = whole.partition(",")
         mark = ","
-    words = (
-        digits(whole, language) if len(whole) > 1 and whole[0] == "0" else cardinal(whole.replace(",", ""), language)
-    )
+    whole = whole.replace(",", "")
+    words = digits(whole, language) if len(whole) > 1 and whole[0] == "0" else cardinal(whole, language)
     if decimals is None:
         return words
     point = found.words["dot"] if mark == "." and found.written("0.5") == "0,5" else found.words["point"]

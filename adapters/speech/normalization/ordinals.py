@@ -9,9 +9,9 @@ from adapters.speech.normalization.numerals import cardinal, ordinal
 from adapters.speech.normalization.roman import number_of
 
 _ORDINALS = {
-    "es": re.compile(r"(?<!\w)(\d{1,3})\.?(?:( ?º|[o°])|( ?ª)|(er\b))(?!\w)(?! ?[CF]\b)"),
-    "pt": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([ºo°])|(ª))(?!\w)"),
-    "it": re.compile(r"(?<!\w)(\d{1,3})\.?(?:([º°])|(ª))(?![\wCF])(?! ?[CF]\b)"),
+    "es": re.compile(r"(?<![\w.,])(\d{1,3})\.?(?:( ?º|[o°]|[rdtvnm]o)|( ?ª|e?ra|[dtvnm]a)|(er\b))(?!\w)(?! ?[CF]\b)"),
+    "pt": re.compile(r"(?<![\w.,])(\d{1,3})\.?(?:([ºo°])|(ª))(?!\w)"),
+    "it": re.compile(r"(?<![\w.,])(\d{1,3})\.?(?:([º°])|(ª))(?![\wCF])(?! ?[CF]\b)"),
     "fr": re.compile(r"(?<!\w)(\d{1,4})(?:(er|e|ème|eme|nd|d|ᵉ)|(re|ère|nde|de))(?!\w)"),
 }
 _ROMAN = {

@@ -65,7 +65,8 @@ class UnitRules:
         text = re.sub(r"(?<=\d) ?° ?([CF])\b", r"°\1", text)
         if code == "hi":
             text = re.sub(r"(?<=\d)°C\b", f" {self._language.words['degrees']} सेल्सियस", text)
-        return re.sub(r"(?<=\d)°(?! ?[CF]\b)", f" {self._language.words['degrees']}", text)
+        degrees = f" {self._language.words['degrees']}"
+        return re.sub(r"(?<=\d) ?°(?! ?[CF]\b)((?=\w))?", lambda m: degrees + " " * (m[1] is not None), text)
 
     def _rated(self, match: re.Match[str]) -> str:
         """Return an amount of one unit for each of another, such as mg/dL or m/s²."""
