@@ -56,10 +56,7 @@ def _write_out(text: str, language: str) -> str:
         text = chinese.write_out(text)
     elif found := find_language(language):
         text = abbreviations.write_out(text, language)
-        if language == "en":
-            text = english.before_classes(text)
-        else:
-            text = _INITIALS.sub(_spaced_initials, text)
+        text = english.before_classes(text) if language == "en" else _INITIALS.sub(_spaced_initials, text)
         text = classes.write_out(text, found)
         if language == "en":
             text = english.after_classes(text)

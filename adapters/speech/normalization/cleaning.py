@@ -92,7 +92,8 @@ def join_lines(text: str) -> str:
 
 def fold_digits(text: str) -> str:
     """Return `text` with ASCII digits, and with ASCII signs where a digit stands beside a wide one."""
-    text = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text).replace("\u2011", "-").replace("\u2044", "/")
+    text = text.replace("\u2011", "-").replace("\u2044", "/")
+    text = _OTHER_DIGIT.sub(lambda match: str(unicodedata.decimal(match[0])), text)
     text = _SEVERAL.sub(lambda match: unicodedata.normalize("NFKC", match[0]), text)
 
     def fold(match: re.Match[str]) -> str:
