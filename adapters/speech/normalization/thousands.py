@@ -16,9 +16,7 @@ _ENGLISH = re.compile(
 """Where spaces are rare, two numbers may stand side by side: only clear cases are one number."""
 _SPACES = {"fr": _FRENCH, "es": _SPANISH, "pt": _SPANISH, "it": _SPANISH}
 _WITH_POINTS = re.compile(r"(?<![A-Za-z\d.,])[1-9]\d{0,2}(?:\.\d{3}){1,5},\d{1,15}(?![A-Za-z\d]|[.,]\d)")
-_WITH_COMMAS = re.compile(
-    r"(?<![A-Za-z\d.,])\d{1,3}(?:(?:,\d{3}){1,5}\.\d{1,15}|(?:,\d{3}){2,5})(?![A-Za-z\d]|[.,]\d)"
-)
+_WITH_COMMAS = re.compile(r"(?<![A-Za-z\d.,])\d{1,3}(?:(?:,\d{3}){1,5}\.\d{1,15}|(?:,\d{3}){2,5})(?![A-Za-z\d]|[.,]\d)")
 
 
 def join(text: str, language: str) -> str:
