@@ -18,6 +18,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
+from aiortc.jitterbuffer import JitterBuffer
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 from av import AudioFrame, AudioResampler
@@ -37,6 +38,9 @@ _MOST_WAITING: Final = 4 * 2**20
 _MOST_UNSENT: Final = 1000
 """Events that wait for the data channel."""
 _CANDIDATE: Final = "a=candidate:"
+_BUFFER: Final = "_RTCRtpReceiver__jitter_buffer"
+_REORDERED: Final = 4
+"""Packets among which a late one is put in its place: it may come 60 ms late. Recognition needs no even pace."""
 
 
 class Peer:
@@ -145,6 +149,10 @@ class Peer:
             self._waiting.put_nowait(message)
 
     def _begin_to_hear(self, track: MediaStreamTrack) -> None:
+        for receiver in self._connection.getReceivers():
+            if receiver.track is track:
+                # aiortc has no setting for its buffer, which holds back 80 ms, and 320 ms for good after a lost packet.
+                setattr(receiver, _BUFFER, JitterBuffer(_REORDERED, prefetch=1))
         self._hearing = asyncio.create_task(self._hear(track))
 
     async def _hear(self, track: MediaStreamTrack) -> None:

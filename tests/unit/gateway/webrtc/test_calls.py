@@ -7,15 +7,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import httpx
+import numpy as np
 import openai
 import pytest
 from aioice import ice
+from aiortc import MediaStreamTrack, RTCDtlsTransport, RTCSessionDescription
+from aiortc.rtp import is_rtcp
+from av import AudioFrame
 
 from gateway.fairness import PLACES
 from gateway.openai.webrtc import call, peer
+from gateway.openai.webrtc.offer import checked_offer
 from gateway.telemetry import CALLS as ENDS
 from tests.fake_triton import FakeTriton
 from tests.pages import ROOT
@@ -23,6 +29,7 @@ from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.realtime.test_realtime import TRANSCRIPTION, pcm
 from tests.unit.gateway.transcription.conftest import FakeWhisper
 from tests.webrtc import CALLS, Caller, calling, post
+from tritone.contract import LISTEN_RATE
 
 QUICK = 0.008
 """Seconds that 20 ms of the microphone take."""
@@ -113,6 +120,54 @@ async def test_the_official_client_begins_and_ends_a_call(gateway: Gateway, mode
     async with asyncio.timeout(300):
         await caller.closed.wait()
     await caller.close()
+
+
+class _Frames(MediaStreamTrack):
+    """A microphone that sends some frames and then no more."""
+
+    kind = "audio"
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self._left = count
+        self._samples = 0
+
+    async def recv(self) -> AudioFrame:
+        if not self._left:
+            await asyncio.Event().wait()
+        await asyncio.sleep(QUICK)
+        self._left -= 1
+        frame = AudioFrame.from_ndarray(np.zeros((1, 480), np.int16), "s16", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 24_000, self._samples, Fraction(1, 24_000)
+        self._samples += 480
+        return frame
+
+
+async def test_a_lost_packet_holds_back_three_others_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, server = Caller(), peer.Peer()
+    sender = caller.connection.getSenders()[0]
+    sender.replaceTrack(_Frames(60))
+    send, sent = RTCDtlsTransport._send_rtp, 0
+
+    async def lose_the_tenth(transport: RTCDtlsTransport, data: bytes) -> None:
+        nonlocal sent
+        sent += not is_rtcp(data)
+        if sent != 10 or is_rtcp(data):
+            await send(transport, data)
+
+    monkeypatch.setattr(RTCDtlsTransport, "_send_rtp", lose_the_tenth)
+    try:
+        answer = await server.answer(checked_offer((await caller.offer()).encode()), None)
+        await caller.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        seconds = 0.0
+        async with asyncio.timeout(300):
+            while seconds < 0.02 * (60 - 1 - 4 - 3):  # one is lost, three wait for it, pieces have two or three
+                piece = await server.receive()
+                assert isinstance(piece, np.ndarray)
+                seconds += len(piece) / LISTEN_RATE
+    finally:
+        await caller.close()
+        await server.close()
 
 
 async def test_the_older_path_is_the_same(gateway: Gateway, model: FakeWhisper) -> None:
