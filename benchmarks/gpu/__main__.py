@@ -1,4 +1,4 @@
-"""`scripts/bench gpu [--minutes 9] [--json FILE] [--only PART...]`: the Qwen3-TTS engine on a GPU, with random weights.
+"""`scripts/bench gpu [--minutes 9] [--json FILE] [--only PART...]`: models on a GPU, with random weights.
 
 Runs on a bare machine too: `python3 -m benchmarks.gpu --site FOLDER`, with a Python that has torch. README.md in this
 folder explains the measurements. This process needs no torch: worker processes measure, and one that dies is replaced
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from benchmarks.gpu.results import Results
-from benchmarks.gpu.steps import BenchOptions
+from benchmarks.gpu.steps import OTHER_MODELS, BenchOptions
 
 ROOT = Path(__file__).parents[2]
 PARTS = (
@@ -31,7 +31,9 @@ PARTS = (
     "frames",
     "throughput",
     "arrivals",
+    "clones",
     "package",
+    "whisper",
     "sharing",
     "faster",
     "server",
@@ -43,19 +45,21 @@ SECONDS = {
     "correctness": 240,
     "frames": 120,
     "throughput": 70,
-    "arrivals": 110,
+    "arrivals": 130,
+    "clones": 120,
     "package": 90,
+    "whisper": 150,
     "sharing": 150,
     "faster": 60,
-    "server": 90,
+    "server": 240,
 }
 """Limit for a part of one size. Steps beyond it are left out."""
-_ONCE = {"conditions", "sharing", "faster", "server"}
+_ONCE = {"conditions", "clones", "sharing", "faster", "server", *OTHER_MODELS}
 """Parts that are measured with the first size only."""
 _GRACE, _STOPPING = 15, 5
 """Grace period of a step when the time is over, and of a process that has no more tasks."""
 _MEMORY_DISK = Path("/dev/shm")
-_ROOM = 14 << 30
+_ROOM = 20 << 30
 """Bytes of the full checkpoints."""
 
 _WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")

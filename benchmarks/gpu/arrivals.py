@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.playback import PlaybackClient, accepted, ttfa, wait
-from benchmarks.gpu.rig import Rig
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
+from benchmarks.gpu.engine_client import PlaybackClient, accepted, wait
+from benchmarks.gpu.playback import of_load, open_loop, poisson
+from benchmarks.gpu.rig import CHUNK_SCHEDULE, Rig
 from benchmarks.gpu.steps import Step
 
-RATES = (10, 20, 1, 40, 5, 2)
+RATES = (20, 10, 40, 1, 5)
 """Requests per second, the most valuable first."""
 FRAMES = (50, 150)
 """Range of the frames of a request."""
-_SLOTS, _QUEUE = 128, 16
-_LEAST, _LONGEST = 60, 12.0
+SHORT_START = ChunkSchedule((1, *CHUNK_SCHEDULE.sizes))
+"""Sends the first frame at once: it saves a frame before the first audio, and costs one more chunk."""
+SLOTS, QUEUE = 128, 16
+_LEAST, _LONGEST = 60, 20.0
 """Requests per quantile, and the seconds to which that is limited."""
 
 
 def steps(rig: Rig) -> Iterator[Step]:
     """Measure each rate on the same engine, after the requests of the rate before have ended."""
-    with rig.engine(rig.options.pick(_SLOTS, 8), queue=_QUEUE) as engine:
+    with rig.engine(rig.options.pick(SLOTS, 8), queue=QUEUE) as engine:
         for rate in rig.options.pick(RATES, (2, 5)):
-            yield Step(f"{rate}", 15, partial(_measure, rig, engine, rate))
+            yield Step(f"{rate}", 25 if rate == 1 else 12, partial(load, rig, engine, rate))
+    rate = rig.options.pick(RATES, (5,))[0]
+    with rig.engine(rig.options.pick(SLOTS, 8), queue=QUEUE, chunk_schedule=SHORT_START) as engine:
+        yield Step(f"{rate}, first chunk of one frame", 12, partial(load, rig, engine, rate))
 
 
-def _measure(rig: Rig, engine: InflightEngine, rate: int) -> dict[str, Any]:
-    random = np.random.default_rng(rate)
-    seconds = rig.options.pick(min(max(6.0, _LEAST / rate), _LONGEST), 2.0)
-    gaps = random.exponential(1 / rate, size=round(rate * seconds) or 1)
-    low, high = rig.options.pick(FRAMES, (10, 20))
-    frames = random.integers(low, high, size=len(gaps), endpoint=True)
-    clients: list[PlaybackClient] = []
-    started, late = time.monotonic(), 0.0
-    for index, at in enumerate(np.cumsum(gaps)):
-        time.sleep(max(0.0, started + at - time.monotonic()))
-        late = max(late, time.monotonic() - started - at)
-        clients.append(rig.submit(engine, index, int(frames[index])))
+def load(rig: Rig, engine: InflightEngine, rate: int) -> dict[str, Any]:
+    """Send requests at random moments, so many per second on average, and wait for the last."""
+    starts = poisson(rate, rig.options.pick(min(max(6.0, _LEAST / rate), _LONGEST), 2.0))
+    length = frames(rig, len(starts))
+
+    def submit(index: int, planned: float) -> PlaybackClient:
+        return rig.submit(engine, index, length(index), requested=planned)
+
+    clients, late = open_loop(starts, submit)
     wait(clients)
     played = accepted(clients)
-    silences = [each.silence for each in played if each.silence]
-    return {
-        "requests": len(clients),
-        "rejected": len(clients) - len(played),
-        **ttfa([each.to_first_audio for each in played], 50, 95, 99),
-        "underruns": len(silences),
-        "longest_silence_ms": round(1e3 * max(silences, default=0.0), 2),
-        "times_real_time": round(sum(each.seconds for each in played) / (time.monotonic() - started), 2),
-        "submitted_late_ms": round(1e3 * late, 2),
-    }
+    return {"requests": len(clients), "rejected": len(clients) - len(played), **of_load(played, late)}
+
+
+def frames(rig: Rig, count: int) -> Callable[[int], int]:
+    """Return the length of each of so many requests: index -> frames."""
+    low, high = rig.options.pick(FRAMES, (10, 20))
+    drawn = np.random.default_rng(count).integers(low, high, size=count, endpoint=True)
+    return lambda index: int(drawn[index])

@@ -77,11 +77,14 @@ def _bytes(rig: Rig, rows: int) -> int:
     keys."""
     weights, prompt = rig.weights, len(rig.prepared(0).prompt.embeddings)
     talker = _size(weights.talker) + weights.codec_head.nbytes
-    predictor = _size(weights.predictor) * len(weights.predictor_heads)
-    predictor += sum(head.nbytes for head in weights.predictor_heads)
     stack = weights.talker
     position = 2 * len(stack.layers) * stack.key_value_heads * stack.head_dim * weights.codec_head.itemsize
-    return int(talker + predictor + rows * (prompt + 3 * _TIMES) * position)
+    return int(talker + _predictor_bytes(rig) + rows * (prompt + 3 * _TIMES) * position)
+
+
+def _predictor_bytes(rig: Rig) -> int:
+    heads = rig.weights.predictor_heads
+    return _size(rig.weights.predictor) * len(heads) + sum(int(head.nbytes) for head in heads)
 
 
 def _size(stack: DecoderWeights) -> int:
@@ -116,7 +119,9 @@ def _shares(rig: Rig, stepper: FrameStepper, rows: int) -> dict[str, float]:
         "codec": chunk / size,
         "codec_chunk": chunk,
     }
-    return {f"{name}_ms": round(value, 4) for name, value in figures.items()}
+    return {f"{name}_ms": round(value, 4) for name, value in figures.items()} | {
+        "predictor_bytes": _predictor_bytes(rig)
+    }
 
 
 def _parts(stepper: FrameStepper, slots: list[int]) -> dict[str, Callable[[], object]]:

@@ -22,7 +22,7 @@ def main() -> None:
     options = options_from(given)
     prepare(options.site)
 
-    from benchmarks.gpu.playback import PlaybackClient, accepted, wait  # noqa: PLC0415 - only now can it be imported
+    from benchmarks.gpu.engine_client import PlaybackClient, accepted, wait  # noqa: PLC0415 - only now can it be imported
     from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - only now can it be imported
 
     def busy(rig: Rig, engine: Any, until: float, done: list[PlaybackClient]) -> None:

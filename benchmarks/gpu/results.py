@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu.steps import OTHER_MODELS
 from benchmarks.report import machine
 
 
@@ -19,7 +20,8 @@ class Results:
 
     def add(self, part: str, size: str, step: str, figures: Any) -> None:
         """Add a measurement. One that is not `right` makes the whole run invalid."""
-        place = self.content.setdefault(part, {}) if part == "conditions" else self._of(size).setdefault(part, {})
+        of = self.content if part in ("conditions", *OTHER_MODELS) else self._of(size)
+        place = of.setdefault(part, {})
         place[step] = figures
         if isinstance(figures, dict) and figures.get("right") is False:
             self.content["valid"] = False
@@ -38,7 +40,7 @@ class Results:
         self.write()
 
     def finish(self, seconds: float) -> None:
-        """Finish a run of `seconds`: add the ratio of each frame's time to the time of reading its bytes.
+        """Finish a run of `seconds`: add the ratios of the frames' times to those of reading their bytes.
 
         A run that did not check what it measured, for lack of time or by its options, is not `valid`, but None.
         """
@@ -52,6 +54,9 @@ class Results:
                 if rate and "bytes" in frame:
                     frame["floor_ms"] = round(1e3 * frame["bytes"] / rate, 4)
                     frame["times_floor"] = round(frame["frame_ms"] / frame["floor_ms"], 2)
+                if rate and "predictor_bytes" in frame:
+                    read = 1e3 * frame["predictor_bytes"] / frame["predictor_ms"]
+                    frame["predictor_of_copy_rate"] = round(read / rate, 3)
         self.write()
 
     def write(self) -> None:

@@ -19,13 +19,14 @@ from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.io.input_processor import InputProcessor, PreparedInput
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import Weights
-from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import CHUNK_SCHEDULES, ChunkSchedule
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.triton.speech_request import SpeechRequest
-from benchmarks.gpu.playback import PlaybackClient
+from benchmarks.gpu.engine_client import PlaybackClient
 from benchmarks.gpu.steps import BenchOptions
 from benchmarks.gpu.timing import synchronize
 from benchmarks.utterances import TEXT, VOICES
+from tools.tiny_models.config import Kind
 from tools.tiny_models.qwen3_tts import write_checkpoint
 from tools.tiny_models.shapes import SHAPES
 from tritone.contract import SpeechOptions
@@ -91,20 +92,22 @@ class Rig:
         return Graphs(self.device, enabled=enabled, urgent=urgent)
 
     @contextmanager
-    def engine(self, slots: int, queue: int = 0) -> Iterator[InflightEngine]:
+    def engine(
+        self, slots: int, queue: int = 0, chunk_schedule: ChunkSchedule = CHUNK_SCHEDULE
+    ) -> Iterator[InflightEngine]:
         """Run the engine, with everything captured."""
         environ = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
         settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in environ.items()})
         input_processor, stepper, codec = self.input_processor, self.stepper(slots), self.codec(slots)
         stepper.capture(ignore_progress)
-        codec.capture(settings.chunk_schedule.sizes, ignore_progress)
+        codec.capture(chunk_schedule.sizes, ignore_progress)
         synchronize(self.device)  # the parts were made on another stream than the engine's
         engine = InflightEngine(
             input_processor,
             stepper,
             codec,
             limits=settings.limits,
-            chunk_schedule=settings.chunk_schedule,
+            chunk_schedule=chunk_schedule,
             runaway_frames=0,  # codes of random weights repeat, and may be silent
             prefill_tokens=settings.prefill_tokens,
             device=self.device,
@@ -114,12 +117,14 @@ class Rig:
         finally:
             engine.close()
 
-    def submit(self, engine: InflightEngine, index: int, frames: int) -> PlaybackClient:
-        """Submit a request. The returned client gets the audio, or the rejection."""
-        utterance = self.input_processor.check(self.request(index, frames))
-        client = PlaybackClient()
+    def submit(self, engine: InflightEngine, index: int, frames: int, requested: float | None = None) -> PlaybackClient:
+        """Submit a request. The returned client gets the audio, or the rejection.
+
+        `requested`: the time at which it was to be submitted, by default now; checking it belongs to its time.
+        """
+        client = PlaybackClient(requested)
         try:
-            engine.synthesize(utterance, client)
+            engine.synthesize(self.input_processor.check(self.request(index, frames)), client)
         except Overloaded as error:
             client.fail(error)
         return client
@@ -130,12 +135,12 @@ def buckets(most: int) -> tuple[int, ...]:
     return tuple(1 << power for power in range(most.bit_length()) if 1 << power <= most)
 
 
-def write(size: str, options: BenchOptions) -> Path:
+def write(size: str, options: BenchOptions, kind: Kind = "custom_voice") -> Path:
     """Return the folder of the checkpoint of a size, written if it is missing."""
-    folder = options.folder / f"Qwen3-TTS-12Hz-{size}-CustomVoice"
+    folder = options.folder / f"Qwen3-TTS-12Hz-{size}-{'Base' if kind == 'base' else 'CustomVoice'}"
     if not (folder / "speech_tokenizer" / "model.safetensors").exists():
         shape = SHAPES[options.shapes][size]  # type: ignore[index]
-        write_checkpoint(folder, "custom_voice", shape, device=options.device, endless=True)
+        write_checkpoint(folder, kind, shape, device=options.device, endless=True)
     return folder
 
 

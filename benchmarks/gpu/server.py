@@ -1,4 +1,4 @@
-"""The same load through Triton and the gateway, from a client's side: the cost of the path."""
+"""The same requests in the process, through Triton, and through Triton and the gateway: the cost of the path."""
 
 from __future__ import annotations
 
@@ -7,85 +7,128 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.playback import ttfa
+from adapters.qwen3_tts.inflight.engine import InflightEngine
+from benchmarks.gateway.pairs import compared, table, time_in_turns
+from benchmarks.gpu.arrivals import QUEUE, SLOTS, frames
+from benchmarks.gpu.engine_client import PlaybackClient, accepted, wait
+from benchmarks.gpu.playback import of_load, open_loop, poisson
 from benchmarks.gpu.rig import POSITIONS, Rig
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.worker import free_memory
 from supervisor.environments import Environment
 from tests.ports import free_ports
-from tritone.contract import SPEECH_RATE
 
-STREAMS = (1, 16, 64)
+RATE = 20
+"""Requests per second."""
+STREAMS = 64
+_IN_PROCESS = "in process"
 _ROOT = Path(__file__).parents[2]
 _NEEDED = ("supervisor", "gateway", "qwen", "triton")
 _START_SECONDS = 120
-_PORTS = ("API_PORT", "TRITON_HTTP_PORT", "TRITON_GRPC_PORT", "TRITON_METRICS_PORT")
+_PORTS = ("API_PORT", "TRITON_GRPC_PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT")
+
+Load = Callable[[list[float], Callable[[int], int]], dict[str, float]]
+"""Seconds at which requests start, and the frames of each by its index -> figures as in `of_load`."""
 
 
 def steps(rig: Rig) -> Iterator[Step]:
-    """Start a server, and send requests from many clients at once."""
+    """Send the same requests each way: alone in turns, at random moments, and all at once.
+
+    The engine of this process and the server's are both on the device, but work in turns.
+    """
     missing = [name for name in _NEEDED if not Environment(name).is_complete]
     if missing:
         yield Step("skipped", 0, lambda: f"no server can be started: not built here: {', '.join(missing)}")
         return
     rig.checkpoint  # noqa: B018 - it is written before the server looks for it
     free_memory(rig.options.device)
-    streams = rig.options.pick(STREAMS, (1, 2))
-    with _server(rig, max(streams)) as port:
-        _request(rig, port, 0, 10)
-        for n in streams:
-            yield Step(f"{n}", 10, partial(_together, rig, port, n))
+    slots, together = rig.options.pick((SLOTS, STREAMS), (8, 2))
+    with _server(rig, slots) as ports, _client(rig, ports) as sent, rig.engine(slots, queue=QUEUE) as engine:
+        ways: dict[str, Load] = {
+            _IN_PROCESS: partial(_in_process, rig, engine),
+            **{way: partial(sent, way) for way in ("Triton", "gateway")},
+        }
+        for load in ways.values():
+            load([0.0], lambda _: 10)
+        yield Step("alone", 45, lambda: _alone(rig, ways))
+        rate = rig.options.pick(RATE, 2)
+        starts = poisson(rate, rig.options.pick(10.0, 2.0))
+        length = frames(rig, len(starts))
+        yield Step(f"{rate} a second", 45, lambda: {way: load(starts, length) for way, load in ways.items()})
+        at_once, seconds_long = [0.0] * together, rig.options.pick(125, 25)
+        yield Step(
+            f"{together} at once",
+            30,
+            lambda: {way: load(at_once, lambda _: seconds_long) for way, load in ways.items()},
+        )
 
 
-def _together(rig: Rig, port: int, n: int) -> dict[str, Any]:
-    """Send `n` requests at the same moment, and wait for the last."""
-    frames = rig.options.pick(125, 25)
-    with ThreadPoolExecutor(n) as clients:
-        started = time.perf_counter()
-        answers = list(clients.map(lambda index: _request(rig, port, index, frames), range(n)))
-        seconds = time.perf_counter() - started
-    return {
-        "times_real_time": round(sum(audio for _, audio in answers) / seconds, 2),
-        **ttfa([first for first, _ in answers], 50, 95),
-    }
+def _alone(rig: Rig, ways: dict[str, Load]) -> dict[str, Any]:
+    """Send single requests each way in turns. Return quantiles of the time to first audio, and what each way adds."""
+
+    def one(load: Load) -> float:
+        return load([0.0], lambda _: rig.options.pick(12, 4))["ttfa_p50_ms"] / 1e3
+
+    times = time_in_turns(rig.options.pick(100, 3), {way: partial(one, load) for way, load in ways.items()})
+    figures = compared(times, _IN_PROCESS)
+    print(table({"first audio, alone": figures}), flush=True)
+    return figures
 
 
-def _request(rig: Rig, port: int, index: int, frames: int) -> tuple[float, float]:
-    """Send a request. Return the seconds to the first audio, and the seconds of audio."""
-    speech = rig.request(index, frames)
-    body = {
-        "model": _model(rig),
-        "input": speech.text,
-        "voice": speech.voice,
-        "response_format": "pcm",
-        "max_new_tokens": frames + 1,
-    }
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    started, first, size = time.perf_counter(), 0.0, 0
-    connection.request("POST", "/v1/audio/speech", json.dumps(body), {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    if response.status != 200:
-        raise RuntimeError(f"{response.status}: {response.read(500).decode()}")
-    while piece := response.read1():
-        first = first or time.perf_counter() - started
-        size += len(piece)
-    connection.close()
-    return first, size / 2 / SPEECH_RATE
+def _in_process(
+    rig: Rig, engine: InflightEngine, starts: list[float], length: Callable[[int], int]
+) -> dict[str, float]:
+    def submit(index: int, planned: float) -> PlaybackClient:
+        return rig.submit(engine, index, length(index), requested=planned)
+
+    clients, late = open_loop(starts, submit)
+    wait(clients)
+    return of_load(accepted(clients), late)
 
 
 @contextmanager
-def _server(rig: Rig, slots: int) -> Iterator[int]:
-    """Run a server. Yield its gateway's port once all is ready."""
-    ports = free_ports(len(_PORTS))
+def _client(rig: Rig, ports: dict[str, int]) -> Iterator[Callable[[str, list[float], Callable[[int], int]], Any]]:
+    """Run a client process. Yield a function that sends requests one way."""
+    arguments = (ports["API_PORT"], ports["TRITON_GRPC_PORT"], _model(rig))
+    command = [str(Environment("gateway").python), "-m", "benchmarks.gpu.server_client", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+
+        def sent(way: str, starts: list[float], length: Callable[[int], int]) -> dict[str, float]:
+            requests = [rig.request(index, length(index)) for index in range(len(starts))]
+            plan = {
+                "way": way,
+                "starts": starts,
+                "texts": [each.text for each in requests],
+                "voices": [each.voice for each in requests],
+                "frames": [length(index) for index in range(len(starts))],
+            }
+            assert process.stdin
+            assert process.stdout
+            print(json.dumps(plan), file=process.stdin, flush=True)
+            line = process.stdout.readline()
+            if not line:
+                raise RuntimeError(f"the client process ended with status {process.wait()}")
+            figures: dict[str, float] = json.loads(line)
+            return figures
+
+        try:
+            yield sent
+        finally:
+            process.kill()
+
+
+@contextmanager
+def _server(rig: Rig, slots: int) -> Iterator[dict[str, int]]:
+    """Run a server. Yield its ports once all is ready."""
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     settings = {
-        **dict(zip(_PORTS, map(str, ports), strict=True)),
+        **{name: str(port) for name, port in ports.items()},
         "MODEL_DIR": str(rig.checkpoint.folder.parent),
         "TTS_MODES": _model(rig),
         "STT_MODELS": "none",
@@ -101,8 +144,8 @@ def _server(rig: Rig, slots: int) -> Iterator[int]:
             [_ROOT / "scripts" / "serve"], env=os.environ | settings, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            _wait_until_ready(process, ports[0], log)
-            yield ports[0]
+            _wait_until_ready(process, ports["API_PORT"], log)
+            yield ports
         finally:
             process.terminate()
             process.wait(60)

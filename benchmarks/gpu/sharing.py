@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.playback import ttfa
+from benchmarks.gpu.playback import milliseconds
 from benchmarks.gpu.rig import Rig, write
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.worker import free_memory
@@ -49,12 +49,12 @@ def _load(rig: Rig, processes: Sequence[Sequence[str]], environ: Mapping[str, st
         for worker in workers:
             print(file=worker.stdin, flush=True)
         figures = [json.loads(_line(worker)) for worker in workers]
-    first = [milliseconds / 1e3 for each in figures for milliseconds in each["ttfa_ms"]]
+    first = [each_ms / 1e3 for each in figures for each_ms in each["ttfa_ms"]]
     return {
         "streams": streams * sum(map(len, processes)),
         "times_real_time": round(sum(each["audio_seconds"] / each["seconds"] for each in figures), 2),
         "of_each": [round(each["audio_seconds"] / each["seconds"], 2) for each in figures],
-        **ttfa(first, 50, 95),
+        **milliseconds("ttfa", first, 50, 95),
         "underruns": sum(each["underruns"] for each in figures),
         "utterances": len(first),
     }

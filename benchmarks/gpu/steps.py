@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from benchmarks.gpu.rig import Rig
 
+OTHER_MODELS: Final = ("whisper",)
+"""Parts of other models than Qwen3-TTS: their `steps` get the options, their figures have no size."""
 Figures = dict[str, Any]
 
 

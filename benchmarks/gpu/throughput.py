@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from adapters.qwen3_tts.inflight.engine import InflightEngine
-from benchmarks.gpu.playback import accepted, ttfa, wait
+from benchmarks.gpu.engine_client import accepted, wait
+from benchmarks.gpu.playback import milliseconds
 from benchmarks.gpu.rig import Rig
 from benchmarks.gpu.steps import Step
 
@@ -35,11 +36,11 @@ def _together(rig: Rig, engine: InflightEngine, n: int, frames: int) -> dict[str
     """Submit `n` requests at the same moment, and wait for the last."""
     clients = [rig.submit(engine, index, frames) for index in range(n)]
     wait(clients)
-    clients = accepted(clients)
-    seconds = max(each.ended for each in clients) - min(each.submitted for each in clients)
+    played = accepted(clients)
+    seconds = max(each.ended for each in played) - min(each.requested for each in played)
     return {
-        "times_real_time": sum(each.seconds for each in clients) / seconds,
-        "rtf": median((each.ended - each.submitted) / each.seconds for each in clients),
-        **ttfa([each.to_first_audio for each in clients], 50, 95),
-        "silent": sum(each.silence > 0 for each in clients),
+        "times_real_time": sum(each.seconds for each in played) / seconds,
+        "rtf": median((each.ended - each.requested) / each.seconds for each in played),
+        **milliseconds("ttfa", [each.to_first_audio for each in played], 50, 95),
+        "silent": sum(each.silence > 0 for each in played),
     }

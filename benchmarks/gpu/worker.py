@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.steps import BenchOptions, Step
+from benchmarks.gpu.steps import OTHER_MODELS, BenchOptions, Step
 
 _BROKEN = 75
 """Exit status after an error of the GPU: later figures of this process would be unreliable."""
@@ -35,22 +35,23 @@ class Worker:
 
     def run(self, tasks: Sequence[tuple[str, str, float]]) -> None:
         """Run tasks: (part, size, deadline on the clock of `time.time`)."""
-        from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - torch, which the parent does without
-
-        rig: Rig | None = None
+        rig: Any = None
         for part, size, until in tasks:
-            if rig is None or rig.size != size:
+            if part not in OTHER_MODELS and (rig is None or rig.size != size):
+                from benchmarks.gpu.rig import Rig  # noqa: PLC0415 - the packages of Qwen3-TTS, which others do without
+
                 rig = None
                 free_memory(self._options.device)
                 rig = Rig(size, self._options)
-            self._part(part, rig, until)
+            self._part(part, size, self._options if part in OTHER_MODELS else rig, until)
             free_memory(self._options.device)
 
-    def _part(self, part: str, rig: Any, until: float) -> None:
-        key = {"part": part, "size": rig.size}
+    def _part(self, part: str, size: str, given: Any, until: float) -> None:
+        """Run a part; `given` is what its `steps` get."""
+        key = {"part": part, "size": size}
         self._report(begun="loading", within=_LOADING, **key)
         try:
-            steps = import_module(f"benchmarks.gpu.{part}").steps(rig)
+            steps = import_module(f"benchmarks.gpu.{part}").steps(given)
             for step in steps:
                 if time.time() + step.seconds * (not self._options.quick) > until:
                     self._report(left_out=step.name, **key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 import pytest
 
 from benchmarks.gpu.__main__ import GpuRun, tasks
-from benchmarks.gpu.playback import PlaybackClient
+from benchmarks.gpu.playback import Playback, open_loop
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import BenchOptions, options_from
+from benchmarks.gpu.whisper import cublas_path
 from benchmarks.report import machine
 from tritone.contract import SPEECH_RATE
 
@@ -95,6 +97,15 @@ def test_frame_time_is_compared_with_the_time_of_reading_its_bytes(options: Benc
     assert (frame["floor_ms"], frame["times_floor"]) == (1.25, 2.0)
 
 
+def test_predictor_is_compared_with_the_rate_of_a_copy(options: BenchOptions) -> None:
+    results = Results(options.out, {})
+    results.add("conditions", "1.7B", "copy_bytes_per_second", 4e12)
+    results.add("frames", "1.7B", "1, shares", {"predictor_ms": 1.25, "predictor_bytes": 2_500_000_000})
+    results.finish(1.0)
+    shares = json.loads(options.out.read_text())["sizes"]["1.7B"]["frames"]["1, shares"]
+    assert shares["predictor_of_copy_rate"] == 0.5
+
+
 def test_parts_without_time_are_listed_as_left_out(options: BenchOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     written = run(options, ["first", "second"], seconds=0, monkeypatch=monkeypatch)
     assert written["left_out"] == ["1.7B first", "1.7B second"]
@@ -126,12 +137,56 @@ def test_options_survive_the_way_to_another_process(options: BenchOptions) -> No
 def test_playback_is_silent_when_audio_arrives_later_than_it_is_played(
     chunks: list[tuple[float, float]], silence: float
 ) -> None:
-    times = iter([0.0, *(at for at, _ in chunks)])
-    client = PlaybackClient(lambda: next(times))
-    for _, seconds in chunks:
-        client.audio(np.zeros(round(seconds * SPEECH_RATE), np.float32))
-    assert client.silence == pytest.approx(silence)
-    assert client.seconds == 1.5
+    playback = Playback(0.25)
+    for at, seconds in chunks:
+        playback.add(at, np.zeros(round(seconds * SPEECH_RATE), np.float32))
+    assert playback.silence == pytest.approx(silence)
+    assert playback.seconds == 1.5
+    assert playback.to_first_audio == 0.75
+
+
+@pytest.mark.parametrize(("level", "later"), [(0.1, 0.0), (0.004, math.inf)])
+def test_first_audible_sample_is_counted_from_the_playback_of_its_block(level: float, later: float) -> None:
+    playback = Playback(0.0)
+    playback.add(1.0, np.zeros(round(0.1 * SPEECH_RATE), np.float32))
+    playback.add(1.05, np.zeros(round(0.1 * SPEECH_RATE), np.float32))  # it is played after the first chunk
+    loud = np.zeros(round(0.1 * SPEECH_RATE), np.float32)
+    loud[round(0.03 * SPEECH_RATE) :] = level
+    playback.add(2.0, loud)
+    assert playback.to_audible == pytest.approx(2.03 + later)
+
+
+def test_open_loop_counts_from_the_planned_time_of_a_request() -> None:
+    began = time.monotonic()
+    planned, late = open_loop([0.0, 0.01], lambda index, at: at)
+    assert planned[1] - planned[0] == pytest.approx(0.01)
+    assert planned[0] >= began
+    assert late >= 0
+
+
+def test_figures_of_another_model_have_no_size(options: BenchOptions) -> None:
+    results = Results(options.out, {})
+    results.add("whisper", "1.7B", "float16", {"right": True})
+    assert results.content["whisper"] == {"float16": {"right": True}}
+    assert "sizes" not in results.content
+
+
+@pytest.mark.parametrize(("versions", "found"), [((12, 13), 12), ((13,), 13), ((), None)])
+def test_cublas_12_is_found_before_13_under_its_name(
+    versions: tuple[int, ...], found: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    monkeypatch.setattr("benchmarks.gpu.whisper._SYSTEM", ())
+    folders = {12: tmp_path / "nvidia/cublas/lib", 13: tmp_path / "nvidia/cu13/lib"}
+    for version in versions:
+        folders[version].mkdir(parents=True)
+        for name in ("libcublas", "libcublasLt"):
+            (folders[version] / f"{name}.so.{version}").touch()
+    links = tmp_path / "links"
+    links.mkdir()
+    path, _ = cublas_path(links, [str(tmp_path)])
+    names = [file.resolve() for folder in path for file in Path(folder).glob("libcublas.so.12")]
+    assert names == ([] if found is None else [folders[found] / f"libcublas.so.{found}"])
 
 
 def test_carried_version_of_an_installed_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
