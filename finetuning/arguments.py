@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--method", choices=("full", "full-8bit", "lora"), help="by default the best that fits the memory"
     )
-    training.add_argument("--seed", type=int)
+    training.add_argument("--seed", type=_seed)
     training.add_argument("--again", action="store_true", help="train anew instead of going on")
     parser.add_argument("--work", type=Path, default=WORK, help="the folder of the projects, by default finetunes")
     parser.add_argument("--delete", action="store_true", help="serve the voice no more; its project's folder stays")
@@ -118,6 +118,12 @@ def _parser() -> argparse.ArgumentParser:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be a whole number from 1")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text} must be a whole number from 0, below 2^63")
     return int(text)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
+from finetuning import delimited
 from finetuning.errors import FineTuningError
 from finetuning.project import write_text
 
@@ -55,11 +55,11 @@ def read(path: Path) -> list[Row]:
         raise FineTuningError(f"{path} is missing: run scripts/finetune prepare first") from None
     except UnicodeDecodeError:
         raise FineTuningError(f"{path} is not in UTF-8: save it as CSV in UTF-8") from None
-    lines = csv.DictReader(io.StringIO(text))
-    missing = {"audio", "text"} - set(lines.fieldnames or ())
+    columns, lines = delimited.read(path, text)
+    missing = {"audio", "text"} - set(columns)
     if missing:
         raise FineTuningError(f"{path} has no column {min(missing)}: keep the first line as it was")
-    rows = [_row(path, lines.line_num, line) for line in lines]
+    rows = [_row(path, number, line) for number, line in lines]
     names = [row.id for row in rows]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -76,7 +76,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
     write_text(path, out.getvalue())
 
 
-def _row(path: Path, number: int, line: dict[str, Any]) -> Row:
+def _row(path: Path, number: int, line: Mapping[str, str | None]) -> Row:
     given = {field.name: (line.get(field.name) or "").strip() for field in fields(Row)}
     try:
         return Row(

@@ -68,7 +68,7 @@ class Dataset:
     def read(cls, folder: Path) -> Dataset:
         """Read a folder that `write` wrote; raises `FineTuningError` for missing or contradicting files."""
         try:
-            lines = (folder / CLIPS).read_text(encoding="utf-8").splitlines()
+            lines = (folder / CLIPS).read_text(encoding="utf-8").split("\n")
             clips = [_clip(json.loads(line)) for line in lines if line.strip()]
             made = cls(folder, clips, _load(folder / CODES), _load(folder / SPEAKERS))
         except FileNotFoundError as error:

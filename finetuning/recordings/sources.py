@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from finetuning import delimited
 from finetuning.errors import FineTuningError
 
 SUFFIXES: Final = frozenset(
@@ -54,7 +53,7 @@ def find(recordings: Path) -> list[Source]:
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    for number, text in enumerate(_text(path).splitlines(), 1):
+    for number, text in enumerate(_text(path).split("\n"), 1):  # JSON may have other ends of lines in it
         if text.strip():
             try:
                 line = json.loads(text)
@@ -69,21 +68,23 @@ def _csv(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     text = _text(path)
     first = text.partition("\n")[0]
     if "|" in first and "audio" not in first.split("|"):  # as piper and LJSpeech have it
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 audio, *texts = line.split("|")
                 yield number, {"audio": audio, "text": texts[-1] if texts else ""}
         return
-    lines = csv.DictReader(io.StringIO(text), delimiter="|" if "|" in first else "," if "," in first else "\t")
-    if not {"audio", "text"} <= set(lines.fieldnames or ()):
+    columns, lines = delimited.read(path, text)
+    if not {"audio", "text"} <= set(columns):
         raise FineTuningError(f"{path}: begin it with the line `audio,text`, or write lines `file|text`")
-    for row in lines:
-        yield lines.line_num, row
+    yield from lines
 
 
 def _source(path: Path, number: int, line: Mapping[str, Any]) -> Source:
-    given = {key: str(line.get(key) or "").strip() for key in _KNOWN}
     where = f"{path}, line {number}"
+    for key in _KNOWN:
+        if not isinstance(line.get(key), str | None):
+            raise FineTuningError(f"{where}: `{key}` is {line[key]!r}: write a text")
+    given = {key: (line.get(key) or "").strip() for key in _KNOWN}
     if not given["audio"]:
         raise FineTuningError(f"{where} has no `audio`: name the clip's file")
     if not given["text"]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from finetuning.dataset import Dataset
+from finetuning.errors import FineTuningError
 from finetuning.plan import TrainingPlan
 from finetuning.training.start import Start, freeze_rows
 
@@ -51,8 +52,12 @@ class Learner:
         return cls(talker, trained, _optimiser(plan, trained, device), plan)
 
     def update(self, rate: float) -> None:
-        """Apply the gradients at a learning rate, and clear them."""
-        torch.nn.utils.clip_grad_norm_(self.trained.values(), self.plan.gradient_norm)
+        """Apply the gradients at a learning rate, and clear them; raises `FineTuningError` if one is not a number."""
+        norm = torch.nn.utils.clip_grad_norm_(self.trained.values(), self.plan.gradient_norm)
+        if not norm.isfinite():  # the weights would never be numbers again
+            raise FineTuningError(
+                f"the training diverged at a rate of {rate:g}: train anew with a lower --lr, and --again"
+            )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()

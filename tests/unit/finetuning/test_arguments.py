@@ -53,6 +53,7 @@ def test_folder_of_the_start_is_relative_to_the_caller(tmp_path: Path) -> None:
         ("minsu a --epochs three", "three must be a whole number from 1"),
         ("minsu a --clip-seconds 60", "60 must be at most 30"),
         ("minsu a --method best", "invalid choice"),
+        ("minsu a --seed -1", "-1 must be a whole number from 0"),
     ],
 )
 def test_wrong_line_is_a_usage_error(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

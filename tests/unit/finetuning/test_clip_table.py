@@ -26,6 +26,8 @@ def test_table_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
     saved = "\ufeff" + (tmp_path / "clips.csv").read_text().replace("\n", "\r\n").replace("minsu", "MinSu")
     (tmp_path / "clips.csv").write_bytes(saved.encode())
     assert read(tmp_path / "clips.csv") == ROWS
+    (tmp_path / "clips.csv").write_text("audio;text\nclips/b.wav;Well, yes.\n")
+    assert read(tmp_path / "clips.csv") == [Row("clips/b.wav", "Well, yes.", "")]
 
 
 @pytest.mark.parametrize(

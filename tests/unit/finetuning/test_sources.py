@@ -40,6 +40,8 @@ def test_jsonl_of_the_published_fine_tuning_is_read_as_it_is(tmp_path: Path, cli
         "audio,text,speaker\na.wav,Hello.,Minsu\n",
         "audio\ttext\tspeaker\na.wav\tHello.\tminsu\n",
         "audio|text|speaker\na.wav|Hello.|minsu\n",
+        "audio;text;speaker\r\na.wav;Hello.;minsu\r\n",
+        "audio,text,speaker\na.wav,Hello.,minsu,,\n",
         "\ufeffaudio,text,speaker\na.wav,Hello.,minsu\n",
     ],
 )
@@ -47,6 +49,18 @@ def test_csv_with_a_header_is_read(tmp_path: Path, clip: Path, text: str) -> Non
     path = tmp_path / "clips.csv"
     path.write_text(text, encoding="utf-8")
     assert find(path) == [Source(clip, "Hello.", "minsu")]
+
+
+def test_jsonl_may_have_the_end_of_a_paragraph_in_a_text(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text('{"audio": "a.wav", "text": "One.\u2028Two."}\r\n', encoding="utf-8")
+    assert find(path) == [Source(clip, "One.\u2028Two.")]
+
+
+def test_quotation_marks_of_a_list_with_bars_are_a_part_of_its_texts(tmp_path: Path, clip: Path) -> None:
+    path = tmp_path / "clips.csv"
+    path.write_text('audio|text\na.wav|"Hello\na.wav|Ho\n')
+    assert [source.text for source in find(path)] == ['"Hello', "Ho"]
 
 
 def test_lines_of_a_file_and_a_text_are_read(tmp_path: Path) -> None:
@@ -62,6 +76,13 @@ def test_lines_of_a_file_and_a_text_are_read(tmp_path: Path) -> None:
         ("c.csv", "audio,text\nb.wav,Hello.\n", r"c.csv, line 2: .*b.wav is missing: correct the path"),
         ("c.csv", "audio,text\na.wav, \n", r"c.csv, line 2 has no `text`: write the words of a.wav"),
         ("c.csv", "file,words\na.wav,Hello.\n", r"begin it with the line `audio,text`"),
+        (
+            "c.csv",
+            'audio,text\na.wav,Hi.\na.wav,"Hello.\na.wav,Ho.\n',
+            r"c.csv, from line 3: .*: close quotation marks",
+        ),
+        ("c.csv", "audio,text\na.wav,Hello, you.\n", r"line 2 has more than 2 values: put a text that has ',' in it"),
+        ("c.jsonl", '{"audio": "a.wav", "text": ["Hi."]}\n', r"line 1: `text` is \['Hi.'\]: write a text"),
         ("c.jsonl", "{\n", r"c.jsonl, line 1 is not JSON"),
         ("c.jsonl", "[1]\n", r"line 1 is not a JSON object"),
         ("c.jsonl", '{"text": "Hello."}\n', r"line 1 has no `audio`"),

@@ -150,6 +150,15 @@ def test_rates_rise_and_fall(base: Path) -> None:
     assert rates[-1] == pytest.approx(0.1, abs=0.01)
 
 
+def test_training_that_diverges_ends_before_its_weights_are_lost(base: Path, dataset: Dataset) -> None:
+    learner, _ = learner_of(plan_of(base), dataset)
+    before = {name: weight.detach().clone() for name, weight in learner.trained.items()}
+    next(iter(learner.trained.values())).grad = torch.full_like(next(iter(before.values())), torch.nan)
+    with pytest.raises(FineTuningError, match=r"diverged at a rate of 0\.01: train anew with a lower --lr"):
+        learner.update(0.01)
+    assert all(torch.equal(weight, before[name]) for name, weight in learner.trained.items())
+
+
 def test_speakers_rows_stay_and_the_nine_voices_too(custom: Path, tmp_path: Path) -> None:
     dataset = dataset_of(tmp_path / "data", custom, copies=28, speakers=("minsu", "jiwoo"))
     train(plan_of(custom), dataset, tmp_path / "run", lambda _: None)
