@@ -35,6 +35,7 @@ class TranscriptionOptions(Options):
     prompt: str = option("", doc="Text that comes before the audio, to guide spelling and style.")
     known_text: str = option(
         "",
+        absent=str.isspace,
         doc="The words that are said in the audio: find their times. The transcript is this text, as one segment with "
         "the `word_*` outputs.",
     )

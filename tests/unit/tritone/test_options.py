@@ -33,6 +33,11 @@ def test_options_survive_the_wire(options: LongTranscriptionOptions) -> None:
     assert LongTranscriptionOptions.from_parameters(options.to_parameters()) == options
 
 
+@pytest.mark.parametrize("sent", ["", " ", "\n\t\u3000"])
+def test_known_text_without_a_word_is_absent(sent: str) -> None:
+    assert TranscriptionOptions.from_parameters({"known_text": sent}) == TranscriptionOptions()
+
+
 @given(
     st.builds(
         SpeechOptions,
