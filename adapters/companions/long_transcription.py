@@ -126,7 +126,7 @@ class TritonPythonModel:
         self._metrics.begin()
         seconds = 0.0
         try:
-            async with asyncio.timeout(recording.timeout):
+            async with asyncio.timeout(recording.seconds_left()):
                 await self._wake(model, recording)
                 async with aclosing(recording.transcribe(model, self._detector(), self._transcribe)) as transcripts:
                     async for transcript in transcripts:
@@ -135,9 +135,10 @@ class TritonPythonModel:
         except asyncio.CancelledError:
             self._fail(recording, shutting_down())
         except TimeoutError:
-            self._fail(recording, DeadlinePassed(f"the request timed out after {seconds:.0f} s of the recording"))
+            self._fail(recording, _timed_out(seconds))
         except Exception as error:
-            self._fail(recording, error)
+            is_late = recording.seconds_left() <= 0  # the model ends a window whose time is over, too
+            self._fail(recording, _timed_out(seconds) if is_late else error)
         else:
             recording.end()
         finally:
@@ -146,3 +147,7 @@ class TritonPythonModel:
     def _fail(self, recording: Recording, error: Exception) -> None:
         self._metrics.error(error)
         recording.end(error)
+
+
+def _timed_out(seconds: float) -> DeadlinePassed:
+    return DeadlinePassed(f"the request timed out after {seconds:.0f} s of the recording")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -42,8 +43,11 @@ class Recording:
         self._request = request
         self._sender = request.get_response_sender()
         self._id: str = request.request_id()
-        self.timeout = timeout_of(request)
-        """Seconds from the request's arrival after which the client does not wait any longer."""
+        self._deadline = time.monotonic() + timeout_of(request)
+
+    def seconds_left(self) -> float:
+        """Return the seconds after which the client does not wait any longer; infinite where it set no `timeout`."""
+        return self._deadline - time.monotonic()
 
     def check_wanted(self) -> None:
         """Raise `Cancelled` if the client has cancelled the request."""
@@ -79,7 +83,9 @@ class Recording:
             prompt = (self.options.prompt + previous)[-PROMPT_CHARS:]
             clip = for_model.clip and window.whole
             options = replace(for_model, language=language, prompt=prompt, background=background, clip=clip)
-            transcript = await asyncio.to_thread(transcribe, model, window.samples, options, self._id)
+            transcript = await asyncio.to_thread(
+                transcribe, model, window.samples, options, self._id, self.seconds_left()
+            )
             if conditioned:
                 previous = next_prompt(transcript.segments, previous)
             return transcript

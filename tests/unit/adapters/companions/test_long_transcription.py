@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ import numpy as np
 import pytest
 
 from adapters.companions.long_transcription import MAX_RECORDINGS, TritonPythonModel
+from adapters.companions.recording import Recording
 from tests.unit.adapters.stand_in import pb_utils
 from tritone.contract import LISTEN_RATE, TranscriptionOptions
-from tritone.errors import InvalidInput
+from tritone.errors import InvalidInput, Overloaded
 from tritone.served import ServedDocument, ServedModel
 from tritone.transcript import Segment, Transcript
 from tritone.wanted import last_wanted
@@ -42,12 +44,16 @@ class ScriptedWhisper:
         self.gate.set()
         self.fault: Exception | None = None
         self.options: list[TranscriptionOptions] = []
+        self.timeouts: list[float] = []
         self.called = threading.Event()
         self.ready = True
 
-    def __call__(self, model: str, samples: Samples, options: TranscriptionOptions, request_id: str) -> Transcript:
+    def __call__(
+        self, model: str, samples: Samples, options: TranscriptionOptions, request_id: str, timeout: float
+    ) -> Transcript:
         assert model == "whisper-base"
         self.options.append(options)
+        self.timeouts.append(timeout)
         number = len(self.options)
         self.called.set()
         self.gate.wait(PATIENCE)
@@ -242,6 +248,25 @@ def test_recording_whose_timeout_passes_ends_with_what_was_transcribed(model, wh
     assert error_of(sender).message().startswith("deadline: the request timed out after 0 s")
     whisper.gate.set()
     assert len(columns_of(send(model, timeout=10**9))) == 4
+
+
+def test_window_gets_the_time_that_is_left_of_the_recordings_timeout(model, whisper):
+    columns_of(send(model, timeout=1000 * 10**6, condition_on_previous_text=True))
+    assert 1000 > whisper.timeouts[0] > 1000 - PATIENCE
+    assert whisper.timeouts == sorted(set(whisper.timeouts), reverse=True)
+    whisper.timeouts.clear()
+    columns_of(send(model))
+    assert set(whisper.timeouts) == {math.inf}
+
+
+def test_window_that_the_time_ends_is_not_taken_for_a_busy_model(model, whisper, monkeypatch):
+    whisper.fault = Overloaded("timed out waiting for a slot")
+    whisper.gate.clear()
+    sender = send(model, timeout=1000 * 10**6)
+    assert whisper.called.wait(PATIENCE)
+    monkeypatch.setattr(Recording, "seconds_left", lambda self: 0.0)
+    whisper.gate.set()
+    assert error_of(sender).message() == "deadline: the request timed out after 0 s of the recording"
 
 
 def test_open_recording_ends_with_an_error_when_the_model_is_unloaded(whisper):
