@@ -57,11 +57,10 @@ class AddedModels:
         if model := self.models.get(id_):
             self.remove(model)
 
-    def forget(self, id_: str) -> Model | None:
-        """Record that a checkpoint is gone, and tell the gateways; return the model that is to be unloaded, if any."""
+    def forget(self, id_: str) -> None:
+        """Record that a checkpoint is gone, and tell the gateways; its model is still to be unloaded."""
         self.known.pop(id_, None)
         self._document.remove_model(id_)
-        return self.models.get(id_)
 
     def remove(self, model: Model) -> None:
         """Remove a model that is not loaded any more."""

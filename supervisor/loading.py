@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from supervisor import command_secret, console, preparation
 from supervisor.added_models import AddedModels, Build
@@ -16,7 +17,7 @@ from supervisor.finetuned import Checkpoint, changes, scan
 from supervisor.idle import IdleWatch, metrics_reader
 from supervisor.plan import Plan
 from supervisor.processes import Process, ProcessDiedError
-from supervisor.restarts import Backoff, together
+from supervisor.restarts import Backoff, before, together
 from supervisor.run_folder import SHARED_MEMORY
 from supervisor.served_document import DocumentWriter
 from supervisor.silence import silence
@@ -77,20 +78,49 @@ class ModelLoader:
             )
 
     async def _follow(self, control: Control, server: Process) -> None:
-        """Keep the added models, and load and unload them as their checkpoints appear and disappear."""
+        """Serve the added models, each in a task of its own, as their checkpoints appear, change and disappear."""
+        changed: dict[str, asyncio.Event] = {}
+
+        async def serve(id_: str) -> None:
+            changed[id_] = asyncio.Event()
+            await self._serve_added(control, server, id_, changed[id_])
+            del changed[id_]
+
         async with asyncio.TaskGroup() as group:
-
-            def keep(model: Model) -> asyncio.Task[None]:
-                return group.create_task(self._keep(control, server, model))
-
-            keeping = {model.id: keep(model) for model in self._added.models.values()}
+            for id_ in self._added.models:
+                group.create_task(serve(id_))
             async with aclosing(changes(self._added.model_dir, self._added.known)) as seen:
                 async for change in seen:
                     for id_ in change.gone:
-                        await self._remove(control, server, id_, keeping.pop(id_, None))
-                    for id_, checkpoint in change.new.items():
-                        if model := await self._add(control, server, id_, checkpoint):
-                            keeping[id_] = keep(model)
+                        self._added.forget(id_)
+                    self._added.known.update(change.new)
+                    for id_ in {*change.gone, *change.new}:
+                        if id_ in changed:
+                            changed[id_].set()
+                        else:
+                            group.create_task(serve(id_))
+
+    async def _serve_added(self, control: Control, server: Process, id_: str, changed: asyncio.Event) -> None:
+        """Serve the checkpoint that has an id, and after each change the one that has it then, until there is none."""
+        model = self._added.models.get(id_)
+        while True:
+            changed.clear()
+            checkpoint = self._added.known.get(id_)
+            if not model and not checkpoint:
+                return
+            if not model and checkpoint:
+                model = await self._add(control, server, id_, checkpoint)
+            if not model:
+                await changed.wait()  # another attempt would fail in the same way
+                continue
+            keeping = asyncio.create_task(self._keep(control, server, model))
+            try:
+                await before(changed.wait(), keeping)
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+            await self._remove(control, server, model)
+            model = None
 
     async def _add(self, control: Control, server: Process, id_: str, checkpoint: Checkpoint) -> Model | None:
         """Load an added model. Returns None where it cannot be; the reason is logged."""
@@ -107,29 +137,25 @@ class ModelLoader:
             return None
         return model
 
-    async def _remove(self, control: Control, server: Process, id_: str, keeping: asyncio.Task[None] | None) -> None:
+    async def _remove(self, control: Control, server: Process, model: Model) -> None:
         """Unload an added model after the requests that it has."""
-        if keeping:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-        if model := self._added.forget(id_):
-            with stubs_of(server.pid, id_) as stubs:
-                try:
-                    await control.unload(id_)
-                except LoadError as error:
-                    await _unless_dead(server)
-                    console.error(f"{id_} could not be unloaded: {error}")
-                    return
-                await _end_of(stubs, id_)
+        with stubs_of(server.pid, model.id) as stubs:
+            try:
+                async with logged(f"unloading {model.id}, whose checkpoint is gone"):
+                    await control.unload(model.id)
+                    await _end_of(stubs, model.id)
+            except LoadError as error:
                 await _unless_dead(server)
-                _release(stubs)
-            self._added.remove(model)
-            console.info(f"{id_} is not served any more: its checkpoint is gone")
+                console.error(f"{model.id} could not be unloaded: {error}")
+                return
+            await _unless_dead(server)
+            _release(stubs)
+        self._added.remove(model)
 
     def _control(self) -> Control:
         return Control(self._address, self._secret)
 
-    async def _keep(self, control: Control, server: Process, model: Model) -> None:
+    async def _keep(self, control: Control, server: Process, model: Model) -> NoReturn:
         backoff = Backoff(at_once=True)
         while True:
             with stubs_of(server.pid, model.id) as stubs:

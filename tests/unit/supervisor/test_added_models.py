@@ -132,6 +132,27 @@ async def test_replaced_checkpoint_is_loaded_again(
     await server.serves("minsu")
 
 
+async def test_model_that_has_long_requests_when_its_checkpoint_is_removed_delays_no_other(
+    server: Server, triton: Triton, stubs: Stubs, tmp_path: Path, run_folder: Path
+) -> None:
+    unloaded: asyncio.Queue[str] = asyncio.Queue()
+    triton.on_unload = unloaded.put_nowait
+    folder = write_checkpoint(tmp_path / "models", "minsu")
+    await server.serves("minsu")
+    folder.rename(folder.with_name(".minsu"))
+    async with asyncio.timeout(PATIENCE):
+        assert await unloaded.get() == "minsu"
+    write_checkpoint(tmp_path / "models", "zoe")
+    await server.serves("zoe")
+    folder.with_name(".minsu").rename(folder)
+    write_checkpoint(tmp_path / "models", "yuna")
+    await server.serves("zoe", "yuna")
+    assert [stub.poll() for stub in stubs.running["minsu"]] == [None]
+    stubs.stop("minsu")
+    await server.serves("minsu", "zoe", "yuna")
+    assert len(stubs.running["minsu"]) == 2
+
+
 async def test_checkpoint_that_cannot_be_loaded_is_reported_and_the_others_are_served(
     server: Server, triton: Triton, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
