@@ -72,6 +72,7 @@ class Command:
         """Run the steps; returns the exit status of the first that fails."""
         asked = self._asked
         self._check_name()
+        publish.finish_removed(self._model_dir)
         if asked.delete:
             return self._delete()
         if not asked.given.get("recordings") and "prepare" in asked.steps and not asked.folder.exists():

@@ -10,7 +10,7 @@ from typing import Final
 
 from finetuning.errors import FineTuningError
 from supervisor.finetuned import FOLDER
-from tritone.folder_swap import put_in_place
+from tritone.folder_swap import finish_removals, put_in_place, remove_at_once
 
 _MARK: Final = "finetuning.json"
 """The file of an exported checkpoint that says how it was made."""
@@ -46,10 +46,12 @@ def remove(model_dir: Path, name: str) -> None:
         raise FineTuningError(f"there is no voice in {place}")
     if not (place / _MARK).exists():
         raise FineTuningError(f"{place} was not made by this command: remove it yourself")
-    old = place.with_name(f".{name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    place.rename(old)
-    shutil.rmtree(old)
+    remove_at_once(place)
+
+
+def finish_removed(model_dir: Path) -> None:
+    """Free the space of voices whose removal was killed."""
+    finish_removals(model_dir / FOLDER)
 
 
 def _link_or_copy(source: str, target: str) -> None:

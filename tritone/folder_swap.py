@@ -1,4 +1,4 @@
-"""A folder that takes the place of another in one moment, so that no reader finds neither of them."""
+"""Folders that are replaced, or vanish, in one moment for every reader, whatever interrupts that."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _HERE: Final = -100
 """AT_FDCWD: paths are relative to the working folder."""
 _EXCHANGE: Final = 2
 """RENAME_EXCHANGE."""
+_REMOVED: Final = ".removed"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -28,6 +29,7 @@ def put_in_place(fresh: Path, place: Path) -> None:
         shutil.rmtree(fresh)
     else:
         old = fresh.with_name(f"{fresh.name}.old")
+        shutil.rmtree(old, ignore_errors=True)  # a killed call left it, when its new folder was in place
         place.rename(old)
         try:
             fresh.rename(place)
@@ -35,6 +37,20 @@ def put_in_place(fresh: Path, place: Path) -> None:
             old.rename(place)
             raise
         shutil.rmtree(old)
+
+
+def remove_at_once(place: Path) -> None:
+    """Remove a folder. If this is killed, the folder is gone, and `finish_removals` removes what is left of it."""
+    removed = place.with_name(f".{place.name}{_REMOVED}")
+    shutil.rmtree(removed, ignore_errors=True)
+    place.rename(removed)
+    shutil.rmtree(removed)
+
+
+def finish_removals(parent: Path) -> None:
+    """Remove what killed calls of `remove_at_once` left below `parent`."""
+    for left in parent.glob(f".*{_REMOVED}"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -99,6 +99,15 @@ def test_voice_is_served_by_the_running_server_and_deleted_there(
     assert list(gateway.folder.iterdir()) == []
 
 
+def test_command_frees_the_space_of_a_voice_whose_deletion_was_killed(run: Callable[..., int], tmp_path: Path) -> None:
+    left = tmp_path / "models" / "finetuned" / ".minsu.removed"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").touch()
+    with pytest.raises(FineTuningError, match="there is no voice in"):
+        run("other", "--delete")
+    assert not left.exists()
+
+
 def test_name_of_another_model_of_the_server_is_rejected_before_the_work(
     run: Callable[..., int], project: Project, gateway: Gateway, tmp_path: Path
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tritone import folder_swap
-from tritone.folder_swap import put_in_place
+from tritone.folder_swap import finish_removals, put_in_place, remove_at_once
 
 
 @pytest.fixture
@@ -58,6 +59,40 @@ def test_a_whole_folder_is_in_place_after_an_interruption(
     except KeyboardInterrupt:
         assert not can_exchange
     assert (place / "weights").read_text() == (".voice.new" if can_exchange else "voice")
+
+
+def test_kill_before_the_former_folder_is_removed_does_not_hinder_the_next_swap(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_swap, "_exchange", lambda one, other: False)
+    fresh, place = folders
+    left = place.with_name(".voice.new.old")
+    left.mkdir()
+    (left / "weights").write_text("older")
+    put_in_place(fresh, place)
+    assert (place / "weights").read_text() == ".voice.new"
+    assert [path.name for path in place.parent.iterdir()] == ["voice"]
+
+
+def test_rest_of_a_removal_that_was_killed_is_removed_later(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh, place = folders
+    remove, killed = shutil.rmtree, KeyboardInterrupt
+
+    def kill(path: Path, *, ignore_errors: bool = False) -> None:
+        if path.exists():
+            raise killed
+        remove(path, ignore_errors=ignore_errors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", kill)
+        with pytest.raises(killed):
+            remove_at_once(place)
+    assert not place.exists()
+    assert len(list(place.parent.iterdir())) == 2
+    finish_removals(place.parent)
+    assert list(place.parent.iterdir()) == [fresh]
 
 
 def test_former_folder_stays_if_the_new_one_is_missing(folders: tuple[Path, Path]) -> None:
