@@ -10,7 +10,7 @@ from pathlib import Path
 
 from finetuning import delimited
 from finetuning.errors import FineTuningError
-from finetuning.project import write_text
+from tritone.whole_file import write_text
 
 
 @dataclass(frozen=True)

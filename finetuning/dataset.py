@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from finetuning.errors import FineTuningError
+from tritone.whole_file import write_text, writing_whole
 
 CLIPS, CODES, SPEAKERS = "clips.jsonl", "codes.npz", "speakers.npz"
 FRAME_RATE = 12.5
@@ -83,9 +83,9 @@ class Dataset:
         self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps(asdict(clip), ensure_ascii=False) + "\n" for clip in self.clips)
-        _replace(self.folder / CLIPS, lambda path: path.write_text(lines, encoding="utf-8"))
+        write_text(self.folder / CLIPS, lines)
         for name, arrays in ((CODES, self.codes), (SPEAKERS, self.speakers)):
-            _replace(self.folder / name, lambda path, arrays=arrays: _save(path, arrays))
+            _save(self.folder / name, arrays)
 
     def check(self) -> None:
         """Raise `FineTuningError` for the first clip that cannot be learned from."""
@@ -138,19 +138,10 @@ def _clip(line: Mapping[str, Any]) -> Clip:
 
 
 def _save(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    with path.open("wb") as file:  # the prefix keeps names apart from the function's own arguments
+    with writing_whole(path) as file:  # the prefix keeps names apart from the function's own arguments
         np.savez(file, **{f"{_PREFIX}{name}": array for name, array in arrays.items()})
 
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     with np.load(path) as arrays:
         return {name.removeprefix(_PREFIX): array for name, array in arrays.items()}
-
-
-def _replace(path: Path, write: Any) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(fresh)
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

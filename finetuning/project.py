@@ -17,7 +17,6 @@ finetunes/NAME/
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import Any, Final
 
 from finetuning.errors import FineTuningError
 from tritone.catalogue import Catalogue
+from tritone.whole_file import write_text
 
 OPTIONS: Final = "options.json"
 
@@ -131,13 +131,3 @@ class Project:
     def checkpoint(self) -> Path:
         """The folder of the exported checkpoint."""
         return self.folder / "checkpoint"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file at once, so that no reader sees half of it."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from finetuning.checks import Measured, Problem
 from finetuning.page import histogram, page, table
-from finetuning.project import write_text
+from tritone.whole_file import write_text
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
+
+from tritone.whole_file import writing_whole
 
 VERSION: Final = "6"
 """Change it with the graph that is built, so that earlier files are not used."""
@@ -48,7 +50,7 @@ def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = pri
     report(f"{published}: building the faster graph, once (some seconds, at most 190 MB in {cache})")
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with _complete(file) as out, _complete(data) as values:
+        with writing_whole(file) as out, writing_whole(data) as values:
             fast_graph.build(published, out, values, data.name, for_vnni=for_vnni)
         for other in set(cache.glob(f"{digest}-*")) - set(cache.glob(f"{digest}-{VERSION}[-.]*")):
             with contextlib.suppress(OSError):
@@ -62,18 +64,3 @@ def fast_graph(published: Path, cache: Path, report: Callable[[str], None] = pri
     content = io.BytesIO()
     fast_graph.build(published, content, for_vnni=for_vnni)
     return content.getvalue()
-
-
-@contextlib.contextmanager
-def _complete(file: Path) -> Iterator[BinaryIO]:
-    """Open a file that gets its name once it is written whole."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as out:
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        beside.replace(file)
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

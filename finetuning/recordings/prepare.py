@@ -20,7 +20,7 @@ from finetuning import clip_table
 from finetuning.clip_table import Row
 from finetuning.errors import FineTuningError
 from finetuning.progress import Progress, duration, say
-from finetuning.project import Project, write_text
+from finetuning.project import Project
 from finetuning.recordings import sources
 from finetuning.recordings.audio import Recording, trimmed
 from finetuning.recordings.sources import Source
@@ -29,6 +29,7 @@ from finetuning.wav import Samples, write_wav
 from tritone import vad
 from tritone.contract import SPEECH_RATE
 from tritone.languages import code_of, is_auto
+from tritone.whole_file import write_text
 
 _LEAST_SECONDS: Final = 0.5
 """Shorter parts of a recording are dropped: a cough, a click."""

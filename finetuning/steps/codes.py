@@ -25,6 +25,7 @@ from finetuning.steps.run import run
 from finetuning.training.encoder import Encoder
 from finetuning.wav import Samples, read_wav
 from tritone.languages import code_of
+from tritone.whole_file import writing_whole
 
 
 def codes(project: Project) -> None:
@@ -80,13 +81,8 @@ class Cache:
         except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             pass  # not there, or half-written by a run that was killed
         made, embedding = self._encoder.codes(samples), self._encoder.embedding(samples)
-        fresh = path.with_suffix(".tmp")
-        try:
-            with fresh.open("wb") as out:
-                np.savez(out, codes=made, embedding=embedding)
-            fresh.replace(path)
-        finally:
-            fresh.unlink(missing_ok=True)
+        with writing_whole(path) as out:
+            np.savez(out, codes=made, embedding=embedding)
         return made, embedding, False
 
 

@@ -11,10 +11,11 @@ from finetuning.errors import FineTuningError
 from finetuning.events import Event, Warned
 from finetuning.judge import WorkerJudge
 from finetuning.progress import say
-from finetuning.project import Project, write_text
+from finetuning.project import Project
 from finetuning.steps.run import run
 from finetuning.training import evaluate as judge_checkpoint
 from finetuning.training_page import scores_line
+from tritone.whole_file import write_text
 
 
 def evaluate(project: Project) -> None:

@@ -23,13 +23,14 @@ from finetuning.judge import WorkerJudge
 from finetuning.memory import disk_needed, estimate, make_plan
 from finetuning.plan import TrainingPlan
 from finetuning.progress import duration, say
-from finetuning.project import Project, write_text
+from finetuning.project import Project
 from finetuning.starts import choose
 from finetuning.steps.run import run
 from finetuning.training import probe
 from finetuning.training import train as run_training
 from finetuning.training.history import read_history
 from finetuning.training_page import scores_line, training_page
+from tritone.whole_file import write_text
 
 _EVERY: Final = 5.0
 """Seconds between two lines about steps."""

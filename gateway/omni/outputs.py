@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+from tritone.whole_file import write_text
+
 
 def store_once(folder: Path | None, content: str, job_id: str, finished: float) -> str:
     """Return the name of the file of a job that ended at `finished` (Unix seconds); write it if it is not there yet.
@@ -16,7 +18,7 @@ def store_once(folder: Path | None, content: str, job_id: str, finished: float) 
     name = f"{_stem(datetime.fromtimestamp(finished).astimezone())}-{job_id[-8:]}.txt"
     if folder is not None and not (folder / name).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / name, content)
+        write_text(folder / name, content)
     return name
 
 
@@ -36,7 +38,7 @@ def store(folder: Path | None, content: str, suffix: str) -> str:
         except FileExistsError:
             continue
         try:
-            _write(folder / name, content)
+            write_text(folder / name, content)
         except OSError:
             (folder / name).unlink(missing_ok=True)
             raise
@@ -51,13 +53,3 @@ def _names(stem: str, suffix: str) -> Iterator[str]:
 
 def _stem(time: datetime) -> str:
     return time.strftime("%Y%m%d%H%M%S")
-
-
-def _write(path: Path, content: str) -> None:
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        unfinished.write_text(content, encoding="utf-8")
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise

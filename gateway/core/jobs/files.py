@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from gateway.core.errors import InternalError, StorageFull
+from tritone.whole_file import writing_whole
 
 RESULT: Final = "result"
 WORDS: Final = "words"
@@ -71,18 +72,8 @@ class JobFiles:
     @contextmanager
     def writing(self, job_id: str, name: str) -> Iterator[BinaryIO]:
         """Open a file that takes its name at the end of the block, on the disk, and vanishes if the block fails."""
-        target = self.folder(job_id) / name
-        beside = target.with_name(f".{name}.{uuid.uuid4().hex}")
-        with _full_disk_reported():
-            try:
-                with beside.open("xb") as file:
-                    yield file
-                    file.flush()
-                    os.fsync(file.fileno())
-                beside.replace(target)
-            except BaseException:
-                beside.unlink(missing_ok=True)
-                raise
+        with _full_disk_reported(), writing_whole(self.folder(job_id) / name) as file:
+            yield file
 
     def path(self, job_id: str, name: str) -> Path:
         """Return the path of a file that must exist. Raises `InternalError`."""
