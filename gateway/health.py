@@ -15,8 +15,8 @@ from pydantic import BaseModel
 
 from gateway.core.errors import ServiceError
 from gateway.core.jobs.job import UNFINISHED, JobStatus
+from gateway.core.jobs.open import JobBackend
 from gateway.core.metrics import JOBS
-from gateway.core.services import JobBackend
 from gateway.errors import Unavailable
 from gateway.request_context import GatewayServices
 from gateway.surfaces import Surface
@@ -90,7 +90,8 @@ async def _count_jobs(jobs: JobBackend) -> None:
     """Set the number of jobs of each status, NaN where the database does not answer."""
     try:
         async with asyncio.timeout(_JOBS_SECONDS):
-            counts: Mapping[JobStatus, float] = await jobs.store.unfinished()
+            store = await jobs.store()
+            counts: Mapping[JobStatus, float] = await store.unfinished()
     except (ServiceError, TimeoutError) as error:
         logger.warning("jobs could not be counted: %r", error)
         counts = dict.fromkeys(UNFINISHED, math.nan)

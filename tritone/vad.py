@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from tritone.vad_network import faster
@@ -35,11 +34,16 @@ def load(model_dir: Path) -> Any:
 
     Raises `MissingWeightsError`.
     """
+    # 20 MB, which a process that transcribes nothing does not need.
+    import onnxruntime  # noqa: PLC0415
+
     if problem := missing(model_dir):
         raise MissingWeightsError(problem)
     options = onnxruntime.SessionOptions()
     # The network is small: requests run in parallel, its operations do not.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    # Almost every call has a number of frames of its own, for each of which a pattern would be kept.
+    options.enable_mem_pattern = False
     network = faster((model_dir / _FILE).read_bytes())
     return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 

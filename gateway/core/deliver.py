@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gateway.core.errors import JobConflict
-from gateway.core.results import Output, Record, ResultKey, ResultStore
+from gateway.core.results import Output, Record, ResultKey
 from gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
     from gateway.core.queues.sqs import Sqs
+    from gateway.core.result_store import ResultStore
 
 T = TypeVar("T")
 
@@ -64,8 +65,9 @@ async def open_delivery(settings: GatewaySettings) -> AsyncIterator[Delivery | N
     if not settings.s3_bucket_name:
         yield None
         return
-    # A gateway without a bucket does not need the package of SQS: 50 MB.
+    # A gateway without a bucket does not need the packages of SQS and S3: 54 MB.
     from gateway.core.queues.sqs import open_sqs  # noqa: PLC0415
+    from gateway.core.result_store import ResultStore  # noqa: PLC0415
 
     results = ResultStore(settings.s3_bucket_name, settings.results_prefix, settings.result_url_seconds)
     async with open_sqs() as sqs:

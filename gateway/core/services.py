@@ -7,10 +7,11 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.core.admission import Admission
 from gateway.core.deliver import Delivery, open_delivery
+from gateway.core.jobs.open import JobBackend, open_jobs
 from gateway.core.known_voices import KnownVoices
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
@@ -23,10 +24,6 @@ from gateway.core.voices.open import open_voices
 from gateway.core.voices.store import VoiceStore
 from gateway.core.workers import Workers
 from gateway.settings import GatewaySettings
-
-if TYPE_CHECKING:
-    from gateway.core.jobs.files import JobFiles
-    from gateway.core.jobs.store import JobStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +43,6 @@ class Timing:
 
 
 DEFAULT_TIMING: Final = Timing()
-
-
-@dataclass(frozen=True)
-class JobBackend:
-    """The store of the jobs, and their files."""
-
-    store: JobStore
-    files: JobFiles
 
 
 @dataclass(frozen=True)
@@ -97,8 +86,6 @@ async def open_services(
     try:
         if problem := detectors.missing:
             logger.info("no transcription without the speech detector: %s", problem)
-        else:
-            await detectors.load()
         admission = Admission(
             min(settings.max_wait, settings.first_audio_timeout), settings.request_timeout, settings.caller_share
         )
@@ -106,7 +93,7 @@ async def open_services(
         async with (
             open_voices(settings) as voices,
             open_usage(settings) as usage,
-            _jobs(settings) as jobs,
+            open_jobs(settings) as jobs,
             open_delivery(settings) as delivery,
         ):
             if servers_up:
@@ -130,15 +117,3 @@ async def open_services(
         await language_model.close()
         await triton.close()
         workers.close()
-
-
-@asynccontextmanager
-async def _jobs(settings: GatewaySettings) -> AsyncIterator[JobBackend | None]:
-    if not settings.jobs:
-        yield None
-        return
-    # A gateway without jobs does not need the database's packages: 60 MB.
-    from gateway.core.jobs.open import open_jobs  # noqa: PLC0415
-
-    async with open_jobs(settings) as jobs:
-        yield jobs

@@ -7,9 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-import kaldi_native_fbank as fbank
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from tritone.contract import LISTEN_RATE
@@ -52,6 +50,9 @@ class SpeakerEncoder:
     def _loaded(self) -> Any:
         with self._lock:
             if self._session is None:
+                # 20 MB, which a process that hears nothing does not need.
+                import onnxruntime  # noqa: PLC0415
+
                 options = onnxruntime.SessionOptions()
                 # Windows and requests run in parallel; the network's operations do not.
                 options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -61,6 +62,8 @@ class SpeakerEncoder:
 
 def _features(samples: Samples) -> NDArray[np.float32]:
     """Return the features that the network was trained on: Kaldi's 80 log-mel filters less their mean, [frames, 80]."""
+    import kaldi_native_fbank as fbank  # noqa: PLC0415 - as above
+
     options = fbank.FbankOptions()
     options.frame_opts.samp_freq = LISTEN_RATE
     options.frame_opts.window_type = "hamming"

@@ -1,15 +1,13 @@
-"""The database of the jobs: SQLite in JOBS_DIR, or the server of JOBS_URL."""
+"""The tables of the jobs, which DBOS makes, and the names in them."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
-from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 from dbos import DBOS, DBOSPortableJSONSerializer
-from sqlalchemy import make_url
+
+from gateway.core.database import open_sqlite, sqlite_file
 
 APP: Final = "tritone"
 VERSION: Final = "1"
@@ -21,31 +19,13 @@ JOB: Final = "job"
 CALLBACK: Final = "callback"
 PROGRESS: Final = "progress"
 
-_DEADLINES: Final = {"connect_timeout": "10", "tcp_user_timeout": "30000"}
-"""Seconds for a connection, and milliseconds for an answer of a server's machine. Without them a call waits for minutes
-on one that has vanished, in one of the few threads that the files of all requests need too."""
-
 SERIALIZER: Final = DBOSPortableJSONSerializer()
-
-
-def database_url(jobs_url: str, folder: Path) -> str:
-    """Return the URL of JOBS_URL with the deadlines that it lacks, or that of the embedded database in `folder`."""
-    if not jobs_url:
-        return f"sqlite:///{folder.resolve() / 'jobs.sqlite'}"
-    url = make_url(jobs_url)
-    if not url.drivername.startswith("postgresql"):
-        return jobs_url
-    return url.set(query={**_DEADLINES, **url.query}).render_as_string(hide_password=False)
 
 
 def prepare_database(url: str) -> None:
     """Create the tables where they are missing. It blocks."""
-    parsed = make_url(url)
-    if parsed.drivername.startswith("sqlite") and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        # Readers do not block the writer then; the mode stays with the file.
-        with closing(sqlite3.connect(parsed.database, timeout=30)) as connection:
-            connection.execute("pragma journal_mode=wal")
+    if file := sqlite_file(url):
+        open_sqlite(file).close()
     DBOS.migrate(url)
 
 

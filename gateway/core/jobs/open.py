@@ -2,21 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from gateway.core.jobs.database import database_url
-from gateway.core.jobs.dbos_store import DbosStore
+from gateway.core.database import database_url
 from gateway.core.jobs.files import JobFiles
-from gateway.core.services import JobBackend
+from gateway.core.jobs.store import JobStore
 from gateway.settings import GatewaySettings
 
 
+@dataclass(frozen=True)
+class JobBackend:
+    """The store of the jobs, and their files."""
+
+    store: Callable[[], Awaitable[JobStore]]
+    """Returns the store, which it makes at the first call."""
+    files: JobFiles
+
+
 @asynccontextmanager
-async def open_jobs(settings: GatewaySettings) -> AsyncIterator[JobBackend]:
-    """Open the store of `settings` for the block; it connects when it is first used."""
-    store = DbosStore(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir))
+async def open_jobs(settings: GatewaySettings) -> AsyncIterator[JobBackend | None]:
+    """Open the jobs of `settings` for the block; None where JOBS is not set."""
+    if not settings.jobs:
+        yield None
+        return
+    made: JobStore | None = None
+    making = asyncio.Lock()
+
+    async def store() -> JobStore:
+        nonlocal made
+        async with making:
+            if made is None:
+                made = await asyncio.to_thread(_make_store, settings)
+            return made
+
     try:
         yield JobBackend(store, JobFiles(settings.jobs_dir))
     finally:
-        await store.close()
+        if made:
+            await made.close()
+
+
+def _make_store(settings: GatewaySettings) -> JobStore:
+    # The database's packages take 37 MB, and half a second to import.
+    from gateway.core.jobs.dbos_store import DbosStore  # noqa: PLC0415
+
+    return DbosStore(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir))

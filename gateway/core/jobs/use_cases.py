@@ -107,7 +107,7 @@ async def create_speech(services: Services, request: SynthesisRequest, order: Jo
 
 async def get_job(services: Services, owner: str, job_id: str) -> Job:
     """Return the owner's job. Raises `JobNotFound` and `JobsUnavailable`."""
-    job = await _store(services).get(job_id, owner) if is_id(job_id) else None
+    job = await (await _store(services)).get(job_id, owner) if is_id(job_id) else None
     if job is None:
         raise JobNotFound(f"there is no job {job_id[:64]!r}; it may have expired")
     return job
@@ -115,14 +115,14 @@ async def get_job(services: Services, owner: str, job_id: str) -> Job:
 
 async def list_jobs(services: Services, owner: str, limit: int, after: str = "") -> list[Job]:
     """Return the owner's jobs, the newest first, beginning behind the one with the id `after`."""
-    return await _store(services).list(owner, limit, await get_job(services, owner, after) if after else None)
+    return await (await _store(services)).list(owner, limit, await get_job(services, owner, after) if after else None)
 
 
 async def cancel_job(services: Services, owner: str, job_id: str) -> Job:
     """Cancel an unfinished job, and return it. Raises `JobConflict` for one that has ended otherwise."""
     job = await get_job(services, owner, job_id)
     if not job.is_finished:
-        await _store(services).cancel(job)
+        await (await _store(services)).cancel(job)
         job = await get_job(services, owner, job_id)
     if job.status != "cancelled":
         raise JobConflict(f"the job has {job.status} already")
@@ -132,7 +132,7 @@ async def cancel_job(services: Services, owner: str, job_id: str) -> Job:
 async def delete_job(services: Services, owner: str, job_id: str) -> None:
     """Remove a job, its files and its result; a running one is cancelled."""
     job = await get_job(services, owner, job_id)
-    await _store(services).delete(job)
+    await (await _store(services)).delete(job)
     await asyncio.to_thread(_files(services).remove, job_id)
 
 
@@ -166,7 +166,7 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
     if order.callback_url:
         check_callback(order.callback_url, services.settings)
     spec = replace(spec, callback_url=order.callback_url, view=order.view)
-    store, files = _store(services), _files(services)
+    store, files = await _store(services), _files(services)
     job_id = _id_of(order)
     digest = hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode())
     if order.idempotency_key and (job := await store.get(job_id, order.owner)):
@@ -216,9 +216,9 @@ def _repeated(job: Job, fingerprint: str) -> Job:
     return job
 
 
-def _store(services: Services) -> JobStore:
+async def _store(services: Services) -> JobStore:
     assert services.jobs
-    return services.jobs.store
+    return await services.jobs.store()
 
 
 def _files(services: Services) -> JobFiles:

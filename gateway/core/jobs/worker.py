@@ -11,6 +11,7 @@ from typing import Final
 
 from dbos import DBOS, DBOSClient
 
+from gateway.core.database import database_url
 from gateway.core.jobs.database import (
     APP,
     CALLBACKS,
@@ -18,7 +19,6 @@ from gateway.core.jobs.database import (
     SERIALIZER,
     VERSION,
     configure_dbos_logging,
-    database_url,
     prepare_database,
 )
 from gateway.core.jobs.files import JobFiles

@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from gateway.core.database import database_url
 from gateway.core.errors import UsageUnavailable
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.usage.memory_store import MOST_COUNTS, MemoryUsage
+from gateway.core.usage.sql_store import SqlUsage
 from gateway.core.usage.usage import (
     MINUTE,
     UsageCount,
@@ -121,8 +123,11 @@ async def open_usage(settings: GatewaySettings) -> AsyncIterator[UsageRecorder]:
 def _store(settings: GatewaySettings) -> UsageStore:
     if not settings.jobs:
         return MemoryUsage()
-    # A gateway without jobs does not need the database's packages: 60 MB.
-    from gateway.core.jobs.database import database_url, prepare_database  # noqa: PLC0415
-    from gateway.core.usage.sql_store import SqlUsage  # noqa: PLC0415
+    return SqlUsage(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), _make_database)
 
-    return SqlUsage(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), prepare_database)
+
+def _make_database(url: str) -> None:
+    # With a server's database alone: the package takes 37 MB.
+    from gateway.core.jobs.database import prepare_database  # noqa: PLC0415
+
+    prepare_database(url)

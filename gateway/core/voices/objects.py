@@ -11,9 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from obstore.exceptions import AlreadyExistsError, BaseError
-from obstore.store import LocalStore, from_url
-
 from gateway.core.errors import VoicesUnavailable
 
 _CLIENT: Final[Any] = {"timeout": "20s", "connect_timeout": "5s", "allow_http": True}
@@ -59,7 +56,7 @@ class Objects:
             store = await self._store(make=True)
             try:
                 await store.put_async(path, content, mode="create")
-            except AlreadyExistsError:
+            except _obstore().exceptions.AlreadyExistsError:
                 return False
         return True
 
@@ -86,15 +83,25 @@ class Objects:
 
     def _open(self, *, make: bool) -> Any:
         if self._url:
-            return from_url(self._url, client_options=_CLIENT, retry_config=_RETRY)
+            return _obstore().store.from_url(self._url, client_options=_CLIENT, retry_config=_RETRY)
         if make:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return LocalStore(self._folder, automatic_cleanup=True) if self._folder.is_dir() else None
+        if not self._folder.is_dir():
+            return None
+        return _obstore().store.LocalStore(self._folder, automatic_cleanup=True)
+
+
+def _obstore() -> Any:
+    """Return the package, 4 MB that a gateway without voices does not need."""
+    import obstore.exceptions  # noqa: PLC0415
+    import obstore.store  # noqa: PLC0415
+
+    return obstore
 
 
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
         yield
-    except (BaseError, OSError, ValueError) as error:
+    except (_obstore().exceptions.BaseError, OSError, ValueError) as error:
         raise VoicesUnavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error

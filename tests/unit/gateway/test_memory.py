@@ -19,7 +19,7 @@ from tritone.transcript import Segment, Transcript
 SENTENCE, RATE = soundfile.read(ROOT / "adapters" / "whisper" / "known_sentence.ogg", dtype="float32")
 SHORT_MINUTES, LONG_MINUTES = 2, 10
 MOST_MB = 37
-"""Beyond the idle gateway, whose memory depends on the Python, and on whether the bytecode was there."""
+"""Beyond a gateway after its first sentence, whose memory depends on the Python and on the libraries."""
 MOST_GROWTH_MB = 15
 MODELS = str(Path(os.environ.get("MODEL_DIR") or ROOT / "models").resolve())
 
@@ -60,6 +60,7 @@ async def test_a_long_recording_streams_in_order_and_takes_no_more_memory_than_a
         running(triton.address, tmp_path, MODEL_DIR=MODELS) as started,
     ):
         process, url = started
+        assert [delta async for delta in deltas(url, recording(SHORT_MINUTES / 20))]
         idle = peak_mb(process.pid)
         short = [delta async for delta in deltas(url, recording(SHORT_MINUTES))]
         before, called = peak_mb(process.pid), len(triton.calls)

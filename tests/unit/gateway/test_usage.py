@@ -18,8 +18,8 @@ from openai.types.admin.organization.usage_audio_speeches_response import (
     DataResultOrganizationUsageAudioSpeechesResult,
 )
 
+from gateway.core.database import database_url
 from gateway.core.errors import UsageUnavailable
-from gateway.core.jobs.database import database_url
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.usage import recorder as module
 from gateway.core.usage.memory_store import MemoryUsage

@@ -31,11 +31,11 @@ from gateway.core.jobs.files import JobFiles, new_id
 from gateway.core.jobs.janitor import remove_expired
 from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.ledger import JobFailed, Work
+from gateway.core.jobs.open import JobBackend
 from gateway.core.jobs.patience import patiently
 from gateway.core.jobs.transcripts import result_from_json, result_to_json
 from gateway.core.jobs.use_cases import JobOrder, create_transcription
 from gateway.core.jobs.worker import LEAVE
-from gateway.core.services import JobBackend
 from gateway.core.transcribe import TranscriptionRequest
 from gateway.core.transcription_result import TranscriptionResult
 from supervisor.processes import IDLE_GRACE
@@ -116,7 +116,7 @@ async def test_the_slower_of_two_equal_requests_leaves_no_file(tmp_path: Path) -
 
     store.get.return_value = None
     store.create.side_effect = created_before
-    services = mock.Mock(jobs=JobBackend(store, files))
+    services = mock.Mock(jobs=JobBackend(mock.AsyncMock(return_value=store), files))
     services.triton.served.resolve.side_effect = ModelUnavailable("away")
     request, order = TranscriptionRequest(None, TranscriptionOptions()), JobOrder("owner", idempotency_key="key")
     created = await create_transcription(services, request, io.BytesIO(b"recording"), order)

@@ -14,8 +14,9 @@ from typing import Any
 import openai
 import pytest
 
+from gateway.core.database import database_url
 from gateway.core.errors import JobsUnavailable
-from gateway.core.jobs.database import SERIALIZER, database_url
+from gateway.core.jobs.database import SERIALIZER
 from gateway.core.jobs.dbos_store import DbosStore
 from gateway.core.jobs.files import JobFiles
 from gateway.core.jobs.janitor import remove_expired
