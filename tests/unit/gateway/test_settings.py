@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.__main__ import main
+from gateway.process import serve
 from gateway.settings import GatewaySettings
 from tritone import VERSION
 from tritone.settings import SHARED
@@ -53,7 +53,7 @@ def test_a_wrong_setting_is_one_line_and_status_2(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit) as stopped:
-        main()
+        serve()
     printed = capsys.readouterr().err
     assert stopped.value.code == 2
     assert printed.startswith(f"gateway: wrong setting {name}: ")
