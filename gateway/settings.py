@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
@@ -56,6 +57,9 @@ Ports = Annotated[dict[str, Annotated[int, Field(ge=1, le=65535)]], NoDecode, Be
 Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_split)]
 
 ENV_FILE: Final = ".env"
+_ICE_SERVER: Final = re.compile(
+    r"(stun:|turns?:)(\[[\da-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(?<!stun:)(\?transport=(udp|tcp))?"
+)
 WEBHOOK_PREFIX: Final = "whsec_"
 """Begins a secret for callbacks whose rest is base64, as the Standard Webhooks have it."""
 
@@ -167,6 +171,14 @@ class GatewaySettings(BaseSettings):
         description="IP address at which clients reach the UDP ports of this machine, if it is behind a 1:1 NAT or in "
         "a container with published ports. Empty: its own addresses.",
     )
+    webrtc_ice_servers: Names = Field(
+        default=(),
+        description="A STUN server, `stun:HOST:3478`, which tells this machine its public address; a TURN server, "
+        "`turn:HOST:3478`, `turn:HOST:3478?transport=tcp` or `turns:HOST:5349`, over which all calls go then; or both, "
+        "separated by commas. Empty: clients reach this machine.",
+    )
+    webrtc_turn_username: str = Field(default="", description="Name of this server's user at the TURN server.")
+    webrtc_turn_credential: SecretStr = Field(default=SecretStr(""), description="Password of that user.")
     max_long_input_chars: int = Field(
         default=100_000,
         gt=0,
@@ -377,6 +389,16 @@ class GatewaySettings(BaseSettings):
     @classmethod
     def _check_public_address(cls, address: str) -> str:
         return str(ip_address(address)) if address else ""
+
+    @field_validator("webrtc_ice_servers")
+    @classmethod
+    def _check_ice_servers(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((url for url in servers if not _ICE_SERVER.fullmatch(url)), ""):
+            raise ValueError(f"{wrong!r}: a server is such as `stun:HOST:3478`, `turn:HOST:3478` or `turns:HOST:5349`")
+        stun = sum(url.startswith("stun:") for url in servers)
+        if stun > 1 or len(servers) - stun > 1:
+            raise ValueError("at most one STUN and one TURN server are used")
+        return servers
 
     @field_validator("voices_url")
     @classmethod

@@ -28,7 +28,7 @@ class Call:
     def __init__(self, services: Services, telemetry: WorkTelemetry) -> None:
         self._services = services
         self._telemetry = telemetry
-        self._peer = Peer(services.settings.webrtc_public_address)
+        self._peer = Peer(services.settings)
         self._session: Session
 
     async def answer(self, offer: str, config: RealtimeConfig, *, beta_events: bool) -> str:

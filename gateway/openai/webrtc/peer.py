@@ -15,18 +15,22 @@ from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
     RTCDataChannel,
+    RTCIceServer,
     RTCPeerConnection,
     RTCSessionDescription,
 )
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.mediastreams import MediaStreamError
+from aiortc.rtcconfiguration import RTCIceTransportPolicy
 from aiortc.sdp import SessionDescription
 from av import AudioFrame, AudioResampler
 
 from gateway.errors import BadRequest, Unavailable
 from gateway.openai.realtime.protocol import Event, error_event
 from gateway.openai.realtime.transport import ClientMessage, size_of
+from gateway.openai.webrtc.ice_servers import is_relayed
 from gateway.openai.webrtc.offer import FIELD
+from gateway.settings import GatewaySettings
 from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples
@@ -46,12 +50,9 @@ _REORDERED: Final = 4
 class Peer:
     """A client's peer connection, as the transport of its session."""
 
-    def __init__(self, public_address: str = "") -> None:
-        """`public_address`: where clients reach this machine, if its own addresses are not it."""
-        self._public_address = public_address
-        # Without servers of our choice, aiortc asks one on the internet for our address.
-        configuration = RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
-        self._connection = RTCPeerConnection(configuration)
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._public_address = settings.webrtc_public_address
+        self._connection = RTCPeerConnection(_configuration(settings))
         self._connection.on("connectionstatechange", self._change)
         self._connection.on("datachannel", self._open_channel)
         self._connection.on("track", self._begin_to_hear)
@@ -170,6 +171,15 @@ class Peer:
                     pieces = []
 
 
+def _configuration(settings: GatewaySettings) -> RTCConfiguration:
+    # Without servers of our choice, aiortc asks one on the internet for our address.
+    credential = settings.webrtc_turn_credential.get_secret_value()
+    servers = [RTCIceServer(url, settings.webrtc_turn_username, credential) for url in settings.webrtc_ice_servers]
+    # An offer's addresses are used with a TURN server: no packet may go to them from this network.
+    policy = RTCIceTransportPolicy.RELAY if is_relayed(settings) else RTCIceTransportPolicy.ALL
+    return RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE, iceTransportPolicy=policy)
+
+
 def _check_direction(offer: SessionDescription, *, speaks: bool) -> None:
     """Raise `InvalidInput` if the audio cannot go the way that it must."""
     (audio,) = (media for media in offer.media if media.kind == "audio")
@@ -179,13 +189,13 @@ def _check_direction(offer: SessionDescription, *, speaks: bool) -> None:
 
 
 def with_address(answer: str, address: str) -> str:
-    """Return an answer whose candidates of the same kind of address have this one instead of the machine's own."""
+    """Return an answer with this address in place of the machine's own of the same version."""
     kind = ip_address(address).version
     lines = []
     for line in answer.split("\r\n"):
         if line.startswith(_CANDIDATE):
             fields = line.split(" ")
-            if ip_address(fields[4]).version == kind:
+            if fields[7] == "host" and ip_address(fields[4]).version == kind:
                 fields[4] = address
             lines.append(" ".join(fields))
         else:

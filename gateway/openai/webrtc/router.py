@@ -12,6 +12,7 @@ from gateway.errors import BadRequest, NotSetUp, UnsupportedMedia
 from gateway.openai.conversation.config import ConversationConfig
 from gateway.openai.realtime.client_secrets import configured, session_of_secret
 from gateway.openai.webrtc.calls import Calls
+from gateway.openai.webrtc.ice_servers import is_relayed
 from gateway.openai.webrtc.offer import FIELD, MOST_BYTES, checked_offer
 from gateway.request_context import Client, GatewayServices, Telemetry
 from tritone.errors import InvalidInput
@@ -60,7 +61,7 @@ async def create_call(
     if not services.settings.webrtc:
         raise NotSetUp("WebRTC is not set up on this server: it needs WEBRTC=1; WebSockets are served at /v1/realtime")
     sdp, session = await _read(request)
-    offer = checked_offer(sdp)
+    offer = checked_offer(sdp, keeps_addresses=is_relayed(services.settings))
     config, _ = configured(services, session_of_secret(request) if session is None else session, model, intent)
     if isinstance(config, ConversationConfig):
         services.language_model.check()

@@ -226,3 +226,26 @@ def test_queries_of_the_autoscalers_name_metrics_that_exist() -> None:
     for metric in metrics:
         name = re.sub(r"_bucket$", "", metric)
         assert any(f'"{name}"' in source for source in sources), metric
+
+
+@pytest.mark.parametrize("on_node", [False, True])
+def test_gateways_with_webrtc_have_udp_ports(on_node: bool) -> None:
+    webrtc: dict[str, Any] = {
+        "enabled": True,
+        "hostNetwork": on_node,
+        "ports": {"first": 40000, "last": 40099},
+        "iceServers": ["stun:stun.example.com:3478", "turn:turn.example.com:3478"],
+    }
+    (manifests,) = render({"gateway": {"webrtc": webrtc}})
+    assert not isinstance(manifests, str), manifests
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.34", strict=True)
+    deployment = named(manifests, "Deployment", "speech-tritone-gateway")
+    pod = deployment["spec"]["template"]["spec"]
+    env = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert (env["WEBRTC"], env["WEBRTC_ICE_SERVERS"]) == ("true", ",".join(webrtc["iceServers"]))
+    sysctls = {each["name"]: each["value"] for each in pod["securityContext"].get("sysctls", ())}
+    assert pod.get("hostNetwork", False) == on_node
+    assert sysctls == ({} if on_node else {"net.ipv4.ip_local_port_range": "40000 40099"})
+    policy = named(manifests, "NetworkPolicy", "speech-tritone-gateway")
+    assert policy["spec"]["ingress"][-1] == {"ports": [{"port": 40000, "endPort": 40099, "protocol": "UDP"}]}

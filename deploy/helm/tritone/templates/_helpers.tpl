@@ -160,6 +160,14 @@ app.kubernetes.io/component: gateway
       name: {{ default (printf "%s-keys" (include "tritone.fullname" .)) .Values.auth.existingSecret }}
       key: API_KEYS
 {{- end }}
+{{- if .Values.gateway.webrtc.enabled }}
+- name: WEBRTC
+  value: "true"
+{{- with .Values.gateway.webrtc.iceServers }}
+- name: WEBRTC_ICE_SERVERS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end }}
 {{- include "tritone.env" .Values.gateway.env }}
 {{- end -}}
 

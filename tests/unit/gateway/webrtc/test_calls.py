@@ -22,9 +22,11 @@ from av import AudioFrame
 from gateway.fairness import PLACES
 from gateway.openai.webrtc import call, peer
 from gateway.openai.webrtc.offer import checked_offer
+from gateway.settings import GatewaySettings
 from gateway.telemetry import CALLS as ENDS
 from tests.fake_triton import FakeTriton
 from tests.pages import ROOT
+from tests.stand_ins.turn_server import TurnServer
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.realtime.test_realtime import TRANSCRIPTION, pcm
 from tests.unit.gateway.transcription.conftest import FakeWhisper
@@ -144,7 +146,7 @@ class _Frames(MediaStreamTrack):
 
 
 async def test_a_lost_packet_holds_back_three_others_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    caller, server = Caller(), peer.Peer()
+    caller, server = Caller(), peer.Peer(GatewaySettings())
     sender = caller.connection.getSenders()[0]
     sender.replaceTrack(_Frames(60))
     send, sent = RTCDtlsTransport._send_rtp, 0
@@ -370,3 +372,52 @@ async def test_the_answer_has_the_public_address(serve: Serve, model: FakeWhispe
         answer = (await post(gateway.http, OFFER, f"{CALLS}?intent=transcription")).text
     candidates = [line.split(" ")[4] for line in answer.splitlines() if line.startswith("a=candidate:")]
     assert set(candidates) == {"198.51.100.7"}
+
+
+async def test_a_stun_server_tells_the_public_address(serve: Serve, model: FakeWhisper, triton: FakeTriton) -> None:
+    async with TurnServer().serving() as server:
+        server.mapped = "198.51.100.7", 50_000
+        async with serve(webrtc=True, webrtc_ice_servers=f"stun:127.0.0.1:{server.port}") as gateway:
+            await gateway.follow(triton)
+            answer = (await post(gateway.http, OFFER, f"{CALLS}?intent=transcription")).text
+    candidates = [line.split(" ")[4:8] for line in answer.splitlines() if line.startswith("a=candidate:")]
+    assert ["198.51.100.7", "50000", "typ", "srflx"] in candidates
+    assert "host" in {kind for *_, kind in candidates}
+
+
+async def test_with_a_turn_server_all_packets_go_over_it(serve: Serve, model: FakeWhisper, triton: FakeTriton) -> None:
+    async with TurnServer("gateway", "secret").serving() as server:
+        settings: dict[str, Any] = {
+            "webrtc_ice_servers": f"turn:127.0.0.1:{server.port}",
+            "webrtc_turn_username": "gateway",
+            "webrtc_turn_credential": "secret",
+        }
+        async with serve(webrtc=True, **settings) as gateway:
+            await gateway.follow(triton)
+            async with calling(gateway.http, session=HEARD, pace=QUICK) as caller:
+                remote = caller.connection.remoteDescription.sdp
+                kinds = [line.split(" ")[7] for line in remote.splitlines() if line.startswith("a=candidate:")]
+                assert set(kinds) == {"relay"}
+                await caller.until("session.created")
+                caller.microphone.say(SPOKEN)
+                await caller.until(f"{TRANSCRIPTION}.completed")
+            await no_sessions()
+    assert server.relayed > len(SPOKEN) / 2 / 480  # a packet has 480 samples
+
+
+async def test_no_network_address_with_a_wrong_turn_password(
+    serve: Serve, model: FakeWhisper, triton: FakeTriton
+) -> None:
+    async with TurnServer().serving() as server:
+        settings: dict[str, Any] = {"webrtc_ice_servers": f"turn:127.0.0.1:{server.port}"}
+        async with serve(webrtc=True, **settings, webrtc_turn_username="user") as gateway:
+            await gateway.follow(triton)
+            response = await post(gateway.http, OFFER, f"{CALLS}?intent=transcription")
+    assert response.status_code == 503
+    assert "no network address for WebRTC" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("servers", ["http://a", "stun:", "stun:a,stun:b", "turn:a,turns:b"])
+def test_wrong_servers_are_told_at_the_start(servers: str) -> None:
+    with pytest.raises(ValueError, match="webrtc_ice_servers"):
+        GatewaySettings.model_validate({"webrtc_ice_servers": servers})
