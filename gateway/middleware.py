@@ -108,7 +108,8 @@ class ErrorMiddleware:
             if message["type"] == "websocket.close" and not accepted:
                 # The router found no route.
                 raise NotFound(
-                    f"there is no WebSocket {scope['path']}; there are /v1/realtime and /v1/audio/speech/stream"
+                    f"there is no WebSocket {scope['path']}; there are /v1/realtime, "
+                    "/v1/realtime/translations and /v1/audio/speech/stream"
                 )
             await send(message)
 

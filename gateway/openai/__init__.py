@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from gateway.openai.chat.router import router as chat
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.jobs.router import router as jobs
+from gateway.openai.live_translation.router import PATH as TRANSLATIONS_PATH
+from gateway.openai.live_translation.router import router as live_translation
 from gateway.openai.models.router import LIST_PATHS
 from gateway.openai.models.router import router as models
 from gateway.openai.realtime.client_secrets import router as client_secrets
@@ -28,18 +30,20 @@ from gateway.openai.webrtc.router import router as calls
 from gateway.surfaces import Surface
 
 _router = APIRouter(lifespan=open_calls)
-for _part in (speech, speech_stream, transcription, chat, jobs, realtime, calls, client_secrets, models, voices, usage):
+_live = (realtime, live_translation, calls, client_secrets)
+for _part in (speech, speech_stream, transcription, chat, jobs, *_live, models, voices, usage):
     _router.routes += _part.routes  # an included router is searched three times for each request
 
 SURFACE: Final = Surface(
     _router,
     open_paths=USAGE_PATHS,  # they need the administrator's key
     list_paths=LIST_PATHS,
-    secret_paths=frozenset({PATH, CALLS_PATH}),
+    secret_paths=frozenset({PATH, CALLS_PATH, TRANSLATIONS_PATH}),
     exposed_headers=("location", MODEL, IGNORED, SAMPLE_RATE, *SUMMARY_HEADERS),
     field_names=FIELD_NAMES,
     notes="`/v1/realtime` is a WebSocket: live transcription or conversations in the events of OpenAI's Realtime API, "
     "with the query parameter `model`; `POST /v1/realtime/calls` is the same over WebRTC. "
+    "`/v1/realtime/translations` is a WebSocket that translates live speech into English text and speech. "
     "`/v1/audio/speech/stream` is a WebSocket, too: text in as it is written, speech "
     "out. A browser sends its key in the subprotocol `openai-insecure-api-key.KEY`.",
 )

@@ -48,7 +48,7 @@ async def create_client_secret(body: ClientSecretRequest, request: Request, serv
     """Return a key that opens live sessions with this configuration until it expires."""
     session = body.session or {}
     config, warnings = configured(services, session)
-    value, expires_at = _issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
+    value, expires_at = issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
     fields = {"warnings": warnings} if warnings else {}
     return {"value": value, "expires_at": expires_at, "session": config.model_dump(), **fields}
 
@@ -58,7 +58,7 @@ async def create_transcription_session(session: dict[str, Any], request: Request
     """Return the same in the form of the API's beta."""
     config, _ = configured(services, {**session, "type": "transcription"})
     assert isinstance(config, SessionConfig)
-    value, expires_at = _issue(request, session, ExpiresAfter().seconds)
+    value, expires_at = issue(request, session, ExpiresAfter().seconds)
     return {**flat(config), "client_secret": {"value": value, "expires_at": expires_at}}
 
 
@@ -92,7 +92,8 @@ def session_of_secret(connection: HTTPConnection) -> dict[str, Any]:
     return next((content["session"] for content in contents if content is not None), {})
 
 
-def _issue(request: Request, session: dict[str, Any], seconds: int) -> tuple[str, int]:
+def issue(request: Request, session: dict[str, Any], seconds: int) -> tuple[str, int]:
+    """Return a secret with a session's configuration, and when it expires. Raises `InvalidInput` for a long one."""
     secrets: ClientSecrets = request.app.state.client_secrets
     expires_at = int(time.time()) + seconds
     value = secrets.issue({"session": session}, expires_at)

@@ -150,6 +150,13 @@ class InputAudio:
         if turn := self._new_turn(item_id):
             await self._begin_finishing(turn, samples, self._new_detector())
 
+    async def finish(self) -> None:
+        """End the open turn, if there is one, and wait until every turn has its text."""
+        async with self._changing:
+            if self._item is not None:
+                await self._end(self._detector.commit(), detected=False)
+        await asyncio.gather(*self._finishing, return_exceptions=True)
+
     async def close(self) -> None:
         """Cancel the transcription of every turn."""
         tasks = [*self._tasks]

@@ -20,7 +20,7 @@ from gateway.request_context import GatewayServices, Telemetry
 from tritone.errors import InvalidInput
 
 _INTENTS: Final = ("", "transcription", CONVERSATION)
-_SUBPROTOCOL: Final = "realtime"
+SUBPROTOCOL: Final = "realtime"
 """Browsers offer it beside their API key."""
 
 PATH: Final = "/v1/realtime"
@@ -46,7 +46,7 @@ async def live_session(
     config = config.heard_as(query.get("transcription_model", ""), query.get("language", ""))
     session = await open_session(services, config, transport.send, telemetry, beta_events=beta_events)
     offered = websocket.scope.get("subprotocols", [])
-    await websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
     if config.type == CONVERSATION and (error := _without_language_model(services)):
         # Clients show no reason for a rejected handshake.
         await transport.send(error_event(error, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import Final, Protocol
 
 from gateway.core.chinese import config_of
@@ -69,23 +70,7 @@ async def open_session(
     """
 
     def client_of(settings: TranscriptionSettings, logprobs: bool) -> WindowClient:
-        served = services.triton.served.resolve(settings.model, "transcription")
-        telemetry.model = served.id
-        if settings.with_speakers and (problem := services.speaker_encoder.missing):
-            raise InvalidInput(
-                "session.audio.input.transcription.model", f"speakers cannot be distinguished here: {problem}"
-            )
-        # Where a model tells no times of words, speakers change between its segments.
-        supported = SupportedOptions.of(served, settings.options(logprobs=logprobs), optional=("word_timestamps",))
-        return WindowClient(
-            services.triton,
-            served.id,
-            supported.options,
-            supported.supported,
-            telemetry.request_id,
-            services.settings.request_timeout,
-            config_of(settings.script, services.settings.s2t_config),
-        )
+        return window_client(services, settings, telemetry, logprobs=logprobs)
 
     if isinstance(config, ConversationConfig):
         client_of(config.heard_transcription, False)
@@ -104,6 +89,39 @@ async def open_session(
         threads=services.workers.live,
         speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
         beta_events=beta_events,
+    )
+
+
+def window_client(
+    services: Services,
+    settings: TranscriptionSettings,
+    telemetry: WorkTelemetry,
+    *,
+    logprobs: bool = False,
+    task: str = "transcribe",
+) -> WindowClient:
+    """Return the client of a session's transcription, or translation.
+
+    Raises `ModelNotFound`, `ModelUnavailable`, and `InvalidInput` for an unknown language, or a task that the model
+    does not know.
+    """
+    served = services.triton.served.resolve(settings.model, "transcription")
+    telemetry.model = served.id
+    if settings.with_speakers and (problem := services.speaker_encoder.missing):
+        raise InvalidInput(
+            "session.audio.input.transcription.model", f"speakers cannot be distinguished here: {problem}"
+        )
+    options = replace(settings.options(logprobs=logprobs), task=task)
+    # Where a model tells no times of words, speakers change between its segments.
+    supported = SupportedOptions.of(served, options, optional=("word_timestamps",))
+    return WindowClient(
+        services.triton,
+        served.id,
+        supported.options,
+        supported.supported,
+        telemetry.request_id,
+        services.settings.request_timeout,
+        config_of(settings.script, services.settings.s2t_config),
     )
 
 

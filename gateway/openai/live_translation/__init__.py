@@ -1,0 +1,1 @@
+"""OpenAI's Realtime translation sessions: live speech in, its translation as text and speech out."""
