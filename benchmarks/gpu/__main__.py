@@ -99,13 +99,10 @@ class GpuRun:
     def _process(self, left: Sequence[Task]) -> Iterator[Task]:
         """Start a worker on the tasks. Yield the tasks that it has done, and the one during which it died."""
         reading, writing = os.pipe()
-        deadlines, at = [], time.time()
-        for part, size in left:
-            at = min(at + SECONDS[part], self._until)
-            deadlines.append((part, size, at))
+        tasks = [(part, size, SECONDS[part]) for part, size in left]
         self._hangs_at = self._until
         process = subprocess.Popen(
-            [*self._worker, self._options.text, str(writing), json.dumps(deadlines)],
+            [*self._worker, self._options.text, str(writing), json.dumps(tasks), str(self._until)],
             cwd=ROOT,
             pass_fds=[writing],
         )

@@ -22,9 +22,9 @@ from tritone.contract import SPEECH_RATE
 
 WORKER = """
 import json, os, signal, sys
-_, told, descriptor, tasks = sys.argv
+_, told, descriptor, tasks, until = sys.argv
 def say(**line): os.write(int(descriptor), json.dumps(line).encode() + b"\\n")
-for part, size, until in json.loads(tasks):
+for part, size, seconds in json.loads(tasks):
     key = {"part": part, "size": size}
     say(begun="one", within=60 if part != "hangs" else 0.01, **key)
     if part == "dies": os.abort()
