@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from adapters.qwen3_tts.checkpoint import Checkpoint
 from adapters.qwen3_tts.inflight.engine import InflightEngine
 from adapters.qwen3_tts.inflight.io.voice_cache import ClonedVoice
 from adapters.qwen3_tts.inflight.loading import load_engine
+from adapters.qwen3_tts.inflight.model import fused_backend, stepper
 from adapters.qwen3_tts.inflight.model.prompt import PromptBuilder
 from adapters.qwen3_tts.inflight.model.weights import Weights
+from adapters.qwen3_tts.inflight.scheduling.chunk_schedule import ChunkSchedule
 from adapters.qwen3_tts.inflight.settings import EngineSettings
 from adapters.qwen3_tts.runtime import Runtime
 from adapters.triton.references import Reference
@@ -26,6 +29,9 @@ from tests.unit.pretended_cuda import PretendedCuda
 from tritone.contract import SpeechOptions
 
 SETTINGS = EngineSettings.read("cuda:0", {"QWEN_SLOTS": "2", "QWEN_KV_POSITIONS": "96", "QWEN_PROFILE": "latency"})
+SMALLEST = replace(
+    EngineSettings.read("cuda:0", {"QWEN_SLOTS": "1", "QWEN_KV_POSITIONS": "64"}), chunk_schedule=ChunkSchedule((1,))
+)
 TONE = (np.sin(np.arange(9600) * 0.05) * 0.1).astype(np.float32)
 FRAMES = 4
 
@@ -70,6 +76,29 @@ def test_clones_on_a_gpu_wait_for_nothing_and_race_with_nothing(dtype: str, tmp_
     assert cuda.driver.breaches == []
     waiting = {thread for thread, _ in cuda.driver.waits}
     assert waiting <= {"qwen3-tts-encoding_0"}, cuda.driver.waits  # a new voice is encoded beside all others
+
+
+def test_kernels_are_captured_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fused_backend, "PREFILL_BUCKETS", (32,))
+    monkeypatch.setattr(stepper, "PREFILL_BUCKETS", (32,))
+    folder = write_small(tmp_path / "custom", "custom_voice")
+    request = SpeechRequest("Two.", "ryan", "en", speed=1.0, options=SpeechOptions(max_new_tokens=3, seed=1))
+    made = []
+    pb_utils.Logger.lines.clear()
+    for graphs in (True, False):
+        with pretended_gpu(PretendedCuda(), kernels=True) as cuda:
+            settings = replace(SMALLEST, graphs=graphs)
+            engine = load_engine(Checkpoint.read(folder), Runtime("cuda:0", "bfloat16", "sdpa"), settings)
+            assert [line for line in pb_utils.Logger.lines if line[0] != "info"] == []
+            assert cuda.driver.captured == (2 + 1 + 1 if graphs else 0)  # the frame and the first draw, prefill, audio
+            cuda.driver.waits.clear()
+            made += speak(engine, request)
+            engine.close()
+        assert cuda.driver.breaches == []
+        assert not cuda.driver.waits
+    captured, eager = (each.samples() for each in made)
+    assert len(captured)
+    np.testing.assert_array_equal(captured, eager)
 
 
 def test_rows_of_a_voice_are_complete_before_another_thread_uses_them(tmp_path: Path) -> None:

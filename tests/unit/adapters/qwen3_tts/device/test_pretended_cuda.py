@@ -10,8 +10,10 @@ import torch
 from adapters.inflight.cuda_streams import device_tensor, hold_for_stream
 from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy, upload
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
+from adapters.qwen3_tts.inflight.model.kernels.activation import silu_mul
 from tests.unit.pretended_cuda import CUDA, PretendedCuda
 from tests.unit.pretended_cuda.driver import CaptureError
+from tests.unit.pretended_cuda.kernels import interpreted_kernels
 
 
 @pytest.fixture
@@ -27,6 +29,21 @@ def test_streams_without_order_race(cuda: PretendedCuda) -> None:
     with torch.cuda.stream(other):
         x + 1
     assert [breach for breach in cuda.driver.breaches if "does not wait for ones" in breach]
+
+
+def test_kernels_of_the_triton_language_race_like_other_work(cuda: PretendedCuda) -> None:
+    with interpreted_kernels(cuda.driver):
+        with torch.cuda.stream(torch.cuda.Stream(CUDA)):
+            x = torch.ones(2, 4, device=CUDA)
+            made = silu_mul(x)
+        assert cuda.driver.breaches == []
+        with torch.cuda.stream(torch.cuda.Stream(CUDA)):
+            made + 1
+            silu_mul(x)
+        with pytest.raises(ValueError, match="tensor of the host"):
+            silu_mul.__globals__["_silu_mul"][(1, 1)](x, torch.ones(2, 2), 2, BLOCK=2)
+    for breach in ("add on stream 3 does not wait for _silu_mul", "_silu_mul on stream 3 does not wait for ones"):
+        assert any(breach in each for each in cuda.driver.breaches), cuda.driver.breaches
 
 
 @pytest.mark.parametrize("order", ["stream", "event", "host"])
