@@ -136,7 +136,9 @@ export class Speech extends EventTarget {
     this.player.rate = rate;
     this.player.play();
     const parser = new PcmParser();
-    const decoder = new FileDecoder(rate, (samples) => this.#addSamples(samples));
+    const { player } = this;
+    const buffered = () => (player.playing ? player.duration - player.position : Infinity);
+    const decoder = new FileDecoder(rate, (samples) => this.#addSamples(samples), buffered);
     return {
       bytes: (/** @type {Uint8Array} */ bytes) => {
         if (!bytes.length) return;

@@ -3,12 +3,13 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
-import { t } from "../i18n.js";
+import { formatNumber, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { languagesOf, supports } from "../models.js";
 import { field, options } from "../ui.js";
 
 const MOST_KNOWN = 4; // speakers that the server takes
+const MOST_BYTES = 10 * 96_000 * 2 * 4; // of a recording: 10 s, uncompressed, stereo, 32 bits at 96 kHz
 
 /**
  * @typedef {object} Choices
@@ -23,6 +24,7 @@ const MOST_KNOWN = 4; // speakers that the server takes
  * @property {Choices} choices
  * @property {import("../models.js").Model[]} models
  * @property {KnownSpeaker[]} known
+ * @property {string} refused why the last recording of a speaker was not taken
  */
 
 /** The values before the user chooses. @returns {Choices} */
@@ -32,9 +34,9 @@ export function initialChoices() {
 
 /**
  * @param {FormState} state
- * @param {{change: (changes: Partial<Choices>) => void, setKnown: (known: KnownSpeaker[]) => void}} actions
+ * @param {{change: (changes: Partial<Choices>) => void, setKnown: (known: KnownSpeaker[], refused?: string) => void}} actions
  */
-export function settingsForm({ choices, models, known }, { change, setKnown }) {
+export function settingsForm({ choices, models, known, refused }, { change, setKnown }) {
   const model = models.find(({ id }) => id === choices.model);
   /** @param {"model" | "language"} name @param {[string, string][]} entries */
   const select = (name, entries) => html`
@@ -66,16 +68,20 @@ export function settingsForm({ choices, models, known }, { change, setKnown }) {
       />
       <span>${t("transcribe.speakers")}</span>
     </label>
-    ${choices.speakers ? knownSpeakers(known, setKnown) : nothing}
+    ${choices.speakers ? knownSpeakers(known, refused, setKnown) : nothing}
   `;
 }
 
-/** @param {KnownSpeaker[]} known @param {(known: KnownSpeaker[]) => void} setKnown */
-function knownSpeakers(known, setKnown) {
+/** @param {KnownSpeaker[]} known @param {string} refused @param {(known: KnownSpeaker[], refused?: string) => void} setKnown */
+function knownSpeakers(known, refused, setKnown) {
   /** @param {number} index @param {Partial<KnownSpeaker>} changes */
   const edit = (index, changes) => setKnown(known.map((one, at) => (at === index ? { ...one, ...changes } : one)));
   /** @param {File} file */
   const add = async (file) => {
+    if (file.size > MOST_BYTES) {
+      const most = formatNumber(MOST_BYTES / 1e6, 1);
+      return setKnown(known, t("transcribe.known_too_large", { file: file.name, size: formatNumber(file.size / 1e6, 1), most }));
+    }
     const reference = await dataUrl(file);
     setKnown([...known, { name: file.name.replace(/\.[^.]*$/, "").slice(0, 40), reference, file: file.name }]);
   };
@@ -117,6 +123,7 @@ function knownSpeakers(known, setKnown) {
             />
           </label>`
         : nothing}
+      ${refused ? html`<small class="error-text" role="alert">${refused}</small>` : nothing}
     </fieldset>
   `;
 }

@@ -34,6 +34,7 @@ export class Result {
   }
 
   #changed;
+  #copied = ""; // what became of the last copy
   /** @type {Element | null} */
   #shown = null;
   /** @type {HTMLElement[]} */
@@ -126,13 +127,19 @@ export class Result {
       this.player.duration ? t("transcribe.pace", { times: formatNumber(this.player.duration / transcript.seconds, 1) }) : "",
     ].filter(Boolean);
     const copy = async () => {
-      await navigator.clipboard.writeText(plainText(transcript));
-      this.app.announce(t("transcribe.copied"));
+      const copied = await navigator.clipboard.writeText(plainText(transcript)).then(
+        () => true,
+        () => false, // the browser or the user refuses it, or the page has lost the focus
+      );
+      this.#copied = copied ? t("transcribe.copied") : t("transcribe.not_copied");
+      this.app.announce(this.#copied);
+      this.draw();
     };
     return html`
       <div class="row facts">
         <div class="row chips">${facts.map((fact) => html`<span class="chip">${fact}</span>`)}</div>
         <div class="row" role="group" aria-label=${t("transcribe.download")}>
+          ${this.#copied ? html`<span class="muted">${this.#copied}</span>` : nothing}
           ${isSecureContext
             ? html`<button type="button" class="button small" @click=${copy}>${icon("copy")}${t("transcribe.copy")}</button>`
             : nothing}

@@ -40,6 +40,7 @@ export function mount(element, app) {
   let failed = null; // the list of models
   /** @type {unknown} */
   let unheard = null; // the microphone
+  let refused = ""; // why the last recording of a speaker was not taken
   let isLoading = true;
   /** @type {Result | null} */
   let result = memory.transcript && new Result(memory.transcript, app);
@@ -173,7 +174,7 @@ export function mount(element, app) {
           ${memory.live || result ? nothing : emptyState("transcribe", t("transcribe.empty"))}
         </section>
         <section class="card stack settings" aria-label=${t("transcribe.settings")}>
-          ${models.length ? settingsForm({ ...memory, models }, { change, setKnown }) : loading()}
+          ${models.length ? settingsForm({ ...memory, models, refused }, { change, setKnown }) : loading()}
         </section>
       </div>
     `;
@@ -188,9 +189,10 @@ export function mount(element, app) {
     draw();
   }
 
-  /** @param {import("../transcribe/form.js").KnownSpeaker[]} known */
-  function setKnown(known) {
+  /** @param {import("../transcribe/form.js").KnownSpeaker[]} known @param {string} [problem] */
+  function setKnown(known, problem = "") {
     memory.known = known;
+    refused = problem;
     draw();
   }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import soundfile
 from playwright.async_api import Page, expect
 
+from gateway.audio.encoder import encoder
 from gateway.audio.formats import AudioFormat
 from tests.chromium import violations
 from tests.fake_triton import FakeTriton
-from tests.unit.gateway.conftest import FakeSpeech, Gateway
+from tests.unit.gateway.conftest import FakeSpeech, Gateway, tone
 from tests.unit.gateway.page.conftest import Open
 from tritone.contract import SPEECH_RATE
 from tritone.transcript import Word
@@ -125,3 +127,34 @@ _HAS_BARS = """(canvas) => new Promise((resolve) => {
     look();
 })"""
 """Waits until the bars of a waveform are higher than the line of dots before."""
+
+
+_DECODE_IN_PIECES = """async ([base64, pieces]) => {
+  const { FileDecoder } = await import("./page/audio/decoder.js");
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const decode = AudioContext.prototype.decodeAudioData;
+  let decoded = 0;
+  AudioContext.prototype.decodeAudioData = function (buffer) {
+    decoded += buffer.byteLength;
+    return decode.call(this, buffer);
+  };
+  let samples = 0;
+  const decoder = new FileDecoder(24000, (more) => (samples += more.length), () => 10);
+  for (let piece = 0; piece < pieces; piece += 1) {
+    const part = (end) => Math.round((end / pieces) * bytes.length);
+    decoder.push(bytes.slice(part(piece), part(piece + 1)));
+    while (decoder.busy) await new Promise((done) => setTimeout(done, 1));
+  }
+  await decoder.finish();
+  return [samples, decoded / bytes.length];
+}"""
+
+
+async def test_a_compressed_file_that_comes_in_pieces_is_not_decoded_for_each(visit: Open) -> None:
+    mp3 = encoder("mp3", SPEECH_RATE)
+    file = mp3.write(tone(20.0)) + mp3.finish()
+    async with visit("#speak") as page:
+        arguments = [base64.b64encode(file).decode(), 100]
+        samples, times = await page.evaluate(_DECODE_IN_PIECES, arguments)
+    assert samples / SPEECH_RATE > 19.9
+    assert times < 5  # 50 if each piece were decoded with all before it

@@ -222,3 +222,37 @@ _DROP = """(zone, [bytes, name]) => {
     data.items.add(new File([new Uint8Array(bytes)], name));
     zone.dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
 }"""
+
+
+_CHOOSE_LARGE = """(input) => {
+  const files = new DataTransfer();
+  files.items.add(new File([new Uint8Array(8_000_000)], "ada.wav", { type: "audio/wav" }));
+  input.files = files.files;
+  input.dispatchEvent(new Event("change"));
+}"""
+
+
+async def test_a_recording_of_a_speaker_that_is_too_large_is_not_taken(visit: Open, model: Model) -> None:
+    async with visit("#transcribe") as page:
+        await page.get_by_label("Tell speakers apart").check()
+        add = page.locator(".known input[type=file]")
+        await add.evaluate(_CHOOSE_LARGE)
+        problem = "ada.wav has 8.0 MB; a recording of 2–10 s has at most 7.7 MB"
+        await expect(page.get_by_role("alert")).to_have_text(problem)
+        await expect(page.locator(".known-row")).to_have_count(0)
+        assert await violations(page) == ""
+        await add.set_input_files({"name": "ada.wav", "mimeType": "audio/wav", "buffer": bytes(1000)})
+        await expect(page.get_by_label("Name of the speaker in ada.wav")).to_have_value("ada")
+        await expect(page.get_by_role("alert")).to_have_count(0)
+
+
+async def test_a_copy_that_the_browser_refuses_is_told(visit: Open, model: Model, recording: FilePayload) -> None:
+    async with visit("#transcribe") as page:
+        await choose(page, recording)
+        copy = page.get_by_role("button", name="Copy", exact=True)
+        await page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error('no')))")
+        await copy.click()
+        await expect(page.locator(".facts")).to_contain_text("The browser did not allow the copy.")
+        await page.evaluate("void (navigator.clipboard.writeText = () => Promise.resolve())")
+        await copy.click()
+        await expect(page.locator(".facts")).to_contain_text("The text was copied")
