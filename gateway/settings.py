@@ -89,7 +89,10 @@ class GatewaySettings(BaseSettings):
         description="Largest request body with files (up to 4 GB are tested), and largest `ref_audio` file, in bytes.",
     )
     max_json_bytes: int = Field(
-        default=16 * 2**20, ge=1, description="Largest request body without files, which memory must hold, in bytes."
+        default=16 * 2**20,
+        ge=1,
+        description="Largest request body without files, and largest text beside files, which memory must hold, in "
+        "bytes.",
     )
     upload_dir: Path | None = Field(
         default=None,

@@ -43,7 +43,7 @@ class Surface:
     secret_paths: frozenset[str] = frozenset()
     """Paths on which a client secret is as good as an API key."""
     upload_paths: frozenset[str] = frozenset()
-    """Paths whose routes store any body but JSON on disk while it arrives, so that it may have MAX_UPLOAD_BYTES."""
+    """Paths whose routes store any body but JSON and texts on disk while it arrives: it may have MAX_UPLOAD_BYTES."""
     prefix: str = ""
     """Errors on paths that begin with it have this surface's form; all others have OpenAI's."""
     further_paths: frozenset[str] = frozenset()

@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 from starlette.datastructures import FormData, UploadFile
 
 from gateway.errors import UnsupportedMedia
-from gateway.openai.transcription.form_reader import FORM, normalized, read_form
+from gateway.forms import FORM
+from gateway.openai.transcription.form_reader import normalized, read_form
 from gateway.sagemaker.attributes import options_of
 from gateway.speech_json import JSON
 

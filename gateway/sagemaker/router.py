@@ -11,9 +11,10 @@ from gateway import untrusted_json
 from gateway.audio.formats import MEDIA_TYPES
 from gateway.errors import BadRequest
 from gateway.f5_tts.protocol import TtsBody
+from gateway.forms import FORM
 from gateway.health import ready
 from gateway.openai.speech.protocol import SpeechBody
-from gateway.openai.transcription.form_reader import FORM, read_form
+from gateway.openai.transcription.form_reader import read_form
 from gateway.request_context import GatewayServices, Telemetry
 from gateway.sagemaker import attributes
 from gateway.sagemaker.recording import Recording, with_options

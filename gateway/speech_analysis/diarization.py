@@ -17,8 +17,9 @@ from gateway.core.services import Services
 from gateway.core.speaker_recognition import MODEL, SAME_SPEAKER
 from gateway.core.speaker_turns import SpeakerTurns, TurnOptions, find_speaker_turns
 from gateway.core.workers import run_in
+from gateway.forms import FORM
 from gateway.openai.response_headers import ignored_header
-from gateway.openai.transcription.form_reader import FORM, FormRoute
+from gateway.openai.transcription.form_reader import FormRoute
 from gateway.openai.transcription.requests import MOST_SPEAKERS, Words, list_field
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE

@@ -15,8 +15,9 @@ from gateway.core.services import Services
 from gateway.core.speaker_encoder import SpeakerEmbedding
 from gateway.core.speaker_recognition import MODEL, SAME_SPEAKER, distance, identify, speaker_of
 from gateway.core.telemetry import WorkTelemetry
+from gateway.forms import FORM
 from gateway.json_route import JsonRoute
-from gateway.openai.transcription.form_reader import FORM, FormRoute
+from gateway.openai.transcription.form_reader import FormRoute
 from gateway.request_context import Client, GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput

@@ -15,7 +15,8 @@ from gateway.body_route import validated
 from gateway.core.errors import ModelNotFound
 from gateway.core.speech_spans import SpanOptions, find_speech
 from gateway.errors import BadRequest
-from gateway.openai.transcription.form_reader import FORM, FormRoute
+from gateway.forms import FORM
+from gateway.openai.transcription.form_reader import FormRoute
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE
 from tritone.windowing import Samples

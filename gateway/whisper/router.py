@@ -12,6 +12,7 @@ from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import TranscriptionRequest, transcribe
 from gateway.core.transcription_result import TranscriptionResult
+from gateway.forms import MultipartRoute
 from gateway.openai.response_headers import model_headers
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from gateway.whisper.protocol import Health, ProcessedTranscription, Transcription
@@ -21,7 +22,7 @@ from tritone.errors import InvalidInput
 
 PREFIX: Final = "/whisper"
 _MOST_CHARACTERS: Final = 32_768
-router = APIRouter(prefix=PREFIX, tags=["whisper"])
+router = APIRouter(prefix=PREFIX, tags=["whisper"], route_class=MultipartRoute)
 
 Recording = Annotated[UploadFile, File(description="The recording, in any container that FFmpeg reads.")]
 Language = Annotated[str, Form(description="Language of the recording, such as `ko`; empty or `auto`: detected.")]

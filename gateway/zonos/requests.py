@@ -17,13 +17,14 @@ from gateway.audio.inline import from_base64, from_data_url, is_data_url
 from gateway.core.assistant import AssistantRequest
 from gateway.core.errors import PayloadTooLarge
 from gateway.errors import BadRequest, UnsupportedMedia
+from gateway.forms import FORM, read_form
 from gateway.openai.speech.option_fields import OptionalText, Text
 from gateway.openai.speech.protocol import SpeechBody
 from gateway.request_context import services_of
 from gateway.zonos.protocol import FIELD_NAMES
 
 _JSON: Final = "application/json"
-_FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
+_FORMS: Final = (FORM, "application/x-www-form-urlencoded")
 _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -151,8 +152,11 @@ async def read_body(request: Request, kind: type[Body]) -> Body:
     media_type = sent.partition(";")[0].strip().lower()
     if media_type in _FORMS:
         settings = (await services_of(request)).settings
-        async with request.form(max_part_size=settings.max_json_bytes) as form:
+        form = await read_form(request)
+        try:
             return checked(kind, {name: await _value(each, settings.max_voice_bytes) for name, each in form.items()})
+        finally:
+            await form.close()
     if media_type != _JSON:
         raise UnsupportedMedia(f"content type {sent!r} is not supported; send {_JSON} or a form")
     try:

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Form, Header, Query, Request, Response
 
 from gateway.core.jobs import use_cases
+from gateway.forms import FORM
 from gateway.json_route import JsonOnlyRoute
 from gateway.openai.jobs.protocol import DeletedJob, JobList, JobObject
 from gateway.openai.jobs.requests import SpeechJobBody, TranscriptionJobForm
 from gateway.openai.jobs.serving import JobServices, created_speech, created_transcription, job_list, result_response
 from gateway.openai.response_headers import documented
-from gateway.openai.transcription.form_reader import FORM, FormRoute
+from gateway.openai.transcription.form_reader import FormRoute
 from gateway.openai.transcription.requests import Granularity
 from gateway.request_context import Client
 

@@ -6,27 +6,24 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, get_origin
 
-from fastapi import Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from starlette.datastructures import FormData, UploadFile
 
-from gateway import untrusted_json
+from gateway import forms, untrusted_json
 from gateway.audio.inline import from_base64, from_data_url, is_data_url
 from gateway.body_route import BodyRoute
 from gateway.errors import BadRequest, UnsupportedMedia
+from gateway.forms import FORM
 from gateway.request_context import services_of
 
-FORM: Final = "multipart/form-data"
 _URL_ENCODED: Final = "application/x-www-form-urlencoded"
 """A form without a file, for the fields that name one elsewhere."""
 _JSON: Final = "application/json"
-_MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
-"""Largest text field: 10 s of uncompressed stereo, 32 bits at 96 kHz, in base64 (`known_speaker_references`)."""
 _ITEM: Final = re.compile(r"\[\d*]$")
 
 JSON_BODY: Final[dict[str, Any]] = {
@@ -56,28 +53,17 @@ JSON_BODY: Final[dict[str, Any]] = {
 """The body as OpenRouter defines it, and as Open WebUI can send it, in OpenAPI's words."""
 
 
-class FormRoute(APIRoute):
-    """A route whose form may come as JSON, with lists in any spelling; blank fields count as absent."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the handler of the route."""
-        handle = super().get_route_handler()
-
-        async def read_and_handle(request: Request) -> Response:
-            form_request = _FormRequest(request.scope, request.receive)
-            await form_request.read()
-            return await handle(form_request)
-
-        return read_and_handle
-
-
-class _FormRequest(Request):
-    """A request with the form that was read."""
-
+class _FormRequest(forms.FormRequest):
     async def read(self) -> FormData:
-        """Read the form. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
+        """Return the form. Raises as `read_form`."""
         self._form = form = await read_form(self)
         return form
+
+
+class FormRoute(forms.MultipartRoute):
+    """A route whose form may come as JSON, with lists in any spelling; blank fields count as absent."""
+
+    request_class = _FormRequest
 
 
 class FormBodyRoute(BodyRoute):
@@ -104,11 +90,14 @@ def _names_of_list(field: FieldInfo) -> Iterable[Any]:
 
 
 async def read_form(request: Request) -> FormData:
-    """Return the form of a request; close it. Raises `UnsupportedMedia` for another content type, and `BadRequest`."""
+    """Return the form of a request; close it.
+
+    Raises `UnsupportedMedia` for another content type, `BadRequest`, and as `forms.read_form`.
+    """
     sent = request.headers.get("content-type", "none")
     kind = sent.partition(";")[0].strip().lower()
     if kind in (FORM, _URL_ENCODED):
-        form = await request.form(max_part_size=_MAX_TEXT_BYTES)
+        form = await forms.read_form(request)
     elif kind == _JSON:
         limit = (await services_of(request)).settings.max_upload_bytes
         form = FormData(await asyncio.to_thread(_items, await request.body(), limit))

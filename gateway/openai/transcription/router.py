@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import Response
 
+from gateway.forms import FORM
 from gateway.openai.response_headers import documented
-from gateway.openai.transcription.form_reader import FORM, JSON_BODY, FormBodyRoute
+from gateway.openai.transcription.form_reader import JSON_BODY, FormBodyRoute
 from gateway.openai.transcription.protocol import TranscriptionDiarized, TranscriptionJson, TranscriptionVerbose
 from gateway.openai.transcription.requests import TranscriptionForm, TranslationForm
 from gateway.openai.transcription.responses import MEDIA_TYPES

@@ -14,11 +14,12 @@ from gateway.core.telemetry import WorkTelemetry
 from gateway.core.voices import use_cases
 from gateway.core.voices.design import design_voice
 from gateway.core.voices.voice import VoiceOrder
+from gateway.forms import FORM
 from gateway.json_route import JsonOnlyRoute, JsonRoute
 from gateway.openai.response_headers import documented, ignored_header
 from gateway.openai.speech.protocol import SpeechBody
 from gateway.openai.speech.serving import respond
-from gateway.openai.transcription.form_reader import FORM, FormRoute
+from gateway.openai.transcription.form_reader import FormRoute
 from gateway.openai.voices.protocol import (
     VoiceConsent,
     VoiceConsentDeleted,

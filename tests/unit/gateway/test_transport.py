@@ -132,9 +132,48 @@ async def test_a_body_without_files_has_a_limit_of_its_own(serve: Serve) -> None
         assert (await upload(gateway, 20_000)).status_code == 400  # it is no audio
 
 
-async def upload(gateway: Gateway, size: int) -> httpx.Response:
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/audio/transcriptions", "prompt"),
+        ("/v1/audio/voices", "name"),
+        ("/v1/audio/diarization", "prompt"),
+        ("/whisper/transcribe-and-process", "instruction"),
+        ("/omni/transcribe/json", "language"),
+        ("/zonos/register_speaker", "name"),
+    ],
+)
+async def test_the_texts_of_a_form_have_the_limit_of_a_body_in_memory(serve: Serve, path: str, field: str) -> None:
+    async with serve(max_json_bytes=1000) as gateway:
+        files = {"file": ("a.wav", b"x" * 20_000)}
+        response = await gateway.http.post(path, files=files, data={"model": "m" * 500, field: "y" * 600})
+    assert response.status_code == 413
+    assert f"{field}: the text in the form is over 1000 bytes" in response.text
+
+
+async def test_texts_of_forms_that_are_over_leave_their_memory_to_others(serve: Serve) -> None:
+    async with serve(max_json_bytes=1000) as gateway:
+        for _ in range(10):
+            assert (await upload(gateway, 20_000, prompt="y" * 900)).status_code == 400  # it is no audio
+
+
+async def test_texts_of_forms_and_bodies_in_memory_are_bounded_together(serve: Serve) -> None:
+    text = b'--b\r\ncontent-disposition: form-data; name="prompt"\r\n\r\n' + b"y" * 990
+    async with serve(max_json_bytes=1000) as gateway:
+        held = [await asyncio.open_connection(*gateway.url.removeprefix("http://").split(":")) for _ in range(8)]
+        for _, writer in held:
+            kind = "multipart/form-data; boundary=b"
+            writer.write(post(kind, 20_000, text, path="/v1/audio/transcriptions"))
+        async with asyncio.timeout(300):
+            while (await gateway.http.post(SPEECH, json={**HELLO, "x": "y" * 500})).status_code != 503:
+                pass
+        for _, writer in held:
+            writer.close()
+
+
+async def upload(gateway: Gateway, size: int, **fields: str) -> httpx.Response:
     files = {"file": ("a.wav", b"x" * size)}
-    return await gateway.http.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
+    return await gateway.http.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1", **fields})
 
 
 async def test_bodies_in_memory_are_bounded_together(serve: Serve) -> None:
