@@ -54,7 +54,11 @@ class Reply:
     finish_reason: str = ""
     """`stop`, `length` or `tool_calls`; complete after the last event, like all of these."""
     input_tokens: int = 0
+    cached_tokens: int = 0
+    """Those of the input that the server had computed before."""
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Those of the output that are no part of the answer."""
     model: str = ""
     """The language model's name, if its server tells it."""
     _refusal: str = ""
@@ -69,7 +73,9 @@ class Reply:
         self.model = event.get("model") or self.model
         usage = event.get("usage") or {}
         self.input_tokens = usage.get("prompt_tokens") or self.input_tokens
+        self.cached_tokens = _detail(usage, "prompt", "cached_tokens") or self.cached_tokens
         self.output_tokens = usage.get("completion_tokens") or self.output_tokens
+        self.reasoning_tokens = _detail(usage, "completion", "reasoning_tokens") or self.reasoning_tokens
         choices = event.get("choices") or [{}]
         first = choices[0]
         said = first.get("delta") or first.get("message") or first
@@ -101,3 +107,8 @@ class Reply:
         call.id = given.get("id") or call.id
         call.name += function.get("name") or ""
         call.arguments += function.get("arguments") or ""
+
+
+def _detail(usage: Mapping[str, Any], kind: str, name: str) -> int:
+    """Return a number of tokens in the usage's details; 0 where the server does not tell it."""
+    return (usage.get(f"{kind}_tokens_details") or {}).get(name) or 0

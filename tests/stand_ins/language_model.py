@@ -36,6 +36,8 @@ class LanguageModelServer:
     retry_after: str = ""
     most_messages: int | None = None
     """The size of its context."""
+    usage: dict[str, Any] | None = None
+    """What an answer says of its tokens."""
     breaks_off: bool = False
     """Whether an answer ends without its last event."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,6 +99,8 @@ class LanguageModelServer:
                 if self.pace:
                     await asyncio.sleep(self.pace)
                 yield f"data: {json.dumps({'choices': [choice]})}\n\n"
+            if self.usage:
+                yield f"data: {json.dumps({'choices': [], 'usage': self.usage})}\n\n"
             if not self.breaks_off:
                 yield "data: [DONE]\n\n"
         except asyncio.CancelledError:

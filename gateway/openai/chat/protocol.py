@@ -179,13 +179,14 @@ class PromptTokens(BaseModel):
     audio_tokens: int
     """Of the audio, as the transcription model counts them."""
     cached_tokens: int = 0
+    """Those of the text that the language model's server had computed before."""
 
 
 class CompletionTokens(BaseModel):
     """Tokens of the answer by what they stand for."""
 
     text_tokens: int
-    """As the language model counts them."""
+    """As the language model counts them, without those of its reasoning."""
     audio_tokens: int
     """Frames of the speech model."""
     reasoning_tokens: int = 0

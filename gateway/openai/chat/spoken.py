@@ -183,8 +183,14 @@ class SpokenAnswer:
             prompt_tokens=prompt,
             completion_tokens=completion,
             total_tokens=prompt + completion,
-            prompt_tokens_details=PromptTokens(text_tokens=reply.input_tokens, audio_tokens=heard),
-            completion_tokens_details=CompletionTokens(text_tokens=reply.output_tokens, audio_tokens=spoken),
+            prompt_tokens_details=PromptTokens(
+                text_tokens=reply.input_tokens, audio_tokens=heard, cached_tokens=reply.cached_tokens
+            ),
+            completion_tokens_details=CompletionTokens(
+                text_tokens=reply.output_tokens - reply.reasoning_tokens,
+                audio_tokens=spoken,
+                reasoning_tokens=reply.reasoning_tokens,
+            ),
         )
 
     def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> SpokenChunk:

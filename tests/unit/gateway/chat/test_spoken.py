@@ -98,6 +98,27 @@ async def test_a_stream_has_the_words_of_a_clause_before_its_audio(gateway: Gate
     assert (chunks[-1].choices, chunks[-1].usage.completion_tokens_details.audio_tokens) == ([], 60)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_usage_adds_the_language_models_tokens_to_those_of_the_audio(
+    gateway: Gateway, language_model: LanguageModelServer, stream: bool
+) -> None:
+    language_model.usage = {
+        "prompt_tokens": 20,
+        "completion_tokens": 9,
+        "total_tokens": 29,
+        "prompt_tokens_details": {"cached_tokens": 16},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    options = {"stream_options": {"include_usage": True}} if stream else {}
+    answer = await asked(gateway, [question(3)], stream=stream, **options)
+    usage = [chunk async for chunk in answer][-1].usage if stream else answer.usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (20 + 50, 9 + 60, 139)
+    prompt, completion = usage.prompt_tokens_details.to_dict(), usage.completion_tokens_details.to_dict()
+    assert prompt == {"text_tokens": 20, "audio_tokens": 50, "cached_tokens": 16}
+    assert completion == {"text_tokens": 5, "audio_tokens": 60, "reasoning_tokens": 4}
+    assert language_model.requests[0]["stream_options"] == {"include_usage": True}
+
+
 async def test_a_stream_ends_as_other_clients_expect(gateway: Gateway) -> None:
     body = {**SPOKEN, "messages": HELLO, "stream": True}
     response = await gateway.http.post("/v1/chat/completions", json=body)
