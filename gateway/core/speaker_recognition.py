@@ -8,10 +8,9 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from gateway.audio.decoding import AudioFile
-from gateway.core.diarization import ALIKE
 from gateway.core.errors import ModelUnavailable
 from gateway.core.services import Services
-from gateway.core.speaker_encoder import SHORTEST, SpeakerEmbedding, SpeakerEncoder
+from gateway.core.speaker_encoder import ALIKE, SHORTEST, SpeakerEmbedding, SpeakerEncoder
 from gateway.core.voices.sample import likeness, speech_alone, speech_frames, stored_embedding
 from gateway.core.voices.voice import Voice
 from gateway.core.workers import run_in

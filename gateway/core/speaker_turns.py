@@ -1,34 +1,39 @@
-"""The use case `find_speaker_turns`: who speaks when in a recording, without its words."""
+"""Who speaks when in a recording: its pieces of speech are grouped by their voices, and the speakers take turns."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gateway.core.clustering import average_linkage
-from gateway.core.diarization import ALIKE, CLEAR
+from gateway.audio.decoding import AudioFile
+from gateway.core.clustering import Group, average_linkage, speaker_groups
 from gateway.core.errors import ModelUnavailable
 from gateway.core.services import Services
-from gateway.core.speaker_encoder import SHORTEST, SpeakerEmbedding, SpeakerEncoder
-from gateway.core.speech_spans import Span, SpanOptions, find_speech
+from gateway.core.speaker_encoder import ALIKE, SpeakerEmbedding
+from gateway.core.speech_pieces import SpeechPiece, blocks, speech_in
 from gateway.core.workers import run_in
-from tritone.contract import LISTEN_RATE
-from tritone.windowing import Samples
+from tritone.transcribe_windows import iter_windows
 
-_SPANS: Final = SpanOptions(least_silence=0.1, most_speech=3.0, pad=0.0)
-"""Speakers change in pauses; a long span without one is cut where speech is least probable."""
+_CLEAR: Final = 1.5
+"""Seconds of speech from which a new speaker can be recognized."""
 _CHANGE: Final = 0.15
 """What a change of the speaker without a pause must gain, in seconds of speech times cosine, to be believed."""
+_PAUSE: Final = 0.2
+"""Seconds; a pause so long halves the price of a change."""
+_ROUNDS: Final = 2
+"""Times that the voices are computed again from the turns that they led to."""
+_GROUPED: Final = 400
+"""Blocks of speech, twenty minutes, of which each may be joined with each."""
+_SURE: Final = 0.3
+"""The mean cosine distance up to which blocks are joined beforehand in a longer recording."""
+_LESS_SURE: Final = 0.05
+"""What is added to it for each round in which too many remain."""
 _AT_ONCE: Final = 1500
-"""Spans that are grouped at once, about an hour of speech: the work grows by their square."""
-_BATCH: Final = 8
-"""Spans that are encoded in one go; others get the thread between two."""
+"""Blocks that are joined beforehand at once, about an hour: the work grows by their square."""
 
 
 @dataclass(frozen=True)
@@ -65,127 +70,114 @@ class SpeakerTurns:
 
 async def find_speaker_turns(
     services: Services,
-    read: Callable[[], Iterator[Samples]],
+    audio: AudioFile,
     options: TurnOptions,
     known: Mapping[str, SpeakerEmbedding] | None = None,
 ) -> SpeakerTurns:
-    """Return who speaks when. `read` begins to read the recording, which is read twice, in blocks at `LISTEN_RATE`.
+    """Return who speaks when in a recording at `LISTEN_RATE`, which is read once, a window at a time.
 
-    Only the blocks in work are in memory. Raises `ModelUnavailable` without the networks' files, and what `read`
-    raises.
+    Raises `ModelUnavailable` without the networks' files, and what reading raises.
     """
+    threads = services.workers
     if problem := services.speaker_encoder.missing:
         raise ModelUnavailable(problem)
-    spans = await find_speech(services, read(), _SPANS)
-    encoded = _encoded(read(), spans, services.speaker_encoder)
-    embeddings: list[SpeakerEmbedding | None] = []
-    while batch := await run_in(services.workers.voices, lambda: list(itertools.islice(encoded, _BATCH))):
-        embeddings += batch
-    return await run_in(services.workers.voices, assign, spans, embeddings, options, known or {})
+    await services.detectors.load()
+    pieces: list[SpeechPiece] = []
+    cuts = iter_windows(audio.clean_blocks(), services.detectors.new(), stop=audio.stop, threads=threads.decoding)
+    async with aclosing(cuts) as windows:
+        async for window in windows:
+            pieces += await speech_in(services, window)
+    return await run_in(threads.voices, assign, pieces, options, known or {})
 
 
-def assign(
-    spans: Sequence[Span],
-    embeddings: Sequence[SpeakerEmbedding | None],
-    options: TurnOptions,
-    known: Mapping[str, SpeakerEmbedding],
-) -> SpeakerTurns:
-    """Return the turns in spans of speech; an embedding is None where its span is too short for one."""
-    seconds = [(span.end - span.start) / LISTEN_RATE for span in spans]
-    clear = [each for each, length in zip(embeddings, seconds, strict=True) if each is not None and length >= CLEAR]
-    if not clear:  # all spans are short: better one of them than none
-        clear = [each for each in embeddings if each is not None]
-    voices = _voices(clear, options)
-    pauses = [0.0, *((after.start - span.end) / LISTEN_RATE for span, after in pairwise(spans))]
-    speakers = _likeliest(embeddings, seconds, pauses[: len(spans)], voices)
+def assign(pieces: Sequence[SpeechPiece], options: TurnOptions, known: Mapping[str, SpeakerEmbedding]) -> SpeakerTurns:
+    """Return the turns of a recording with these pieces of speech, in order."""
+    voices = _voices(clear_voices(pieces), options)
+    voices += _without_group(voices, known, options)
+    speakers = likeliest(pieces, voices)
+    for _ in range(_ROUNDS):
+        voices = _revised(pieces, speakers, voices)
+        speakers = likeliest(pieces, voices)
     order = {speaker: index for index, speaker in enumerate(dict.fromkeys(speakers))}
     names = {order[index]: name for index, name in _named(voices, known).items() if index in order}
-    turns = (
-        Turn(span.start / LISTEN_RATE, span.end / LISTEN_RATE, order[speaker])
-        for span, speaker in zip(spans, speakers, strict=True)
-    )
-    return SpeakerTurns([turn for turn in _joined(turns, options.least_gap) if _lasts(turn, options.least_turn)], names)
+    return SpeakerTurns(turns_of(pieces, [order[speaker] for speaker in speakers], options), names)
 
 
-def _encoded(
-    blocks: Iterator[Samples], spans: Sequence[Span], encoder: SpeakerEncoder
-) -> Iterator[SpeakerEmbedding | None]:
-    """Yield the embedding of each span; None where it is too short."""
-    held, first = np.empty(0, np.float32), 0
-    for span in spans:
-        while first + len(held) < span.end and (block := next(blocks, None)) is not None:
-            passed = max(0, min(span.start - first, len(held)))
-            held, first = np.concatenate([held[passed:], block]), first + passed
-        samples = held[span.start - first : span.end - first]
-        yield encoder.encode(samples) if len(samples) >= SHORTEST * LISTEN_RATE else None
+def turns_of(pieces: Sequence[SpeechPiece], speakers: Sequence[int], options: TurnOptions) -> list[Turn]:
+    """Return the turns that the pieces of these speakers make."""
+    turns = (Turn(piece.start, piece.end, speaker) for piece, speaker in zip(pieces, speakers, strict=True))
+    return [turn for turn in _joined(turns, options.least_gap) if turn.end - turn.start >= options.least_turn]
+
+
+def clear_voices(pieces: Sequence[SpeechPiece]) -> list[SpeakerEmbedding]:
+    """Return the voices of the blocks that are long enough to know a speaker by; if none is, those of all."""
+    found = list(blocks(pieces))
+    return [voice for voice, seconds in found if seconds >= _CLEAR] or [voice for voice, _ in found]
+
+
+def likeliest(pieces: Sequence[SpeechPiece], voices: Sequence[SpeakerEmbedding]) -> list[int]:
+    """Return the voice of each piece: those that fit best together, if a change has its price (Viterbi)."""
+    if not voices or not pieces:
+        return [0] * len(pieces)
+    silent = np.zeros_like(voices[0])
+    spoken = [silent if piece.embedding is None else piece.seconds * piece.embedding for piece in pieces]
+    likeness = np.stack(spoken) @ np.stack(voices).T
+    ends = [pieces[0].start, *(piece.end for piece in pieces[:-1])]
+    best, same = np.zeros(len(voices)), np.arange(len(voices))
+    before = []
+    for piece, end, gains in zip(pieces, ends, likeness, strict=True):
+        changed = best.max() - _CHANGE / (1 + (piece.start - end) / _PAUSE)
+        before.append(np.where(best >= changed, same, best.argmax()))
+        best = np.maximum(best, changed) + gains
+    voice = int(best.argmax())
+    found = []
+    for came_from in reversed(before):
+        found.append(voice)
+        voice = int(came_from[voice])
+    return found[::-1]
 
 
 def _voices(embeddings: Sequence[SpeakerEmbedding], options: TurnOptions) -> list[SpeakerEmbedding]:
     """Return the mean embedding of each speaker, a unit vector."""
-    voices = list(embeddings)
-    weights = [1] * len(voices)
-    # A long recording in portions, whose speakers are grouped in turn.
-    while len(voices) > _AT_ONCE:
-        portions = [slice(start, start + _AT_ONCE) for start in range(0, len(voices), _AT_ONCE)]
-        means = [
-            _means(voices[each], weights[each], average_linkage(voices[each], options.distance)) for each in portions
-        ]
-        if sum(len(found) for found, _ in means) == len(voices):
-            break
-        voices = [voice for found, _ in means for voice in found]
-        weights = [weight for _, found in means for weight in found]
-    return _means(voices, weights, _groups(voices, options))[0]
+    if not embeddings:
+        return []
+    groups = [Group(each, 1) for each in embeddings]
+    distance = _SURE
+    while len(groups) > _GROUPED:
+        # Of a long recording first those that are surely of one speaker, in portions.
+        portions = [groups[start : start + _AT_ONCE] for start in range(0, len(groups), _AT_ONCE)]
+        groups = [group for portion in portions for group in _alike(portion, distance)]
+        distance += _LESS_SURE
+    least, most = options.least_speakers or 1, options.most_speakers
+    found = speaker_groups(groups, 1 - options.distance, least=least, most=most)
+    return [group.mean for group in found]
 
 
-def _means(
-    voices: Sequence[SpeakerEmbedding], weights: Sequence[int], groups: Sequence[Sequence[int]]
-) -> tuple[list[SpeakerEmbedding], list[int]]:
-    sums = [np.sum([weights[i] * voices[i] for i in group], axis=0) for group in groups]
-    return [each / np.linalg.norm(each) for each in sums], [sum(weights[i] for i in group) for group in groups]
-
-
-def _groups(voices: Sequence[SpeakerEmbedding], options: TurnOptions) -> list[list[int]]:
-    """Return the groups of similar voices, as many as there may be."""
-    groups = average_linkage(voices, options.distance)
-    least, most = options.least_speakers or 1, options.most_speakers or len(voices)
-    wanted = min(max(len(groups), least), most)
-    low, high = 0.0, 2.0
-    while len(groups) != wanted and high - low > 1e-4:
-        distance = (low + high) / 2
-        groups = average_linkage(voices, distance)
-        low, high = (distance, high) if len(groups) > wanted else (low, distance)
-    return groups
-
-
-def _likeliest(
-    embeddings: Sequence[SpeakerEmbedding | None],
-    seconds: Sequence[float],
-    pauses: Sequence[float],
-    voices: Sequence[SpeakerEmbedding],
-) -> list[int]:
-    """Return the speaker of each span: those that fit best together, if a change has its price (Viterbi).
-
-    `seconds`: of each span; `pauses`: before it.
-    """
-    if not voices:
-        return [0] * len(seconds)
-    known = np.stack(voices)
-    likeness: list[NDArray[np.float64]] = [
-        length * (known @ each if each is not None else np.zeros(len(known)))
-        for each, length in zip(embeddings, seconds, strict=True)
+def _alike(groups: Sequence[Group], distance: float) -> list[Group]:
+    together = average_linkage([group.total for group in groups], distance)
+    return [
+        Group(np.sum([groups[index].total for index in each], axis=0), sum(groups[index].count for index in each))
+        for each in together
     ]
-    best = np.zeros(len(known))
-    before: list[NDArray[np.intp]] = []
-    for gains, pause in zip(likeness, pauses, strict=True):
-        changed = best.max() - _CHANGE / (1 + pause)
-        before.append(np.where(best >= changed, np.arange(len(known)), best.argmax()))
-        best = np.maximum(best, changed) + gains
-    speaker = int(best.argmax())
-    found = []
-    for came_from in reversed(before):
-        found.append(speaker)
-        speaker = int(came_from[speaker])
-    return found[::-1]
+
+
+def _revised(
+    pieces: Sequence[SpeechPiece], speakers: Sequence[int], voices: Sequence[SpeakerEmbedding]
+) -> list[SpeakerEmbedding]:
+    """Return each voice as the mean of the pieces that it has, as it was if it has none."""
+    sums = [np.zeros_like(voice) for voice in voices]
+    for piece, speaker in zip(pieces, speakers, strict=True):
+        if piece.embedding is not None:
+            sums[speaker] += piece.seconds * piece.embedding
+    return [total / np.linalg.norm(total) if total.any() else voice for total, voice in zip(sums, voices, strict=True)]
+
+
+def _without_group(
+    voices: Sequence[SpeakerEmbedding], known: Mapping[str, SpeakerEmbedding], options: TurnOptions
+) -> list[SpeakerEmbedding]:
+    """Return the known voices that are unlike all others, as far as there may be more: they may say little."""
+    room = None if options.most_speakers is None else max(0, options.most_speakers - len(voices))
+    return [each for each in known.values() if all(each @ voice < ALIKE for voice in voices)][:room]
 
 
 def _named(voices: Sequence[SpeakerEmbedding], known: Mapping[str, SpeakerEmbedding]) -> dict[int, str]:
@@ -202,6 +194,7 @@ def _named(voices: Sequence[SpeakerEmbedding], known: Mapping[str, SpeakerEmbedd
 
 
 def _joined(turns: Iterable[Turn], least_gap: float) -> Iterator[Turn]:
+    """Join the turns of one speaker between which there is less than `least_gap` seconds."""
     last: Turn | None = None
     for turn in turns:
         if last and turn.speaker == last.speaker and turn.start - last.end < least_gap:
@@ -212,7 +205,3 @@ def _joined(turns: Iterable[Turn], least_gap: float) -> Iterator[Turn]:
         last = turn
     if last:
         yield last
-
-
-def _lasts(turn: Turn, seconds: float) -> bool:
-    return turn.end - turn.start >= seconds

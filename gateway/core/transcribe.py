@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Container, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import BinaryIO, Final
 
 from gateway.audio.decoding import AudioFile
 from gateway.core.chinese import Script, config_of
-from gateway.core.diarization import Speakers, with_embeddings
+from gateway.core.diarization import Speakers
 from gateway.core.known_speakers import encode_known_speakers
 from gateway.core.partial_text import PartialTexts
 from gateway.core.recording_place import RecordingPlace
 from gateway.core.services import Services
+from gateway.core.speaker_turns import TurnOptions
+from gateway.core.speech_pieces import speech_in
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcription_result import TranscriptionResult
 from gateway.core.window_client import WindowClient
@@ -49,7 +51,10 @@ class TranscriptionRequest:
     condition_on_previous_text: bool = False
     """Transcribe each window with the text before it as its prompt, one window after the other."""
     diarize: bool = False
-    """Assign each segment to a speaker; needs `word_timestamps`."""
+    """Assign each word to a speaker; needs `word_timestamps`."""
+    least_speakers: int | None = None
+    most_speakers: int | None = None
+    """The number of speakers, as far as it is known."""
     known_speaker_names: tuple[str, ...] = ()
     known_speaker_references: tuple[str, ...] = ()
     """A recording of each known speaker, as a data URL."""
@@ -72,7 +77,10 @@ class TranscriptionStream:
     ignored: tuple[str, ...]
     """The options of the request that have no effect with this model."""
     windows: AsyncGenerator[WindowTranscript]
-    """The transcripts of the windows in order, each as soon as it is known. Closing it cancels the work in Triton."""
+    """The transcripts of the windows in order, each as soon as it is known. Closing it cancels the work in Triton.
+
+    Their speakers are those that the speech so far tells; at the end those of `result` are found anew, from all of it.
+    """
     result: TranscriptionResult
     partial: PartialTexts | None = None
     """The text of the windows before they are complete, if the request has `partial_text` and the model too."""
@@ -165,8 +173,9 @@ async def transcribe(
     conditioned = request.condition_on_previous_text and "prompt" in supported.supported
     partial = PartialTexts() if supported.options.partial_text else None
     transcribe_one = _window_transcriber(client, result, partial, conditioned=conditioned)
-    if speakers:
-        transcribe_one = _with_embeddings(transcribe_one, services)
+    hear = _listener(services, speakers) if speakers else None
+    if hear:
+        transcribe_one = _heard(transcribe_one, hear)
     cuts = iter_windows(
         audio.clean_blocks(),
         services.detectors.new(),
@@ -177,16 +186,16 @@ async def transcribe(
     )
     place = RecordingPlace(services, telemetry.caller, model.id)
     transcripts = transcribe_windows(
-        _after(done[-1].start, cuts) if done else cuts,
+        _after(done[-1].start, cuts, hear) if done else cuts,
         place.before(transcribe_one),
         supported.options.language,
         in_flight=1 if conditioned else IN_FLIGHT,
         done=done,
         background=request.background,
     )
-    result.windows.extend(speakers.assign(transcript) if speakers else transcript for transcript in done)
+    result.windows.extend(done)
     transcribed = _Transcribed(services, telemetry, audio, done)
-    windows = _collected(transcripts, transcribed, result, speakers, telemetry, record=record)
+    windows = _collected(transcripts, transcribed, result, speakers, telemetry, services=services, record=record)
     return TranscriptionStream(model.id, ignored, place.kept(windows), result, partial)
 
 
@@ -204,22 +213,39 @@ def _window_transcriber(
     return transcribe_window
 
 
-def _with_embeddings(transcribe_one: TranscribeWindow, services: Services) -> TranscribeWindow:
-    """Return a function that also computes the embeddings of the speakers."""
+Hear = Callable[[Window], Awaitable[None]]
+"""Finds the speech in a window and its voices."""
+
+
+def _listener(services: Services, speakers: Speakers) -> Hear:
+    """Return the function that lets `speakers` hear a window."""
+
+    async def hear(window: Window) -> None:
+        speakers.hear(window.start_seconds, await speech_in(services, window))
+
+    return hear
+
+
+def _heard(transcribe_one: TranscribeWindow, hear: Hear) -> TranscribeWindow:
+    """Return a function that also finds the voices in a window with words."""
 
     async def transcribe_window(window: Window, language: str, background: bool) -> Transcript:
         transcript = await transcribe_one(window, language, background)
-        return await run_in(services.workers.voices, with_embeddings, window, transcript, services.speaker_encoder)
+        if transcript.segments:
+            await hear(window)
+        return transcript
 
     return transcribe_window
 
 
-async def _after(start: float, windows: AsyncGenerator[Window]) -> AsyncGenerator[Window]:
-    """Yield the windows that begin later than `start` seconds."""
+async def _after(start: float, windows: AsyncGenerator[Window], hear: Hear | None) -> AsyncGenerator[Window]:
+    """Yield the windows that begin later than `start` seconds, and `hear` those before, whose voices were not kept."""
     async with aclosing(windows):
         async for window in windows:
             if window.start_seconds > start:
                 yield window
+            elif hear:
+                await hear(window)
 
 
 class _Transcribed:
@@ -264,6 +290,7 @@ async def _collected(
     speakers: Speakers | None,
     telemetry: WorkTelemetry,
     *,
+    services: Services,
     record: Callable[[WindowTranscript], None],
 ) -> AsyncGenerator[WindowTranscript]:
     """Yield `transcripts`, with their speakers, and collect them in `result`."""
@@ -271,10 +298,12 @@ async def _collected(
         async with aclosing(transcripts):
             async for transcript in transcripts:
                 record(transcript)
-                result.windows.append(speakers.assign(transcript) if speakers else transcript)
+                result.windows.append(transcript)
                 telemetry.audio_seconds = audio.seconds
                 audio.add(transcript)
-                yield result.windows[-1]
+                yield speakers.assign(transcript) if speakers else transcript
+        if speakers:
+            result.windows[:] = await run_in(services.workers.voices, speakers.assign_all, list(result.windows))
         audio.finish()
     finally:
         result.seconds = telemetry.audio_seconds = audio.seconds
@@ -295,7 +324,8 @@ async def _speakers(services: Services, request: TranscriptionRequest) -> Speake
         raise InvalidInput("diarize", f"speakers cannot be distinguished here: {problem}")
     names, references = request.known_speaker_names, request.known_speaker_references
     encoder = services.speaker_encoder
-    return Speakers(await run_in(services.workers.voices, encode_known_speakers, names, references, encoder))
+    known = await run_in(services.workers.voices, encode_known_speakers, names, references, encoder)
+    return Speakers(known, TurnOptions(request.least_speakers, request.most_speakers))
 
 
 def _window_seconds(model: ServedModel, wanted: int | None) -> int:

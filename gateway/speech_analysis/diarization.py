@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Annotated, Final, Literal
 
@@ -23,7 +23,6 @@ from gateway.openai.transcription.form_reader import FormRoute
 from gateway.openai.transcription.requests import MOST_SPEAKERS, Words, list_field
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE
-from tritone.windowing import Samples
 
 _MOST: Final = 100
 _MODELS: Final = re.compile(rf"{MODEL}|diari|pyannote|wespeaker.*resnet34", re.IGNORECASE)
@@ -155,19 +154,13 @@ async def diarization(
     """Return who speaks when in `file`, without the words."""
     if not _MODELS.search(form.model):
         raise ModelNotFound(f"no diarization model {form.model[:64]!r} is served; choose {MODEL}")
-    audio = [AudioFile(form.file.file, LISTEN_RATE, services.settings.max_audio_seconds, "file") for _ in range(2)]
-    passes = iter(audio)
-
-    def read() -> Iterator[Samples]:
-        return next(passes).clean_blocks()
-
+    audio = AudioFile(form.file.file, LISTEN_RATE, services.settings.max_audio_seconds, "file")
     try:
-        found = await until_disconnect(request, _found(services, form, read))
+        found = await until_disconnect(request, _found(services, form, audio))
     finally:
-        for each in audio:
-            each.stop()
-        telemetry.audio_seconds = audio[0].seconds
-    result = Diarization.of(found, audio[0].seconds, verbose=form.response_format == "verbose_json")
+        audio.stop()
+        telemetry.audio_seconds = audio.seconds
+    result = Diarization.of(found, audio.seconds, verbose=form.response_format == "verbose_json")
     headers = ignored_header(form.fields_without_effect)
     if form.response_format == "rttm":
         name = _word(PurePath(form.file.filename or "").stem) or "audio"
@@ -175,12 +168,12 @@ async def diarization(
     return Response(result.model_dump_json(exclude_none=True), media_type="application/json", headers=headers)
 
 
-async def _found(services: Services, form: DiarizationForm, read: Callable[[], Iterator[Samples]]) -> SpeakerTurns:
+async def _found(services: Services, form: DiarizationForm, audio: AudioFile) -> SpeakerTurns:
     names, references, encoder = form.known_speaker_names, form.known_speaker_references, services.speaker_encoder
     if encoder.missing:
         raise ModelUnavailable(encoder.missing)
     known = await run_in(services.workers.voices, encode_known_speakers, names, references, encoder)
-    return await find_speaker_turns(services, read, form.options(), known)
+    return await find_speaker_turns(services, audio, form.options(), known)
 
 
 def _speakers(segments: Sequence[DiarizedSegment]) -> list[DiarizedSpeaker]:

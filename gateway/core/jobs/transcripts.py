@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
-
-import numpy as np
 
 from gateway.core.diarization import SpeakerSegment
 from gateway.core.transcription_result import TranscriptionResult
@@ -40,8 +37,6 @@ def _segment_to_json(segment: Segment) -> dict[str, Any]:
     values = asdict(segment)
     # Half of a character is no text that JSON could hold.
     values["token_texts"] = [text.decode("latin-1") for text in segment.token_texts]
-    if isinstance(segment, SpeakerSegment) and segment.embedding is not None:
-        values["embedding"] = base64.b64encode(segment.embedding.astype("<f4").tobytes()).decode()
     return values
 
 
@@ -53,9 +48,5 @@ def _segment_from_json(values: Mapping[str, Any]) -> Segment:
         "token_logprobs": tuple(values["token_logprobs"]),
         "token_texts": tuple(text.encode("latin-1") for text in values["token_texts"]),
     }
-    if "speaker" not in values:
-        return Segment(**common)
-    embedding = values["embedding"]
-    if embedding is not None:
-        common["embedding"] = np.frombuffer(base64.b64decode(embedding), "<f4")
-    return SpeakerSegment(**common)
+    common.pop("embedding", None)  # of a job that an earlier version began
+    return SpeakerSegment(**common) if "speaker" in values else Segment(**common)

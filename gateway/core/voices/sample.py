@@ -15,8 +15,7 @@ from gateway.audio.encoder import encoder
 from gateway.audio.frames import Pcm
 from gateway.audio.ref_audio import decode_ref_audio
 from gateway.core.clustering import average_linkage
-from gateway.core.diarization import ALIKE
-from gateway.core.speaker_encoder import SpeakerEmbedding, SpeakerEncoder
+from gateway.core.speaker_encoder import ALIKE, SpeakerEmbedding, SpeakerEncoder
 from tritone.contract import LISTEN_RATE, REFERENCE_SECONDS, SPEECH_RATE
 from tritone.errors import InvalidInput
 from tritone.levels import local_gains

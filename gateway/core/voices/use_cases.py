@@ -8,10 +8,10 @@ import unicodedata
 from dataclasses import replace
 from typing import Final
 
-from gateway.core.diarization import ALIKE
 from gateway.core.errors import ModelNotFound, VoiceConflict, VoiceNotFound, VoicesUnavailable
 from gateway.core.references import forget_voice
 from gateway.core.services import Services
+from gateway.core.speaker_encoder import ALIKE
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.voices.sample import Sample, likeness, read_sample, stored_embedding, to_stored
 from gateway.core.voices.voice import (

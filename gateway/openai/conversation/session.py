@@ -85,7 +85,7 @@ class ConversationSession:
             logprobs=LOGPROBS in config.include,
             partial_interval=services.timing.partial_interval,
             threads=services.workers.live,
-            speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
+            speakers=LiveSpeakers(services),
             answer_due=lambda: self._answers.due,
         )
 

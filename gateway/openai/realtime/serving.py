@@ -87,7 +87,7 @@ async def open_session(
         services.detectors.new,
         partial_interval=services.timing.partial_interval,
         threads=services.workers.live,
-        speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
+        speakers=LiveSpeakers(services),
         beta_events=beta_events,
     )
 

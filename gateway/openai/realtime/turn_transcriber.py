@@ -171,7 +171,9 @@ class TurnTranscriber:
         if transcript is None:
             prompt = self._client.options.prompt
             transcript = await self._client.transcribe(window, language, prompt, background=background)
-        return await self._speakers.with_embeddings(window, transcript) if self._speakers else transcript
+        if self._speakers:
+            await self._speakers.hear(window)
+        return transcript
 
     def discard(self) -> None:
         """Cancel what a pause has begun."""

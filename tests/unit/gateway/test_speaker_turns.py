@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,21 @@ import pytest
 from gateway.core.speaker_encoder import SpeakerEmbedding
 from gateway.core.speaker_turns import SpeakerTurns, TurnOptions, assign
 from gateway.core.speech_detectors import SpeechDetectors
-from gateway.core.speech_spans import Span
+from gateway.core.speech_pieces import SpeechPiece
 from tests.fake_triton import FakeTriton
 from tests.unit.gateway.conftest import Gateway, Serve
 from tests.unit.gateway.recordings import RATE, encoded
 from tests.unit.gateway.transcription.test_diarization import AUSTEN, DIALOGUE, NATURE, data_url, person
 from tests.unit.gateway.transcription.test_transcriptions import error_of
-from tritone.contract import LISTEN_RATE
 
 PAUSE = np.zeros(RATE // 2, np.float32)
 ANNA, BEN, CLARA, DORA = np.eye(4, 256, dtype=np.float32)
 
 
-def span(start: float, end: float) -> Span:
-    return Span(round(start * LISTEN_RATE), round(end * LISTEN_RATE))
+def pieces_of(start: float, end: float, embedding: SpeakerEmbedding | None) -> Iterator[SpeechPiece]:
+    """Yield speech of one voice in pieces of about half a second."""
+    edges = np.linspace(start, end, 1 + max(1, round((end - start) * 2))).tolist()
+    return (SpeechPiece(left, right, embedding) for left, right in pairwise(edges))
 
 
 def turns(
@@ -35,8 +36,8 @@ def turns(
     known: dict[str, SpeakerEmbedding] | None = None,
     **options: Any,
 ) -> SpeakerTurns:
-    spans = [span(start, end) for start, end, _ in said]
-    return assign(spans, [embedding for *_, embedding in said], TurnOptions(**options), known or {})
+    pieces = [piece for each in said for piece in pieces_of(*each)]
+    return assign(pieces, TurnOptions(**options), known or {})
 
 
 def speakers(found: SpeakerTurns) -> list[int]:
@@ -83,6 +84,27 @@ def test_short_turns_are_left_out_and_short_gaps_do_not_end_one() -> None:
 def test_known_voices_are_named_once() -> None:
     found = turns([(0, 2, BEN), (2.1, 4, ANNA), (4.1, 6, CLARA)], {"Anna": ANNA, "Ann": ANNA, "Dora": DORA})
     assert found.names == {1: "Anna"}
+
+
+def test_a_known_person_who_says_little_is_named() -> None:
+    found = turns([(0, 3, ANNA), (3.2, 4.2, BEN), (4.4, 6, ANNA)], {"Ben": BEN})
+    assert speakers(found) == [0, 1, 0]
+    assert found.names == {1: "Ben"}
+
+
+def test_a_change_without_a_pause_is_found() -> None:
+    assert [(turn.start, turn.speaker) for turn in turns([(0, 3, ANNA), (3, 6, BEN)]).turns] == [(0, 0), (3, 1)]
+
+
+def test_voices_on_one_telephone_stay_apart() -> None:
+    """All pairs of the two are as alike as single pieces of one person may be: 0.48."""
+    rng = np.random.default_rng(0)
+    said = []
+    for index in range(24):
+        own = (ANNA, BEN)[index % 2]
+        mixed = 0.55 * own + 0.69 * CLARA + rng.normal(0, 0.0293, 256).astype(np.float32)
+        said.append((2.0 * index, 2.0 * index + 1.6, mixed / np.linalg.norm(mixed)))
+    assert speakers(turns(said)) == [0, 1] * 12
 
 
 def test_hours_of_speech_have_the_same_speakers() -> None:

@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import openai
 import pytest
 from dbos import DBOS, DBOSClient
@@ -73,16 +72,10 @@ def test_a_text_is_split_at_the_best_place(text: str, parts: list[str]) -> None:
 def test_a_result_survives_json_with_words_tokens_and_speakers() -> None:
     word = Word(0.1, 0.5, " Grüße", 0.9)
     plain = Segment(0.0, 1.0, " Grüße", (1, 2), 0.0, -0.2, 1.5, None, (word,), (-0.1, -0.2), (b" Gr\xc3", b"\xbc"))
-    embedding = np.array([0.6, 0.8], np.float32)
-    spoken = SpeakerSegment(1.0, 2.0, " ja", (3,), speaker="A", embedding=embedding)
+    spoken = SpeakerSegment(1.0, 2.0, " ja", (3,), speaker="A")
     windows = [WindowTranscript(0.0, 2.0, "de", (plain, spoken), 0.7)]
     result = TranscriptionResult("translate", windows, 2.5)
-    copy = result_from_json(json.loads(json.dumps(result_to_json(result))))
-    assert copy == result
-    (_, segment) = copy.segments
-    assert isinstance(segment, SpeakerSegment)
-    assert segment.embedding is not None
-    assert segment.embedding.tolist() == embedding.tolist()
+    assert result_from_json(json.loads(json.dumps(result_to_json(result)))) == result
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:

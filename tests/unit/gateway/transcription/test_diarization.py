@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +14,11 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import AudioFile
-from gateway.core.diarization import Speakers, SpeakerSegment, with_embeddings
+from gateway.core.diarization import Speakers, SpeakerSegment
 from gateway.core.speaker_encoder import FILE, SpeakerEmbedding, SpeakerEncoder
+from gateway.core.speaker_turns import TurnOptions, assign
+from gateway.core.speech_detectors import SpeechDetectors
+from gateway.core.speech_pieces import SpeechPiece, speech_pieces
 from gateway.settings import GatewaySettings
 from tests.fake_triton import Call, FakeTriton, Tensors
 from tests.unit.gateway.conftest import Gateway, Serve
@@ -20,7 +26,7 @@ from tests.unit.gateway.recordings import RATE, encoded
 from tests.unit.gateway.transcription.test_transcriptions import error_of, post
 from tritone.transcribe_windows import WindowTranscript
 from tritone.transcript import Segment, Transcript, Word
-from tritone.windowing import Samples, Window
+from tritone.windowing import Samples
 
 MODEL_DIR = GatewaySettings().model_dir
 AUSTEN = [f"librivox/sense_and_sensibility_01_austen_64kb-{n:04}.wav" for n in (870, 890, 920)]
@@ -39,6 +45,8 @@ def data_url(samples: Samples) -> str:
 
 
 DIALOGUE = [person(AUSTEN[0], (0, 3)), person(NATURE, (0, 2.5)), person(AUSTEN[1], (0, 3)), person(NATURE, (2.5, 5))]
+SPOKEN = [0.35, 3.52, 5.79, 8.96]
+"""Seconds at which each part of `DIALOGUE` begins to be spoken."""
 WORDS = ["One two.", "Three four.", "Five six.", "Seven eight."]
 
 
@@ -89,7 +97,7 @@ async def test_two_people_become_two_speakers(gateway: Gateway, people: TwoPeopl
     assert [(s.id, s.speaker, s.text) for s in answer.segments] == [
         (f"seg_{n}", speaker, text) for n, (speaker, text) in enumerate(zip("ABAB", WORDS, strict=True))
     ]
-    assert [s.start for s in answer.segments] == pytest.approx([0.0, 3.0, 5.5, 8.5], abs=0.1)
+    assert [s.start for s in answer.segments] == pytest.approx(SPOKEN, abs=0.15)
     assert answer.usage is not None
     assert answer.usage.type == "tokens"
     assert people.calls[0].parameters["word_timestamps"]
@@ -192,11 +200,23 @@ def test_embeddings_of_one_person_are_closer_than_those_of_two() -> None:
     assert (MODEL_DIR / FILE).exists()
 
 
-def test_a_segment_is_cut_into_sentences_with_embeddings() -> None:
-    window = Window(0, np.concatenate(DIALOGUE))
-    pieces = with_embeddings(window, Transcript("en", 1.0, (dialogue(),)), SpeakerEncoder(MODEL_DIR)).segments
-    assert [piece.text.strip() for piece in pieces] == WORDS
-    assert [piece.tokens for piece in pieces] == [(1, 2), (), (), ()]
+def test_the_voice_of_a_part_is_that_of_the_part_alone() -> None:
+    encoder, both = SpeakerEncoder(MODEL_DIR), np.concatenate(DIALOGUE[:2])
+    cut = len(DIALOGUE[0])
+    reader, nature = encoder.encode_parts(both, [slice(0, cut), slice(cut, len(both))])
+    assert reader @ encoder.encode(DIALOGUE[0]) > 0.9
+    assert nature @ encoder.encode(DIALOGUE[1]) > 0.9
+    assert reader @ nature < 0.3
+
+
+def test_people_who_speak_without_a_pause_are_told_apart() -> None:
+    encoder = SpeakerEncoder(MODEL_DIR)
+    detect = SpeechDetectors(MODEL_DIR)
+    asyncio.run(detect.load())
+    pieces = speech_pieces(np.concatenate(DIALOGUE), detect.new(), encoder, 10.0)
+    found = assign(pieces, TurnOptions(least_gap=1.0), {}).turns
+    assert [turn.speaker for turn in found] == [0, 1, 0, 1]
+    assert [turn.start for turn in found] == pytest.approx([10 + start for start in SPOKEN], abs=0.1)
 
 
 def voice(number: int) -> SpeakerEmbedding:
@@ -204,51 +224,105 @@ def voice(number: int) -> SpeakerEmbedding:
     return np.eye(256, dtype=np.float32)[number]
 
 
-def window_of(*pieces: tuple[str, float, SpeakerEmbedding | None]) -> WindowTranscript:
-    """Return a window of texts, each with its seconds and its embedding."""
-    made = [
-        SpeakerSegment(0.0, seconds, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding)
-        for text, seconds, embedding in pieces
-    ]
-    return WindowTranscript(0.0, 30.0, "en", tuple(made))
+Said = tuple[str, float, SpeakerEmbedding | None]
+"""A text, the seconds in which it is spoken, and the voice."""
 
 
-def assigned(speakers: Speakers, *pieces: tuple[str, float, SpeakerEmbedding | None]) -> list[tuple[str, str]]:
-    segments = speakers.assign(window_of(*pieces)).segments
-    return [(s.text, s.speaker) for s in segments if isinstance(s, SpeakerSegment)]
+def talk(*said: Said, start: float = 0.0) -> tuple[WindowTranscript, list[SpeechPiece]]:
+    """Return a window in which each text follows the one before after 0.2 s, and its speech."""
+    words: list[Word] = []
+    pieces: list[SpeechPiece] = []
+    at = start
+    for text, seconds, embedding in said:
+        spoken = text.split()
+        edges = np.linspace(at, at + seconds, 1 + len(spoken)).tolist()
+        words += [Word(*edge, f" {word}", 0.9) for edge, word in zip(pairwise(edges), spoken, strict=True)]
+        edges = np.linspace(at, at + seconds, 1 + max(1, round(seconds * 2))).tolist()
+        pieces += [SpeechPiece(*edge, embedding) for edge in pairwise(edges)]
+        at += seconds + 0.2
+    segment = replace(dialogue(), start=start, end=at, text="".join(word.text for word in words), words=tuple(words))
+    return WindowTranscript(start, at - start, "en", (segment,)), pieces
+
+
+def spoken(window: WindowTranscript) -> list[tuple[str, str]]:
+    return [(s.text.strip(), s.speaker) for s in window.segments if isinstance(s, SpeakerSegment)]
+
+
+def assigned(speakers: Speakers, *said: Said, start: float = 0.0) -> list[tuple[str, str]]:
+    """Return the texts of the next window with their speakers."""
+    window, pieces = talk(*said, start=start)
+    speakers.hear(start, pieces)
+    return spoken(speakers.assign(window))
+
+
+def all_assigned(window: WindowTranscript, pieces: Sequence[SpeechPiece]) -> tuple[SpeakerSegment, ...]:
+    """Return the segments of a recording of one window."""
+    speakers = Speakers({})
+    speakers.hear(window.start, pieces)
+    (found,) = speakers.assign_all([window])
+    return tuple(segment for segment in found.segments if isinstance(segment, SpeakerSegment))
 
 
 def test_speakers_are_remembered_from_window_to_window() -> None:
     speakers = Speakers({})
-    assert assigned(speakers, ("a.", 2, voice(0)), ("b.", 2, voice(1))) == [("a.", "A"), ("b.", "B")]
-    assert assigned(speakers, ("c.", 2, voice(2)), ("b.", 2, voice(1))) == [("c.", "C"), ("b.", "B")]
+    assert assigned(speakers, ("One.", 2, voice(0)), ("Two.", 2, voice(1))) == [("One.", "A"), ("Two.", "B")]
+    later = assigned(speakers, ("Three.", 2, voice(2)), ("Two.", 2, voice(1)), start=30.0)
+    assert later == [("Three.", "C"), ("Two.", "B")]
+
+
+def test_a_whole_recording_tells_who_said_little_at_first() -> None:
+    speakers = Speakers({})
+    first, second = talk(("One.", 2, voice(0)), ("Yes.", 1, voice(1))), talk(("Two.", 2, voice(1)), start=30.0)
+    for window, pieces in (first, second):
+        speakers.hear(window.start, pieces)
+    assert [spoken(speakers.assign(window)) for window, _ in (first, second)] == [
+        [("One.", "A"), ("Yes.", "A")],
+        [("Two.", "B")],
+    ]
+    whole = [spoken(window) for window in speakers.assign_all([first[0], second[0]])]
+    assert whole == [[("One.", "A"), ("Yes.", "B")], [("Two.", "B")]]
 
 
 def test_a_short_piece_makes_no_new_speaker() -> None:
-    speakers = Speakers({})
-    assert assigned(speakers, ("a.", 2, voice(0)), ("Yes.", 1, voice(5)), ("Oh.", 0.2, None)) == [
-        ("a.", "A"),
-        ("Yes.", "A"),
-        ("Oh.", "A"),
-    ]
-    assert assigned(Speakers({}), ("Oh.", 0.2, None)) == [("Oh.", "A")]
+    said = ("One.", 2, voice(0)), ("Yes.", 1, voice(5)), ("Oh.", 0.3, None)
+    assert assigned(Speakers({}), *said) == [("One.", "A"), ("Yes.", "A"), ("Oh.", "A")]
+    assert assigned(Speakers({}), ("Oh.", 0.3, None)) == [("Oh.", "A")]
     assert assigned(Speakers({}), ("Yes.", 1, voice(3))) == [("Yes.", "A")]
 
 
-def test_pieces_of_one_sentence_by_one_speaker_are_joined() -> None:
-    pieces = ((" I went", 2.0, voice(0)), (" home.", 2.0, voice(0)), (" And", 2.0, voice(0)), (" I?", 2.0, voice(1)))
-    assert assigned(Speakers({}), *pieces) == [(" I went home.", "A"), (" And", "A"), (" I?", "B")]
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_number_of_speakers_has_a_limit(whole: bool) -> None:
+    speakers = Speakers({}, TurnOptions(most_speakers=2))
+    window, pieces = talk(*((f"{n}.", 2.0, voice(n)) for n in range(3)))
+    speakers.hear(0.0, pieces)
+    found = speakers.assign_all([window])[0] if whole else speakers.assign(window)
+    assert len({speaker for _, speaker in spoken(found)}) == 2
 
 
-def test_an_abbreviation_is_no_sentence_of_its_own() -> None:
-    def at(start: float, end: float, text: str, embedding: SpeakerEmbedding | None) -> SpeakerSegment:
-        return SpeakerSegment(start, end, text, (1,), 0.0, 0.0, 1.0, 0.0, embedding=embedding)
+def test_a_sentence_is_split_where_the_voice_changes_for_long() -> None:
+    window, pieces = talk(("I went home and", 2.0, voice(0)), ("stayed there.", 1.6, voice(1)))
+    found = all_assigned(window, pieces)
+    assert [(each.text, each.speaker) for each in found] == [(" I went home and", "A"), (" stayed there.", "B")]
+    assert [each.tokens for each in found] == [(1, 2), ()]
 
-    doctor, reads, soon = at(4.2, 4.4, " Dr.", None), at(4.7, 6.0, " Li reads.", voice(0)), at(6, 8, " Soon.", voice(0))
-    well, later = at(8.1, 8.3, " Well.", None), at(9.0, 11.0, " Later.", voice(0))
-    answer = Speakers({}).assign(WindowTranscript(0.0, 30.0, "en", (doctor, reads, soon, well, later)))
-    assert [segment.text for segment in answer.segments] == [" Dr. Li reads.", " Soon.", " Well.", " Later."]
-    assert (answer.segments[0].start, answer.segments[0].end) == (4.2, 6.0)
+
+def test_words_whose_times_are_not_exact_stay_with_their_sentence() -> None:
+    """The second sentence's first word begins 0.4 s too early, partly in the speech of the person before."""
+    window, pieces = talk(("I went home.", 2.0, voice(0)), ("Did you?", 1.6, voice(1)))
+    (segment,) = window.segments
+    words = [*segment.words]
+    words[2], words[3] = replace(words[2], end=1.8), replace(words[3], start=1.8)
+    window = replace(window, segments=(replace(segment, words=tuple(words)),))
+    found = all_assigned(window, pieces)
+    assert [(each.text, each.speaker) for each in found] == [(" I went home.", "A"), (" Did you?", "B")]
+    assert [each.start for each in found] == pytest.approx([0.0, 2.2])
+    assert [each.end for each in found] == pytest.approx([2.0, 3.8])
+    assert found[1].words[0].start == 2.2
+
+
+def test_pieces_of_one_sentence_are_joined_and_an_abbreviation_is_no_sentence() -> None:
+    said = ("Dr.", 0.3, None), ("Li reads", 1.5, voice(0)), ("aloud.", 1.5, voice(0)), ("Soon.", 2, voice(0))
+    assert assigned(Speakers({}), *said) == [("Dr. Li reads aloud.", "A"), ("Soon.", "A")]
 
 
 def test_letters_skip_known_names_and_do_not_run_out() -> None:

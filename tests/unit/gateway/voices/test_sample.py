@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.audio.decoding import AudioFile
-from gateway.core.diarization import ALIKE
-from gateway.core.speaker_encoder import SpeakerEncoder
+from gateway.core.speaker_encoder import ALIKE, SpeakerEncoder
 from gateway.core.voices.sample import Sample, decode_stored, likeness, read_sample, stored_embedding, to_stored
 from tests.unit.gateway.recordings import RATE, encoded, tone
 from tritone import vad
