@@ -186,7 +186,7 @@ class TranslationSession:
             logprobs=False,
             partial_interval=services.timing.partial_interval,
             threads=services.workers.live,
-            speakers=LiveSpeakers(services.speaker_encoder, services.workers.voices),
+            speakers=LiveSpeakers(services),
         )
 
     async def _write_source(self, text: str) -> None:

@@ -27,7 +27,7 @@ from tritone.errors import Overloaded
 from tritone.transcript import Transcript
 
 if TYPE_CHECKING:
-    from gateway.core.speaker_encoder import SpeakerEncoder
+    from gateway.core.services import Services
     from gateway.core.triton_client import TritonClient
 
 DEADLINE = 120
@@ -199,7 +199,7 @@ async def test_client_that_leaves_while_its_turn_ends_has_what_the_pause_began_c
             logprobs=False,
             partial_interval=1.0,
             threads=threads,
-            speakers=LiveSpeakers(cast("SpeakerEncoder", None), threads),
+            speakers=LiveSpeakers(cast("Services", None)),
         )
         async with asyncio.timeout(DEADLINE):
             await audio.append(base64.b64encode(pcm((1, 1), (0.4, None))).decode())
