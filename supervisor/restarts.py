@@ -130,4 +130,7 @@ async def together(*works: Coroutine[Any, Any, Any]) -> None:
             for work in works:
                 group.create_task(work)
     except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+        first: BaseException = failed
+        while isinstance(first, BaseExceptionGroup):  # a work may have a group of its own
+            first = first.exceptions[0]
+        raise first from None

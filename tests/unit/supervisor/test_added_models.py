@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from supervisor import restarts
 from supervisor.loading import ModelLoader
 from supervisor.plan import Plan
+from supervisor.processes import ProcessDiedError
 from supervisor.repository import REPOSITORY, lay_out
 from supervisor.served_document import DocumentWriter, read_document
 from supervisor.settings import Settings
@@ -170,6 +172,19 @@ async def test_checkpoint_that_cannot_be_loaded_is_reported_and_the_others_are_s
     triton.damaged = set()
     (broken / "model.safetensors").write_bytes(b"good weights")
     await server.serves("broken", "zoe")
+
+
+async def test_model_that_cannot_be_loaded_again_replaces_the_server(
+    loader: ModelLoader, triton: Triton, stubs: Stubs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restarts, "PAUSES", (0.0,))
+    write_checkpoint(tmp_path / "models", "minsu")
+    await loader.load_all(THIS)
+    triton.damaged = {"minsu"}
+    stubs.stop("minsu")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(ProcessDiedError, match="minsu died, and could not be loaded again: weights are damaged"):
+            await loader.keep(THIS)
 
 
 async def test_checkpoint_that_is_there_at_the_start_is_served_from_the_start(
