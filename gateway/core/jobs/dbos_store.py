@@ -102,9 +102,8 @@ class DbosStore:
         return Counter(_STATUS[row.status] for row in rows)
 
     async def cancel(self, job: Job) -> None:
-        """End the job, and enqueue its callback."""
+        """End the job, and enqueue its callback, which waits for that end: first, so that none is lost in between."""
         client = await self._connected()
-        await _reported(client.cancel_workflow_async(job.id))
         if job.spec.callback_url:
             options: Any = {
                 "workflow_name": CALLBACK,
@@ -113,6 +112,7 @@ class DbosStore:
                 "app_version": VERSION,
             }
             await _reported(client.enqueue_async(options, job.id, job.spec.callback_url))
+        await _reported(client.cancel_workflow_async(job.id))
 
     async def delete(self, job: Job) -> None:
         """Forget the job; a callback that is not yet delivered is not sent any more."""

@@ -35,7 +35,8 @@ class FleetMember:
         self._engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
         self._now = sa.text(_NOW[self._engine.dialect.name])
         self._client = DBOSClient(system_database_url=url, serializer=SERIALIZER, application_name=APP)
-        self._last_beat: float | None = None
+        self._last_beat: tuple[float, float] | None = None
+        """Its time by this machine's clock and by the database's."""
         self._patient_until = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
@@ -88,11 +89,14 @@ class FleetMember:
             connection.execute(sa.delete(_TABLE).where(_TABLE.c.name == self._name))
             connection.execute(sa.insert(_TABLE).values(name=self._name, seen=now))
             connection.execute(sa.delete(_TABLE).where(_TABLE.c.seen < now - _FORGOTTEN))
-            names = sa.select(_TABLE.c.name).where(_TABLE.c.seen >= now - DEAD)
+            names = sa.select(_TABLE.c.name).where(_TABLE.c.seen.between(now - DEAD, now + DEAD))
             alive = set(connection.execute(names).scalars())
         moment = time.monotonic()
-        if self._last_beat is not None and moment - self._last_beat > DEAD / 2:
-            # The database was away, for the others too: they need time to show that they live.
-            self._patient_until = moment + DEAD
-        self._last_beat = moment
+        if self._last_beat is not None:
+            passed = moment - self._last_beat[0]
+            jump = abs(now - self._last_beat[1] - passed)
+            if max(passed, jump) > DEAD / 2:
+                # The database was away for the others too, or its clock was set: they need time to show that they live.
+                self._patient_until = moment + DEAD
+        self._last_beat = moment, now
         return alive
