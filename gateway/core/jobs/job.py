@@ -24,6 +24,8 @@ class JobSpec:
     """The parameters of the use case."""
     upload: str
     """The name of the file with the recording or text, in the job's folder; empty: fetch `url`."""
+    references: str = ""
+    """The name of the file with the recordings of known speakers, in the job's folder; empty: they are in `request`."""
     url: str = ""
     callback_url: str = ""
     fingerprint: str = ""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from gateway.audio.decoding import declared_seconds
 from gateway.core.jobs.context import JobContext
@@ -20,6 +20,9 @@ from gateway.core.transcription_result import TranscriptionResult
 from tritone.contract import TranscriptionOptions
 from tritone.transcribe_windows import WindowTranscript
 from tritone.windowing import VadOptions
+
+REFERENCES: Final = "known_speaker_references"
+"""The field of the request that may be long: megabytes, which lists of jobs would read. It is in a file of its own."""
 
 
 def request_to_json(request: TranscriptionRequest) -> dict[str, Any]:
@@ -35,10 +38,19 @@ def request_from_json(values: Mapping[str, Any]) -> TranscriptionRequest:
             "options": TranscriptionOptions(**values["options"]),
             "vad": VadOptions(**values["vad"]),
             "known_speaker_names": tuple(values["known_speaker_names"]),
-            "known_speaker_references": tuple(values["known_speaker_references"]),
+            REFERENCES: tuple(values[REFERENCES]),
             "optional": tuple(values["optional"]),
         }
     )
+
+
+def read_request(context: JobContext) -> TranscriptionRequest:
+    """Return the job's request with the recordings of known speakers; it blocks."""
+    values = context.spec.request
+    if context.spec.references:
+        references = context.files.path(context.job_id, context.spec.references).read_bytes()
+        values = {**values, REFERENCES: json.loads(references)}
+    return request_from_json(values)
 
 
 async def run_transcription(context: JobContext) -> Outcome:
@@ -123,7 +135,7 @@ class _Recording:
         context = self._context
         path = context.files.path(context.job_id, context.upload)
         file = self._stack.enter_context(path.open("rb"))
-        request = replace(request_from_json(context.spec.request), background=True)
+        request = replace(await asyncio.to_thread(read_request, context), background=True)
         telemetry = context.telemetry()
         self._stream = await transcribe(
             context.services, file, request, telemetry, done=self._done, record=self._record

@@ -168,7 +168,9 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
     spec = replace(spec, callback_url=order.callback_url, view=order.view)
     store, files = await _store(services), _files(services)
     job_id = _id_of(order)
-    digest = hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode())
+    sent = asdict(spec)
+    del sent["references"]  # it is set below, and was not in the specifications of earlier jobs
+    digest = hashlib.sha256(json.dumps(sent, sort_keys=True).encode())
     if order.idempotency_key and (job := await store.get(job_id, order.owner)):
         if not isinstance(source, str):
             await asyncio.to_thread(lambda: [None for _ in _hashed(pieces_of(source), digest)])
@@ -184,16 +186,32 @@ async def _create(services: Services, spec: JobSpec, source: BinaryIO | str, ord
         spec = replace(spec, upload=upload)
     spec = replace(spec, fingerprint=digest.hexdigest(), ordered=time.time())
     try:
+        spec = await asyncio.to_thread(_with_references_in_file, files, job_id, spec)
         job = await store.create(job_id, order.owner, spec)
     except StorageFull:
-        # After any other error the job may be there all the same, and needs its file.
-        files.discard(job_id, spec.upload)
+        # After any other error the job may be there all the same, and needs its files.
+        _discard(files, job_id, spec)
         raise
-    if job.spec.upload != spec.upload:  # the same request came twice at once, and the other was faster
-        files.discard(job_id, spec.upload)
+    if (job.spec.upload, job.spec.references) != (spec.upload, spec.references):
+        _discard(files, job_id, spec)  # the same request came twice at once, and the other was faster
     else:
         JOBS_CREATED.labels(spec.kind).inc()
     return _repeated(job, spec.fingerprint)
+
+
+def _with_references_in_file(files: JobFiles, job_id: str, spec: JobSpec) -> JobSpec:
+    """Write the recordings of known speakers to a file, if there are any, in place of the specification; it blocks."""
+    references = spec.request.get(transcription.REFERENCES)
+    if not references:
+        return spec
+    name = files.add_upload(job_id, [json.dumps(references).encode()])
+    return replace(spec, request={**spec.request, transcription.REFERENCES: ()}, references=name)
+
+
+def _discard(files: JobFiles, job_id: str, spec: JobSpec) -> None:
+    """Remove the files of a job that is none."""
+    for name in (spec.references, spec.upload):
+        files.discard(job_id, name)
 
 
 def _id_of(order: JobOrder) -> str:

@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +17,26 @@ from unittest import mock
 
 import openai
 import pytest
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.diarization import SpeakerSegment
-from gateway.core.errors import InternalError, LanguageModelBusy, LanguageModelRefused, ModelUnavailable, StorageFull
-from gateway.core.jobs import transcription, workflows
+from gateway.core.errors import (
+    InternalError,
+    JobsUnavailable,
+    LanguageModelBusy,
+    LanguageModelRefused,
+    ModelUnavailable,
+    StorageFull,
+)
+from gateway.core.jobs import fleet, transcription, workflows
 from gateway.core.jobs.callbacks import signed_headers
-from gateway.core.jobs.database import JOB
+from gateway.core.jobs.database import JOB, QUEUE
+from gateway.core.jobs.dbos_store import DbosStore
 from gateway.core.jobs.files import JobFiles, new_id
+from gateway.core.jobs.fleet import FleetMember
 from gateway.core.jobs.janitor import remove_expired
 from gateway.core.jobs.job import Job, JobSpec
 from gateway.core.jobs.ledger import JobFailed, Work
@@ -105,15 +115,44 @@ async def test_the_slower_of_two_equal_requests_leaves_no_file(tmp_path: Path) -
     files, store = JobFiles(tmp_path), mock.AsyncMock()
 
     async def created_before(job_id: str, owner: str, spec: JobSpec) -> Job:
-        return Job(job_id, owner, replace(spec, upload=files.add_upload(job_id, [b"recording"])), "queued", 1.0)
+        upload, references = (files.add_upload(job_id, [content]) for content in (b"recording", b"references"))
+        return Job(job_id, owner, replace(spec, upload=upload, references=references), "queued", 1.0)
 
     store.get.return_value = None
     store.create.side_effect = created_before
     services = mock.Mock(jobs=JobBackend(mock.AsyncMock(return_value=store), files))
     services.triton.served.resolve.side_effect = ModelUnavailable("away")
     request, order = TranscriptionRequest(None, TranscriptionOptions()), JobOrder("owner", idempotency_key="key")
+    request = replace(request, known_speaker_references=("data:",))
     created = await create_transcription(services, request, io.BytesIO(b"recording"), order)
-    assert [path.name for path in files.folder(created.job.id).iterdir()] == [created.job.spec.upload]
+    files_left = {path.name for path in files.folder(created.job.id).iterdir()}
+    assert files_left == {created.job.spec.upload, created.job.spec.references}
+
+
+async def test_recordings_of_known_speakers_are_a_file_of_the_job_and_not_in_its_row(tmp_path: Path) -> None:
+    files, store = JobFiles(tmp_path), mock.AsyncMock()
+    store.create.side_effect = lambda job_id, owner, spec: Job(job_id, owner, spec, "queued", 1.0)
+    services = mock.Mock(jobs=JobBackend(mock.AsyncMock(return_value=store), files))
+    services.triton.served.resolve.side_effect = ModelUnavailable("away")
+    request = TranscriptionRequest(
+        "whisper-base",
+        TranscriptionOptions(word_timestamps=True),
+        diarize=True,
+        known_speaker_names=("Ann",),
+        known_speaker_references=("data:audio/wav;base64,UklGRg==",),
+    )
+    job = (await create_transcription(services, request, io.BytesIO(b"recording"), JobOrder("owner"))).job
+    row = json.loads(json.dumps(asdict(job.spec)))
+    assert "UklGRg" not in json.dumps(row)
+    context: Any = SimpleNamespace(files=files, job_id=job.id, spec=JobSpec(**row))
+    assert transcription.read_request(context) == request
+    del row["references"]
+    context.spec = JobSpec(**{**row, "request": transcription.request_to_json(request)})  # of an earlier version
+    assert transcription.read_request(context) == request
+    store.create.side_effect = StorageFull("database or disk is full")
+    with pytest.raises(StorageFull):
+        await create_transcription(services, request, io.BytesIO(b"recording"), JobOrder("owner"))
+    assert [path.name for path in tmp_path.glob("*")] == [job.id]  # noqa: ASYNC240
 
 
 def test_a_cleaning_without_old_folders_does_not_list_every_job(tmp_path: Path) -> None:
@@ -212,6 +251,36 @@ async def test_a_callback_does_not_wait_for_ever_for_a_job_that_does_not_end(mon
 
 def test_a_worker_tells_the_database_that_it_ends_before_its_supervisor_kills_it() -> None:
     assert LEAVE < IDLE_GRACE
+
+
+def test_a_jump_of_the_databases_clock_makes_no_worker_dead(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
+    members = [FleetMember(url, name) for name in ("one", "other")]
+    with members[0]._engine.begin() as connection:
+        connection.execute(sa.text(fleet._CREATE))
+    for member in members:
+        member._beat()
+    one = members[0]
+    one._client = mock.Mock()
+    one._client.list_workflows.return_value = [SimpleNamespace(workflow_id="job", name=JOB, executor_id="other")]
+    one._take_over()
+    for hours in (1, -1):
+        one._now = sa.text(f"{fleet._NOW['sqlite']} + {hours * 3600}")
+        one._take_over()
+    one._client.resume_workflows.assert_not_called()
+    one._patient_until = 0.0  # its time is over, and the other one has not shown itself by the new clock
+    one._take_over()
+    one._client.resume_workflows.assert_called_once_with(["job"], queue_name=QUEUE)
+
+
+async def test_a_job_is_not_cancelled_before_its_callback_is_enqueued() -> None:
+    store, client = DbosStore("sqlite://"), mock.AsyncMock()
+    store._client = client
+    client.enqueue_async.side_effect = sa.exc.OperationalError("", None, OSError("the server is away"))
+    job = Job(new_id(), "owner", JobSpec("speech", "", {}, "", callback_url="https://example.com"), "running", 1.0)
+    with pytest.raises(JobsUnavailable):
+        await store.cancel(job)
+    client.cancel_workflow_async.assert_not_called()
 
 
 def test_later_ids_are_greater() -> None:
