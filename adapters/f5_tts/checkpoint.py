@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from adapters.f5_tts.package import DATA, DiT, ISTFTHead, VocosBackbone
 from adapters.f5_tts.spectrogram import HOP, MELS, WINDOW
+from adapters.inflight.cuda_streams import synchronize_stream
 
 VOCODER: Final = "vocos-mel-24khz"
 """The folder of the vocoder, in that of the checkpoint or beside it."""
@@ -66,7 +67,9 @@ def load_networks(folder: Path, device: torch.device, dtype: torch.dtype) -> Net
     _fill_buffers(transformer, fresh, folder)
     transformer.to(device, dtype).eval()
     transformer.rotary_embed = fresh.rotary_embed.to(device)  # float32: 16 bits cannot tell late positions apart
-    return Networks(transformer, _vocoder(folder, device), vocabulary)
+    vocoder = _vocoder(folder, device)
+    synchronize_stream(device)  # the threads of the engine have streams of their own
+    return Networks(transformer, vocoder, vocabulary)
 
 
 def _vocabulary(path: Path) -> dict[str, int]:

@@ -45,7 +45,7 @@ SECONDS = {
     "correctness": 240,
     "frames": 120,
     "throughput": 70,
-    "arrivals": 130,
+    "arrivals": 160,
     "clones": 120,
     "package": 90,
     "whisper": 150,

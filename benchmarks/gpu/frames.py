@@ -13,7 +13,7 @@ from torch import Tensor
 
 from adapters.qwen3_tts.inflight.model.stepper import FrameStepper
 from adapters.qwen3_tts.inflight.model.weights import DecoderWeights
-from benchmarks.gpu.rig import CHUNK_SCHEDULE, Rig, audio_seconds, buckets, ignore_progress
+from benchmarks.gpu.rig import CHUNK_SCHEDULE, Progress, Rig, audio_seconds, buckets
 from benchmarks.gpu.steps import Step
 from benchmarks.gpu.timing import captured, host_milliseconds, kernels, milliseconds, synchronize
 
@@ -40,8 +40,8 @@ def steps(rig: Rig) -> Iterator[Step]:
 def _capture(rig: Rig, stepper: FrameStepper, most: int) -> dict[str, Any]:
     """Capture all graphs, as at load."""
     codec = rig.codec(most)
-    frames = host_milliseconds(rig.device, lambda: stepper.capture(ignore_progress), 1) / 1e3
-    audio = host_milliseconds(rig.device, lambda: codec.capture(CHUNK_SCHEDULE.sizes, ignore_progress), 1) / 1e3
+    frames = host_milliseconds(rig.device, lambda: stepper.capture(Progress("frames")), 1) / 1e3
+    audio = host_milliseconds(rig.device, lambda: codec.capture(CHUNK_SCHEDULE.sizes, Progress("audio")), 1) / 1e3
     taken = torch.cuda.memory_reserved(rig.device) if rig.device.type == "cuda" else 0
     return {
         "graphs": len(stepper._runner._graphs) + len(codec._graphs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -34,6 +35,7 @@ from tritone.errors import Overloaded
 
 POSITIONS = 512
 """Positions of a slot: a prompt, and at least 30 seconds of speech."""
+_PROGRESS_SECONDS = 5.0
 CHUNK_SCHEDULE = CHUNK_SCHEDULES["latency"]
 """The default of the engine."""
 
@@ -99,8 +101,8 @@ class Rig:
         environ = {"QWEN_SLOTS": slots, "QWEN_KV_POSITIONS": POSITIONS, "QWEN_QUEUE": queue, "QWEN_QUEUE_SECONDS": 600}
         settings = EngineSettings.read(self.options.device, {name: str(value) for name, value in environ.items()})
         input_processor, stepper, codec = self.input_processor, self.stepper(slots), self.codec(slots)
-        stepper.capture(ignore_progress)
-        codec.capture(chunk_schedule.sizes, ignore_progress)
+        stepper.capture(Progress("frames"))
+        codec.capture(chunk_schedule.sizes, Progress("audio"))
         synchronize(self.device)  # the parts were made on another stream than the engine's
         engine = InflightEngine(
             input_processor,
@@ -149,5 +151,16 @@ def audio_seconds(frames: int) -> float:
     return frames * FRAME_SECONDS
 
 
-def ignore_progress(done: int, total: int) -> None:
-    """Do nothing."""
+class Progress:
+    """Prints the progress of the captures every few seconds."""
+
+    def __init__(self, work: str) -> None:
+        self._work = work
+        self._began = self._printed = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Print, if it is time; the last line gives the seconds in all."""
+        now = time.monotonic()
+        if now - self._printed >= _PROGRESS_SECONDS or done == total:
+            self._printed = now
+            print(f"    captures of {self._work}: {done} of {total} after {now - self._began:.0f} s", flush=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 
 from adapters.f5_tts.checkpoint import load_networks
+from adapters.f5_tts.engine import F5Engine
+from adapters.f5_tts.settings import FAMILY, EngineSettings
 from adapters.f5_tts.stepper import FlowStepper
 from tests.unit.adapters.f5_tts.test_stepper import ORDERS, open_row
 from tests.unit.pretended_cuda import CUDA, PretendedCuda
@@ -23,4 +25,15 @@ def test_step_waits_for_nothing(folder: Path) -> None:
         stepper.advance(batch)
         assert not cuda.driver.waits, cuda.driver.waits
         networks.vocoder.decode(rows[0].state)
+    assert cuda.driver.breaches == []
+
+
+def test_engine_speaks_without_races(folder: Path) -> None:
+    settings = EngineSettings.read("cuda:0", {"F5_SLOTS": "2"})
+    with PretendedCuda()() as cuda:
+        networks = load_networks(folder, CUDA, torch.bfloat16)
+        options = FAMILY.models["f5-tts"].options
+        engine = F5Engine(networks, settings, options=options, device=CUDA, dtype=torch.bfloat16)
+        engine.self_test()
+        engine.close()
     assert cuda.driver.breaches == []
