@@ -37,3 +37,11 @@ def open_sqlite(file: Path) -> sqlite3.Connection:
     # Readers do not block the writer then; the mode stays with the file.
     connection.execute("pragma journal_mode=wal")
     return connection
+
+
+def make_database(url: str) -> None:
+    """Create the database of a server, and the tables of the jobs, where they are missing. It blocks."""
+    # With a server's database alone: the package takes 37 MB.
+    from gateway.core.jobs.database import prepare_database  # noqa: PLC0415
+
+    prepare_database(url)

@@ -15,7 +15,7 @@ from gateway.core.jobs.open import JobBackend, open_jobs
 from gateway.core.known_voices import KnownVoices
 from gateway.core.language_model import LanguageModel
 from gateway.core.model_watch import UNLOAD_GRACE
-from gateway.core.remembered_texts import RememberedTexts
+from gateway.core.shared_texts import SharedTexts, open_texts
 from gateway.core.speaker_encoder import SpeakerEncoder
 from gateway.core.speech_detectors import SpeechDetectors
 from gateway.core.triton_client import TritonClient
@@ -60,7 +60,7 @@ class Services:
     voices: VoiceStore
     usage: UsageRecorder
     known_voices: KnownVoices = field(default_factory=KnownVoices)
-    texts: RememberedTexts = field(default_factory=RememberedTexts)
+    texts: SharedTexts = field(default_factory=SharedTexts)
     jobs: JobBackend | None = None
     """None where JOBS is not set, and in a worker."""
     delivery: Delivery | None = None
@@ -110,6 +110,7 @@ async def open_services(
                 workers,
                 voices,
                 usage,
+                texts=open_texts(settings),
                 jobs=jobs,
                 delivery=delivery,
             )

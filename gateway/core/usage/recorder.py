@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from gateway.core.database import database_url
+from gateway.core.database import database_url, make_database
 from gateway.core.errors import UsageUnavailable
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.usage.memory_store import MOST_COUNTS, MemoryUsage
@@ -123,11 +123,4 @@ async def open_usage(settings: GatewaySettings) -> AsyncIterator[UsageRecorder]:
 def _store(settings: GatewaySettings) -> UsageStore:
     if not settings.jobs:
         return MemoryUsage()
-    return SqlUsage(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), _make_database)
-
-
-def _make_database(url: str) -> None:
-    # With a server's database alone: the package takes 37 MB.
-    from gateway.core.jobs.database import prepare_database  # noqa: PLC0415
-
-    prepare_database(url)
+    return SqlUsage(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), make_database)

@@ -1,22 +1,13 @@
-"""Usage in the database of the jobs, to which all gateways and workers add.
-
-It needs no more than the database's own driver: SQLAlchemy, for these few statements, would take 12 MB.
-"""
+"""Usage in the database of the jobs, to which all gateways and workers add."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any, Final, TypeVar
+from collections.abc import Callable
+from typing import Final
 
-from gateway.core.database import open_sqlite, sqlite_file
 from gateway.core.errors import UsageUnavailable
+from gateway.core.sql_table import SqlTable
 from gateway.core.usage.usage import UsageCount, UsageCounts, UsageKey, UsageRange
-
-T = TypeVar("T")
 
 _CREATE: Final = (
     "CREATE TABLE IF NOT EXISTS tritone_usage (minute BIGINT NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, "
@@ -41,10 +32,7 @@ class SqlUsage:
 
     def __init__(self, url: str, prepare: Callable[[str], None] = lambda url: None) -> None:
         """`prepare` makes the database of a server where it is missing; it is called before the first connection."""
-        self._file = sqlite_file(url)
-        self._url = url
-        self._prepare = prepare
-        self._prepared = False
+        self._table = SqlTable(url, _CREATE, UsageUnavailable, prepare)
 
     async def add(self, counts: UsageCounts) -> None:
         """Add counts in one transaction."""
@@ -53,14 +41,14 @@ class SqlUsage:
             (key.start, key.kind, key.owner, key.model, count.requests, count.amount)
             for key, count in sorted(counts.items(), key=_order)
         ]
-        await self._run(lambda cursor: cursor.executemany(self._sql(_ADD), rows))
+        await self._table.run(lambda cursor: cursor.executemany(self._table.sql(_ADD), rows))
 
     async def totals(self, wanted: UsageRange) -> UsageCounts:
         """Return the totals."""
         values = [wanted.width, wanted.width, wanted.kind, wanted.start, wanted.end, *wanted.models]
         models = f" AND model IN ({', '.join('?' * len(wanted.models))})" if wanted.models else ""
-        query = self._sql(_TOTALS + models + _GROUPS)
-        rows = await self._run(lambda cursor: cursor.execute(query, values).fetchall())
+        query = self._table.sql(_TOTALS + models + _GROUPS)
+        rows = await self._table.run(lambda cursor: cursor.execute(query, values).fetchall())
         return {
             UsageKey(int(start), wanted.kind, owner, model): UsageCount(int(requests), float(amount))
             for start, owner, model, requests, amount in rows
@@ -68,52 +56,10 @@ class SqlUsage:
 
     async def forget(self, before: int) -> None:
         """Remove the rows of older minutes."""
-        await self._run(lambda cursor: cursor.execute(self._sql(_FORGET), [before]))
+        await self._table.run(lambda cursor: cursor.execute(self._table.sql(_FORGET), [before]))
 
     async def close(self) -> None:
         """Do nothing: no connection stays open."""
-
-    def _sql(self, statement: str) -> str:
-        """Return a statement with the driver's own marks for values."""
-        return statement if self._file else statement.replace("?", "%s")
-
-    async def _run(self, work: Callable[[Any], T]) -> T:
-        return await asyncio.to_thread(self._in_transaction, work)
-
-    def _in_transaction(self, work: Callable[[Any], T]) -> T:
-        if not self._prepared and not self._file:
-            try:
-                self._prepare(self._url)
-            except Exception as error:
-                raise UsageUnavailable(repr(error)) from error
-        with _embedded(self._file) if self._file else _server(self._url) as cursor:
-            if not self._prepared:
-                cursor.execute(_CREATE)
-                self._prepared = True
-            return work(cursor)
-
-
-@contextmanager
-def _embedded(file: Path) -> Iterator[Any]:
-    """Yield a cursor whose changes are kept at the end of the block. Raises `UsageUnavailable`."""
-    try:
-        with closing(open_sqlite(file)) as connection, connection:
-            yield connection.cursor()
-    except (sqlite3.Error, OSError) as error:
-        raise UsageUnavailable(str(error)) from error
-
-
-@contextmanager
-def _server(url: str) -> Iterator[Any]:
-    """Yield a cursor whose changes are kept at the end of the block. Raises `UsageUnavailable`."""
-    # Only a gateway with such a database needs the package.
-    import psycopg  # noqa: PLC0415
-
-    try:
-        with psycopg.connect(url) as connection:
-            yield connection.cursor()
-    except (psycopg.Error, OSError) as error:
-        raise UsageUnavailable(str(error)) from error
 
 
 def _order(row: tuple[UsageKey, UsageCount]) -> tuple[int, str, str, str]:

@@ -41,7 +41,7 @@ class Hearing:
 
     async def _message(self, message: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         if isinstance(answer := message.get("audio"), dict):
-            return self._answered(message, answer, f"{path}.audio")
+            return await self._answered(message, answer, f"{path}.audio")
         content = message.get("content")
         if not isinstance(content, list) or not any(_is_audio(part) for part in content):
             return message
@@ -55,12 +55,12 @@ class Hearing:
             raise InvalidInput(f"{path}.content", "there is no speech in its audio")
         return {**message, "content": _joined(parts)}
 
-    def _answered(self, message: Mapping[str, Any], answer: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    async def _answered(self, message: Mapping[str, Any], answer: Mapping[str, Any], path: str) -> Mapping[str, Any]:
         """Return an earlier answer as text: its own, that of its audio if it was sent along, or what is remembered."""
         text = message.get("content") or answer.get("transcript")
         if not text:
             key = answer.get("id")
-            known = self._services.texts.get(self._telemetry.owner, key) if isinstance(key, str) else None
+            known = await self._services.texts.get(self._telemetry.owner, key) if isinstance(key, str) else None
             if known is None:
                 problem = f"no answer {str(key)[:64]!r} is known here, or not any more; send its `transcript` with it"
                 raise InvalidInput(f"{path}.id", problem)
@@ -79,10 +79,10 @@ class Hearing:
             raise InvalidInput(f"{path}.data", "it is not base64") from None
         services, name = self._services, self._services.settings.chat_transcription_model
         key = f"{services.triton.served.resolve(name, 'transcription').id} {digest}"
-        heard = services.texts.get(self._telemetry.owner, key)
+        heard = await services.texts.get(self._telemetry.owner, key)
         if heard is None:
             heard = await self._transcribed(file, f"{path}.data")
-            services.texts.add(self._telemetry.owner, key, heard)
+            await services.texts.add(self._telemetry.owner, key, heard)
         self.audio_tokens += heard.audio_tokens
         return heard.text
 

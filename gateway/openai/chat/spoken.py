@@ -85,7 +85,7 @@ class SpokenAnswer:
         message = AnswerMessage()
         if file.tell():
             message.audio = SpokenAudio(
-                id=self._audio_id, data="", expires_at=self._remember(), transcript=self._said.text
+                id=self._audio_id, data="", expires_at=await self._remember(), transcript=self._said.text
             )
         else:
             message.content = self.speech.text or None
@@ -107,7 +107,7 @@ class SpokenAnswer:
                     first = Delta()
                 yield self._chunk(Delta(audio=AudioDelta(data=part)))
         if not first.role:
-            yield self._chunk(Delta(audio=AudioDelta(expires_at=self._remember())))
+            yield self._chunk(Delta(audio=AudioDelta(expires_at=await self._remember())))
         else:
             yield self._chunk(first.model_copy(update={"content": self.speech.text or None}))
         if calls := self._calls():
@@ -153,10 +153,10 @@ class SpokenAnswer:
         begun.clear()
         return "".join(words)
 
-    def _remember(self) -> int:
+    async def _remember(self) -> int:
         """Keep the words for a later request, and return until when."""
         text = RememberedText(self._said.text)
-        return self._services.texts.add(self._telemetry.owner, self._audio_id, text)
+        return await self._services.texts.add(self._telemetry.owner, self._audio_id, text)
 
     @property
     def _model_name(self) -> str:

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -188,6 +189,18 @@ async def test_the_answers_of_one_key_are_unknown_to_another(
             await two.chat.completions.create(messages=again, **SPOKEN)
         with pytest.raises(openai.AuthenticationError):
             await gateway.openai.chat.completions.create(messages=HELLO, **SPOKEN)
+
+
+async def test_gateways_with_one_database_know_each_others_answers(
+    serve: Serve, triton: FakeTriton, language_model: LanguageModelServer, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"llm_url": language_model.url, "jobs": True, "jobs_dir": str(tmp_path)}
+    async with serve(**settings) as one, serve(**settings) as two:
+        for gateway in (one, two):
+            await gateway.follow(triton)
+        id_ = (await asked(one)).choices[0].message.audio.id
+        await asked(two, [*HELLO, {"role": "assistant", "audio": {"id": id_}}, *HELLO])
+    assert language_model.requests[-1]["messages"][2] == {"role": "assistant", "content": ANSWER}
 
 
 async def test_a_recording_that_is_sent_again_is_not_transcribed_again(
