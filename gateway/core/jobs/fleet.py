@@ -1,10 +1,14 @@
-"""The workers on one database: each shows that it is alive, and takes over the jobs of those that are not."""
+"""The workers on one database: each shows that it is alive, and takes over the jobs of those that are not.
+
+A worker also starts its own jobs again whose end it could not record, because the disk of the database was full.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Set
 from typing import Final
 
 import sqlalchemy as sa
@@ -30,8 +34,12 @@ logger = logging.getLogger(__name__)
 class FleetMember:
     """This worker among the others. `start` it before its first job, `leave` at the end."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, running: Set[str]) -> None:
+        """`running` holds the ids of the jobs and callbacks that this worker runs at present."""
         self._name = name
+        self._running = running
+        self._ended: dict[str, float] = {}
+        """The ids of those that are its own by the database, and which it does not run; since when."""
         self._engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://", 1), pool_pre_ping=True)
         self._now = sa.text(_NOW[self._engine.dialect.name])
         self._client = DBOSClient(system_database_url=url, serializer=SERIALIZER, application_name=APP)
@@ -75,12 +83,25 @@ class FleetMember:
         # Before the living: a worker shows a sign of life before it takes its first job.
         rows = self._client.list_workflows(status="PENDING", name=[*queues], load_input=False, load_output=False)
         alive = self._beat()
+        ended = self._long_ended({row.workflow_id for row in rows if row.executor_id == self._name})
         if time.monotonic() < self._patient_until:
             return
         for name, queue in queues.items():
-            if lost := [row.workflow_id for row in rows if row.name == name and row.executor_id not in alive]:
+            of_queue = [row for row in rows if row.name == name]
+            if lost := [row.workflow_id for row in of_queue if row.executor_id not in alive]:
                 logger.warning("taking over from a dead worker: %s", ", ".join(lost))
-                self._client.resume_workflows(lost, queue_name=queue)
+            if left := [row.workflow_id for row in of_queue if row.workflow_id in ended]:
+                logger.warning("starting again what ended without a record: %s", ", ".join(left))
+            for id_ in left:
+                del self._ended[id_]  # it is given time to begin
+            if lost or left:
+                self._client.resume_workflows([*lost, *left], queue_name=queue)
+
+    def _long_ended(self, own: Set[str]) -> Set[str]:
+        """Return those of this worker's ids which it has not run for so long that it will not record their end."""
+        now = time.monotonic()
+        self._ended = {id_: self._ended.get(id_, now) for id_ in own - self._running}
+        return {id_ for id_, since in self._ended.items() if now - since > DEAD}
 
     def _beat(self) -> set[str]:
         """Show a sign of life, and return the names of the living."""

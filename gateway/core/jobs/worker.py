@@ -21,7 +21,7 @@ from gateway.core.jobs.database import (
     configure_dbos_logging,
     prepare_database,
 )
-from gateway.core.jobs.files import JobFiles
+from gateway.core.jobs.files import JobFiles, is_id
 from gateway.core.jobs.fleet import FleetMember
 from gateway.core.jobs.janitor import remove_expired
 from gateway.core.jobs.workflows import register_workflows
@@ -57,9 +57,9 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
     except (OSError, sqlite3.OperationalError) as error:
         problem = f"JOBS_DIR: user {os.geteuid()} cannot write {files.root}: {error}"
         raise UnusableSettingError(problem) from error
-    member = FleetMember(url, name)
-    await asyncio.to_thread(member.start)
     running = register_workflows(services, files)
+    member = FleetMember(url, name, running)
+    await asyncio.to_thread(member.start)
     DBOS(
         config={
             "name": APP,
@@ -88,7 +88,7 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
             await asyncio.to_thread(member.leave)
     except Exception as error:  # a database that is away keeps no worker; the others find it dead later
         logger.warning("worker %s could not say that it ends: %r", name, error)
-    for job_id in running:
+    for job_id in filter(is_id, running):
         files.forget_starts(job_id)  # they did not end this worker
 
 

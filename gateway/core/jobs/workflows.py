@@ -23,6 +23,7 @@ from gateway.core.jobs.speech import run_speech
 from gateway.core.jobs.transcription import run_transcription
 from gateway.core.metrics import JOBS_ENDED
 from gateway.core.services import Services
+from gateway.settings import GatewaySettings
 
 _MOST_STARTS: Final = 5
 """A job that is started so often without finishing a step ends the workers, and is not started again."""
@@ -64,7 +65,10 @@ class StepLedger:
 
 
 def register_workflows(services: Services, files: JobFiles) -> set[str]:
-    """Define the workflows in this process, before `DBOS.launch`, and return the ids of the jobs that run here."""
+    """Define the workflows in this process, before `DBOS.launch`.
+
+    Returns the ids of the jobs and callbacks that run here, which follow them.
+    """
     running: set[str] = set()
 
     # A job that ends workers is stopped by its own count of starts, which finished steps reset.
@@ -93,19 +97,24 @@ def register_workflows(services: Services, files: JobFiles) -> set[str]:
 
     @DBOS.workflow(name=CALLBACK, max_recovery_attempts=None)
     async def call_back(job_id: str, url: str) -> bool:
-        most = services.settings.jobs_retention
-        status = await DBOS.run_step_async({"name": "status"}, _final_status, job_id, most)
-        for pause in (*callbacks.PAUSES, None):
-            if await DBOS.run_step_async(
-                {"name": "deliver"}, callbacks.deliver, job_id, status, url, services.settings
-            ):
-                return True
-            if pause is not None:
-                await DBOS.sleep_async(pause)
-        logger.warning("the callback of job %s was not taken", job_id)
-        return False
+        running.add(callback_id(job_id))
+        try:
+            return await _call_back(services.settings, job_id, url)
+        finally:
+            running.discard(callback_id(job_id))
 
     return running
+
+
+async def _call_back(settings: GatewaySettings, job_id: str, url: str) -> bool:
+    status = await DBOS.run_step_async({"name": "status"}, _final_status, job_id, settings.jobs_retention)
+    for pause in (*callbacks.PAUSES, None):
+        if await DBOS.run_step_async({"name": "deliver"}, callbacks.deliver, job_id, status, url, settings):
+            return True
+        if pause is not None:
+            await DBOS.sleep_async(pause)
+    logger.warning("the callback of job %s was not taken", job_id)
+    return False
 
 
 async def _run(services: Services, files: JobFiles, ledger: StepLedger, job_id: str, spec: JobSpec) -> Outcome:

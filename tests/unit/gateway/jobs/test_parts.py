@@ -255,7 +255,7 @@ def test_a_worker_tells_the_database_that_it_ends_before_its_supervisor_kills_it
 
 def test_a_jump_of_the_databases_clock_makes_no_worker_dead(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'jobs.sqlite'}"
-    members = [FleetMember(url, name) for name in ("one", "other")]
+    members = [FleetMember(url, name, set()) for name in ("one", "other")]
     with members[0]._engine.begin() as connection:
         connection.execute(sa.text(fleet._CREATE))
     for member in members:
@@ -271,6 +271,23 @@ def test_a_jump_of_the_databases_clock_makes_no_worker_dead(tmp_path: Path) -> N
     one._patient_until = 0.0  # its time is over, and the other one has not shown itself by the new clock
     one._take_over()
     one._client.resume_workflows.assert_called_once_with(["job"], queue_name=QUEUE)
+
+
+def test_a_job_whose_end_could_not_be_recorded_starts_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "DEAD", 0.0)
+    member = FleetMember(f"sqlite:///{tmp_path / 'jobs.sqlite'}", "one", {"runs"})
+    with member._engine.begin() as connection:
+        connection.execute(sa.text(fleet._CREATE))
+    member._client = mock.Mock()
+    member._client.list_workflows.return_value = [
+        SimpleNamespace(workflow_id=id_, name=JOB, executor_id="one") for id_ in ("runs", "ended")
+    ]
+    member._take_over()
+    member._client.resume_workflows.assert_not_called()  # it may just begin
+    member._take_over()
+    member._client.resume_workflows.assert_called_once_with(["ended"], queue_name=QUEUE)
+    member._take_over()
+    member._client.resume_workflows.assert_called_once()
 
 
 async def test_a_job_is_not_cancelled_before_its_callback_is_enqueued() -> None:
