@@ -14,7 +14,8 @@ from typing import Final
 
 from gateway.audio.download import post
 from gateway.core.jobs.job import JobStatus
-from gateway.settings import WEBHOOK_PREFIX, GatewaySettings
+from gateway.settings import GatewaySettings
+from gateway.settings.jobs import WEBHOOK_PREFIX
 from tritone.errors import InvalidInput
 
 FIELD: Final = "callback_url"
