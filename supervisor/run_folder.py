@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from tritone.whole_file import write_text
+
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the file system of POSIX shared memory on Linux
 NETWORK = Path("/proc/self/ns/net")
 _LOCK = "lock"
@@ -46,8 +48,9 @@ def _clear_dead(parent: Path) -> None:
 
 
 def record_port(folder: Path, port: int) -> None:
-    """Record the gRPC port of a run's Triton, for `find_run`."""
-    (folder / _PORT).write_text(_endpoint(port), encoding="utf-8")
+    """Record the gRPC port of a run's Triton, for `find_run`: once, because a restart may find the disk full."""
+    if not (folder / _PORT).exists():
+        write_text(folder / _PORT, _endpoint(port))
 
 
 def find_run(parent: Path, port: int) -> Path | None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,21 @@ def test_a_running_run_is_left_alone(tmp_path: Path, shared_memory: Path) -> Non
             assert second != first
             assert first.exists()
         assert region.exists()
+
+
+def test_a_restart_of_triton_on_a_full_disk_keeps_the_recorded_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with run_folder(tmp_path / "runs") as folder:
+        record_port(folder, 8001)
+
+        def full(path: Path, *_: Any, **__: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", full)
+            record_port(folder, 8001)
+        assert find_run(tmp_path / "runs", 8001) == folder
 
 
 def test_the_newest_run_of_a_port_is_found(tmp_path: Path) -> None:
