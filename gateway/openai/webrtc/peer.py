@@ -35,8 +35,8 @@ from tritone.contract import LISTEN_RATE
 from tritone.errors import InvalidInput
 from tritone.windowing import Samples
 
-_PIECE: Final = LISTEN_RATE // 25
-"""Samples that are handed on at once: 40 ms."""
+_PIECE: Final = LISTEN_RATE // 50
+"""Samples that are handed on at once: 20 ms, a packet of most clients."""
 _MOST_WAITING: Final = 4 * 2**20
 """Bytes of messages that may wait for the session: a minute of audio. Packets cannot be held back."""
 _MOST_UNSENT: Final = 1000
