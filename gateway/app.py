@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
@@ -28,7 +28,7 @@ from gateway.middleware import (
 from gateway.openapi import document, error_responses
 from gateway.settings import GatewaySettings
 from gateway.surface_ports import SurfacePortsMiddleware, prefixes_by_port
-from gateway.surfaces import SurfaceTable, load_surfaces
+from gateway.surfaces import Surface, SurfaceTable, load_surfaces
 from gateway.telemetry import TelemetryMiddleware
 from tritone import VERSION
 
@@ -49,12 +49,14 @@ def create_app(
     table = SurfaceTable(surfaces)
     secrets = ClientSecrets([key.get_secret_value() for key in settings.api_keys])
     ports = prefixes_by_port(settings.surface_ports, surfaces)
+    router = _router(surfaces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings, timing=timing, detectors=detectors, servers_up=servers_up) as services:
             app.state.services = services
-            yield
+            async with router.lifespan_context(app):
+                yield
 
     app = FastAPI(
         title="Tritone",
@@ -63,6 +65,7 @@ def create_app(
             ["Speech to text and text to speech on NVIDIA Triton.", *filter(None, (each.notes for each in surfaces))]
         ),
         lifespan=lifespan,
+        routes=router.routes,
         docs_url=None,  # `gateway.pages` has a page that needs no network
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -79,12 +82,19 @@ def create_app(
 
     app.add_exception_handler(HTTPException, respond)
     app.add_exception_handler(RequestValidationError, respond)
-    for surface in surfaces:
-        app.include_router(surface.router, responses=error_responses(surface.error_model))
     app.openapi = partial(  # type: ignore[method-assign]
         document, app, table.open_paths, needs_key=bool(settings.api_keys)
     )
     return app
+
+
+@cache
+def _router(surfaces: tuple[Surface, ...]) -> APIRouter:
+    """Return the routes of the surfaces. Apps in one process share them: FastAPI analyses them at their first use."""
+    router = APIRouter()
+    for surface in surfaces:
+        router.include_router(surface.router, responses=error_responses(surface.error_model))
+    return router
 
 
 def _middleware(

@@ -31,9 +31,9 @@ BUILT_IN: Final = (
 """The surfaces in gateway/; a new one adds its name here. Others: the setting EXTRA_SURFACES."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Surface:
-    """An HTTP surface, which its package exports as `SURFACE`."""
+    """An HTTP surface, which its package exports as `SURFACE`; equal only to itself."""
 
     router: APIRouter
     open_paths: frozenset[str] = frozenset()

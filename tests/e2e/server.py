@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.plain_http import NO_TLS
 from tests.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +73,7 @@ class Server:
     def metrics(self) -> dict[str, float]:
         """Return Triton's metrics: the value of each sample by its name and labels."""
         address = f"http://127.0.0.1:{self.triton_metrics_port}/metrics"
-        text = httpx.get(address, timeout=300).raise_for_status().text
+        text = httpx.get(address, timeout=300, verify=NO_TLS).raise_for_status().text
         lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, value in lines}
 
@@ -189,7 +190,7 @@ def wait_until_ready(server: Server, within: float = START_TIMEOUT) -> None:
         else:
             raise RuntimeError(f"the server ended while it started:\n{server.log.read_text()}")
         try:
-            if httpx.get(f"{server.url}/ready", timeout=30).status_code == 200:
+            if httpx.get(f"{server.url}/ready", timeout=30, verify=NO_TLS).status_code == 200:
                 return
         except httpx.TransportError:
             continue

@@ -19,6 +19,7 @@ import websockets.sync.client
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from tests.e2e.server import NO_NETWORK, PATIENCE, TOYS, Server, assert_stop_leaves_nothing, descendants, serve
+from tests.plain_http import NO_TLS
 
 SOON = {"IDLE_TIMEOUT": "sine=2,counter=3"}
 
@@ -30,7 +31,7 @@ def idling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def states(server: Server) -> Any:
-    return httpx.get(f"{server.url}/health", timeout=300).json()["models"]
+    return httpx.get(f"{server.url}/health", timeout=300, verify=NO_TLS).json()["models"]
 
 
 def stubs(server: Server, model: str) -> list[psutil.Process]:

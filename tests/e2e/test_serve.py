@@ -14,6 +14,7 @@ import openai
 import pytest
 
 from tests.e2e.server import NO_NETWORK, ROOT, TOYS, Server, assert_stop_leaves_nothing, descendants, serve
+from tests.plain_http import NO_TLS
 from tests.ports import free_ports
 
 TRANSCRIPTION_ONLY = {"TTS_MODES": "none"}
@@ -80,7 +81,7 @@ def test_ctrl_c_at_a_server_leaves_nothing(toys: Server) -> None:
 
 def _is_ready(server: Server) -> bool:
     try:
-        return httpx.get(f"{server.url}/ready", timeout=30).status_code == 200
+        return httpx.get(f"{server.url}/ready", timeout=30, verify=NO_TLS).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -23,6 +23,7 @@ from gateway.core.speech_detectors import SpeechDetectors
 from gateway.settings import GatewaySettings
 from gateway.transport import KEEP_ALIVE_SECONDS, ConnectionLimits, limited_protocol
 from tests.fake_triton import Call, FakeTriton, Tensors
+from tests.plain_http import NO_TLS
 from tests.unit.gateway.loudness import LoudnessDetectors
 from tests.unit.gateway.servers import follow
 from tritone.contract import SPEECH_RATE
@@ -206,8 +207,14 @@ async def _serve(
         await server.up.wait()
     try:
         async with (
-            httpx.AsyncClient(base_url=url, timeout=300) as http,
-            openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sk-test", max_retries=0, timeout=300) as sdk,
+            httpx.AsyncClient(base_url=url, timeout=300, verify=NO_TLS) as http,
+            openai.AsyncOpenAI(
+                base_url=f"{url}/v1",
+                api_key="sk-test",
+                max_retries=0,
+                timeout=300,
+                http_client=openai.DefaultAsyncHttpxClient(verify=NO_TLS),
+            ) as sdk,
         ):
             yield Gateway(app, url, http, sdk)
     finally:

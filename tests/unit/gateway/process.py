@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.plain_http import NO_TLS
 from tests.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -65,7 +66,7 @@ def peak_mb(pid: int) -> float:
 
 async def _succeeds(url: str) -> bool:
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
             return (await client.get(url)).is_success
     except httpx.TransportError:
         return False

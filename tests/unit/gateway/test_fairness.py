@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.fake_triton import Call, FakeTriton
+from tests.plain_http import NO_TLS
 from tests.unit.gateway.conftest import FakeSpeech, Gateway, Serve
 from tests.unit.gateway.test_transport import EndlessSpeech, connection, never_reading, post
 
@@ -28,7 +29,7 @@ async def speaking(gateway: Gateway, kokoro: FakeSpeech, count: int, key: str = 
     """Hold so many requests of one caller at the model."""
     gate = asyncio.Event()
     kokoro.gates = [gate]
-    async with httpx.AsyncClient(base_url=gateway.url, timeout=300, headers=by(key)) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, timeout=300, headers=by(key), verify=NO_TLS) as client:
         tasks = []
         for _ in range(count):
             kokoro.called.clear()

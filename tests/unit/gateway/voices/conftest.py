@@ -62,16 +62,12 @@ async def voices_gateway(serve: Serve, triton: FakeTriton, tmp_path: Path, optio
 
 
 @pytest.fixture
-async def one(voices_gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+async def one(voices_gateway: Gateway) -> openai.AsyncOpenAI:
     """The OpenAI SDK with the first key."""
-    url = f"{voices_gateway.url}/v1"
-    async with openai.AsyncOpenAI(base_url=url, api_key=KEYS[0], max_retries=0, timeout=300) as client:
-        yield client
+    return voices_gateway.openai.with_options(api_key=KEYS[0])
 
 
 @pytest.fixture
-async def two(voices_gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+async def two(voices_gateway: Gateway) -> openai.AsyncOpenAI:
     """The OpenAI SDK with the second key."""
-    url = f"{voices_gateway.url}/v1"
-    async with openai.AsyncOpenAI(base_url=url, api_key=KEYS[1], max_retries=0, timeout=300) as client:
-        yield client
+    return voices_gateway.openai.with_options(api_key=KEYS[1])

@@ -16,6 +16,7 @@ import websockets
 from openai.types.audio import Voice
 
 from tests.fake_triton import Call, FakeTriton
+from tests.plain_http import NO_TLS
 from tests.unit.gateway.conftest import QWEN, FakeSpeech, Gateway, tone
 from tests.unit.gateway.recordings import encoded
 from tests.unit.gateway.recordings import tone as sine
@@ -38,7 +39,9 @@ async def register(client: openai.AsyncOpenAI, name: str = "Anna", file: bytes |
 
 
 def rest(gateway: Gateway, key: str = KEYS[0]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=300)
+    return httpx.AsyncClient(
+        base_url=gateway.url, headers={"authorization": f"Bearer {key}"}, timeout=300, verify=NO_TLS
+    )
 
 
 async def test_a_recording_is_registered_and_spoken_by_name_and_by_id(
