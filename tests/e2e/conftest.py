@@ -1,4 +1,7 @@
-"""Real servers for the end-to-end tests: Triton, its models and the gateway, started by scripts/serve."""
+"""Real servers for the end-to-end tests: Triton, its models and the gateway, started by scripts/serve.
+
+They end with the last test of this folder, so that they take no time from the unit tests.
+"""
 
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +21,7 @@ SLOW = {"MAX_WAIT": "600", "FIRST_AUDIO_TIMEOUT": "600", "REQUEST_TIMEOUT": "720
 """Deadlines of a server that hold however slow the machine is."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the default models, and a stand-in for a language model.
 
@@ -33,13 +36,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client(server: Server) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="unused", max_retries=0, timeout=300) as client:
         yield client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def english(client: openai.OpenAI) -> list[bytes]:
     """The sentences of `ENGLISH`, synthesized, as WAV files."""
     return [
@@ -48,13 +51,13 @@ def english(client: openai.OpenAI) -> list[bytes]:
     ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the recordings that `ref_audio` may name in requests to `qwen` and `omni`."""
     return tmp_path_factory.mktemp("ref_audio")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
     """A server with the five Qwen3-TTS models and `minsu`, on checkpoints with random weights, and whisper-base.
 
@@ -80,7 +83,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def omni(tmp_path_factory: pytest.TempPathFactory, references: Path) -> Iterator[Server]:
     """A server with the two models of Qwen2.5-Omni, F5-TTS and Zonos, on checkpoints with random weights."""
     folder = tmp_path_factory.mktemp("omni")

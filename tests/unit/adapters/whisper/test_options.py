@@ -24,7 +24,7 @@ def transcripts(transcriber, recordings):
         {"language": "en"},
         {"language": "en", "logprobs": True},
         {"language": "fr,en", "logprobs": True},
-        {"language": "ja,de"},
+        {"language": "ja,de", "draft": True},
     )
     return transcriber.transcribe([WindowRequest(recordings["fox"], TranscriptionOptions(**each)) for each in options])
 

@@ -1,4 +1,7 @@
-"""A gateway with jobs and a worker, a process of its own, on SQLite and on PostgreSQL."""
+"""A gateway with jobs and a worker, a process of its own, on SQLite and on PostgreSQL.
+
+They end with the last test of this folder: an idle worker looks for jobs several times a second.
+"""
 
 from __future__ import annotations
 
@@ -93,7 +96,7 @@ def calls_of(job_id: str, triton: FakeTriton) -> list[Call]:
 StartWorker = Callable[..., AbstractAsyncContextManager[asyncio.subprocess.Process]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database() -> Iterator[postgres.Postgres]:
     """A PostgreSQL server for all tests."""
     if postgres.programs() is None:
@@ -102,7 +105,7 @@ def database() -> Iterator[postgres.Postgres]:
         yield running
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+@pytest.fixture(scope="package", params=["sqlite", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
     """Return the settings of an empty store with this name."""
 
@@ -150,7 +153,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def _jobs(_triton: FakeTriton, store: Callable[[str], dict[str, Any]]) -> AsyncIterator[Jobs]:
     settings = {**SETTINGS, **store("shared")}
     async with running_jobs(_triton, **settings) as jobs, running_worker(_triton, **settings):

@@ -17,7 +17,7 @@ from tests.unit.gateway.conftest import Gateway, tone
 Open = Callable[..., AbstractAsyncContextManager[Page]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
     """A browser whose microphone hears two seconds of a tone, and a second of silence, again and again."""
     heard: Path = tmp_path_factory.mktemp("microphone") / "heard.wav"
