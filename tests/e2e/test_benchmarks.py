@@ -84,6 +84,7 @@ def bench(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Be
 
 
 def test_stt(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CPU_THREADS", "1")  # as the server has
     monkeypatch.setattr(stt, "QUICK", replace(stt.QUICK, clients=(1,), single=1, idle=1))
     monkeypatch.setattr(stt, "ENGLISH", ENGLISH[:1])
     recordings = stt.librivox

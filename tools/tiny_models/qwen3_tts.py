@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,7 @@ def write_checkpoint(
 def write_speech_tokenizer(folder: Path, codec: CodecShape, *, seed: int = 0) -> None:
     """Write the codec alone into `folder`, which is created."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = codec_config(codec)
-    _write(folder / "config.json", config)
+    _write(folder / "config.json", codec_config(codec))
     _write(folder / "configuration.json", {"framework": "pytorch", "task": "text-to-speech"})
     _write(
         folder / "preprocessor_config.json",
@@ -81,11 +81,16 @@ def write_speech_tokenizer(folder: Path, codec: CodecShape, *, seed: int = 0) ->
             "sampling_rate": 24_000,
         },
     )
+    save_file(_codec_weights(codec, seed), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@lru_cache(maxsize=1)  # all checkpoints of a size have the same codec
+def _codec_weights(codec: CodecShape, seed: int) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    model = core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**config)).float().eval()
+    model = core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**codec_config(codec))).float().eval()
     _randomise(model, generator)
     _level(model, torch.randint(0, codec.codes, (1, 16, 12), generator=generator))
-    save_file(model.state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
+    return dict(model.state_dict())
 
 
 def skeleton(config: dict[str, Any]) -> nn.Module:

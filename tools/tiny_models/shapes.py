@@ -32,9 +32,9 @@ class DecoderShape:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CodecShape:
-    """The speech tokenizer; every one has 16 codebooks and 1920 samples a frame."""
+    """The speech tokenizer, equal only to itself; every one has 16 codebooks and 1920 samples a frame."""
 
     codes: int
     """Entries of a codebook."""
