@@ -36,7 +36,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "stand_ins"))  # mo
 import triton_python_backend_utils as pb_utils
 
 from adapters.kokoro.graph import with_durations
-from adapters.kokoro.network import KokoroNetwork, pieces_at_once
+from adapters.kokoro.model import pieces_at_once
+from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
 from adapters.kokoro.voices import VoiceStyles
@@ -294,7 +295,7 @@ def main() -> None:
     pipelines = {name: KokoroPipeline(styles, phonemizer, each, options=()) for name, each in networks.items()}
     contestants: dict[str, Callable[[], Timing]] = {}
     for name, pipeline in pipelines.items():
-        at_once = pieces_at_once("cpu", len(os.sched_getaffinity(0))) if name == "ours" else 1
+        at_once = pieces_at_once(len(os.sched_getaffinity(0))) if name == "ours" else 1
         engine = PartByPartEngine(pipeline, max_requests=1, at_once=at_once)
         contestants[name] = partial(time_speech, engine, Metrics(name, "speech"))
     with tempfile.TemporaryDirectory() as folder:

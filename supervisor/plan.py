@@ -133,7 +133,7 @@ class Plan:
     @property
     def environments(self) -> list[str]:
         """The environments of all parts, each once."""
-        names = [model.environment for model in (*self.loaded, *self.added)]
+        names = [model.environment_on(self.device) for model in (*self.loaded, *self.added)]
         names += [self.settings.gateway_environment] * self.settings.gateway
         names += ["triton"] * (self.settings.installed_triton is None)
         return list(dict.fromkeys(names))

@@ -44,7 +44,7 @@ def remove_model(folder: Path, model: Model) -> None:
 def configured(config: str, model: Model, plan: Plan, document: Path) -> str:
     """Return a model's config.pbtxt for this run: its name, its paths, its instances and its parameters."""
     # The folder behind the link: another start in this clone may point the link at another Python's.
-    environment = str(Environment(model.environment).folder)
+    environment = str(Environment(model.environment_on(plan.device)).folder)
     config = config.replace(f"{model_config.CLONE}/envs/{model.environment}", environment)
     config = _NAME.sub(f'name: "{model.id}"', config).replace(model_config.CLONE, str(plan.repository.parent))
     if count := plan.settings.model_instances.get(model.id):

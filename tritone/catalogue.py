@@ -52,7 +52,7 @@ class Catalogue:
                     raise UnknownModelError(
                         f"{id_!r} is a model of two families, {models[id_].family} and {family.name}"
                     )
-                models[id_] = model
+                models[id_] = model.configured(family.settings, environ)
         data = tomllib.loads(preferences.read_text(encoding="utf-8"))
         aliases = _tuples(data["aliases"])
         for model in models.values():

@@ -121,6 +121,10 @@ class Model:
     environment: str
     """The Python environment of its process: the name of a file in requirements/models/."""
     owner: str
+    gpu_environment: str = ""
+    """The same on a GPU, where it is another one."""
+    gpu_enabled_by: Mapping[str, str] = field(default_factory=dict)
+    """Setting -> the value with which it runs on a GPU; with another, it runs on the CPU beside models on the GPU."""
     summary: str = ""
     """A line for the documentation."""
     names: tuple[str, ...] = ()
@@ -152,6 +156,16 @@ class Model:
     """The most requests in a batch that Triton forms; 0: the model schedules its requests itself."""
     max_queue_delay_us: int = 0
     """Microseconds that Triton waits for more requests before it sends a batch."""
+
+    def configured(self, settings: Mapping[str, Setting[Any]], environ: Mapping[str, str]) -> Model:
+        """Return the model as the family's settings say: it takes nothing of a GPU that they do not enable."""
+        if all(settings[name].read(environ) == value for name, value in self.gpu_enabled_by.items()):
+            return self
+        return dataclasses.replace(self, gpu_environment="", gpu_memory=0.0, gpu_capability=(0, 0))
+
+    def environment_on(self, device: Literal["cpu", "cuda"]) -> str:
+        """Return the environment of its process on a device."""
+        return self.gpu_environment if device == "cuda" and self.gpu_environment else self.environment
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.kokoro.network import FRAME, MAX_TOKENS, SPEED_RANGE, KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer, from_ipa
 from adapters.kokoro.pronunciations import Pronunciations
+from adapters.kokoro.synthesis import FRAME, MAX_TOKENS, SPEED_RANGE, BatchNetwork, Network, Spoken
 from adapters.kokoro.voices import DEFAULT_VOICE, VoiceSelection, VoiceStyles
 from adapters.kokoro.word_spans import word_spans
 from adapters.speech.normalization import normalize, spell_numbers
@@ -54,7 +54,7 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
     frame_samples: ClassVar[int] = FRAME
 
     def __init__(
-        self, voices: VoiceStyles, phonemizer: Phonemizer, network: KokoroNetwork, *, options: Sequence[str]
+        self, voices: VoiceStyles, phonemizer: Phonemizer, network: Network, *, options: Sequence[str]
     ) -> None:
         self._voices = voices
         self._phonemizer = phonemizer
@@ -89,13 +89,17 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
 
     def speak(self, piece: PhonemePiece) -> SpokenPiece:
         """Run the network on one piece; the times of its words come from the durations of its phonemes."""
-        style = self._voices.style(piece.voice, len(piece.tokens))
-        samples, durations = self._network.speak(piece.tokens, style, piece.speed)
-        if not piece.words or not len(durations):
-            return SpokenPiece(samples)
-        starts = np.cumsum(durations) * (FRAME / SPEECH_RATE)  # of the tokens, after the silence before them
-        words = (Word(float(starts[word.first]), float(starts[word.last]), word.text, 1.0) for word in piece.words)
-        return SpokenPiece(samples, tuple(words))
+        return _with_times(piece, self._network.speak(piece.tokens, self._style(piece), piece.speed))
+
+    def speak_all(self, pieces: Sequence[PhonemePiece]) -> list[SpokenPiece]:
+        """Run the network on all pieces at once, if it computes batches."""
+        if not isinstance(self._network, BatchNetwork):
+            return list(super().speak_all(pieces))
+        inputs = [(piece.tokens, self._style(piece), piece.speed) for piece in pieces]
+        return list(map(_with_times, pieces, self._network.speak_all(inputs)))
+
+    def _style(self, piece: PhonemePiece) -> NDArray[np.float32]:
+        return self._voices.style(piece.voice, len(piece.tokens))
 
     def _part(
         self, part: TextPart, selection: VoiceSelection, request: SpeechRequest, given: Pronunciations
@@ -138,6 +142,16 @@ class KokoroPipeline(SpeechPipeline[PhonemePiece]):
         spans = word_spans([self._phonemes(word, accent, given) for word in words], "".join(known))
         for word, (first, last) in zip(words, spans, strict=True):
             yield WordTokens(word, first, last)
+
+
+def _with_times(piece: PhonemePiece, spoken: Spoken) -> SpokenPiece:
+    """Return the speech of a piece with the times of its words."""
+    samples, durations = spoken
+    if not piece.words or not len(durations):
+        return SpokenPiece(samples)
+    starts = np.cumsum(durations) * (FRAME / SPEECH_RATE)  # of the tokens, after the silence before them
+    words = (Word(float(starts[word.first]), float(starts[word.last]), word.text, 1.0) for word in piece.words)
+    return SpokenPiece(samples, tuple(words))
 
 
 def _with_written_words(text: str, pieces: Sequence[PhonemePiece]) -> list[PhonemePiece]:

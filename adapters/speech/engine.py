@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic
+from functools import partial
+from typing import Generic, NamedTuple
 
 from adapters.speech.joins import prepare_join, speech_bounds
 from adapters.speech.pipeline import P, SpeechPipeline, SpokenPiece
 from adapters.speech.playback_clock import PlaybackClock
-from adapters.triton.errors import client_left, shutting_down
+from adapters.triton.errors import client_left, exit_without_gpu, shutting_down
+from adapters.triton.lost_gpu import GpuLost
 from adapters.triton.metrics import EngineCounts
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.samples import check_finite, to_int16
@@ -57,6 +60,14 @@ class _OpenRequest(Generic[P]):
         return bool(self.pieces) and (is_idle or self.playback.buffered_seconds(now) > 2 * self.slowest)
 
 
+class _Turn(NamedTuple, Generic[P]):
+    """A piece in a batch."""
+
+    request: _OpenRequest[P]
+    number: int
+    piece: P
+
+
 class PartByPartEngine(Generic[P]):
     """Synthesize pieces, on threads of its own, and send those of a request in order.
 
@@ -70,19 +81,31 @@ class PartByPartEngine(Generic[P]):
         *,
         max_requests: int,
         at_once: int = 1,
+        most_together: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        exit_process: Callable[[int], object] = os._exit,
     ) -> None:
-        """`at_once`: pieces that are synthesized at the same time, each on a thread."""
+        """`at_once`: batches that are synthesized at the same time, each on a thread; `most_together`: pieces in each.
+
+        For batches of more than one piece there is another thread, so that the next batch is synthesized while the
+        pieces of the last one are sent.
+        """
         self.description: SpeechDescription = pipeline.description
         self._pipeline = pipeline
         self._max_requests = max_requests
         self._clock = clock
         self._open: list[_OpenRequest[P]] = []  # in order of arrival
         self._closing = False
-        self._pieces = 0
+        self._batches = self._pieces = 0
         self._changed = threading.Condition()
         """Held for every use of the requests and their streams."""
-        self._threads = [threading.Thread(target=self._run, name=f"speech-{n}", daemon=True) for n in range(at_once)]
+        self._slots = at_once * most_together
+        self._most_together = most_together
+        self._exit_process = exit_process
+        self._turns = threading.Semaphore(at_once)
+        """Held from the choice of a batch to the end of its computation."""
+        count = at_once + (most_together > 1)
+        self._threads = [threading.Thread(target=self._run, name=f"speech-{n}", daemon=True) for n in range(count)]
         for thread in self._threads:
             thread.start()
 
@@ -96,8 +119,8 @@ class PartByPartEngine(Generic[P]):
             self._changed.notify()
 
     def counts(self) -> EngineCounts:
-        """Return as many slots as threads: each piece is computed alone. It takes no lock: ends of streams call it."""
-        return EngineCounts(len(self._threads), self._pieces, self._pieces)
+        """Return the pieces that are computed at once, and the counts so far. No lock: ends of streams call it."""
+        return EngineCounts(self._slots, self._batches, self._pieces)
 
     def close(self) -> None:
         """Accept no more requests; open ones fail after the pieces in progress."""
@@ -111,16 +134,27 @@ class PartByPartEngine(Generic[P]):
 
     def _run(self) -> None:
         while True:
-            with self._changed:
+            with self._turns:
+                batch = self._take()
+                if not batch:
+                    return
+                finish = self._speak(batch)
+            finish()
+
+    def _take(self) -> list[_Turn[P]]:
+        """Wait for pieces that may begin now, and return the most urgent of them; none once the engine closes."""
+        with self._changed:
+            while True:
                 self._changed.wait_for(lambda: self._closing or self._next() is not None)
                 if self._closing:
-                    return
+                    return []
                 self._end_unwanted()
-                if (request := self._next()) is None:
-                    continue
-                number, piece = request.begun, request.pieces.popleft()
-                request.begun += 1
-            self._speak(request, number, piece)
+                batch: list[_Turn[P]] = []
+                while len(batch) < self._most_together and (request := self._next()):
+                    batch.append(_Turn(request, request.begun, request.pieces.popleft()))
+                    request.begun += 1
+                if batch:
+                    return batch
 
     def _next(self) -> _OpenRequest[P] | None:
         """Return the request whose next piece a thread should synthesize now; None if no request may begin one.
@@ -147,22 +181,42 @@ class PartByPartEngine(Generic[P]):
                 sent = f"{request.samples / SPEECH_RATE:.2f} s of audio"
                 self._fail(request, DeadlinePassed(f"the request timed out after {sent}"))
 
-    def _speak(self, request: _OpenRequest[P], number: int, piece: P) -> None:
-        """Synthesize a piece, and send the pieces that can be sent now."""
+    def _speak(self, batch: Sequence[_Turn[P]]) -> Callable[[], None]:
+        """Synthesize a batch; return what sends the pieces that can be sent then, or fails the requests."""
         try:
             with self._changed:
-                request.stream.start()
+                for turn in batch:
+                    turn.request.stream.start()
             begun = self._clock()
-            spoken = self._pipeline.speak(piece)
-            check_finite(spoken.samples)
-            with self._changed:
-                self._pieces += 1
-                request.slowest = max(request.slowest, self._clock() - begun)
-                request.spoken[number] = piece, spoken
-                self._send(request)
-                self._changed.notify_all()
+            spoken = self._pipeline.speak_all([turn.piece for turn in batch])
+            seconds = self._clock() - begun
         except Exception as error:
+            return partial(self._fail_batch, batch, error)
+        with self._changed:
+            self._batches += 1
+        return partial(self._send_batch, batch, spoken, seconds)
+
+    def _send_batch(self, batch: Sequence[_Turn[P]], spoken: Sequence[SpokenPiece], seconds: float) -> None:
+        for turn, piece in zip(batch, spoken, strict=True):
+            request = turn.request
+            try:
+                check_finite(piece.samples)
+                with self._changed:
+                    self._pieces += 1
+                    request.slowest = max(request.slowest, seconds)
+                    request.spoken[turn.number] = turn.piece, piece
+                    self._send(request)
+                    self._changed.notify_all()
+            except Exception as error:
+                self._fail(request, error)
+
+    def _fail_batch(self, batch: Sequence[_Turn[P]], error: Exception) -> None:
+        """Fail the requests of a batch. If the GPU is lost, fail all, and end the process."""
+        is_lost = isinstance(error, GpuLost)
+        for request in list(self._open) if is_lost else [turn.request for turn in batch]:
             self._fail(request, error)
+        if is_lost:
+            exit_without_gpu(self._exit_process)
 
     def _send(self, request: _OpenRequest[P]) -> None:
         """Send, in order, the synthesized pieces that wait for no earlier one, and end the request after its last."""

@@ -61,3 +61,10 @@ class SpeechPipeline(ABC, Generic[P]):
     def speak(self, piece: P) -> SpokenPiece:
         """Return the speech of a piece; a family that knows the times of words adds them."""
         return SpokenPiece(self.synthesize(piece))
+
+    def speak_all(self, pieces: Sequence[P]) -> Sequence[SpokenPiece]:
+        """Return the speech of each piece; a family that computes batches does so here.
+
+        Raises `GpuLost` if only a new process can use the GPU.
+        """
+        return [self.speak(piece) for piece in pieces]

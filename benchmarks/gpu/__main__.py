@@ -51,7 +51,7 @@ SECONDS = {
     "whisper": 150,
     "sharing": 150,
     "faster": 60,
-    "server": 300,
+    "server": 240,
 }
 """Limit for a part of one size. Steps beyond it are left out."""
 _ONCE = {"conditions", "clones", "sharing", "faster", "server", *OTHER_MODELS}

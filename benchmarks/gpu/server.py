@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,7 @@ def steps(rig: Rig) -> Iterator[Step]:
     rig.checkpoint  # noqa: B018 - it is written before the server looks for it
     free_memory(rig.options.device)
     slots, together = rig.options.pick((SLOTS, STREAMS), (8, 2))
-    with ExitStack() as stack:
-        began = time.monotonic()
-        ports = stack.enter_context(_server(rig, slots))
-        ready = round(time.monotonic() - began, 1)
-        yield Step("seconds_to_ready", 0, lambda: ready)
-        sent = stack.enter_context(_client(rig, ports))
-        engine = stack.enter_context(rig.engine(slots, queue=QUEUE))
+    with _server(rig, slots) as ports, _client(rig, ports) as sent, rig.engine(slots, queue=QUEUE) as engine:
         ways: dict[str, Load] = {
             _IN_PROCESS: partial(_in_process, rig, engine),
             **{way: partial(sent, way) for way in ("Triton", "gateway")},

@@ -15,7 +15,7 @@ import yaml
 from supervisor.environments import ROOT
 
 QWEN = "tests/unit/adapters/qwen3_tts"
-F5 = "tests/unit/adapters/f5_tts"
+F5, KOKORO = "tests/unit/adapters/f5_tts", "tests/unit/adapters/kokoro_gpu"
 OMNI = "tests/unit/adapters/qwen2_5_omni"
 ZONOS = "tests/unit/adapters/zonos"
 TRAINING = "tests/unit/finetuning/training"
@@ -49,12 +49,12 @@ def run(script: str, python: Path, *arguments: str, **variables: str) -> tuple[i
 @pytest.mark.parametrize(
     ("arguments", "calls"),
     [
-        ([], [["dev", *UNIT, "tests/unit"], ["qwen", *UNIT, F5, OMNI, QWEN, ZONOS, TRAINING]]),
+        ([], [["dev", *UNIT, "tests/unit"], ["qwen", *UNIT, F5, KOKORO, OMNI, QWEN, ZONOS, TRAINING]]),
         (
             ["-k", "a or b"],
             [
                 ["dev", *UNIT, "-k", "a or b", "tests/unit"],
-                ["qwen", *UNIT, "-k", "a or b", F5, OMNI, QWEN, ZONOS, TRAINING],
+                ["qwen", *UNIT, "-k", "a or b", F5, KOKORO, OMNI, QWEN, ZONOS, TRAINING],
             ],
         ),
         (["tests/unit/tritone", "-x"], [["dev", *UNIT, "-x", "tests/unit/tritone"]]),
@@ -62,7 +62,10 @@ def run(script: str, python: Path, *arguments: str, **variables: str) -> tuple[i
         ([f"./{QWEN}/"], [["qwen", *UNIT, f"{QWEN}/"]]),
         (["tests/unit/finetuning"], [["dev", *UNIT, "tests/unit/finetuning"], ["qwen", *UNIT, TRAINING]]),
         ([f"{TRAINING}/test_proof.py"], [["qwen", *UNIT, f"{TRAINING}/test_proof.py"]]),
-        (["tests/unit/adapters"], [["dev", *UNIT, "tests/unit/adapters"], ["qwen", *UNIT, F5, OMNI, QWEN, ZONOS]]),
+        (
+            ["tests/unit/adapters"],
+            [["dev", *UNIT, "tests/unit/adapters"], ["qwen", *UNIT, F5, KOKORO, OMNI, QWEN, ZONOS]],
+        ),
         ([f"{OMNI}/test_text.py"], [["qwen", *UNIT, f"{OMNI}/test_text.py"]]),
         ([QWEN, "tests/unit/gateway"], [["dev", *UNIT, "tests/unit/gateway"], ["qwen", *UNIT, QWEN]]),
     ],

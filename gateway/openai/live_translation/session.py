@@ -88,7 +88,7 @@ class TranslationSession:
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
-        await self._listen()
+        self._listen()
         self._speaking = asyncio.create_task(self._speak())
         await self._send(event("session.created", session=self._config.model_dump()))
 
@@ -120,7 +120,7 @@ class TranslationSession:
             config, warnings = self._config.updated(given.get("session"))
             await self._check(config)
             self._config = config
-            await self._listen()
+            self._listen()
             await self._send(event("session.updated", session=config.model_dump()))
         elif type_ != "session.close":
             raise InvalidInput("type", f"{str(type_)[:100]!r} is no event of a translation session")
@@ -159,16 +159,10 @@ class TranslationSession:
     def _audio(self) -> list[InputAudio]:
         return [self._translated, *([self._source] if self._source else [])]
 
-    async def _listen(self) -> None:
-        """Transcribe the language that is spoken from here on, or no longer, as the configuration has it."""
-        given = self._config.source_input
-        if given and self._source:
-            await self._source.configure(given, logprobs=False)
-        elif given:
+    def _listen(self) -> None:
+        """Begin to transcribe the client's own language, if it asks for that; the rest of a session may."""
+        if self._source is None and (given := self._config.source_input):
             self._source = self._hearing(given, self._write_source, _nothing, task="transcribe")
-        elif self._source:
-            source, self._source = self._source, None
-            await source.close()
 
     def _hearing(
         self,
@@ -196,7 +190,8 @@ class TranslationSession:
         )
 
     async def _write_source(self, text: str) -> None:
-        await self._send(self._timed("session.input_transcript.delta", delta=text))
+        if self._config.source_input:
+            await self._send(self._timed("session.input_transcript.delta", delta=text))
 
     async def _write_translation(self, text: str) -> None:
         await self._send(self._timed("session.output_transcript.delta", delta=text))

@@ -11,18 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faster_whisper import WhisperModel
 
-from adapters.triton.transcriber import WindowRequest
-from adapters.whisper.transcriber import WhisperTranscriber
 from benchmarks.gpu.__main__ import GpuRun, tasks
 from benchmarks.gpu.playback import Playback, open_loop
 from benchmarks.gpu.results import Results
 from benchmarks.gpu.steps import BenchOptions, options_from
 from benchmarks.gpu.whisper import cublas_path
-from benchmarks.gpu.whisper_checkpoint import TINY, write
 from benchmarks.report import machine
-from tritone.contract import LISTEN_RATE, SPEECH_RATE, TranscriptionOptions
+from tritone.contract import SPEECH_RATE
 
 WORKER = """
 import json, os, signal, sys
@@ -173,18 +169,6 @@ def test_figures_of_another_model_have_no_size(options: BenchOptions) -> None:
     results.add("whisper", "1.7B", "float16", {"right": True})
     assert results.content["whisper"] == {"float16": {"right": True}}
     assert "sizes" not in results.content
-
-
-def test_transcripts_of_random_whisper_weights_have_a_fixed_length(tmp_path: Path) -> None:
-    write(tmp_path / "whisper", TINY)
-    whisper = WhisperModel(str(tmp_path / "whisper"), "cpu", compute_type="int8", cpu_threads=1, local_files_only=True)
-    whisper.max_length = 2 * 12
-    noise = np.random.default_rng(0).normal(0, 0.1, (2, LISTEN_RATE)).astype(np.float32)
-    windows = [WindowRequest(samples, TranscriptionOptions(language="en")) for samples in noise]
-    transcripts = WhisperTranscriber(whisper, short_clips=False).transcribe(windows)
-    segments = [segment for transcript in transcripts for segment in transcript.segments]
-    assert whisper.model.is_multilingual
-    assert [(len(segment.tokens), segment.temperature) for segment in segments] == [(12, 0.0)] * 2
 
 
 @pytest.mark.parametrize(("versions", "found"), [((12, 13), 12), ((13,), 13), ((), None)])

@@ -265,3 +265,10 @@ def test_an_extra_checkpoint_does_not_answer_to_the_published_ones_ids() -> None
     extended = CATALOGUE.with_extra({"minsu": "qwen3-tts-1.7b"}, {})
     assert extended.models["minsu"].aliases == ()
     assert extended.ranks("minsu") == {}
+
+
+def test_kokoro_needs_a_gpu_and_torch_only_if_a_setting_says_so() -> None:
+    usual, enabled = (Catalogue.load(environ).models["kokoro-82m"] for environ in ({}, {"KOKORO_ENGINE": "torch"}))
+    assert (usual.gpu_memory, usual.environment_on("cuda"), usual.environment_on("cpu")) == (0, "kokoro", "kokoro")
+    assert enabled.gpu_memory > 1
+    assert (enabled.environment_on("cuda"), enabled.environment_on("cpu")) == ("qwen", "kokoro")

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adapters.kokoro.network import FRAME, MAX_TOKENS, KokoroNetwork
+from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline
+from adapters.kokoro.synthesis import FRAME, MAX_TOKENS
 from adapters.kokoro.voices import VoiceStyles
 from adapters.speech.self_test import self_test
 from adapters.triton.speech_request import SpeechRequest

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from adapters.kokoro.graph import DURATIONS, with_durations
-from adapters.kokoro.network import FRAME, KokoroNetwork
+from adapters.kokoro.network import KokoroNetwork
 from adapters.kokoro.phonemes import Phonemizer
 from adapters.kokoro.pipeline import KokoroPipeline, PhonemePiece
+from adapters.kokoro.synthesis import FRAME
 from adapters.kokoro.voices import VoiceStyles
 from adapters.kokoro.word_spans import word_spans
 from adapters.triton.speech_request import SpeechRequest

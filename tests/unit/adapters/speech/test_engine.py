@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from adapters.speech.engine import PartByPartEngine
 from adapters.speech.pipeline import SpeechPiece, SpeechPipeline, SpokenPiece
 from adapters.speech.text_splitter import Break
-from adapters.triton.metrics import Metrics
+from adapters.triton.lost_gpu import GpuLost
+from adapters.triton.metrics import EngineCounts, Metrics
 from adapters.triton.response_stream import ResponseStream
 from adapters.triton.speech_request import SpeechRequest
 from tests.unit.adapters.clock import ManualClock
@@ -395,3 +396,59 @@ def test_client_that_leaves_ends_its_request_before_the_next_piece(pair, named) 
     assert client.code() == pb_utils.TritonError.CANCELLED
     assert client.sender.finals == 1
     assert sorted(named.begun) == ["a1", "a2", "a3", "a4"]
+
+
+class BatchPipeline(HeldPipeline):
+    """Note the words of each batch, and synthesize it as one piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+
+    def speak_all(self, pieces: Sequence[Word]) -> list[SpokenPiece]:
+        self.batches.append([piece.word for piece in pieces])
+        self.synthesize(pieces[0])
+        return [SpokenPiece(SECOND * (math.nan if piece.word == "nan" else 1.0)) for piece in pieces]
+
+
+@pytest.fixture
+def batches() -> Iterator[tuple[BatchPipeline, PartByPartEngine[Word], list[int]]]:
+    pipeline, exits = BatchPipeline(), list[int]()
+    engine = PartByPartEngine(pipeline, max_requests=9, most_together=3, exit_process=exits.append)
+    yield pipeline, engine, exits
+    pipeline.allow(100)
+    engine.close()
+
+
+def test_pieces_that_wait_share_a_batch(batches) -> None:
+    pipeline, engine, _ = batches
+    clients = [Client().submit(engine, "first")]
+    pipeline.wait_until_begun()
+    clients += [Client().submit(engine, word) for word in ("a", "b", "c", "d")]
+    pipeline.allow(3)
+    assert [client.outputs()["finish_reason"] for client in clients] == [[b"stop"]] * 5
+    assert pipeline.batches == [["first"], ["a", "b", "c"], ["d"]]
+    assert engine.counts() == EngineCounts(slots=3, batches=3, items=5)
+
+
+def test_noise_in_one_row_of_a_batch_fails_its_request_alone(batches) -> None:
+    pipeline, engine, _ = batches
+    first = Client().submit(engine, "first")
+    pipeline.wait_until_begun()
+    bad, good = Client().submit(engine, "nan"), Client().submit(engine, "good")
+    pipeline.allow(2)
+    assert bad.code() == pb_utils.TritonError.INTERNAL
+    assert good.outputs()["finish_reason"] == first.outputs()["finish_reason"] == [b"stop"]
+
+
+def test_a_lost_gpu_ends_all_requests_and_the_process(batches) -> None:
+    pipeline, engine, exits = batches
+    first = Client().submit(engine, "first")
+    pipeline.wait_until_begun()
+    waiting = Client().submit(engine, "waiting")
+    pipeline.error = GpuLost()
+    pipeline.allow()
+    for client in (first, waiting):
+        assert client.code() == pb_utils.TritonError.UNAVAILABLE
+    engine.close()
+    assert exits == [1]
