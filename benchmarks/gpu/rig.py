@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -152,7 +153,7 @@ def audio_seconds(frames: int) -> float:
 
 
 class Progress:
-    """Prints the progress of the captures every few seconds."""
+    """Prints the progress of the captures every few seconds, to stderr: some processes answer on stdout."""
 
     def __init__(self, work: str) -> None:
         self._work = work
@@ -163,4 +164,5 @@ class Progress:
         now = time.monotonic()
         if now - self._printed >= _PROGRESS_SECONDS or done == total:
             self._printed = now
-            print(f"    captures of {self._work}: {done} of {total} after {now - self._began:.0f} s", flush=True)
+            seconds = f"{now - self._began:.0f} s"
+            print(f"    captures of {self._work}: {done} of {total} after {seconds}", file=sys.stderr, flush=True)
