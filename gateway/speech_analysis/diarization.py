@@ -20,11 +20,10 @@ from gateway.core.workers import run_in
 from gateway.forms import FORM
 from gateway.openai.response_headers import ignored_header
 from gateway.openai.transcription.form_reader import FormRoute
-from gateway.openai.transcription.requests import MOST_SPEAKERS, Words, list_field
+from gateway.openai.transcription.requests import MOST_SPEAKERS, MOST_VOICES, Words, list_field, not_below_the_least
 from gateway.request_context import GatewayServices, Telemetry, until_disconnect
 from tritone.contract import LISTEN_RATE
 
-_MOST: Final = 100
 _MODELS: Final = re.compile(rf"{MODEL}|diari|pyannote|wespeaker.*resnet34", re.IGNORECASE)
 _TEXT: Final = "Has no effect here: `/v1/audio/transcriptions` has the words, with response_format diarized_json."
 
@@ -34,9 +33,9 @@ class DiarizationForm(BaseModel):
 
     file: UploadFile = Field(description="The recording, in any common audio or video container.")
     model: str = Field(MODEL, description="`speaker-embedding`; names of other diarization models stand for it.")
-    num_speakers: int = Field(0, ge=0, le=_MOST, description="So many speakers, if known; 0: found out.")
-    min_speakers: int = Field(0, ge=0, le=_MOST, description="At least so many speakers.")
-    max_speakers: int = Field(0, ge=0, le=_MOST, description="At most so many speakers; 0: any number.")
+    num_speakers: int = Field(0, ge=0, le=MOST_VOICES, description="So many speakers, if known; 0: found out.")
+    min_speakers: int = Field(0, ge=0, le=MOST_VOICES, description="At least so many speakers.")
+    max_speakers: int = Field(0, ge=0, le=MOST_VOICES, description="At most so many speakers; 0: any number.")
     clustering_threshold: float = Field(
         SAME_SPEAKER, gt=0, le=2, description="The largest cosine distance of one speaker, where the number is not set."
     )
@@ -55,9 +54,7 @@ class DiarizationForm(BaseModel):
     @field_validator("max_speakers")
     @classmethod
     def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
-        if 0 < most < info.data.get("min_speakers", 0):
-            raise ValueError(f"it is less than min_speakers, {info.data['min_speakers']}")
-        return most
+        return not_below_the_least(most, info)
 
     def options(self) -> TurnOptions:
         """Return the options of the use case."""

@@ -35,6 +35,9 @@ Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, ma
 MOST_KEYWORDS: Final = 200
 MOST_LANGUAGES: Final = 20
 MOST_SPEAKERS: Final = 4
+"""Speakers who are known by name."""
+MOST_VOICES: Final = 100
+"""The largest number of speakers that can be asked for."""
 
 _SUBTITLES: Final = frozenset({"srt", "vtt"})
 """Formats that cut the text between words; of a model without words, within segments."""
@@ -168,6 +171,13 @@ class TranscriptionForm(RecordingForm):
     known_speaker_references: list[str] = list_field(
         "known_speaker_references", "A recording of each, 2-10 s, as a data URL in base64.", MOST_SPEAKERS
     )
+    num_speakers: int = Field(
+        0, ge=0, le=MOST_VOICES, description="So many speakers in diarized_json; 0: found out. Not in OpenAI's API."
+    )
+    min_speakers: int = Field(0, ge=0, le=MOST_VOICES, description="At least so many. Not in OpenAI's API.")
+    max_speakers: int = Field(
+        0, ge=0, le=MOST_VOICES, description="At most so many; 0: any number. Not in OpenAI's API."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -207,12 +217,17 @@ class TranscriptionForm(RecordingForm):
             raise ValueError("logprobs need response_format json")
         return include
 
-    @field_validator("known_speaker_names", "known_speaker_references")
+    @field_validator("known_speaker_names", "known_speaker_references", "num_speakers", "min_speakers", "max_speakers")
     @classmethod
-    def _only_in_diarized_json(cls, known: list[str], info: ValidationInfo) -> list[str]:
-        if known and info.data.get("response_format") != "diarized_json":
+    def _only_in_diarized_json(cls, speakers: list[str] | int, info: ValidationInfo) -> list[str] | int:
+        if speakers and info.data.get("response_format") != "diarized_json":
             raise ValueError("speakers need response_format diarized_json")
-        return known
+        return speakers
+
+    @field_validator("max_speakers")
+    @classmethod
+    def _not_below_the_least(cls, most: int, info: ValidationInfo) -> int:
+        return not_below_the_least(most, info)
 
     @field_validator("known_speaker_names")
     @classmethod
@@ -255,6 +270,8 @@ class TranscriptionForm(RecordingForm):
             script=script,
             known_speaker_names=tuple(self.known_speaker_names),
             known_speaker_references=tuple(self.known_speaker_references),
+            least_speakers=self.num_speakers or self.min_speakers or None,
+            most_speakers=self.num_speakers or self.max_speakers or None,
         )
 
     def client_field_name(self, name: str) -> str:
@@ -291,6 +308,13 @@ def _is_own(name: str, fields: Collection[str]) -> bool:
     """Return whether the form reads `name`: a field, a list with empty brackets, or a key of the chunking strategy."""
     bare, _, key = name.partition("[")
     return bare in fields and (key in ("", "]") or chunking.is_key(name))
+
+
+def not_below_the_least(most: int, info: ValidationInfo) -> int:
+    """Return the largest number of speakers; raises `ValueError` if `min_speakers` is larger."""
+    if 0 < most < info.data.get("min_speakers", 0):
+        raise ValueError(f"it is less than min_speakers, {info.data['min_speakers']}")
+    return most
 
 
 def one_direction(t2s: bool, s2t: bool | None) -> bool:

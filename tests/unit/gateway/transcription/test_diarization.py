@@ -183,6 +183,32 @@ async def test_wrong_known_speakers_are_rejected(
     assert people.calls == []
 
 
+async def test_the_number_of_speakers_can_be_given(gateway: Gateway, people: TwoPeople) -> None:
+    numbers: list[tuple[dict[str, Any], set[str]]] = [
+        ({"num_speakers": 1}, {"A"}),
+        ({"min_speakers": 2, "max_speakers": 3}, {"A", "B"}),
+    ]
+    for fields, speakers in numbers:
+        answer = await post(gateway, file=FILE_OF_TWO, response_format="diarized_json", **fields)
+        assert {segment["speaker"] for segment in answer.raise_for_status().json()["segments"]} == speakers
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"num_speakers": 2, "response_format": "json"}, "num_speakers"),
+        ({"num_speakers": 101, "response_format": "diarized_json"}, "num_speakers"),
+        ({"min_speakers": 3, "max_speakers": 2, "response_format": "diarized_json"}, "max_speakers"),
+    ],
+)
+async def test_wrong_numbers_of_speakers_are_rejected(
+    gateway: Gateway, people: TwoPeople, fields: dict[str, Any], param: str
+) -> None:
+    refused = await post(gateway, **fields)
+    assert (refused.status_code, error_of(refused)["param"]) == (400, param)
+    assert people.calls == []
+
+
 async def test_known_speakers_need_the_diarized_format(gateway: Gateway, people: TwoPeople) -> None:
     fields: dict[str, Any] = {"known_speaker_names[]": ["a"], "known_speaker_references[]": [GOOD]}
     refused = await post(gateway, **fields)
