@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
+from adapters.speech.edits import places
 
 
 def word_spans(words: Sequence[str], phonemes: str) -> list[tuple[int, int]]:
@@ -20,7 +19,7 @@ def word_spans(words: Sequence[str], phonemes: str) -> list[tuple[int, int]]:
     """
     owners = [index for index, word in enumerate(words) for _ in word]
     starts: dict[int, int] = {}
-    for owner, place in zip(owners, _places("".join(words), phonemes), strict=True):
+    for owner, place in zip(owners, places(_codes("".join(words)), _codes(phonemes)), strict=True):
         if place is not None:
             starts.setdefault(owner, place)
     spans: list[tuple[int, int]] = []
@@ -30,6 +29,10 @@ def word_spans(words: Sequence[str], phonemes: str) -> list[tuple[int, int]]:
         spans.append(_trimmed(phonemes, start if index else 0, end) if index in starts or not index else (end, end))
         end = start
     return spans[::-1]
+
+
+def _codes(text: str) -> list[int]:
+    return [ord(character) for character in text]
 
 
 def _trimmed(phonemes: str, start: int, end: int) -> tuple[int, int]:
@@ -42,32 +45,3 @@ def _trimmed(phonemes: str, start: int, end: int) -> tuple[int, int]:
 
 def _sounds(character: str) -> bool:
     return character.isalnum() or character in "ˈˌː→↗↓↘"
-
-
-def _places(expected: str, actual: str) -> list[int | None]:
-    """Return the place in `actual` of each character of `expected`, by the fewest edits; None for a deleted one."""
-    costs = _edit_costs(expected, actual)
-    places: list[int | None] = [None] * len(expected)
-    i, j = len(expected), len(actual)
-    while i and j:
-        if costs[i, j] == costs[i - 1, j - 1] + (expected[i - 1] != actual[j - 1]):
-            i, j = i - 1, j - 1
-            places[i] = j
-        elif costs[i, j] == costs[i - 1, j] + 1:
-            i -= 1
-        else:
-            j -= 1
-    return places
-
-
-def _edit_costs(expected: str, actual: str) -> NDArray[np.int32]:
-    """Return the least edits between each beginning of `expected` and each of `actual`."""
-    columns = np.arange(len(actual) + 1, dtype=np.int32)
-    letters = np.array([ord(character) for character in actual], np.int32)
-    costs = np.empty((len(expected) + 1, len(actual) + 1), np.int32)
-    costs[0] = columns
-    for i, character in enumerate(expected, start=1):
-        best = costs[i - 1] + 1
-        best[1:] = np.minimum(best[1:], costs[i - 1, :-1] + (letters != ord(character)))
-        costs[i] = np.minimum.accumulate(best - columns) + columns
-    return costs

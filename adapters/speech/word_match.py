@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from itertools import pairwise
 
+from adapters.speech.edits import places
 from tritone.written_words import letters_of
 
 
@@ -16,18 +16,27 @@ def match_words(written: Sequence[str], spoken: Sequence[str]) -> list[tuple[int
     The ranges are in order and do not overlap; together they hold every spoken word, if any word is written. Between
     words that are the same in both, several words share the spoken ones in proportion to their letters.
     """
-    one, other = [[letters_of(word) for word in words] for words in (written, spoken)]
+    numbers: dict[str, int] = {}
+    one, other = [[numbers.setdefault(letters_of(word), len(numbers)) for word in words] for words in (written, spoken)]
+    # Backwards: where several words could be the same one, the first is.
+    found = [None if j is None else len(other) - 1 - j for j in places(one[::-1], other[::-1])][::-1]
+    same = [(i, j) for i, j in enumerate(found) if j is not None and one[i] == other[j]]
     ranges: list[tuple[int, int] | None] = []
-    for _, i, i_end, j, j_end in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    j = 0
+    for i_end, j_end in [*same, (len(one), len(other))]:
+        i = len(ranges)
         if i == i_end:
             _extend(ranges, j, j_end)
         elif i_end - i == j_end - j:
             ranges += [(at, at + 1) for at in range(j, j_end)]
         else:
-            ranges += _shares([len(letters) for letters in one[i:i_end]], j, j_end)
-    for k, found in enumerate(ranges):
-        if found:  # it also gets what is spoken before it
-            ranges[k] = 0, found[1]
+            ranges += _shares([len(letters_of(word)) for word in written[i:i_end]], j, j_end)
+        if i_end < len(one):
+            ranges.append((j_end, j_end + 1))
+        j = j_end + 1
+    for k, range_ in enumerate(ranges):
+        if range_:  # it also gets what is spoken before it
+            ranges[k] = 0, range_[1]
             break
     return ranges
 

@@ -32,3 +32,12 @@ def test_ranges_are_in_order_and_hold_every_spoken_word_once(written: list[str],
     assert len(ranges) == len(written)
     held = [word for range_ in ranges if range_ for word in range(*range_)]
     assert held == (list(range(len(spoken))) if written else [])
+
+
+def test_words_that_stand_often_in_both_are_found_in_a_long_text() -> None:
+    assert match_words(["$1"] * 2000, ["1", "dollar"] * 2000) == [(2 * i, 2 * i + 2) for i in range(2000)]
+
+
+def test_word_of_an_expansion_is_not_taken_for_a_later_one() -> None:
+    written, spoken = ["14:30,", "1:00", "y"], ["catorce", "y", "treinta,", "una", "y"]
+    assert match_words(written, spoken) == [(0, 2), (2, 4), (4, 5)]
