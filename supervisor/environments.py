@@ -277,11 +277,15 @@ def _is_linked(environment: Environment) -> bool:
 
 
 def _become(environment: Environment, command: Sequence[str]) -> NoReturn:
+    """Become the command; exit with 127 if it cannot be run."""
     binaries = environment.folder / "bin"
     variables = clean_environment()
     variables["PATH"] = f"{binaries}{os.pathsep}{variables.get('PATH', os.defpath)}"
     program, *rest = command if command and not command[0].startswith("-") else ("python", *command)
-    os.execve(binaries / program, [str(binaries / program), *rest], variables)  # noqa: S606 - no shell wanted
+    try:
+        os.execve(binaries / program, [str(binaries / program), *rest], variables)  # noqa: S606 - no shell wanted
+    except OSError as error:
+        sys.exit(_fail(f"{program} cannot be run in environment {environment.name}: {error.strerror}", 127))
 
 
 def _fail(message: str, status: int = 1) -> int:

@@ -112,7 +112,7 @@ class SpeechOptions(Options):
         None, unit="codes", group="sampling", doc="Sample from the `top_k` most probable codes; 0: from all."
     )
     top_p: float | None = option(
-        None, unit="0-1", group="sampling", doc="Sample from the most probable codes that together reach `top_p`."
+        None, unit="0.01-1", group="sampling", doc="Sample from the most probable codes that together reach `top_p`."
     )
     min_p: float | None = option(
         None, unit="0-1", doc="Sample from codes of at least this share of the most probable one's probability."
@@ -130,7 +130,7 @@ class SpeechOptions(Options):
         None, unit="codes", group="sampling", doc="As `top_k`, for the other 15 codes of a frame."
     )
     subtalker_top_p: float | None = option(
-        None, unit="0-1", group="sampling", doc="As `top_p`, for the other 15 codes of a frame."
+        None, unit="0.01-1", group="sampling", doc="As `top_p`, for the other 15 codes of a frame."
     )
     repetition_penalty: float | None = option(
         None, unit="0.5-2", group="sampling", doc="Above 1, codes that were already used become less probable."

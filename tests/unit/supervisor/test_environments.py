@@ -172,6 +172,10 @@ def test_a_program_of_the_environment_runs_by_its_name(building: Building) -> No
     program.write_text('#!/bin/sh\necho "$0"\n')
     program.chmod(0o755)
     assert clone.run("tiny", "where") == (0, f"{program}\n")
+    status, told = clone.run("tiny", "nowhere")
+    assert status == 127
+    assert told.endswith("nowhere cannot be run in environment tiny: No such file or directory\n")
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize(
