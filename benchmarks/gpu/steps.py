@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from benchmarks.gpu.rig import Rig
 
-OTHER_MODELS: Final = ("whisper",)
+OTHER_MODELS: Final = ("whisper", "kokoro")
 """Parts of other models than Qwen3-TTS: their `steps` get the options, their figures have no size."""
 Figures = dict[str, Any]
 

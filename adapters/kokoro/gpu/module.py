@@ -8,7 +8,6 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from adapters.kokoro.gpu import weights
 from adapters.kokoro.gpu.decoder import Decoder
 from adapters.kokoro.gpu.encoder import Albert, Predictor, TextEncoder
 from adapters.kokoro.gpu.layers import STYLE, WIDTH, Rows
@@ -36,6 +35,8 @@ class Kokoro(nn.Module):
 
         Raises `FileNotFoundError`, and `UnknownWeightsError` for another model.
         """
+        from adapters.kokoro.gpu import weights  # noqa: PLC0415 - it imports onnx, which random weights do without
+
         with torch.device("meta"):  # random numbers for all weights would take seconds
             module = cls()
         missing, unknown = module.load_state_dict(weights.read(model), strict=False, assign=True)
