@@ -183,3 +183,11 @@ async def test_a_worker_names_the_folder_that_it_cannot_write(tmp_path: Path) ->
     assert process.returncode == 2
     last = said.decode().splitlines()[-1]
     assert last.startswith(f"jobs: wrong setting JOBS_DIR: user {os.geteuid()} cannot write file/jobs: ")
+
+
+async def test_an_idle_gateway_has_no_libraries_of_jobs_voices_and_hearing(triton: FakeTriton, tmp_path: Path) -> None:
+    await without_transcription(triton)
+    async with running(triton.address, tmp_path, JOBS="true") as (process, _):
+        mapped = await asyncio.to_thread(Path(f"/proc/{process.pid}/maps").read_text)
+    assert "pydantic_core" in mapped
+    assert not [name for name in ("onnxruntime", "kaldi", "obstore", "sqlalchemy", "psycopg") if name in mapped]
