@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -15,9 +17,10 @@ SIZE = 12
 
 
 @pytest.fixture(autouse=True)
-def fixed() -> None:
+def fixed() -> Iterator[None]:
     torch.manual_seed(0)
-    torch.set_grad_enabled(False)
+    with torch.no_grad():
+        yield
 
 
 @pytest.fixture
