@@ -48,6 +48,8 @@ export class Watch {
   #changed;
   #ended;
   #timer = 0;
+  #least = 0; // as many jobs as the user asked to see
+  #asked = 0; // only the answer to the last question counts
   #closing = new AbortController();
   #seen = () => {
     if (!document.hidden) this.refresh();
@@ -68,25 +70,27 @@ export class Watch {
   async refresh() {
     clearTimeout(this.#timer);
     this.#timer = 0;
+    const asked = ++this.#asked;
     try {
-      this.#take(await this.#newest(this.jobs?.length ?? 0));
+      const newest = await this.#newest(this.#least);
+      if (asked !== this.#asked) return;
+      this.#take(newest);
       this.error = null;
     } catch (error) {
-      if (isAbort(error)) return;
+      if (isAbort(error) || asked !== this.#asked) return;
       this.error = error;
     }
     if (this.#closing.signal.aborted) return;
     this.#changed();
     if (document.hidden) return;
-    clearTimeout(this.#timer); // of another call that came between
     const wait = !this.error && this.jobs?.some(unfinished) ? OFTEN : RARELY;
     this.#timer = window.setTimeout(() => this.refresh(), wait);
   }
 
   /** Add the jobs that are older than those that are there. */
-  async older() {
-    this.#take(await this.#newest((this.jobs?.length ?? 0) + PAGE));
-    this.#changed();
+  older() {
+    this.#least = (this.jobs?.length ?? 0) + PAGE;
+    return this.refresh();
   }
 
   /** Return the newest jobs, at least so many if there are so many. @param {number} least */

@@ -173,7 +173,7 @@ class JobsView {
     return html`
       ${jobList(jobs, acts, (job) => this.#shownResult(job))}
       ${more
-        ? html`<button type="button" class="button" @click=${() => this.#act(() => this.#watch.older())}>
+        ? html`<button type="button" class="button" @click=${() => this.#watch.older()}>
             ${t("jobs.older")}
           </button>`
         : nothing}

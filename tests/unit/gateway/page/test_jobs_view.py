@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,9 +103,18 @@ async def test_several_recordings_are_taken_at_once(visit: Open, jobs: Gateway) 
         await expect(page.locator(".job[data-status=completed]")).to_have_count(3)
 
 
-async def test_an_older_job_that_is_deleted_is_gone(
+async def test_older_jobs_stay_when_an_answer_is_late_and_a_deleted_one_is_gone(
     visit: Open, serve: Serve, triton: FakeTriton, tmp_path: Path
 ) -> None:
+    asked, late = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        response = await route.fetch()
+        asked.set()
+        await late.wait()
+        await route.fulfill(response=response)
+
+    newest = re.compile(r"/v1/audio/jobs\?limit=50$")
     async with serve(jobs=True, jobs_dir=str(tmp_path / "jobs")) as gateway:  # without a worker: they stay queued
         await gateway.follow(triton)
         for index in range(52):
@@ -111,7 +122,14 @@ async def test_an_older_job_that_is_deleted_is_gone(
             assert (await gateway.http.post("/v1/audio/jobs", json=body)).status_code == 201
         async with visit("#jobs", url=gateway.url) as page:
             await expect(page.locator(".job")).to_have_count(50)
+            await page.route(newest, hold, times=1)
+            await asked.wait()
             await page.get_by_role("button", name="Show older jobs").click()
+            await expect(page.locator(".job")).to_have_count(52)
+            async with page.expect_response(newest):
+                late.set()
+            async with page.expect_request(newest):  # the next one, after the late answer was read
+                pass
             await expect(page.locator(".job")).to_have_count(52)
             last = page.locator(".job").last
             id_ = await last.get_attribute("data-job")
