@@ -15,12 +15,12 @@ SUPPRESS = {"CI", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "XDG_CACHE_
 """Variables that would keep onnxruntime from reporting, or from writing into the home."""
 
 
-@pytest.mark.parametrize("module", ["gateway.app", "adapters.kokoro.model", "adapters.companions.long_transcription"])
+@pytest.mark.parametrize("module", ["gateway.app", "adapters.kokoro.network", "adapters.companions.long_transcription"])
 def test_onnxruntime_makes_no_identity_of_the_machine(module: str, tmp_path: Path) -> None:
     inherited = {name: value for name, value in os.environ.items() if name not in SUPPRESS}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "stand_ins")])
     subprocess.run(
-        [sys.executable, "-c", f"import {module}, sys; assert 'onnxruntime' in sys.modules"],
+        [sys.executable, "-c", f"import {module}, onnxruntime"],
         env={**inherited, "HOME": str(tmp_path), "PYTHONPATH": paths},
         check=True,
         timeout=300,

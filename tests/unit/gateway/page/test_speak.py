@@ -96,14 +96,22 @@ async def test_words_are_highlighted_as_they_are_spoken(
     kokoro.description = replace(kokoro.description, options=options)
     first = [Word(0.0, 0.2, "Good", 1.0), Word(0.2, 0.5, " morning,", 1.0)]
     kokoro.words = [first, [Word(0.5, 1.2, " world.", 1.0)]]
+    kokoro.gates = [asyncio.Event(), asyncio.Event()]
     await gateway.follow(triton)
     async with visit("#speak") as page:
         await expect(page.get_by_role("combobox", name="Model")).to_have_value("kokoro-82m")
         await speak(page)
+        kokoro.gates[0].set()
+        await expect(page.locator(".word.now")).to_have_text("morning,")  # the playback waits here for the rest
+        kokoro.gates[1].set()
         await expect(page.locator(".word")).to_have_text(["Good", "morning,", "world."])
         await expect(page.locator(".word.now")).to_have_text("world.")
-        await page.get_by_role("slider", name="Position").press("Home")
-        await expect(page.locator(".word.now")).to_have_text("Good")
+        await expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()  # it is at its end
+        position = page.get_by_role("slider", name="Position")
+        await position.press("Home")
+        await expect(page.locator(".word.now")).to_have_count(0)
+        await position.press("ArrowRight")
+        await expect(page.locator(".word.now")).to_have_text("world.")
 
 
 async def test_a_server_that_cannot_be_reached_is_an_error_with_a_second_try(visit: Open) -> None:
