@@ -94,19 +94,19 @@ def speaker_groups(groups: Sequence[Group], likeness: float, *, least: int = 1, 
     counts = np.array([group.count for group in groups], float)
     margins = _margins(totals, counts, totals, counts, likeness)
     np.fill_diagonal(margins, -np.inf)
-    alive = list(range(len(groups)))
-    while len(alive) > least:
+    alive = np.ones(len(groups), bool)
+    for left in range(len(groups), least, -1):
         one, other = sorted(divmod(int(margins.argmax()), len(groups)))
-        if margins[one, other] < 0 and (most is None or len(alive) <= most):
+        if margins[one, other] < 0 and (most is None or left <= most):
             break
         totals[one] += totals[other]
         counts[one] += counts[other]
-        alive.remove(other)
-        margins[one] = _margins(totals[one : one + 1], counts[one : one + 1], totals, counts, likeness)[0]
-        margins[one, [index for index in range(len(groups)) if index not in alive or index == one]] = -np.inf
-        margins[:, one] = margins[one]
+        alive[other] = False
+        joined = _margins(totals[one : one + 1], counts[one : one + 1], totals, counts, likeness)[0]
+        margins[one] = margins[:, one] = np.where(alive, joined, -np.inf)
+        margins[one, one] = -np.inf
         margins[other] = margins[:, other] = -np.inf
-    return [Group(totals[index].astype(np.float32), int(counts[index])) for index in alive]
+    return [Group(totals[index].astype(np.float32), int(counts[index])) for index in np.flatnonzero(alive)]
 
 
 def _margins(
