@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from gateway.core.best_path import best_path
 from gateway.core.clustering import Group, likeness_margin, speaker_groups
 from gateway.core.speaker_encoder import SHORTEST, SpeakerEmbedding
 from gateway.core.speaker_turns import Turn, TurnOptions, assign, clear_voices, likeliest, turns_of
@@ -151,24 +152,13 @@ def _is_cut(word: Word, following: Word) -> bool:
 
 
 def _speakers_of(words: Sequence[Word], turns: Sequence[Turn], speakers: int, before: int) -> list[int]:
-    """Return the speaker of each word: who speaks in most of its time, if a change has its price (Viterbi)."""
-    best = np.zeros(speakers)
-    best[before] = 1e-6
-    came_from = []
-    for last, word in pairwise([None, *words]):
-        assert word
-        price = _BETWEEN if last is None or _is_cut(last, word) else _WITHIN
-        changed = best.max() - price
-        came_from.append(np.where(best >= changed, np.arange(speakers), best.argmax()))
-        best = np.maximum(best, changed)
+    """Return the speaker of each word: who speaks in most of its time, if a change has its price."""
+    gains = np.zeros((len(words), speakers))
+    for gained, word in zip(gains, words, strict=True):
         for turn in turns:
-            best[turn.speaker] += max(0.0, min(turn.end, word.end) - max(turn.start, word.start))
-    speaker = int(best.argmax())
-    found = []
-    for each in reversed(came_from):
-        found.append(speaker)
-        speaker = int(each[speaker])
-    return found[::-1]
+            gained[turn.speaker] += max(0.0, min(turn.end, word.end) - max(turn.start, word.start))
+    prices = [_BETWEEN, *(_BETWEEN if _is_cut(last, word) else _WITHIN for last, word in pairwise(words))]
+    return best_path(gains, prices[: len(words)], before)
 
 
 def _sentences(segments: Sequence[Segment], speakers: Iterable[str]) -> Iterator[SpeakerSegment]:

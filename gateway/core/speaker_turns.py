@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from gateway.audio.decoding import AudioFile
+from gateway.core.best_path import best_path
 from gateway.core.clustering import Group, average_linkage, speaker_groups
 from gateway.core.errors import ModelUnavailable
 from gateway.core.services import Services
@@ -116,25 +117,15 @@ def clear_voices(pieces: Sequence[SpeechPiece]) -> list[SpeakerEmbedding]:
 
 
 def likeliest(pieces: Sequence[SpeechPiece], voices: Sequence[SpeakerEmbedding]) -> list[int]:
-    """Return the voice of each piece: those that fit best together, if a change has its price (Viterbi)."""
+    """Return the voice of each piece: those that fit best together, if a change has its price."""
     if not voices or not pieces:
         return [0] * len(pieces)
     silent = np.zeros_like(voices[0])
     spoken = [silent if piece.embedding is None else piece.seconds * piece.embedding for piece in pieces]
     likeness = np.stack(spoken) @ np.stack(voices).T
     ends = [pieces[0].start, *(piece.end for piece in pieces[:-1])]
-    best, same = np.zeros(len(voices)), np.arange(len(voices))
-    before = []
-    for piece, end, gains in zip(pieces, ends, likeness, strict=True):
-        changed = best.max() - _CHANGE / (1 + (piece.start - end) / _PAUSE)
-        before.append(np.where(best >= changed, same, best.argmax()))
-        best = np.maximum(best, changed) + gains
-    voice = int(best.argmax())
-    found = []
-    for came_from in reversed(before):
-        found.append(voice)
-        voice = int(came_from[voice])
-    return found[::-1]
+    pauses = (piece.start - end for piece, end in zip(pieces, ends, strict=True))
+    return best_path(likeness, (_CHANGE / (1 + pause / _PAUSE) for pause in pauses))
 
 
 def _voices(embeddings: Sequence[SpeakerEmbedding], options: TurnOptions) -> list[SpeakerEmbedding]:
