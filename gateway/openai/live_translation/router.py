@@ -10,8 +10,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from gateway.openai.live_translation.config import TRANSLATION, TranslationConfig
 from gateway.openai.live_translation.session import TranslationSession
-from gateway.openai.realtime.client_secrets import ClientSecretRequest, ExpiresAfter, issue, session_of_secret
-from gateway.openai.realtime.router import SUBPROTOCOL
+from gateway.openai.realtime.client_secrets import ClientSecretRequest, answer, session_of_secret
 from gateway.openai.realtime.serving import run_session
 from gateway.openai.realtime.transport import WebSocketTransport
 from gateway.request_context import GatewayServices, Telemetry
@@ -35,8 +34,7 @@ async def translate_live(
     await services.detectors.load()
     session = TranslationSession(services, config, transport.send, disconnect, telemetry)
     await session.check()
-    offered = websocket.scope.get("subprotocols", [])
-    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    await transport.accept()
     with suppress(WebSocketDisconnect):
         await run_session(services, transport, session, telemetry)
 
@@ -46,6 +44,4 @@ async def create_translation_secret(body: ClientSecretRequest, request: Request,
     """Return a key that opens translation sessions with this configuration until it expires."""
     session = {**(body.session or {}), "type": TRANSLATION}
     config, warnings = TranslationConfig.new(services, session, "")
-    value, expires_at = issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
-    fields = {"warnings": warnings} if warnings else {}
-    return {"value": value, "expires_at": expires_at, "session": config.model_dump(), **fields}
+    return answer(request, body, session, config, warnings)

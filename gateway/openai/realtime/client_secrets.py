@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,7 @@ from gateway.openai.conversation.config import ConversationConfig
 from gateway.openai.conversation.models import check_model, is_conversation_model
 from gateway.openai.realtime.beta import flat, nested
 from gateway.openai.realtime.protocol import ClientWarning, new_id
-from gateway.openai.realtime.session_config import DEFAULT_MODEL, RealtimeConfig, SessionConfig
+from gateway.openai.realtime.session_config import DEFAULT_MODEL, RealtimeConfig, SessionConfig, Settings
 from gateway.request_context import GatewayServices, sent_keys
 from tritone.errors import InvalidInput
 
@@ -48,9 +49,7 @@ async def create_client_secret(body: ClientSecretRequest, request: Request, serv
     """Return a key that opens live sessions with this configuration until it expires."""
     session = body.session or {}
     config, warnings = configured(services, session)
-    value, expires_at = issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
-    fields = {"warnings": warnings} if warnings else {}
-    return {"value": value, "expires_at": expires_at, "session": config.model_dump(), **fields}
+    return answer(request, body, session, config, warnings)
 
 
 @router.post("/transcription_sessions")
@@ -58,8 +57,21 @@ async def create_transcription_session(session: dict[str, Any], request: Request
     """Return the same in the form of the API's beta."""
     config, _ = configured(services, {**session, "type": "transcription"})
     assert isinstance(config, SessionConfig)
-    value, expires_at = issue(request, session, ExpiresAfter().seconds)
+    value, expires_at = _issue(request, session, ExpiresAfter().seconds)
     return {**flat(config), "client_secret": {"value": value, "expires_at": expires_at}}
+
+
+def answer(
+    request: Request,
+    body: ClientSecretRequest,
+    session: dict[str, Any],
+    config: Settings,
+    warnings: Sequence[ClientWarning],
+) -> dict[str, Any]:
+    """Return the answer with a secret of `session`, whose whole configuration is `config`. Raises as `_issue`."""
+    value, expires_at = _issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
+    fields = {"warnings": warnings} if warnings else {}
+    return {"value": value, "expires_at": expires_at, "session": config.model_dump(), **fields}
 
 
 def configured(
@@ -92,7 +104,7 @@ def session_of_secret(connection: HTTPConnection) -> dict[str, Any]:
     return next((content["session"] for content in contents if content is not None), {})
 
 
-def issue(request: Request, session: dict[str, Any], seconds: int) -> tuple[str, int]:
+def _issue(request: Request, session: dict[str, Any], seconds: int) -> tuple[str, int]:
     """Return a secret with a session's configuration, and when it expires. Raises `InvalidInput` for a long one."""
     secrets: ClientSecrets = request.app.state.client_secrets
     expires_at = int(time.time()) + seconds

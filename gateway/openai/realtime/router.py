@@ -20,8 +20,6 @@ from gateway.request_context import GatewayServices, Telemetry
 from tritone.errors import InvalidInput
 
 _INTENTS: Final = ("", "transcription", CONVERSATION)
-SUBPROTOCOL: Final = "realtime"
-"""Browsers offer it beside their API key."""
 
 PATH: Final = "/v1/realtime"
 
@@ -45,8 +43,7 @@ async def live_session(
     query = websocket.query_params  # clients of speaches send more than OpenAI's
     config = config.heard_as(query.get("transcription_model", ""), query.get("language", ""))
     session = await open_session(services, config, transport.send, telemetry, beta_events=beta_events)
-    offered = websocket.scope.get("subprotocols", [])
-    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    await transport.accept()
     if config.type == CONVERSATION and (error := _without_language_model(services)):
         # Clients show no reason for a rejected handshake.
         await transport.send(error_event(error, None))

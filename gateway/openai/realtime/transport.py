@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from gateway.openai.realtime.protocol import Event
 from tritone.windowing import Samples
+
+_SUBPROTOCOL: Final = "realtime"
 
 ClientMessage = str | bytes | Samples
 """An event of a client in JSON, or audio at `LISTEN_RATE` that comes beside its events."""
@@ -29,10 +31,15 @@ class Transport(Protocol):
 
 
 class WebSocketTransport:
-    """A client's WebSocket."""
+    """A client's WebSocket; `accept` it first."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+
+    async def accept(self) -> None:
+        """Open the connection, in the subprotocol that browsers offer beside their API key, if it is offered."""
+        offered = self._websocket.scope.get("subprotocols", [])
+        await self._websocket.accept(_SUBPROTOCOL if _SUBPROTOCOL in offered else None)
 
     async def receive(self) -> str | bytes | None:
         """Return the next event of the client; None when it has disconnected."""
