@@ -18,6 +18,8 @@ from tritone.options import Value
 from tritone.served import ServedModel
 from tritone.voice_mix import is_mix, rename
 
+SPEEDS: Final = (0.25, 4.0)
+"""The least and the greatest speed that a request may ask for, as factors of the voice's own."""
 _CLONES: Final[tuple[Mode, ...]] = ("voice_clone",)
 _NAMED_VOICES: Final[tuple[Mode, ...]] = ("custom_voice", "voice")
 

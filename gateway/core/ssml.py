@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from xml.parsers import expat
 
+from gateway.core.speech_options import SPEEDS
 from gateway.core.speech_tags import MAX_PAUSE, Prosody, Tag, escape
 from tritone.errors import InvalidInput
 from tritone.pronunciation import pronounce
@@ -28,7 +29,7 @@ _RATES: Final = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fa
 _VOLUMES: Final = {
     "silent": 0.0, "x-soft": 0.25, "soft": 0.5, "medium": 1.0, "default": 1.0, "loud": 1.5, "x-loud": 2.0,
 }  # fmt: skip
-_LEAST_RATE, _MOST_RATE, _MOST_VOLUME = 0.25, 4.0, 10.0
+_MOST_VOLUME: Final = 10.0
 _NUMBER: Final = re.compile(r"([+-]?\d{1,4}(?:\.\d{1,4})?)(%|dB|)", re.IGNORECASE)
 _MOST_IPA_CHARS: Final = 200
 _SPACES: Final = re.compile(r"\s+")
@@ -155,10 +156,9 @@ class _Reader:
         volume = self._factor(attributes, "volume", _VOLUMES)
         outer = self._prosodies[-1]
         new = Prosody(outer.speed * speed, outer.volume * volume)
-        if not _LEAST_RATE <= new.speed <= _MOST_RATE:
-            raise self._error(
-                f"a rate of {new.speed:g} times the voice's; {_LEAST_RATE:g} to {_MOST_RATE:g} are possible"
-            )
+        least, most = SPEEDS
+        if not least <= new.speed <= most:
+            raise self._error(f"a rate of {new.speed:g} times the voice's; {least:g} to {most:g} are possible")
         if new.volume > _MOST_VOLUME:
             raise self._error(f"a volume of {new.volume:g} times the voice's; at most {_MOST_VOLUME:g} is possible")
         self._prosodies.append(new)

@@ -10,7 +10,7 @@ from typing import Any
 from gateway.core import ssml
 from gateway.core.errors import ModelUnavailable, VoiceNotFound
 from gateway.core.services import Services
-from gateway.core.speech_options import SynthesisRequest, description_of
+from gateway.core.speech_options import SPEEDS, SynthesisRequest, description_of
 from gateway.core.speech_tags import PLAIN, Part, Pause, Prosody, Tag, TagReader, VoiceTag, parse
 from gateway.core.spoken_text import ClauseCutter, Split
 from gateway.core.synthesize import synthesize
@@ -20,8 +20,6 @@ from tritone.errors import InvalidInput
 from tritone.text_parts import PART_CHARS
 
 _MOST_VOICES = 32
-_SPEEDS = 0.25, 4.0
-"""The least and the greatest speed that a request may have."""
 _REFERENCE = frozenset({"ref_text", "x_vector_only"})
 """Options that belong to the request's own recording."""
 
@@ -176,5 +174,5 @@ async def check_voice(services: Services, request: SynthesisRequest, tag: VoiceT
 
 
 def _speed(speed: float) -> float:
-    low, high = _SPEEDS
+    low, high = SPEEDS
     return min(max(speed, low), high)

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gateway.audio.formats import AudioFormat
-from gateway.core.speech_options import SynthesisRequest
+from gateway.core.speech_options import SPEEDS, SynthesisRequest
 from gateway.errors import HttpError
 from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
 
@@ -31,7 +31,7 @@ class _OwnFields(BaseModel):
     response_format: AudioFormat | None = Field(
         None, description="None: the audio type that the `Accept` header names, else wav."
     )
-    speed: float = Field(1.0, ge=0.25, le=4.0, description="Times the voice's own speed.")
+    speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1], description="Times the voice's own speed.")
     stream: bool = Field(
         False, description="`true`: send the audio as it is synthesized; a wav file then has no length in its header."
     )

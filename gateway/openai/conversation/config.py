@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
+from gateway.core.speech_options import SPEEDS
 from gateway.openai.conversation.truncation import Truncation
 from gateway.openai.realtime.changes import changed
 from gateway.openai.realtime.protocol import ClientWarning
@@ -87,7 +88,7 @@ class SpokenVoice(Settings):
 
     voice: str | VoiceId | None = None
     """None: the model's own."""
-    speed: float = Field(default=1.0, ge=0.25, le=4)
+    speed: float = Field(default=1.0, ge=SPEEDS[0], le=SPEEDS[1])
     model: str | None = None
     """The speech model; None: the default one. Not in OpenAI's API."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from gateway.audio.formats import AudioFormat
-from gateway.core.speech_options import SynthesisRequest
+from gateway.core.speech_options import SPEEDS, SynthesisRequest
 from gateway.openai.field_names import FIELD_NAMES
 from gateway.openai.speech.option_fields import OptionalText, Text, given_options, is_blank, with_option_fields
 from gateway.speech_json import Speech
@@ -65,7 +65,7 @@ class OpenAISpeechBody(BaseModel):
         None,
         description="Of the file, 8000 to 48000 Hz in the usual steps. None: 24000 for pcm and opus, else the model's.",
     )
-    speed: float = Field(1.0, ge=0.25, le=4.0, description="Times the voice's own speed.")
+    speed: float = Field(1.0, ge=SPEEDS[0], le=SPEEDS[1], description="Times the voice's own speed.")
     stream_format: Literal["audio", "sse"] = "audio"
     stream: bool | None = Field(
         None, description="`false`: the whole file at once, with its length, and with a summary in its headers."
