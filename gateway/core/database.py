@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlencode
 
+from gateway.settings import GatewaySettings
+
 _DEADLINES: Final = {"connect_timeout": "10", "tcp_user_timeout": "30000"}
 """Seconds for a connection, and milliseconds for an answer of a server's machine. Without them a call waits for minutes
 on one that has vanished, in one of the few threads that the files of all requests need too."""
 _SQLITE: Final = "sqlite:///"
 _LOCK_SECONDS: Final = 30
+
+
+def jobs_database(settings: GatewaySettings) -> str:
+    """Return the URL of the database of the jobs."""
+    return database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir)
 
 
 def database_url(jobs_url: str, folder: Path) -> str:

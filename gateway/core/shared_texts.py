@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from gateway.core.database import database_url, make_database
+from gateway.core.database import jobs_database, make_database
 from gateway.core.remembered_texts import RememberedText, RememberedTexts
 from gateway.core.sql_table import SqlTable
 from gateway.settings import GatewaySettings
@@ -93,4 +93,4 @@ def open_texts(settings: GatewaySettings) -> SharedTexts:
     """Return the texts, in the database of the jobs where there are jobs."""
     if not settings.jobs:
         return SharedTexts()
-    return SharedTexts(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), make_database)
+    return SharedTexts(jobs_database(settings), make_database)

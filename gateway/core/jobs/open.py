@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.core.database import database_url
+from gateway.core.database import jobs_database
 from gateway.core.jobs.files import JobFiles
 from gateway.core.jobs.store import JobStore
 from gateway.settings import GatewaySettings
@@ -49,4 +49,4 @@ def _make_store(settings: GatewaySettings) -> JobStore:
     # The database's packages take 37 MB, and half a second to import.
     from gateway.core.jobs.dbos_store import DbosStore  # noqa: PLC0415
 
-    return DbosStore(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir))
+    return DbosStore(jobs_database(settings))

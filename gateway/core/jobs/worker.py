@@ -11,7 +11,7 @@ from typing import Final
 
 from dbos import DBOS, DBOSClient
 
-from gateway.core.database import database_url
+from gateway.core.database import jobs_database
 from gateway.core.jobs.database import (
     APP,
     CALLBACKS,
@@ -47,7 +47,7 @@ async def run_worker(services: Services, stop: asyncio.Event) -> None:
     that cannot be written.
     """
     settings = services.settings
-    url = database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir)
+    url = jobs_database(settings)
     files = JobFiles(settings.jobs_dir)
     name = f"worker-{uuid.uuid4().hex}"
     configure_dbos_logging()

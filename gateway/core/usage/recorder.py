@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from gateway.core.database import database_url, make_database
+from gateway.core.database import jobs_database, make_database
 from gateway.core.errors import UsageUnavailable
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.usage.memory_store import MOST_COUNTS, MemoryUsage
@@ -123,4 +123,4 @@ async def open_usage(settings: GatewaySettings) -> AsyncIterator[UsageRecorder]:
 def _store(settings: GatewaySettings) -> UsageStore:
     if not settings.jobs:
         return MemoryUsage()
-    return SqlUsage(database_url(settings.jobs_url.get_secret_value(), settings.jobs_dir), make_database)
+    return SqlUsage(jobs_database(settings), make_database)
