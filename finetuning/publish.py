@@ -50,7 +50,7 @@ def remove(model_dir: Path, name: str) -> None:
 
 
 def finish_removed(model_dir: Path) -> None:
-    """Free the space of voices whose removal was killed."""
+    """Free the space of voices that a killed command had begun to remove."""
     finish_removals(model_dir / FOLDER)
 
 

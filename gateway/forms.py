@@ -15,15 +15,13 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from gateway.bodies import text_counter
 
 FORM: Final = "multipart/form-data"
-
-
 _NO_LIMIT: Final = 2**63
 """Of one text: the limits are those of all of a body's text."""
 _MOST_NAME_CHARS: Final = 64
 
 
 class FormRequest(Request):
-    """A request whose form is read before FastAPI asks for it."""
+    """A request with a form that is read before FastAPI asks for it."""
 
     async def read(self) -> FormData:
         """Return the form. Raises as `read_form`."""

@@ -27,7 +27,7 @@ _WITHIN: Final = 0.5
 _BETWEEN: Final = 0.05
 """The same between two sentences, or in a pause."""
 _NEAR: Final = 0.5
-"""Seconds; a segment whose words begin so close to its speaker's speech begins with that; its end likewise."""
+"""Seconds; if its words begin so close to its speaker's speech, a segment begins with that speech; its end likewise."""
 
 
 @dataclass(frozen=True, slots=True)

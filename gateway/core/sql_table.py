@@ -34,7 +34,7 @@ class SqlTable:
         self._prepared = False
 
     def sql(self, statement: str) -> str:
-        """Return a statement, whose values are marked `?`, with the driver's own marks."""
+        """Return a statement with the driver's own marks in place of `?` for each value."""
         return statement if self._file else statement.replace("?", "%s")
 
     async def run(self, work: Callable[[Any], T]) -> T:
@@ -55,7 +55,7 @@ class SqlTable:
 
     @contextmanager
     def _embedded(self) -> Iterator[Any]:
-        """Yield a cursor whose changes are kept at the end of the block."""
+        """Yield a cursor; its changes are kept at the end of the block."""
         assert self._file
         try:
             with closing(open_sqlite(self._file)) as connection, connection:
@@ -65,7 +65,7 @@ class SqlTable:
 
     @contextmanager
     def _server(self) -> Iterator[Any]:
-        """Yield a cursor whose changes are kept at the end of the block."""
+        """Yield a cursor; its changes are kept at the end of the block."""
         # Only a gateway with such a database needs the package.
         import psycopg  # noqa: PLC0415
 

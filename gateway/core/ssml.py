@@ -73,7 +73,7 @@ class _Reader:
         self._spelt = 0
         """Open elements whose text is spelt out."""
         self._phoneme: str | None = None
-        """The IPA of the open `<phoneme>`, whose text is `_word`."""
+        """The IPA of the open `<phoneme>`; its text is `_word`."""
         self._word = ""
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True

@@ -239,7 +239,7 @@ def _heard(transcribe_one: TranscribeWindow, hear: Hear) -> TranscribeWindow:
 
 
 async def _after(start: float, windows: AsyncGenerator[Window], hear: Hear | None) -> AsyncGenerator[Window]:
-    """Yield the windows that begin later than `start` seconds, and `hear` those before, whose voices were not kept."""
+    """Yield the windows that begin later than `start` seconds, and `hear` those before: their voices were not kept."""
     async with aclosing(windows):
         async for window in windows:
             if window.start_seconds > start:

@@ -1,6 +1,6 @@
 """The workers on one database: each shows that it is alive, and takes over the jobs of those that are not.
 
-A worker also starts its own jobs again whose end it could not record, because the disk of the database was full.
+A worker also starts its own job again if it could not record the end, because the disk of the database was full.
 """
 
 from __future__ import annotations

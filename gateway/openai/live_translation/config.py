@@ -98,7 +98,7 @@ class TranslationConfig(Settings):
 
     @property
     def source_input(self) -> AudioInput | None:
-        """The settings of the audio whose own text the client gets; None: it gets none."""
+        """The settings for the text in the language that is spoken; None: the client gets no such text."""
         return _input(self.audio.input.transcription) if self.audio.input.transcription else None
 
     @property

@@ -20,7 +20,7 @@ class _Turn:
 
 
 class OrderedTexts:
-    """The receiver of the events and items of `InputAudio`, whose turns are transcribed beside each other."""
+    """Receives the events and items of `InputAudio`, which transcribes several turns at once."""
 
     def __init__(
         self,

@@ -68,7 +68,7 @@ def answer(
     config: Settings,
     warnings: Sequence[ClientWarning],
 ) -> dict[str, Any]:
-    """Return the answer with a secret of `session`, whose whole configuration is `config`. Raises as `_issue`."""
+    """Return the answer with a secret of `session`; `config` is its whole configuration. Raises as `_issue`."""
     value, expires_at = _issue(request, session, (body.expires_after or ExpiresAfter()).seconds)
     fields = {"warnings": warnings} if warnings else {}
     return {"value": value, "expires_at": expires_at, "session": config.model_dump(), **fields}
