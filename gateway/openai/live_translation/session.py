@@ -88,7 +88,7 @@ class TranslationSession:
 
     async def begin(self) -> None:
         """Send the configuration to the client."""
-        self._listen()
+        await self._listen()
         self._speaking = asyncio.create_task(self._speak())
         await self._send(event("session.created", session=self._config.model_dump()))
 
@@ -103,7 +103,7 @@ class TranslationSession:
 
     async def close(self) -> None:
         """Stop all work."""
-        for audio in self._audio():
+        for audio in filter(None, (self._translated, self._source)):
             await audio.close()
         if self._speaking:
             self._speaking.cancel()
@@ -120,7 +120,7 @@ class TranslationSession:
             config, warnings = self._config.updated(given.get("session"))
             await self._check(config)
             self._config = config
-            self._listen()
+            await self._listen()
             await self._send(event("session.updated", session=config.model_dump()))
         elif type_ != "session.close":
             raise InvalidInput("type", f"{str(type_)[:100]!r} is no event of a translation session")
@@ -157,11 +157,15 @@ class TranslationSession:
         return [each for each in (self._config.translated_input, self._config.source_input) if each]
 
     def _audio(self) -> list[InputAudio]:
-        return [self._translated, *([self._source] if self._source else [])]
+        """Return what hears the client now."""
+        return [self._translated, *([self._source] if self._source and self._config.source_input else [])]
 
-    def _listen(self) -> None:
-        """Begin to transcribe the client's own language, if it asks for that; the rest of a session may."""
-        if self._source is None and (given := self._config.source_input):
+    async def _listen(self) -> None:
+        """Transcribe the language that is spoken, as the configuration asks for it."""
+        given = self._config.source_input
+        if given and self._source:
+            await self._source.configure(given, logprobs=False)
+        elif given:
             self._source = self._hearing(given, self._write_source, _nothing, task="transcribe")
 
     def _hearing(

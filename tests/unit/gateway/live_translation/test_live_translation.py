@@ -95,6 +95,31 @@ async def test_live_speech_is_translated_into_text_and_speech(gateway: Gateway, 
     assert text_of(events, "input") == ""
 
 
+async def test_the_text_of_the_source_follows_a_later_change(gateway: Gateway, triton: FakeTriton) -> None:
+    async with translating(gateway) as (client, _):
+        for language in ("de", "ko"):
+            change = {"input": {"transcription": {"model": "whisper-1", "language": language}}}
+            await client.send("session.update", session={"audio": change})
+            await client.until("session.updated")
+        await client.say(TWO_SENTENCES)
+        await client.send("session.close")
+        await client.until("session.closed")
+    heard = [call.parameters for call in triton.calls if "audio" in call.inputs]
+    assert {each.get("language") for each in heard if each.get("task", "transcribe") == "transcribe"} == {"ko"}
+
+
+async def test_the_source_is_not_transcribed_any_more_after_null(gateway: Gateway, triton: FakeTriton) -> None:
+    async with translating(gateway) as (client, _):
+        for transcription in ({"model": "whisper-1"}, None):
+            await client.send("session.update", session={"audio": {"input": {"transcription": transcription}}})
+            await client.until("session.updated")
+        await client.say(TWO_SENTENCES)
+        await client.send("session.close")
+        events = await client.until("session.closed")
+    assert text_of(events, "output") == "part 3 part 4"
+    assert {call.parameters["task"] for call in triton.calls if "audio" in call.inputs} == {"translate"}
+
+
 async def test_the_text_of_the_source_comes_where_it_is_asked_for(gateway: Gateway, triton: FakeTriton) -> None:
     async with translating(gateway) as (client, _):
         change = {
