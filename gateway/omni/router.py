@@ -16,7 +16,7 @@ from gateway.core.services import Services
 from gateway.core.telemetry import WorkTelemetry
 from gateway.core.transcribe import TranscriptionStream, transcribe
 from gateway.core.transcription_result import TranscriptionResult
-from gateway.forms import MultipartRoute
+from gateway.forms import FORM, MultipartRoute
 from gateway.omni import outputs
 from gateway.omni.protocol import Health, JobCreated, JobState, Transcription, timestamp
 from gateway.omni.requests import OmniForm
@@ -36,7 +36,7 @@ _FILES: Final[dict[int | str, dict[str, Any]]] = {
 
 router = APIRouter(prefix=PREFIX, tags=["omni"], route_class=MultipartRoute)
 
-OmniFields = Annotated[OmniForm, Form(media_type="multipart/form-data")]
+OmniFields = Annotated[OmniForm, Form(media_type=FORM)]
 
 
 @router.post("/transcribe/json", response_model=Transcription)

@@ -9,6 +9,7 @@ from starlette.datastructures import UploadFile
 
 from gateway import untrusted_json
 from gateway.errors import BadRequest, NotSetUp, UnsupportedMedia
+from gateway.forms import FORM
 from gateway.openai.conversation.config import ConversationConfig
 from gateway.openai.realtime.client_secrets import configured, session_of_secret
 from gateway.openai.webrtc.calls import Calls
@@ -19,14 +20,13 @@ from tritone.errors import InvalidInput
 
 PATH: Final = "/v1/realtime/calls"
 _SDP: Final = "application/sdp"
-_FORM: Final = "multipart/form-data"
 _MOST_SESSION_BYTES: Final = 256 * 1024
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
             _SDP: {"schema": {"type": "string", "description": "The offer; the key may hold the session."}},
-            _FORM: {
+            FORM: {
                 "schema": {
                     "type": "object",
                     "required": [FIELD],
@@ -90,8 +90,8 @@ async def _read(request: Request) -> tuple[bytes, dict[str, Any] | None]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == _SDP:
         return await request.body(), None
-    if kind != _FORM:
-        raise UnsupportedMedia(f"Content-Type: {kind[:100]!r}; send the offer as {_SDP}, or {_FORM} with `{FIELD}`")
+    if kind != FORM:
+        raise UnsupportedMedia(f"Content-Type: {kind[:100]!r}; send the offer as {_SDP}, or {FORM} with `{FIELD}`")
     async with request.form(max_files=2, max_fields=8, max_part_size=_MOST_SESSION_BYTES) as form:
         sdp, session = [await _field(form.get(name)) for name in (FIELD, "session")]
     if sdp is None:
