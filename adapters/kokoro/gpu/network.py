@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,10 +24,12 @@ from adapters.qwen3_tts.inflight.device.async_copy import AsyncCopy, upload
 from adapters.qwen3_tts.inflight.device.graphs import Graphs
 from adapters.triton.lost_gpu import GpuLost
 
+T = TypeVar("T")
+
 _LEAST_TOKENS, _MOST_TOKENS = 32, 512
 _LEAST_FRAMES = 64
-_CAPTURED_FRAMES = 2048
-"""Frames in a batch, with padding, up to which it has a CUDA graph."""
+_CAPTURED = 2048
+"""Tokens or frames in a batch, with padding, up to which it has a CUDA graph, which keeps its inputs and its result."""
 _PREPARED_ROWS = (1, 2, 4, 8)
 _PREPARED_TOKENS, _PREPARED_FRAMES = 128, 320
 """Lengths up to which graphs are captured at the load: a clause of eight seconds."""
@@ -41,7 +44,7 @@ def bucket(length: int, least: int, most: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class _Inputs:
-    """Tensors that keep their addresses, of one shape of a batch."""
+    """The tensors of one shape of a batch."""
 
     content: Tensor
     """Tokens [B, T], or features of frames [B, F, n]."""
@@ -82,7 +85,7 @@ class GpuNetwork:
                 for rows in _PREPARED_ROWS:
                     for tokens in _lengths(_LEAST_TOKENS, _PREPARED_TOKENS):
                         self._read(self._inputs_of("read", rows, tokens))
-                    for frames in _lengths(_LEAST_FRAMES, min(_PREPARED_FRAMES, _CAPTURED_FRAMES // rows)):
+                    for frames in _lengths(_LEAST_FRAMES, min(_PREPARED_FRAMES, _CAPTURED // rows)):
                         self._speak(self._inputs_of("speak", rows, frames))
         return len(self._graphs)
 
@@ -159,7 +162,7 @@ class GpuNetwork:
                 durations, features = self._module.read(inputs.content, inputs.style, inputs.speed, rows)
             return durations * rows.is_valid, features
 
-        return self._graphs.run(("read", *inputs.content.shape), work)
+        return self._run("read", inputs, work)
 
     def _speak(self, inputs: _Inputs) -> Tensor:
         """Return the samples of frames."""
@@ -167,23 +170,32 @@ class GpuNetwork:
         def work() -> Tensor:
             return self._module.speak(inputs.content, inputs.style, Rows(inputs.lengths, inputs.content.shape[1]))
 
-        rows, frames, _ = inputs.content.shape
-        return self._graphs.run(("speak", rows, frames), work) if rows * frames <= _CAPTURED_FRAMES else work()
+        return self._run("speak", inputs, work)
+
+    def _run(self, kind: str, inputs: _Inputs, work: Callable[[], T]) -> T:
+        """Do the work, by its graph if its shape has one."""
+        rows, size, *_ = inputs.content.shape
+        return self._graphs.run((kind, rows, size), work) if self._has_graph(rows, size) else work()
+
+    def _has_graph(self, rows: int, size: int) -> bool:
+        return self._graphs.enabled and rows * size <= _CAPTURED
 
     def _inputs_of(self, kind: str, rows: int, size: int) -> _Inputs:
-        """Return the inputs of a shape, with values that any work can be captured with."""
+        """Return inputs of a shape, with values that any work can be captured with: for a graph always the same."""
         key = kind, rows, size
-        if key not in self._inputs:
-            is_text = kind == "read"
-            shape = (rows, size) if is_text else (rows, size, self._module.features)
-            dtype = torch.int64 if is_text else torch.float32
-            self._inputs[key] = _Inputs(
-                torch.zeros(shape, dtype=dtype, device=self._device),
-                torch.ones(rows, dtype=torch.int64, device=self._device),
-                torch.zeros((rows, 2 * STYLE), device=self._device),
-                torch.ones(rows, device=self._device),
-            )
-        return self._inputs[key]
+        if key in self._inputs:
+            return self._inputs[key]
+        is_text = kind == "read"
+        shape = (rows, size) if is_text else (rows, size, self._module.features)
+        inputs = _Inputs(
+            torch.zeros(shape, dtype=torch.int64 if is_text else torch.float32, device=self._device),
+            torch.ones(rows, dtype=torch.int64, device=self._device),
+            torch.zeros((rows, 2 * STYLE), device=self._device),
+            torch.ones(rows, device=self._device),
+        )
+        if self._has_graph(rows, size):
+            self._inputs[key] = inputs
+        return inputs
 
     def _on_stream(self) -> AbstractContextManager[object]:
         return nullcontext() if self._stream is None else torch.cuda.stream(self._stream)

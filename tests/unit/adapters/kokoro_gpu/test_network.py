@@ -101,6 +101,20 @@ def test_graphs_are_captured_at_the_load(network: Make, cuda: PretendedCuda, mon
     assert cuda.driver.breaches == []
 
 
+def test_a_batch_above_the_limit_has_no_graph_and_keeps_no_inputs(
+    network: Make, cuda: PretendedCuda, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        network_module, "_CAPTURED", 100
+    )  # a row of 32 tokens has a graph; four, and 64 frames each, none
+    made = network(CUDA)
+    made.speak_all(inputs(3, 3, 3, 3))
+    assert (cuda.driver.captured, len(made._inputs)) == (0, 0)
+    made.speak_all(inputs(3))
+    assert cuda.driver.captured == len(made._inputs) == 2
+    assert cuda.driver.breaches == []
+
+
 def test_without_graphs_nothing_is_captured(network: Make, cuda: PretendedCuda) -> None:
     made = network(CUDA, graphs=False)
     assert made.capture() == 0
