@@ -26,7 +26,7 @@ def transcribe_remotely(
 ) -> Transcript:
     """Return the transcript of one window; raises the model's error as one of `tritone.errors`, or `RuntimeError`.
 
-    `timeout`: the seconds after which nobody needs the transcript any more; infinite: none.
+    `timeout`: the seconds after which nobody needs the transcript any more; infinite for a request without a limit.
     Such a call has no priority in Triton 2.51: it gets the default, that of a recording's later windows.
     """
     responses = pb_utils.InferenceRequest(

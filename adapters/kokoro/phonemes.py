@@ -31,7 +31,7 @@ _PAIRS = {
 }  # fmt: skip
 """Two sounds that espeak-ng ties together -> the letter that Kokoro was trained on."""
 _UNTIED = [pair for pair in _PAIRS if pair not in ("əl", "dz", "ts")]
-"""Those that are meant where English has both sounds without a tie."""
+"""Pairs that English has as one sound alone: the IPA of a request may leave out their tie."""
 _TYPED = str.maketrans({".": None, "'": "ˈ", ":": "ː", "g": "ɡ", "\u035c": "\u0361"})
 """Characters that people type in the IPA -> its own; a point between syllables has no sound."""
 _ENGLISH = {

@@ -11,7 +11,7 @@ from ctranslate2.models import Whisper
 from adapters.whisper.decoding import batch
 
 _FRAMES: Final = 100
-"""Of the silence that is encoded: a second."""
+"""Frames of silence that are encoded: a second."""
 _SHORT_OF_MEMORY: Final = re.compile("out of memory|ALLOC_FAILED")
 """CTranslate2's errors of CUDA and cuBLAS that pass when others free their memory."""
 

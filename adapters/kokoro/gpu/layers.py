@@ -50,7 +50,7 @@ class Rows:
 
 
 class AdaptiveNorm(nn.Module):
-    """An instance normalization whose scale and shift come from the style (AdaIN)."""
+    """An instance normalization with a scale and a shift that depend on the style (AdaIN)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
